@@ -1,0 +1,150 @@
+//! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with page_mkwrite). Dossier
+//! section 3.1; trees T29 and T30, seed 003 for the conversion.
+//!
+//! page_mkwrite allocates exactly the blocks below i_size as it read it, and leaves the rest of the page
+//! alone. The size test is `>`: a page that starts exactly at the end is accepted with nothing allocated.
+//! Three versions: int codes and unlocked return; the right codes, still unlocked (which separates the code
+//! fix from the lock fix); the right codes and locked return.
+
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Range;
+use mkwrite_model::implementation::{
+    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+};
+use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+use mkwrite_model::plant::Plant;
+use mkwrite_model::point::Point as P;
+
+use crate::{Builtin, Kernel, buffer};
+
+/// The versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Block {
+    /// 2.6.24 to 2.6.29.
+    V2_6_29,
+    /// 2.6.30-rc1 until the patch.
+    V2_6_30Rc,
+    /// 2.6.30 to 2.6.39.
+    V2_6_30,
+}
+
+const RECORD: &str = "blocks on the device for every dirty block below i_size (buffer heads)";
+
+impl Block {
+    pub(crate) const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
+}
+
+impl Implementation<Builtin> for Block {
+    fn declaration(self) -> &'static Declaration {
+        const V2_6_29: Declaration = Declaration {
+            name: "block@2.6.29",
+            convention: Convention::Errno,
+            natural: Caller::V2_6_29,
+            page_cache: true,
+            stable_pages: false,
+            may_differ: &[],
+            record: RECORD,
+            source: "dossier 3.1 @29 (T29 fs/buffer.c)",
+        };
+        match self {
+            Block::V2_6_29 => &V2_6_29,
+            Block::V2_6_30Rc => &Declaration {
+                name: "block@2.6.30-rc",
+                convention: Convention::Codes,
+                natural: Caller::V2_6_30Rc,
+                source: "dossier 3.1, 1.4 (minus lines of seed 003's fs/buffer.c hunk)",
+                ..V2_6_29
+            },
+            Block::V2_6_30 => &Declaration {
+                name: "block@2.6.30",
+                convention: Convention::Locked,
+                natural: Caller::V2_6_30,
+                source: "dossier 3.1 @30 (T30 fs/buffer.c, seed 003)",
+                ..V2_6_29
+            },
+        }
+    }
+
+    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+        let truncated = match self {
+            Block::V2_6_29 => EINVAL,
+            _ if k.planted(Plant::SigbusOnRace) => SIGBUS,
+            _ => NOPAGE,
+        };
+        let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
+
+        k.lock_page(page, P::MkwriteLock).await;
+        let size = k.i_size();
+        if !k.in_mapping(page) || k.first_cell(page) > size {
+            k.unlock_page(page);
+            return truncated;
+        }
+        let end = (size - k.first_cell(page)).min(k.geometry().cells);
+
+        k.at_page(P::MkwriteAttach, page).await;
+        if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
+            k.unlock_page(page);
+            return no_space;
+        }
+        k.at_page(P::MkwriteDirty, page).await;
+        buffer::commit(k, page, Range::new(0, end)).await;
+
+        if self == Block::V2_6_30 {
+            if k.planted(Plant::LockedWithoutLock) {
+                k.unlock_page(page);
+            }
+            return LOCKED;
+        }
+        k.at_page(P::MkwriteReturn, page).await;
+        k.unlock_page(page);
+        0
+    }
+
+    fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
+        buffer::set_page_dirty(k, page)
+    }
+
+    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
+        buffer::writepage(k, page).await
+    }
+
+    fn transfer(self, k: &Kernel, request: Request) {
+        k.transfer_blocks(request);
+    }
+
+    async fn complete(self, k: &Kernel, request: Request) {
+        buffer::complete(k, request).await;
+    }
+
+    fn readpage(self, k: &Kernel, page: Frame) {
+        buffer::readpage(k, page);
+    }
+
+    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+        buffer::write_begin(k, page, cells).await
+    }
+
+    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
+        buffer::write_end(k, page, cells).await;
+    }
+
+    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
+        buffer::invalidatepage(k, page, from);
+    }
+
+    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
+        buffer::try_to_free_buffers(k, page)
+    }
+
+    async fn after_truncate(self, k: &Kernel, size: u8) {
+        buffer::truncate_blocks(k, size).await;
+    }
+
+    fn record(self, k: &Kernel, page: Frame) -> Record {
+        buffer::record(k, page)
+    }
+
+    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::durable(k, cell)
+    }
+}

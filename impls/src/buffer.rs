@@ -1,0 +1,340 @@
+//! Buffer heads: what block@*, filemap@* and their kin share. Dossier sections 2.1, 2.2.4, 3.1; fs/buffer.c
+//! of 2.6.29 and 2.6.30.
+//!
+//! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers that is
+//! dirty counts as dirty in every block. Blocks of the page beyond i_size are never allocated; they can be
+//! marked dirty, and writepage cleans them.
+//! Left out: buffer uptodate and new bits (a page is read whole), delayed allocation, buffer locks.
+
+use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
+use mkwrite_model::implementation::Record;
+use mkwrite_model::kernel::page::ERROR;
+use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
+use mkwrite_model::mm;
+use mkwrite_model::plant::Plant;
+use mkwrite_model::point::Point as P;
+
+use crate::{Kernel, Private};
+
+/// The buffers of a page, one bit per block.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Buffers {
+    mapped: u8,
+    dirty: u8,
+    io: u8,
+    block: [u8; BLOCKS_PER_PAGE_MAX],
+}
+
+impl std::fmt::Display for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "buffers mapped {:b} dirty {:b}", self.mapped, self.dirty)?;
+        if self.io != 0 {
+            write!(f, " io {:b}", self.io)?;
+        }
+        Ok(())
+    }
+}
+
+/// The blocks of a page that a range of its cells touches, one bit each.
+pub(crate) fn blocks_touched(k: &Kernel, cells: Range) -> u8 {
+    let per_block = k.geometry().block_cells();
+    if cells.is_empty() {
+        return 0;
+    }
+    (cells.start / per_block..=(cells.end - 1) / per_block).fold(0, |mask, b| mask | 1 << b)
+}
+
+/// The blocks of a page that lie wholly at or beyond `from`, one bit each.
+pub(crate) fn blocks_from(k: &Kernel, from: u8) -> u8 {
+    let g = k.geometry();
+    let first = from.div_ceil(g.block_cells());
+    (first..g.blocks).fold(0, |mask, b| mask | 1 << b)
+}
+
+/// All blocks of a page.
+pub(crate) fn all_blocks(k: &Kernel) -> u8 {
+    (1 << k.geometry().blocks) - 1
+}
+
+/// The blocks of a page that i_size reaches into, one bit each.
+pub(crate) fn blocks_below_eof(k: &Kernel, page: Frame) -> u8 {
+    blocks_touched(k, Range::new(0, k.length_below_eof(page)))
+}
+
+/// The number in the file of block `b` of the page.
+pub(crate) fn file_block(k: &Kernel, page: Frame, b: u8) -> u8 {
+    k.index(page) * k.geometry().blocks + b
+}
+
+/// The bits of a mask.
+pub(crate) fn bits(mask: u8) -> impl Iterator<Item = u8> {
+    (0..8).filter(move |b| mask >> b & 1 != 0)
+}
+
+fn buffers(k: &Kernel, page: Frame) -> Option<Buffers> {
+    match k.private(page) {
+        Some(Private::Buffers(buffers)) => Some(buffers),
+        _ => None,
+    }
+}
+
+fn set(k: &Kernel, page: Frame, buffers: Buffers) {
+    k.set_private(page, Private::Buffers(buffers));
+}
+
+/// page_buffers, after create_empty_buffers if there are none.
+fn get_or_create(k: &Kernel, page: Frame) -> Buffers {
+    buffers(k, page).unwrap_or(Buffers {
+        mapped: 0,
+        dirty: if k.is_dirty(page) { all_blocks(k) } else { 0 },
+        io: 0,
+        block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX],
+    })
+}
+
+/// get_block(create) for these blocks. Returns the buffers, and whether there was space for all.
+fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
+    for b in bits(blocks & !buffers.mapped) {
+        let Some(block) = k.device.get_block(file_block(k, page, b)) else {
+            k.note_shortage();
+            return (buffers, false);
+        };
+        buffers.mapped |= 1 << b;
+        buffers.block[usize::from(b)] = block;
+    }
+    (buffers, true)
+}
+
+/// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
+pub(crate) fn set_page_dirty(k: &Kernel, page: Frame) -> bool {
+    if let Some(b) = buffers(k, page) {
+        set(k, page, Buffers { dirty: all_blocks(k), ..b });
+    }
+    k.test_set_page_dirty(page)
+}
+
+/// block_prepare_write of these cells: maps or allocates their blocks.
+pub(crate) async fn prepare(k: &Kernel, page: Frame, cells: Range) -> Status {
+    let before = get_or_create(k, page);
+    let (after, enough) = map(k, page, before, blocks_touched(k, cells));
+    set(k, page, after);
+    if enough {
+        return Status::Ok;
+    }
+    // page_zero_new_buffers: what was allocated gets written, or old device content would show.
+    let new = after.mapped & !before.mapped;
+    if new != 0 {
+        mark_dirty(k, page, new).await;
+    }
+    Status::NoSpace
+}
+
+/// block_commit_write of these cells: mark_buffer_dirty.
+pub(crate) async fn commit(k: &Kernel, page: Frame, cells: Range) {
+    mark_dirty(k, page, blocks_touched(k, cells)).await;
+}
+
+async fn mark_dirty(k: &Kernel, page: Frame, blocks: u8) {
+    if blocks != 0 {
+        let b = get_or_create(k, page);
+        set(k, page, Buffers { dirty: b.dirty | blocks, ..b });
+        k.set_page_dirty_nobuffers(page).await;
+    }
+}
+
+/// The start of block_write_full_page, shared with others of its kind: reads i_size, deals with a page
+/// beyond it, zeroes the tail. Returns i_size, or `None` if the page lies wholly beyond it.
+pub(crate) async fn clip_to_eof(k: &Kernel, page: Frame) -> Option<u8> {
+    k.at_size(P::WritepageSize).await;
+    let size = k.i_size();
+    let below_eof = size.saturating_sub(k.first_cell(page));
+    if below_eof == 0 {
+        return None;
+    }
+    if below_eof < k.geometry().cells {
+        k.at_page(P::WritepageZero, page).await;
+        if !k.planted(Plant::NoTailZero) {
+            k.zero_from(page, below_eof);
+        }
+    }
+    Some(size)
+}
+
+/// block_write_full_page.
+pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
+    let Some(size) = clip_to_eof(k, page).await else {
+        // The page was truncated under us, or is about to be.
+        invalidatepage(k, page, 0);
+        k.unlock_page(page);
+        return Status::Ok;
+    };
+
+    k.at_page(P::WritepageMap, page).await;
+    let mut b = match buffers(k, page) {
+        Some(b) => b,
+        None => Buffers { dirty: all_blocks(k), ..get_or_create(k, page) },
+    };
+    b.dirty &= blocks_below_eof(k, page);
+    let (mut b, enough) = map(k, page, b, b.dirty);
+    let out = b.dirty & b.mapped;
+    // Without space the rest is cleaned and the error kept for fsync: the data is lost.
+    b = Buffers { dirty: 0, io: out, ..b };
+    set(k, page, b);
+    if !enough {
+        k.mapping_set_error(Status::NoSpace);
+    }
+
+    if out == 0 && k.planted(Plant::StaleTag) {
+        k.unlock_page(page);
+        return Status::Ok;
+    }
+    if k.planted(Plant::WritebackUnlocked) {
+        k.unlock_page(page);
+    }
+    k.at_page(P::WritepageStart, page).await;
+    k.bug_on(k.set_page_writeback(page), "BUG_ON(PageWriteback(page)) in __block_write_full_page");
+    if out != 0 {
+        k.at_page(P::WritepageSubmit, page).await;
+        k.note_submitted(page, size);
+        k.submit(request(page, out, &b.block));
+    }
+    if !k.planted(Plant::WritebackUnlocked) {
+        k.at_page(P::WritepageUnlock, page).await;
+        k.unlock_page(page);
+    }
+    if out == 0 {
+        k.at_page(P::WritepageEnd, page).await;
+        k.end_page_writeback(page);
+    }
+    if enough { Status::Ok } else { Status::NoSpace }
+}
+
+/// A write request for these blocks of a page.
+pub(crate) fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Request {
+    let mut request = Request::new(page);
+    for b in bits(out) {
+        request.blocks[usize::from(b)] = block[usize::from(b)];
+    }
+    request
+}
+
+/// end_buffer_async_write, up to the last buffer of the page.
+pub(crate) async fn complete(k: &Kernel, request: Request) {
+    let page = request.page;
+    note_failure(k, request);
+    k.at_page(P::IoRecord, page).await;
+    if let Some(b) = buffers(k, page) {
+        set(k, page, Buffers { io: 0, ..b });
+    }
+    k.at_page(P::IoEnd, page).await;
+    let redirtied = k.is_dirty(page);
+    k.end_page_writeback(page);
+    if redirtied && k.planted(Plant::EndWritebackTwice) {
+        k.end_page_writeback(page);
+    }
+}
+
+/// A request that failed leaves its error in the mapping and on the page.
+pub(crate) fn note_failure(k: &Kernel, request: Request) {
+    if request.fails {
+        k.set_flag(request.page, ERROR);
+        if !k.planted(Plant::ErrorForgotten) {
+            k.mapping_set_error(Status::Io);
+        }
+    }
+}
+
+/// block_read_full_page: blocks that i_size reaches into come from the device whole; holes read as zero.
+pub(crate) fn readpage(k: &Kernel, page: Frame) {
+    let g = k.geometry();
+    let below_eof = blocks_below_eof(k, page);
+    for cell in 0..g.cells {
+        let b = cell / g.block_cells();
+        let block = k.device.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
+        let stamp = block.map_or(Stamp::ZERO, |block| k.device.read(block, cell % g.block_cells()));
+        k.set_cell(page, cell, stamp);
+    }
+}
+
+/// block_write_begin.
+pub(crate) async fn write_begin(k: &Kernel, page: Frame, cells: Range) -> Status {
+    k.at_page(P::WriteAttach, page).await;
+    prepare(k, page, cells).await
+}
+
+/// generic_write_end: dirty first, then i_size, with the page still locked.
+pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
+    k.at_page(P::WriteDirty, page).await;
+    let was_dirty = k.is_dirty(page);
+    commit(k, page, cells).await;
+    raise_size(k, page, cells, was_dirty).await;
+}
+
+/// The i_size part of generic_write_end.
+pub(crate) async fn raise_size(k: &Kernel, page: Frame, cells: Range, was_dirty: bool) {
+    let end = k.first_cell(page) + cells.end;
+    if end <= k.i_size() || (k.planted(Plant::ShortExtend) && was_dirty) {
+        return;
+    }
+    k.at_size(P::WriteSize).await;
+    if k.planted(Plant::SizeWithoutLock) {
+        k.inode_unlock();
+    }
+    k.i_size_write(end);
+    if k.planted(Plant::SizeWithoutLock) {
+        k.inode_lock(P::WriteInode).await;
+    }
+}
+
+/// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole page.
+pub(crate) fn invalidatepage(k: &Kernel, page: Frame, from: u8) {
+    let Some(b) = buffers(k, page) else { return };
+    let gone = blocks_from(k, from);
+    set(k, page, Buffers { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
+    if from == 0 {
+        try_to_free_buffers(k, page);
+    }
+}
+
+/// try_to_free_buffers: only clean ones, and then the page is clean too.
+pub(crate) fn try_to_free_buffers(k: &Kernel, page: Frame) -> bool {
+    match buffers(k, page) {
+        Some(b) if k.is_writeback(page) || b.dirty | b.io != 0 => false,
+        _ => {
+            k.cancel_dirty_page(page);
+            k.clear_private(page);
+            true
+        }
+    }
+}
+
+/// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.
+pub(crate) async fn truncate_blocks(k: &Kernel, size: u8) {
+    if let Some(page) = mm::truncate_partial_zero(k, size).await {
+        let cell = size % k.geometry().cells;
+        let block = blocks_touched(k, Range::new(cell, cell + 1));
+        let (b, _) = map(k, page, get_or_create(k, page), block);
+        set(k, page, b);
+        mark_dirty(k, page, block).await;
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+    k.at(P::TruncateBlocks).await;
+    k.device.free_from(k.geometry().blocks_of(size));
+}
+
+/// Every dirty block below i_size has a block on the device.
+pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
+    let below_eof = blocks_below_eof(k, page);
+    let dirty = buffers(k, page).map_or(all_blocks(k), |b| b.dirty) & below_eof;
+    let allocated = |blocks| bits(blocks).all(|b| k.device.block(file_block(k, page, b)).is_some());
+    let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty & below_eof != 0);
+    Record { live: allocated(dirty), whole: allocated(below_eof), claims_dirty }
+}
+
+/// A cell of the device.
+pub(crate) fn durable(k: &Kernel, cell: u8) -> Stamp {
+    let per_block = k.geometry().block_cells();
+    k.device.durable(cell / per_block, cell % per_block)
+}
+

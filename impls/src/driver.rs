@@ -1,0 +1,97 @@
+//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping. Dossier
+//! sections 0.5, 1.6 and 1.7 (rows 1 and 2: "some device drivers do not set page->mapping").
+//!
+//! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean anything, and the
+//! rules about page cache and file content do not apply.
+
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Range;
+use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, Sync};
+use mkwrite_model::kernel::page::CACHED;
+use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+
+use crate::{Builtin, Kernel, Private};
+
+/// The versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Driver {
+    /// 2.6.30.
+    V2_6_30,
+}
+
+impl Driver {
+    pub(crate) const VERSIONS: &[Driver] = &[Driver::V2_6_30];
+}
+
+const NO_STORE: &str = "a device mapping has no page cache and no store";
+
+impl Implementation<Builtin> for Driver {
+    fn declaration(self) -> &'static Declaration {
+        &Declaration {
+            name: "driver@2.6.30",
+            convention: Convention::None,
+            natural: Caller::V2_6_30,
+            page_cache: false,
+            stable_pages: false,
+            may_differ: &[],
+            record: "nothing",
+            source: "dossier 1.7 rows 1 and 2 (seed 001: fix derefs of NULL ->mapping)",
+        }
+    }
+
+    fn mount(self, k: &Kernel) {
+        for index in 0..k.geometry().pages {
+            k.new_uncached_page(index, Private::Driver);
+        }
+    }
+
+    fn own_page(self, k: &Kernel, index: u8) -> Option<Frame> {
+        let page = k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
+        k.get_page(page);
+        Some(page)
+    }
+
+    async fn page_mkwrite(self, _: &Kernel, _: Frame) -> i32 {
+        unreachable!("a mapping without page_mkwrite")
+    }
+
+    async fn writepage(self, _: &Kernel, _: Frame, _: Sync) -> Status {
+        unreachable!("{NO_STORE}")
+    }
+
+    fn transfer(self, _: &Kernel, _: Request) {
+        unreachable!("{NO_STORE}")
+    }
+
+    async fn complete(self, _: &Kernel, _: Request) {
+        unreachable!("{NO_STORE}")
+    }
+
+    fn readpage(self, _: &Kernel, _: Frame) {
+        unreachable!("{NO_STORE}")
+    }
+
+    async fn write_begin(self, _: &Kernel, _: Frame, _: Range) -> Status {
+        unreachable!("{NO_STORE}")
+    }
+
+    async fn write_end(self, _: &Kernel, _: Frame, _: Range) {
+        unreachable!("{NO_STORE}")
+    }
+
+    async fn invalidatepage(self, _: &Kernel, _: Frame, _: u8) {
+        unreachable!("{NO_STORE}")
+    }
+
+    async fn releasepage(self, _: &Kernel, _: Frame) -> bool {
+        unreachable!("{NO_STORE}")
+    }
+
+    fn record(self, _: &Kernel, _: Frame) -> Record {
+        Record { live: true, whole: true, claims_dirty: false }
+    }
+
+    fn durable(self, _: &Kernel, _: u8) -> Stamp {
+        Stamp::ZERO
+    }
+}

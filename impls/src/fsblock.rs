@@ -1,0 +1,287 @@
+//! fsblock, Nick Piggin's replacement for buffer heads (posted 2007 and 2009, never merged). Dossier section
+//! 3.6. The plain form of the bug that the patch closes, and of its cure: a record whose lifetime is exactly
+//! the dirty lifetime of the page.
+//!
+//! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty nor under
+//! writeback, when the completion frees them at once. A missing fsblock is an assertion, never a silent loss:
+//! in writepage in both versions, in set_page_dirty in the later one (the 2007 form noted the race there).
+//!
+//! `2007`: page_mkwrite prepares the whole page and returns 0, unlocked, also for a page that is gone.
+//! `2009`: with the return convention and the writepage protocol that landed; it prepares the part of the
+//! page below i_size and keeps the page locked.
+//! Left out: delayed allocation (blocks are allocated when they are mapped), super-page blocks, block locks.
+
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
+use mkwrite_model::implementation::{
+    Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+};
+use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
+use mkwrite_model::mm;
+use mkwrite_model::plant::Plant;
+use mkwrite_model::point::Point as P;
+
+use crate::buffer::{self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block};
+use crate::{Builtin, Kernel, Private};
+
+/// The versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fsblock {
+    /// As posted in 2007.
+    Y2007,
+    /// As posted in February 2009, under the landed conventions.
+    Y2009,
+}
+
+/// The fsblocks of a page, one bit per block.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Blocks {
+    mapped: u8,
+    dirty: u8,
+    writeback: u8,
+    /// References besides the page's own: somebody is about to dirty a block.
+    pins: u8,
+    block: [u8; BLOCKS_PER_PAGE_MAX],
+}
+
+const NEW: Blocks = Blocks { mapped: 0, dirty: 0, writeback: 0, pins: 0, block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX] };
+
+impl std::fmt::Display for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fsblocks mapped {:b} dirty {:b}", self.mapped, self.dirty)?;
+        if self.writeback != 0 {
+            write!(f, " writeback {:b}", self.writeback)?;
+        }
+        if self.pins != 0 {
+            write!(f, " pinned")?;
+        }
+        Ok(())
+    }
+}
+
+fn blocks(k: &Kernel, page: Frame) -> Option<Blocks> {
+    match k.private(page) {
+        Some(Private::Blocks(blocks)) => Some(blocks),
+        _ => None,
+    }
+}
+
+fn set(k: &Kernel, page: Frame, blocks: Blocks) {
+    k.set_private(page, Private::Blocks(blocks));
+}
+
+/// Frees the fsblocks if nothing needs them any more.
+fn free_if_idle(k: &Kernel, page: Frame) {
+    if blocks(k, page).is_some_and(|b| b.dirty | b.writeback | b.pins == 0) {
+        k.clear_private(page);
+    }
+}
+
+/// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was space.
+fn map(k: &Kernel, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
+    for n in bits(wanted & !b.mapped) {
+        let Some(block) = k.device.get_block(file_block(k, page, n)) else {
+            k.note_shortage();
+            return (b, false);
+        };
+        b.mapped |= 1 << n;
+        b.block[usize::from(n)] = block;
+    }
+    (b, true)
+}
+
+/// write_begin: gets or creates the fsblocks of these cells, mapped, and pins them.
+async fn begin(k: &Kernel, page: Frame, cells: Range) -> Status {
+    let before = blocks(k, page).unwrap_or(NEW);
+    let (after, enough) = map(k, page, before, blocks_touched(k, cells));
+    // Newly mapped blocks get written even on failure, or old device content would show.
+    let new = if enough { 0 } else { after.mapped & !before.mapped & blocks_below_eof(k, page) };
+    set(k, page, Blocks { pins: after.pins + u8::from(enough), dirty: after.dirty | new, ..after });
+    if enough {
+        return Status::Ok;
+    }
+    if new != 0 {
+        k.set_page_dirty_nobuffers(page).await;
+    }
+    free_if_idle(k, page);
+    Status::NoSpace
+}
+
+/// write_end: the blocks of these cells are dirty, and the page.
+async fn end(k: &Kernel, page: Frame, cells: Range) {
+    let b = blocks(k, page).unwrap_or(NEW);
+    set(k, page, Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b });
+    k.set_page_dirty_nobuffers(page).await;
+}
+
+impl Fsblock {
+    pub(crate) const VERSIONS: &[Fsblock] = &[Fsblock::Y2007, Fsblock::Y2009];
+}
+
+impl Implementation<Builtin> for Fsblock {
+    fn declaration(self) -> &'static Declaration {
+        const Y2007: Declaration = Declaration {
+            name: "fsblock@2007",
+            convention: Convention::Errno,
+            natural: Caller::V2_6_29,
+            page_cache: true,
+            stable_pages: false,
+            may_differ: &[],
+            record: "fsblocks, freed as soon as no block is dirty or under writeback",
+            source: "dossier 3.6, 2007 (M:Piggin)",
+        };
+        match self {
+            Fsblock::Y2007 => &Y2007,
+            Fsblock::Y2009 => &Declaration {
+                name: "fsblock@2009",
+                convention: Convention::Locked,
+                natural: Caller::V2_6_30,
+                source: "dossier 3.6, Feb 2009 (M:Piggin), with the conventions that landed",
+                ..Y2007
+            },
+        }
+    }
+
+    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+        k.lock_page(page, P::MkwriteLock).await;
+        let length = match self {
+            Fsblock::Y2007 => k.geometry().cells,
+            Fsblock::Y2009 => k.length_below_eof(page),
+        };
+        if !k.in_mapping(page) || length == 0 {
+            k.unlock_page(page);
+            return if self == Fsblock::Y2007 { 0 } else { NOPAGE };
+        }
+        let cells = Range::new(0, length);
+        k.at_page(P::MkwriteAttach, page).await;
+        if begin(k, page, cells).await != Status::Ok {
+            k.unlock_page(page);
+            return if self == Fsblock::Y2007 { ENOSPC } else { SIGBUS };
+        }
+        k.at_page(P::MkwriteDirty, page).await;
+        end(k, page, cells).await;
+        if self == Fsblock::Y2009 {
+            return LOCKED;
+        }
+        k.at_page(P::MkwriteReturn, page).await;
+        k.unlock_page(page);
+        0
+    }
+
+    fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
+        match blocks(k, page) {
+            Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
+            None => k.bug_on(self == Fsblock::Y2009, "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty"),
+        }
+        k.test_set_page_dirty(page)
+    }
+
+    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
+        k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
+        let Some(size) = buffer::clip_to_eof(k, page).await else {
+            self.invalidatepage(k, page, 0).await;
+            k.unlock_page(page);
+            return Status::Ok;
+        };
+        k.at_page(P::WritepageMap, page).await;
+        let b = blocks(k, page).unwrap_or(NEW);
+        let wanted = b.dirty & blocks_below_eof(k, page);
+        let (b, enough) = map(k, page, b, wanted);
+        let out = wanted & b.mapped;
+        set(k, page, Blocks { dirty: 0, writeback: out, ..b });
+        if !enough {
+            k.mapping_set_error(Status::NoSpace);
+        }
+        k.at_page(P::WritepageStart, page).await;
+        k.bug_on(k.set_page_writeback(page), "BUG_ON(PageWriteback(page)) in fsblock_writepage");
+        if out != 0 {
+            k.at_page(P::WritepageSubmit, page).await;
+            k.note_submitted(page, size);
+            k.submit(buffer::request(page, out, &b.block));
+        }
+        k.at_page(P::WritepageUnlock, page).await;
+        k.unlock_page(page);
+        if out == 0 {
+            k.at_page(P::WritepageEnd, page).await;
+            free_if_idle(k, page);
+            k.end_page_writeback(page);
+        }
+        if enough { Status::Ok } else { Status::NoSpace }
+    }
+
+    fn transfer(self, k: &Kernel, request: Request) {
+        k.transfer_blocks(request);
+    }
+
+    async fn complete(self, k: &Kernel, request: Request) {
+        let page = request.page;
+        buffer::note_failure(k, request);
+        k.at_page(P::IoRecord, page).await;
+        if let Some(b) = blocks(k, page) {
+            let dirty = if k.planted(Plant::RecordKept) { b.dirty | 1 } else { b.dirty };
+            set(k, page, Blocks { writeback: 0, dirty, ..b });
+            free_if_idle(k, page);
+            if k.planted(Plant::RecordFreedEarly) {
+                k.clear_private(page);
+            }
+        }
+        k.at_page(P::IoEnd, page).await;
+        k.end_page_writeback(page);
+    }
+
+    fn readpage(self, k: &Kernel, page: Frame) {
+        buffer::readpage(k, page);
+    }
+
+    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+        k.at_page(P::WriteAttach, page).await;
+        begin(k, page, cells).await
+    }
+
+    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
+        k.at_page(P::WriteDirty, page).await;
+        let was_dirty = k.is_dirty(page);
+        end(k, page, cells).await;
+        buffer::raise_size(k, page, cells, was_dirty).await;
+    }
+
+    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
+        let Some(b) = blocks(k, page) else { return };
+        let gone = blocks_from(k, from);
+        set(k, page, Blocks { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
+        if b.dirty & !gone == 0 {
+            k.cancel_dirty_page(page);
+            free_if_idle(k, page);
+        }
+    }
+
+    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
+        blocks(k, page).is_none()
+    }
+
+    async fn after_truncate(self, k: &Kernel, size: u8) {
+        if let Some(page) = mm::truncate_partial_zero(k, size).await {
+            let cell = size % k.geometry().cells;
+            let cells = Range::new(cell, cell + 1);
+            if begin(k, page, cells).await == Status::Ok {
+                end(k, page, cells).await;
+            }
+            k.unlock_page(page);
+            k.put_page(page);
+        }
+        k.at(P::TruncateBlocks).await;
+        k.device.free_from(k.geometry().blocks_of(size));
+    }
+
+    fn record(self, k: &Kernel, page: Frame) -> Record {
+        let Some(b) = blocks(k, page) else { return Record::default() };
+        let below_eof = blocks_below_eof(k, page);
+        let dirty = b.dirty & below_eof;
+        let mapped = |blocks| bits(blocks).all(|n| k.device.block(file_block(k, page, n)).is_some());
+        Record { live: b.dirty != 0 && mapped(dirty), whole: mapped(below_eof), claims_dirty: dirty != 0 }
+    }
+
+    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::durable(k, cell)
+    }
+}

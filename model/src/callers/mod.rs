@@ -1,0 +1,121 @@
+//! Callers: the fault path of the VM, era by era. One file each; a new one is a file and a line below.
+//!
+//! A caller takes a write fault from the pte that it saw to a writable pte on a dirty page, by the WP path
+//! (the pte is present and read-only) or the MISS path (the pte is none). The differences between the files
+//! are the differences between the kernels; read them side by side.
+//!
+//! Structural difference of the two paths: WP revalidates with pte_same, and every remover of a page unmaps
+//! it first, so a removed page makes pte_same fail. MISS saw none and sees none again, so its pte check
+//! proves nothing about the page; only the page lock with a mapping check does.
+
+mod try3;
+mod v2_6_29;
+mod v2_6_30;
+mod v2_6_30_rc;
+
+use crate::implementation::{Convention, Registry};
+use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
+use crate::point::Point;
+
+/// A fault on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The address space.
+    pub mm: Mm,
+    /// The page of the file at the faulting address.
+    pub index: u8,
+    /// It was a store.
+    pub write: bool,
+    /// The pte as the fault found it.
+    pub pte: Pte,
+}
+
+macro_rules! callers {
+    ($($variant:ident $module:ident $name:literal $accepts:ident $help:literal;)*) => {
+        /// The fault path of one era.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+        pub enum Caller { $(#[doc = $help] $variant,)* }
+
+        impl Caller {
+            /// Every caller, oldest first.
+            pub const ALL: &'static [Caller] = &[$(Caller::$variant),*];
+
+            /// The name on the command line and in files.
+            pub const fn name(self) -> &'static str {
+                match self { $(Caller::$variant => $name,)* }
+            }
+
+            /// One line of help.
+            pub const fn help(self) -> &'static str {
+                match self { $(Caller::$variant => $help,)* }
+            }
+
+            /// The convention that it understands.
+            pub const fn accepts(self) -> Convention {
+                match self { $(Caller::$variant => Convention::$accepts,)* }
+            }
+
+            /// The caller with this name.
+            pub fn from_name(name: &str) -> Option<Caller> {
+                match name { $($name => Some(Caller::$variant),)* _ => None }
+            }
+        }
+
+        /// Takes a fault on a present, read-only pte. The pte lock is held and gets dropped.
+        pub(crate) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+            match k.caller() { $(Caller::$variant => $module::do_wp_page(k, fault, page).await,)* }
+        }
+
+        /// Takes a fault on a pte that is none; `->fault` has returned `page` locked, with a reference.
+        pub(crate) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+            match k.caller() { $(Caller::$variant => $module::do_fault(k, fault, page).await,)* }
+        }
+    };
+}
+
+callers! {
+    V2_6_29   v2_6_29    "2.6.29"    Errno  "2.6.23 to 2.6.29: page_mkwrite returns an errno, unlocked; set_page_dirty unlocked";
+    V2_6_30Rc v2_6_30_rc "2.6.30-rc" Codes  "2.6.30-rc1 until the patch: as 2.6.29, with VM_FAULT codes";
+    Try3      try3       "try3"      Locked "the patch as posted (15 April 2009)";
+    V2_6_30   v2_6_30    "2.6.30"    Locked "the patch as landed: locked from page_mkwrite's return until set_page_dirty";
+}
+
+impl<R: Registry> Kernel<R> {
+    /// balance_dirty_pages_ratelimited. In this era the caller itself may write pages back, so it must not
+    /// hold a page lock; here it only reports that it ran. A NULL mapping is dereferenced.
+    pub(crate) fn balance_dirty_pages(&self, mapping: bool) {
+        self.dereference_mapping(mapping, "balance_dirty_pages_ratelimited: mapping->backing_dev_info");
+        self.event(Event::Throttled { page_locks: self.task().page_locks() });
+    }
+
+    /// file_update_time: may start a journal transaction, so it must not hold a page lock.
+    pub(crate) fn file_update_time(&self) {
+        self.event(Event::TimeUpdated { page_locks: self.task().page_locks() });
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    /// set_page_dirty_balance: dirties without the page lock; throttles if the page was clean or page_mkwrite
+    /// was called; a NULL mapping is tolerated.
+    async fn set_page_dirty_balance(&self, page: Frame, page_mkwrite: bool, dirty: Point, throttle: Point) {
+        self.at_page(dirty, page).await;
+        if self.set_page_dirty(page).await || page_mkwrite {
+            self.at(throttle).await;
+            if self.in_mapping(page) {
+                self.balance_dirty_pages(true);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_invertible() {
+        for &caller in Caller::ALL {
+            assert_eq!(Caller::from_name(caller.name()), Some(caller));
+        }
+    }
+}

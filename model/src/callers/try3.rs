@@ -1,0 +1,127 @@
+//! Era C, the patch as posted on 15 April 2009 ("try 3"). Dossier sections 1.5 and 1.7 (seed 003).
+//!
+//! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two bugs that
+//! the landed form does not have: file_update_time still runs before set_page_dirty, now with the page
+//! locked; and balance_dirty_pages is called with whatever page->mapping was, also NULL.
+
+use super::Fault;
+use crate::implementation::{ERROR, LOCKED, NOPAGE, Registry};
+use crate::kernel::{Frame, Kernel};
+use crate::point::Point as P;
+
+pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+    let Fault { mm, index, pte, .. } = fault;
+    let mut page_mkwrite = false;
+    if k.has_page_mkwrite() {
+        k.get_page(page); // r1
+        k.pte_unlock(mm);
+        k.at_page(P::WpMkwrite, page).await;
+        let ret = k.page_mkwrite(page).await;
+        k.at_page(P::MkwriteReturned, page).await;
+        if ret & (ERROR | NOPAGE) != 0 {
+            k.put_page(page);
+            return ret;
+        }
+        if ret & LOCKED == 0 {
+            k.lock_page(page, P::WpLock).await;
+            if !k.in_mapping(page) {
+                k.unlock_page(page);
+                k.put_page(page);
+                return 0;
+            }
+        } else {
+            k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(old_page))");
+        }
+        k.pte_lock(mm, P::WpPteSame).await;
+        if k.pte(mm, index) != pte {
+            k.unlock_page(page);
+            k.put_page(page);
+            k.pte_unlock(mm);
+            return 0;
+        }
+        page_mkwrite = true;
+    }
+    k.get_page(page); // r2: dirty_page
+    k.make_pte_writable(mm, index);
+    k.pte_unlock(mm);
+
+    k.at(P::WpTime).await;
+    k.file_update_time(); // with the page locked, if page_mkwrite
+    if !page_mkwrite {
+        k.wait_on_page_locked(page, P::WpWaitLocked).await;
+        k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
+        k.put_page(page); // r2
+    } else {
+        k.put_page(page); // r2
+        k.at_page(P::WpDirty, page).await;
+        let mapping = k.in_mapping(page);
+        k.set_page_dirty(page).await;
+        k.at_page(P::WpUnlock, page).await;
+        k.unlock_page(page);
+        k.put_page(page); // r1
+        k.at(P::WpThrottle).await;
+        k.balance_dirty_pages(mapping);
+    }
+    0
+}
+
+pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+    let Fault { mm, index, pte, write } = fault;
+    let mut page_mkwrite = false;
+    if write && k.has_page_mkwrite() {
+        k.at_page(P::MissUnlock, page).await;
+        k.unlock_page(page);
+        k.at_page(P::MissMkwrite, page).await;
+        let ret = k.page_mkwrite(page).await;
+        k.at_page(P::MkwriteReturned, page).await;
+        if ret & (ERROR | NOPAGE) != 0 {
+            k.put_page(page);
+            return ret;
+        }
+        if ret & LOCKED == 0 {
+            k.lock_page(page, P::MissLock).await;
+            if !k.in_mapping(page) {
+                k.unlock_page(page);
+                k.put_page(page);
+                return 0;
+            }
+        } else {
+            k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(page))");
+        }
+        page_mkwrite = true;
+    }
+
+    k.pte_lock(mm, P::MissSetPte).await;
+    let mapped = k.pte(mm, index) == pte;
+    if mapped {
+        k.install_pte(mm, index, page, write); // r1 becomes the pte's
+        if write {
+            k.get_page(page); // r2: dirty_page
+        }
+    }
+    k.pte_unlock(mm);
+
+    if mapped && write {
+        let mapping = k.in_mapping(page);
+        k.at(P::MissTime).await;
+        k.file_update_time(); // with the page locked
+        k.at_page(P::MissDirty, page).await;
+        if k.set_page_dirty(page).await {
+            page_mkwrite = true;
+        }
+        k.at_page(P::MissUnlockAfter, page).await;
+        k.unlock_page(page);
+        k.put_page(page); // r2
+        if page_mkwrite {
+            k.at(P::MissThrottle).await;
+            k.balance_dirty_pages(mapping);
+        }
+    } else {
+        k.at_page(P::MissUnlockAfter, page).await;
+        k.unlock_page(page);
+        if !mapped {
+            k.put_page(page); // r1
+        }
+    }
+    0
+}

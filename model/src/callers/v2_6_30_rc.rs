@@ -1,0 +1,21 @@
+//! Era B2, 2.6.30-rc1 until the patch. Dossier section 1.4 (the minus lines of seeds 000 and 001).
+//!
+//! The locking is that of 2.6.29, so the code is too. page_mkwrite takes a vm_fault and returns VM_FAULT
+//! codes, so that a truncated page can be NOPAGE ("retry") instead of SIGBUS.
+
+use super::{Fault, v2_6_29};
+use crate::implementation::{ERROR, NOPAGE, Registry};
+use crate::kernel::{Frame, Kernel};
+
+pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+    v2_6_29::wp(k, fault, page, failure).await
+}
+
+pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+    v2_6_29::miss(k, fault, page, failure).await
+}
+
+/// What a failed page_mkwrite makes of the fault: its own code.
+fn failure(ret: i32) -> Option<i32> {
+    (ret & (ERROR | NOPAGE) != 0).then_some(ret)
+}

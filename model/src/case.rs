@@ -1,0 +1,536 @@
+//! The case: a program and all that decides its run.
+//!
+//! Limits and geometry, actors and their operations, injected faults, schedule. Which implementations and
+//! callers it runs on, and what is expected there, stands beside it (see [`crate::text`]), so that a new
+//! line of a registry never changes the meaning of a stored case.
+//!
+//! A case is a value of plain small integers. [`Case::fix_up`] clamps whatever is out of range and never
+//! rejects, so that every byte string is a case (see [`crate::bytes`]).
+
+use crate::exec::{ACTORS_MAX, TASKS, TaskId};
+use crate::point::Point;
+
+/// Pages that a file can have at the most.
+pub const PAGES_MAX: usize = 8;
+/// Cells of one page at the most.
+pub const CELLS_PER_PAGE_MAX: usize = 8;
+/// Blocks of one page at the most.
+pub const BLOCKS_PER_PAGE_MAX: usize = 4;
+/// Cells of the file at the most.
+pub const CELLS_MAX: usize = PAGES_MAX * CELLS_PER_PAGE_MAX;
+/// Operation slots of one actor at the most.
+pub const OPERATIONS_MAX: usize = 32;
+/// Address spaces at the most.
+pub const MMS_MAX: usize = 3;
+/// Free blocks that count as "never runs out".
+pub const AMPLE: u8 = u8::MAX;
+
+/// The largest number of free blocks that can run out.
+pub const FREE_MAX: u8 = 31;
+
+/// A range of cells, or of pages: `start..end`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Range {
+    /// The first.
+    pub start: u8,
+    /// One past the last.
+    pub end: u8,
+}
+
+impl Range {
+    /// `start..end`.
+    pub const fn new(start: u8, end: u8) -> Range {
+        Range { start, end }
+    }
+
+    /// Nothing in it.
+    pub const fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// Iterates over its members.
+    pub fn iter(self) -> std::ops::Range<u8> {
+        self.start..self.end
+    }
+
+    /// The part of it that lies in `other`.
+    pub fn clip(self, other: Range) -> Range {
+        Range::new(self.start.max(other.start), self.end.min(other.end))
+    }
+
+    /// `item` lies in it.
+    pub const fn contains(self, item: u8) -> bool {
+        self.start <= item && item < self.end
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+/// One operation of an actor. Cells count from the start of the file; pages too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub enum Operation {
+    /// The slot is empty: a deleted operation leaves its slot, so that the others keep theirs.
+    #[default]
+    Empty,
+    /// Stores through the actor's mapping, one store instruction per page.
+    Store(Range),
+    /// Loads through the actor's mapping, one load instruction per page.
+    Load(Range),
+    /// read(2).
+    Read(Range),
+    /// write(2); extends the file if it ends beyond i_size.
+    Write(Range),
+    /// ftruncate(2) to this many cells, down or up.
+    Truncate(u8),
+    /// Writeback of these pages that skips what it would have to wait for (the flusher, WB_SYNC_NONE).
+    Background(Range),
+    /// Writeback of these pages that waits for earlier writeback (WB_SYNC_ALL), not for its own.
+    Integrity(Range),
+    /// fsync(2).
+    Fsync,
+    /// msync(2) with MS_SYNC on the actor's mapping.
+    Msync,
+    /// invalidate_mapping_pages on these pages (fadvise DONTNEED, drop_caches).
+    Invalidate(Range),
+    /// invalidate_inode_pages2_range on these pages (direct I/O, NFS revalidation).
+    Invalidate2(Range),
+    /// Reclaim looks at these pages.
+    Reclaim(Range),
+    /// munmap(2) of the actor's mapping.
+    Munmap,
+    /// mmap(2) of the file, shared and writable, if the actor's address space has no mapping.
+    Mmap,
+}
+
+/// What an operand of an operation means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operand {
+    /// No operand.
+    None,
+    /// A range of cells.
+    Cells,
+    /// A range of pages.
+    Pages,
+    /// A file size in cells.
+    Size,
+}
+
+/// One line of the table of operations.
+pub struct Kind {
+    /// The word in text files and lists.
+    pub name: &'static str,
+    /// The code in byte records. Append-only.
+    pub code: u8,
+    /// What the operand means.
+    pub operand: Operand,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+macro_rules! operations {
+    ($($code:literal $variant:ident $operand:ident $name:literal $help:literal;)*) => {
+        impl Operation {
+            /// The table of operations.
+            pub const KINDS: &'static [Kind] = &[
+                $(Kind { name: $name, code: $code, operand: Operand::$operand, help: $help }),*
+            ];
+
+            /// The line of the table for this operation.
+            pub fn kind(self) -> &'static Kind {
+                let code = match self { $(operations!(@pattern $variant $operand) => $code,)* };
+                Self::KINDS.iter().find(|kind| kind.code == code).expect("every code is in the table")
+            }
+
+            /// The operation with this code and these operands.
+            pub fn from_code(code: u8, range: Range) -> Option<Operation> {
+                match code { $($code => Some(operations!(@build range $variant $operand)),)* _ => None }
+            }
+
+            /// The operands as a range (a size is `size..0`, no operand `0..0`).
+            pub fn range(self) -> Range {
+                match self { $(operations!(@bind range $variant $operand) =>
+                    operations!(@range range $operand),)* }
+            }
+        }
+    };
+    (@pattern $variant:ident None) => { Operation::$variant };
+    (@pattern $variant:ident $operand:ident) => { Operation::$variant(_) };
+    (@build $range:ident $variant:ident None) => { Operation::$variant };
+    (@build $range:ident $variant:ident Size) => { Operation::$variant($range.start) };
+    (@build $range:ident $variant:ident $operand:ident) => { Operation::$variant($range) };
+    (@bind $range:ident $variant:ident None) => { Operation::$variant };
+    (@bind $range:ident $variant:ident $operand:ident) => { Operation::$variant($range) };
+    (@range $range:ident None) => { Range::default() };
+    (@range $range:ident Size) => { Range::new($range, 0) };
+    (@range $range:ident $operand:ident) => { $range };
+}
+
+operations! {
+    0  Empty       None  "-"           "an empty slot";
+    1  Store       Cells "store"       "store through the actor's mapping";
+    2  Load        Cells "load"        "load through the actor's mapping";
+    3  Read        Cells "read"        "read(2)";
+    4  Write       Cells "write"       "write(2), extends the file beyond i_size";
+    5  Truncate    Size  "truncate"    "ftruncate(2) to a size in cells, down or up";
+    6  Background  Pages "writeback"   "background writeback of a range of pages (WB_SYNC_NONE)";
+    7  Integrity   Pages "sync_range"  "integrity writeback of a range of pages (WB_SYNC_ALL)";
+    8  Fsync       None  "fsync"       "fsync(2)";
+    9  Msync       None  "msync"       "msync(2) with MS_SYNC";
+    10 Invalidate  Pages "invalidate"  "invalidate_mapping_pages: drop clean, unmapped pages";
+    11 Invalidate2 Pages "invalidate2" "invalidate_inode_pages2: unmap, launder and drop pages";
+    12 Reclaim     Pages "reclaim"     "reclaim: unmap, write and drop pages";
+    13 Munmap      None  "munmap"      "munmap(2) of the actor's mapping";
+    14 Mmap        None  "mmap"        "mmap(2) of the file, shared and writable";
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, range) = (self.kind(), self.range());
+        match kind.operand {
+            Operand::None => f.write_str(kind.name),
+            Operand::Size => write!(f, "{} {}", kind.name, range.start),
+            Operand::Cells | Operand::Pages => write!(f, "{} {}", kind.name, range),
+        }
+    }
+}
+
+/// The shape of the file and of what it lives on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Geometry {
+    /// Pages that the file can have.
+    pub pages: u8,
+    /// Cells per page: the unit of sizes, stores and reads. 1, 2, 4 or 8.
+    pub cells: u8,
+    /// Blocks per page. 1, 2 or 4, at most `cells`.
+    pub blocks: u8,
+    /// i_size at the start, in cells.
+    pub size: u8,
+    /// Pages that are holes at the start, one bit each.
+    pub holes: u8,
+    /// Address spaces.
+    pub mms: u8,
+    /// Free blocks at the start; [`AMPLE`] never runs out.
+    pub free: u8,
+}
+
+impl Default for Geometry {
+    fn default() -> Self {
+        Geometry { pages: 1, cells: 4, blocks: 1, size: 4, holes: 0, mms: 1, free: AMPLE }
+    }
+}
+
+impl Geometry {
+    /// Cells of the whole file.
+    pub const fn file_cells(self) -> u8 {
+        self.pages * self.cells
+    }
+
+    /// Cells per block.
+    pub const fn block_cells(self) -> u8 {
+        self.cells / self.blocks
+    }
+
+    /// Pages that `size` cells reach into.
+    pub const fn pages_of(self, size: u8) -> u8 {
+        size.div_ceil(self.cells)
+    }
+
+    /// Blocks of the file that `size` cells reach into.
+    pub const fn blocks_of(self, size: u8) -> u8 {
+        size.div_ceil(self.block_cells())
+    }
+
+    /// The page of a cell.
+    pub const fn page_of(self, cell: u8) -> u8 {
+        cell / self.cells
+    }
+
+    /// The cells of a page.
+    pub const fn cells_of(self, page: u8) -> Range {
+        Range::new(page * self.cells, (page + 1) * self.cells)
+    }
+}
+
+/// Injected faults: what the device or the server does with the n-th request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Faults {
+    /// Replies of the server that say "on stable storage", one bit per WRITE; the rest say "unstable".
+    pub stable: u16,
+    /// Write requests that fail with EIO, one bit per request.
+    pub eio: u16,
+}
+
+/// One actor: a thread in an address space, and its program.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Actor {
+    /// The address space that it runs in.
+    pub mm: u8,
+    /// Its operations, one per slot.
+    pub operations: Vec<Operation>,
+}
+
+/// An override of one drawn priority.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Override {
+    /// Whose step.
+    pub task: TaskId,
+    /// In which operation slot (or request number).
+    pub slot: u8,
+    /// The n-th step in it, from 1.
+    pub nth: u16,
+    /// The priority; the highest runs first.
+    pub priority: u16,
+}
+
+/// One entry of a schedule by named points: run `task` until it stands at this point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Stop {
+    /// Whom to run.
+    pub task: TaskId,
+    /// In which operation slot (or request number) it is to stop.
+    pub slot: u8,
+    /// Before which point; `None` runs it until it blocks or has finished the slot.
+    pub point: Option<Point>,
+    /// The how-manieth time in the slot that it stands there, from 1.
+    pub occurrence: u8,
+}
+
+/// Who runs when.
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+pub enum Schedule {
+    /// A seed draws a priority for every step of every operation; overrides change single ones.
+    Seed {
+        /// Draws the table.
+        seed: u32,
+        /// Single entries that differ.
+        overrides: Vec<Override>,
+    },
+    /// Where the run departs from letting each task run until it blocks, the lowest first.
+    Order(Vec<Stop>),
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule::Order(Vec::new())
+    }
+}
+
+/// Bounds of a case. Those of a case can be raised up to the machine's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Limits {
+    /// Actors.
+    pub actors: u8,
+    /// Operation slots per actor.
+    pub operations: u8,
+    /// Pages of the file.
+    pub pages: u8,
+    /// Steps of a run before the scheduler is replaced by a fair one.
+    pub steps: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { actors: 4, operations: 16, pages: 4, steps: 4096 }
+    }
+}
+
+/// A program and all that decides its run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Case {
+    /// Bounds.
+    pub limits: Limits,
+    /// The file.
+    pub geometry: Geometry,
+    /// What the device and the server do.
+    pub faults: Faults,
+    /// Who does what.
+    pub actors: Vec<Actor>,
+    /// Who runs when.
+    pub schedule: Schedule,
+}
+
+impl Case {
+    /// Clamps whatever is out of range, so that any values make a case. Idempotent.
+    pub fn fix_up(&mut self) {
+        let l = &mut self.limits;
+        l.actors = l.actors.clamp(1, ACTORS_MAX as u8);
+        l.operations = l.operations.clamp(1, OPERATIONS_MAX as u8);
+        l.pages = l.pages.clamp(1, PAGES_MAX as u8);
+        l.steps = l.steps.clamp(64, 1 << 14);
+        let limits = self.limits;
+
+        let g = &mut self.geometry;
+        g.pages = g.pages.clamp(1, limits.pages);
+        g.cells = previous_power_of_two(g.cells.clamp(1, CELLS_PER_PAGE_MAX as u8));
+        g.blocks = previous_power_of_two(g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8)).min(g.cells);
+        g.size = g.size.min(g.file_cells());
+        g.holes &= ((1u16 << g.pages) - 1) as u8;
+        g.mms = g.mms.clamp(1, MMS_MAX as u8);
+        if g.free > FREE_MAX {
+            g.free = AMPLE;
+        }
+        let g = *g;
+
+        self.actors.truncate(usize::from(limits.actors));
+        if self.actors.is_empty() {
+            self.actors.push(Actor::default());
+        }
+        for actor in &mut self.actors {
+            actor.mm = actor.mm.min(g.mms - 1);
+            actor.operations.truncate(usize::from(limits.operations));
+            for operation in &mut actor.operations {
+                *operation = fix_operation(*operation, g);
+            }
+            while actor.operations.last() == Some(&Operation::Empty) {
+                actor.operations.pop();
+            }
+        }
+        let last_task = TaskId(TASKS as u8 - 1);
+        match &mut self.schedule {
+            Schedule::Seed { overrides, .. } => {
+                for o in overrides {
+                    (o.task, o.nth) = (o.task.min(last_task), o.nth.max(1));
+                }
+            }
+            Schedule::Order(stops) => {
+                for s in stops {
+                    s.task = s.task.min(last_task);
+                    s.occurrence = if s.point.is_some() { s.occurrence.max(1) } else { 1 };
+                }
+            }
+        }
+    }
+
+    /// Whether every file size that the case can produce is a multiple of a page.
+    pub fn is_aligned(&self) -> bool {
+        let cells = self.geometry.cells;
+        self.geometry.size.is_multiple_of(cells)
+            && self.operations().all(|(_, _, operation)| match operation {
+                Operation::Truncate(size) => size.is_multiple_of(cells),
+                Operation::Write(range) => range.end.is_multiple_of(cells),
+                _ => true,
+            })
+    }
+
+    /// Rounds every file size that the case can produce up to a multiple of a page.
+    pub fn align(&mut self) {
+        let cells = self.geometry.cells;
+        let up = |size: u8| size.next_multiple_of(cells);
+        self.geometry.size = up(self.geometry.size);
+        for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
+            match operation {
+                Operation::Truncate(size) => *size = up(*size),
+                Operation::Write(range) => range.end = up(range.end),
+                _ => {}
+            }
+        }
+    }
+
+    /// Every operation with its actor and slot, empty slots left out.
+    pub fn operations(&self) -> impl Iterator<Item = (TaskId, u8, Operation)> + '_ {
+        self.actors.iter().enumerate().flat_map(|(actor, program)| {
+            program
+                .operations
+                .iter()
+                .enumerate()
+                .filter(|(_, operation)| **operation != Operation::Empty)
+                .map(move |(slot, operation)| (TaskId(actor as u8), slot as u8, *operation))
+        })
+    }
+
+    /// The operation in a slot; empty if there is none.
+    pub fn operation(&self, task: TaskId, slot: u8) -> Operation {
+        self.actors
+            .get(task.index())
+            .and_then(|actor| actor.operations.get(usize::from(slot)))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether at most one actor does anything.
+    pub fn is_sequential(&self) -> bool {
+        self.actors.iter().filter(|actor| !actor.operations.is_empty()).count() <= 1
+    }
+}
+
+fn previous_power_of_two(n: u8) -> u8 {
+    1 << n.ilog2()
+}
+
+fn fix_operation(operation: Operation, g: Geometry) -> Operation {
+    let kind = operation.kind();
+    let range = operation.range();
+    let clamp = |count: u8| {
+        let start = range.start.min(count - 1);
+        Range::new(start, range.end.clamp(start + 1, count))
+    };
+    let range = match kind.operand {
+        Operand::None => return operation,
+        Operand::Cells => clamp(g.file_cells()),
+        Operand::Pages => clamp(g.pages),
+        Operand::Size => Range::new(range.start.min(g.file_cells()), 0),
+    };
+    Operation::from_code(kind.code, range).expect("the code comes from the table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_operands_round_trip() {
+        for kind in Operation::KINDS {
+            let operation = Operation::from_code(kind.code, Range::new(1, 3)).unwrap();
+            assert_eq!(operation.kind().code, kind.code);
+            assert_eq!(Operation::from_code(kind.code, operation.range()), Some(operation));
+        }
+        assert_eq!(Operation::from_code(200, Range::default()), None);
+        assert_eq!(Operation::Store(Range::new(0, 4)).to_string(), "store 0..4");
+        assert_eq!(Operation::Truncate(3).to_string(), "truncate 3");
+    }
+
+    #[test]
+    fn fix_up_clamps_every_field() {
+        let mut case = Case {
+            limits: Limits { actors: 0, operations: 99, pages: 99, steps: 0 },
+            geometry: Geometry { pages: 0, cells: 7, blocks: 3, size: 99, holes: 255, mms: 9, free: 0 },
+            actors: vec![
+                Actor { mm: 7, operations: vec![Operation::Store(Range::new(9, 2)), Operation::Empty] },
+                Actor::default(),
+            ],
+            ..Case::default()
+        };
+        case.fix_up();
+        assert_eq!(case.limits, Limits { actors: 1, operations: 32, pages: 8, steps: 64 });
+        let expected = Geometry { pages: 1, cells: 4, blocks: 2, size: 4, holes: 1, mms: 3, free: 0 };
+        assert_eq!(case.geometry, expected);
+        assert_eq!(case.actors.len(), 1);
+        assert_eq!(case.actors[0].mm, 2);
+        assert_eq!(case.actors[0].operations, [Operation::Store(Range::new(3, 4))]);
+        let once = case.clone();
+        case.fix_up();
+        assert_eq!(case, once);
+    }
+
+    #[test]
+    fn alignment_is_of_every_size() {
+        let mut case = Case {
+            geometry: Geometry { pages: 2, size: 3, ..Geometry::default() },
+            actors: vec![Actor {
+                mm: 0,
+                operations: vec![Operation::Truncate(5), Operation::Write(Range::new(0, 1))],
+            }],
+            ..Case::default()
+        };
+        case.fix_up();
+        assert!(!case.is_aligned());
+        case.align();
+        assert!(case.is_aligned());
+        assert_eq!(case.geometry.size, 4);
+        assert_eq!(case.operation(TaskId(0), 0), Operation::Truncate(8));
+    }
+}

@@ -1,0 +1,205 @@
+//! Arbitrary cases for hunting: case `i` of a hunt is a function of (seed, i) and of nothing else.
+//!
+//! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
+//! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
+//! full disk, failing I/O) get a small share of the cases.
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule};
+
+/// The named generator of everything random in this project.
+pub type Random = Xoshiro256PlusPlus;
+
+/// A generator for case `index` of the hunt with this seed; `stream` separates independent uses.
+pub fn random(seed: u64, index: u64, stream: u64) -> Random {
+    // SplitMix64's increment spreads consecutive indices over the seed space.
+    let mixed = seed ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ stream.rotate_left(48);
+    Random::seed_from_u64(mixed)
+}
+
+/// Draws cases.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Generator {
+    aligned: bool,
+}
+
+/// How often each kind comes up before the swarm has its say.
+const WEIGHTS: &[(u8, u32)] = &[
+    (1, 60),  // store
+    (2, 12),  // load
+    (3, 12),  // read
+    (4, 22),  // write
+    (5, 26),  // truncate
+    (6, 34),  // writeback
+    (7, 14),  // sync_range
+    (8, 24),  // fsync
+    (9, 4),   // msync
+    (10, 10), // invalidate
+    (11, 24), // invalidate2
+    (12, 14), // reclaim
+    (13, 5),  // munmap
+    (14, 5),  // mmap
+];
+
+impl Generator {
+    /// `aligned` keeps every file size at a multiple of a page.
+    pub fn new(aligned: bool) -> Generator {
+        Generator { aligned }
+    }
+
+    /// Draws case `index` of the hunt with this seed into `case`, reusing its memory.
+    pub fn generate(self, seed: u64, index: u64, case: &mut Case) {
+        let r = &mut random(seed, index, 0);
+        case.limits = Limits::default();
+        case.geometry = geometry(r);
+        let g = case.geometry;
+        case.faults = Faults {
+            stable: match r.random_range(0..8) {
+                0..4 => 0,
+                4..6 => u16::MAX,
+                _ => r.random(),
+            },
+            eio: if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
+        };
+        let weights = swarm(r);
+        let hot = r.random_range(0..g.pages);
+        let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
+        case.actors.resize_with(usize::from(actors), Actor::default);
+        for actor in &mut case.actors {
+            actor.mm = if one_in(r, 2) { 0 } else { r.random_range(0..g.mms) };
+            actor.operations.clear();
+            let many = actors == 1 || one_in(r, 16);
+            let count = if many { r.random_range(1..=16) } else { pick(r, &[(1, 34), (2, 36), (3, 20), (4, 10)]) };
+            for _ in 0..count {
+                let code = pick(r, &weights);
+                actor.operations.push(operation(r, code, g, hot));
+            }
+        }
+        case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };
+        if self.aligned {
+            case.align();
+        }
+        case.fix_up();
+    }
+}
+
+fn geometry(r: &mut Random) -> Geometry {
+    let pages = pick(r, &[(1, 48), (2, 36), (3, 10), (4, 6)]);
+    let cells = pick(r, &[(1, 10), (2, 20), (4, 56), (8, 14)]);
+    let blocks = pick(r, &[(1, 40), (2, 34), (4, 26)]);
+    let all = pages * cells;
+    let size = match r.random_range(0..8) {
+        0..4 => all,
+        4..6 => r.random_range(0..=pages) * cells,
+        _ => r.random_range(0..=all),
+    };
+    Geometry {
+        pages,
+        cells,
+        blocks,
+        size,
+        holes: if one_in(r, 3) { r.random() } else { 0 },
+        mms: pick(r, &[(1, 50), (2, 38), (3, 12)]),
+        free: if one_in(r, 12) { r.random_range(0..6) } else { AMPLE },
+    }
+}
+
+fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
+    std::array::from_fn(|i| {
+        let (code, weight) = WEIGHTS[i];
+        let factor = match r.random_range(0..4) {
+            0 => 0,
+            1..3 => 1,
+            _ => 3,
+        };
+        // Something must store, or nothing is ever at stake.
+        (code, weight * if code == 1 { factor.max(1) } else { factor })
+    })
+}
+
+fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
+    let operation = Operation::from_code(code, Range::default()).expect("the weights name known codes");
+    let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
+    let range = match operation.kind().operand {
+        Operand::None => Range::default(),
+        Operand::Pages if one_in(r, 2) => Range::new(0, g.pages),
+        Operand::Pages => Range::new(page, page + 1),
+        Operand::Size => Range::new(size(r, g, page), 0),
+        Operand::Cells => {
+            let cells = g.cells_of(page);
+            match r.random_range(0..8) {
+                0..3 => cells,
+                3..7 => {
+                    let start = r.random_range(cells.start..cells.end);
+                    Range::new(start, r.random_range(start..cells.end) + 1)
+                }
+                _ => {
+                    let start = r.random_range(0..g.file_cells());
+                    Range::new(start, r.random_range(start..g.file_cells()) + 1)
+                }
+            }
+        }
+    };
+    Operation::from_code(code, range).expect("the code is known")
+}
+
+fn size(r: &mut Random, g: Geometry, page: u8) -> u8 {
+    match r.random_range(0..8) {
+        0 => 0,
+        1 => g.file_cells(),
+        2 => g.size,
+        3..6 => (page + r.random_range(0..2)) * g.cells,
+        _ => r.random_range(0..=g.file_cells()),
+    }
+}
+
+fn one_in(r: &mut Random, n: u32) -> bool {
+    r.random_range(0..n) == 0
+}
+
+fn pick(r: &mut Random, weights: &[(u8, u32)]) -> u8 {
+    let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
+    let mut left = r.next_u32() % total;
+    for &(value, weight) in weights {
+        if left < weight {
+            return value;
+        }
+        left -= weight;
+    }
+    unreachable!("the draw is below the sum of the weights")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_is_generated_and_every_case_is_legal() {
+        let mut seen = BTreeSet::new();
+        let mut case = Case::default();
+        for index in 0..2000 {
+            Generator::new(index % 2 == 0).generate(7, index, &mut case);
+            let mut fixed = case.clone();
+            fixed.fix_up();
+            assert_eq!(fixed, case);
+            assert!(index % 2 != 0 || case.is_aligned(), "case {index} is not aligned: {case:?}");
+            seen.extend(case.operations().map(|(_, _, operation)| operation.kind().code));
+        }
+        let all: BTreeSet<_> = Operation::KINDS.iter().skip(1).map(|kind| kind.code).collect();
+        assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn a_case_depends_on_seed_and_index_alone() {
+        let (mut a, mut b) = (Case::default(), Case::default());
+        Generator::new(false).generate(1, 41, &mut b);
+        Generator::new(false).generate(1, 42, &mut a);
+        Generator::new(false).generate(1, 42, &mut b);
+        assert_eq!(a, b);
+        Generator::new(false).generate(2, 42, &mut b);
+        assert_ne!(a, b);
+    }
+}

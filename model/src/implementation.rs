@@ -1,0 +1,327 @@
+//! The contract that an implementation fulfils, and how it meets its caller.
+//!
+//! An implementation is a filesystem's behaviour at a kernel version: page_mkwrite, and what it ties to a
+//! dirty page (its *record*): writepage and completion, set_page_dirty, invalidatepage, releasepage,
+//! launder_page, truncate, write_begin and write_end. The machine calls it, so the trait is the machine's.
+//!
+//! A [`Registry`] is a set of implementations that share one type of private page data; the kernel is
+//! generic over it. This repository has one; another crate can bring its own implementation as a second
+//! instance without touching anything here.
+
+use crate::callers::Caller;
+use crate::case::Range;
+use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
+use crate::mm;
+
+/// Success: the page is locked.
+pub const LOCKED: i32 = 0x200;
+/// Nothing installed: retry the fault.
+pub const NOPAGE: i32 = 0x100;
+/// Out of memory.
+pub const OOM: i32 = 0x1;
+/// Deliver SIGBUS.
+pub const SIGBUS: i32 = 0x2;
+/// Deliver SIGSEGV.
+pub const SIGSEGV: i32 = 0x40;
+/// The bits that are errors (VM_FAULT_ERROR).
+pub const ERROR: i32 = OOM | SIGBUS | SIGSEGV;
+/// -EINVAL, as the int-returning page_mkwrite uses it for "the page was truncated".
+pub const EINVAL: i32 = -22;
+/// -ENOSPC.
+pub const ENOSPC: i32 = -28;
+
+/// What page_mkwrite may return, and what that means for the page lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Convention {
+    /// There is no page_mkwrite; the vma is only dirty-tracked.
+    None,
+    /// A negative errno, or success; the page comes back unlocked (to 2.6.29).
+    Errno,
+    /// VM_FAULT codes; the page comes back unlocked (2.6.30-rc).
+    Codes,
+    /// VM_FAULT codes; with LOCKED the page comes back locked (2.6.30 and later).
+    Locked,
+}
+
+impl Convention {
+    /// Its name in lists.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Convention::None => "none",
+            Convention::Errno => "errno",
+            Convention::Codes => "codes",
+            Convention::Locked => "locked",
+        }
+    }
+}
+
+/// What stands between an implementation and a caller of another convention.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Adapter {
+    /// The conventions meet.
+    None,
+    /// Errno or length to fault code.
+    Codes,
+    /// A locked return is unlocked and becomes 0.
+    Unlock,
+}
+
+impl Adapter {
+    /// Its name, as it stands in the name of a pair.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Adapter::None => "",
+            Adapter::Codes => "codes",
+            Adapter::Unlock => "unlock",
+        }
+    }
+}
+
+/// What an implementation says of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Declaration {
+    /// `fs@version`.
+    pub name: &'static str,
+    /// What its page_mkwrite returns.
+    pub convention: Convention,
+    /// The caller that it lived with, or would have.
+    pub natural: Caller,
+    /// Its pages have a mapping and are in a page cache. Rules about those do not apply to others.
+    pub page_cache: bool,
+    /// It promises that no page changes while it is under writeback.
+    pub stable_pages: bool,
+    /// Results and block counts that may differ from other implementations; see the differential rule.
+    pub may_differ: &'static [Aspect],
+    /// What it ties to a dirty page.
+    pub record: &'static str,
+    /// Where its facts come from.
+    pub source: &'static str,
+}
+
+/// Something that a differential comparison looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Aspect {
+    /// Which blocks of the file are allocated.
+    Blocks,
+}
+
+/// The state of a page's record, for the judge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// Whatever this filesystem needs to write back what is dirty of the page is there.
+    pub live: bool,
+    /// The same for all of the page that lies below i_size: stores through a writable pte are covered.
+    pub whole: bool,
+    /// The record says that the page has something to write.
+    pub claims_dirty: bool,
+}
+
+/// Who calls writepage, and what it may wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sync {
+    /// Memory cleansing by the flusher: should not wait (WB_SYNC_NONE).
+    Background,
+    /// Data integrity: must write (WB_SYNC_ALL).
+    Integrity,
+    /// Memory cleansing by reclaim (WB_SYNC_NONE, for_reclaim).
+    Reclaim,
+}
+
+/// A filesystem's behaviour at a kernel version, within the registry `R`.
+///
+/// Methods with a default do what the generic kernel code of 2.6.30 does for a filesystem that has none.
+#[allow(async_fn_in_trait)] // one thread: no future needs to be Send
+pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
+    /// What it says of itself.
+    fn declaration(self) -> &'static Declaration;
+
+    /// A read-only pte of a shared mapping is about to become writable. Called without the page lock.
+    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32;
+
+    /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or fail.
+    /// Returns whether the page was clean; tag and inode follow in further steps.
+    fn set_page_dirty(self, k: &Kernel<R>, page: Frame) -> bool {
+        k.test_set_page_dirty(page)
+    }
+
+    /// Writes one page. Called with the page locked and PG_dirty just cleared; unlocks it.
+    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: Sync) -> Status;
+
+    /// Writes the dirty pages of a range.
+    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: Sync) -> Status {
+        mm::write_cache_pages(k, pages, sync).await
+    }
+
+    /// The flusher writes the inode itself, after its pages.
+    async fn write_inode(self, _k: &Kernel<R>) {}
+
+    /// The data of a request reaches the store. One step.
+    fn transfer(self, k: &Kernel<R>, request: Request);
+
+    /// The request is complete: release the record, end writeback.
+    async fn complete(self, k: &Kernel<R>, request: Request);
+
+    /// Fills a page from the store. One step, with the page locked.
+    fn readpage(self, k: &Kernel<R>, page: Frame);
+
+    /// write(2) may wait before it looks the page up.
+    async fn before_write_begin(self, _k: &Kernel<R>) {}
+
+    /// write(2) is about to fill these cells of the page, which is locked and uptodate.
+    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status;
+
+    /// write(2) has filled these cells: mark them dirty, raise i_size. The page stays locked.
+    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range);
+
+    /// The cells of the page from `from` on go away. Called with the page locked.
+    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8);
+
+    /// Gives up the private data of a clean page, if it can. Called with the page locked.
+    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool;
+
+    /// Writes a dirty page that is about to be invalidated, and waits. Called with the page locked.
+    async fn launder_page(self, _k: &Kernel<R>, _page: Frame) {}
+
+    /// ->fsync, with the inode lock held.
+    async fn fsync(self, _k: &Kernel<R>) {}
+
+    /// setattr with a new size, before i_size changes.
+    async fn before_truncate(self, _k: &Kernel<R>) {}
+
+    /// i_size has just changed to `size`, in the same step.
+    fn size_changed(self, _k: &Kernel<R>, _size: u8) {}
+
+    /// ->truncate and the rest of setattr, after the page cache was truncated to `size`.
+    async fn after_truncate(self, _k: &Kernel<R>, _size: u8) {}
+
+    /// mmap of a file without page cache: makes its pages.
+    fn mount(self, _k: &Kernel<R>) {}
+
+    /// ->fault of a mapping without page cache: the page, with a reference, not locked.
+    fn own_page(self, _k: &Kernel<R>, _index: u8) -> Option<Frame> {
+        None
+    }
+
+    /// The record of a page that is dirty, for the judge.
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record;
+
+    /// What a cell of the store holds for good.
+    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
+
+    /// What a cell of the file reads as after a crash, while calls are under way.
+    fn survives(self, k: &Kernel<R>, cell: u8) -> Stamp {
+        self.durable(k, cell)
+    }
+
+    /// The blocks of the file that the store has, one bit each.
+    fn allocated(self, k: &Kernel<R>) -> u32 {
+        k.device.allocated()
+    }
+}
+
+/// A set of implementations that the kernel can run, and the private data of their pages.
+pub trait Registry: Implementation<Self> + 'static {
+    /// page->private.
+    type Private: Copy + Default + PartialEq + std::fmt::Debug + std::fmt::Display;
+
+    /// Every implementation.
+    fn all() -> &'static [Self];
+
+    /// The implementation with this name.
+    fn by_name(name: &str) -> Option<Self> {
+        Self::all().iter().copied().find(|fs| fs.name() == name)
+    }
+
+    /// Its name.
+    fn name(self) -> &'static str {
+        self.declaration().name
+    }
+}
+
+/// An implementation under a caller: one of the pairs that a case runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pair<R> {
+    /// The filesystem.
+    pub implementation: R,
+    /// The VM's fault path.
+    pub caller: Caller,
+    /// What stands between them.
+    pub adapter: Adapter,
+}
+
+impl<R: Registry> Pair<R> {
+    /// The pair, if the conventions meet or an adapter is known; else the reason.
+    pub fn new(implementation: R, caller: Caller) -> Result<Pair<R>, Refused> {
+        use Convention as C;
+        let declaration = implementation.declaration();
+        let adapter = match (declaration.convention, caller.accepts()) {
+            (C::None, _) | (C::Errno, C::Errno) | (C::Codes, C::Codes | C::Locked) | (C::Locked, C::Locked) => {
+                Adapter::None
+            }
+            (C::Errno, C::Codes | C::Locked) => Adapter::Codes,
+            (C::Locked, C::Codes) => Adapter::Unlock,
+            (C::Codes, _) => {
+                return Err(Refused::new(implementation, caller, "a positive fault code would read as success"));
+            }
+            (C::Locked, _) => {
+                return Err(Refused::new(implementation, caller, "a locked return would deadlock"));
+            }
+            (C::Errno, C::None) => unreachable!("every caller accepts something"),
+        };
+        Ok(Pair { implementation, caller, adapter })
+    }
+
+    /// The implementation under its natural caller.
+    pub fn natural(implementation: R) -> Pair<R> {
+        Pair::new(implementation, implementation.declaration().natural).expect("a natural caller fits")
+    }
+}
+
+impl<R: Registry> std::fmt::Display for Pair<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.implementation.name())?;
+        if self.adapter != Adapter::None {
+            write!(f, "+{}", self.adapter.name())?;
+        }
+        write!(f, " x {}", self.caller.name())
+    }
+}
+
+/// Why an implementation does not run under a caller.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{implementation} does not run under caller {caller}: {reason}")]
+pub struct Refused {
+    implementation: &'static str,
+    caller: &'static str,
+    reason: &'static str,
+}
+
+impl Refused {
+    fn new<R: Registry>(implementation: R, caller: Caller, reason: &'static str) -> Refused {
+        Refused { implementation: implementation.name(), caller: caller.name(), reason }
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    /// Calls page_mkwrite through the adapter of the pair.
+    pub(crate) async fn page_mkwrite(&self, page: Frame) -> i32 {
+        let code = self.fs().page_mkwrite(self, page).await;
+        let locked = self.is_locked_by_us(page);
+        self.event(crate::kernel::Event::MkwriteReturned { page, code, locked });
+        match self.adapters() {
+            Adapter::None => code,
+            Adapter::Codes if code < 0 => SIGBUS,
+            Adapter::Codes => 0,
+            Adapter::Unlock if code & LOCKED != 0 => {
+                self.unlock_page(page);
+                code & !LOCKED
+            }
+            Adapter::Unlock => code,
+        }
+    }
+
+    /// The vma has a page_mkwrite.
+    pub(crate) fn has_page_mkwrite(&self) -> bool {
+        self.fs().declaration().convention != Convention::None
+    }
+}

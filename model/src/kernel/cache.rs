@@ -1,0 +1,226 @@
+//! The page cache of the one file: the tree with its tags, i_size, the inode's dirty state and error state.
+//! Dossier sections 0.3, 2.1, 2.3.
+
+use super::event::Event;
+use super::page::{CACHED, DIRTY, Frame, MAPPING};
+use super::{Kernel, NO_FRAME};
+use crate::case::{PAGES_MAX, Range};
+use crate::implementation::Registry;
+use crate::plant::Plant;
+
+/// A batch of pages that a lookup took references on (a pagevec).
+#[derive(Clone, Copy)]
+pub struct Pagevec {
+    pages: [Frame; PAGES_MAX],
+    len: u8,
+}
+
+impl Pagevec {
+    fn new() -> Pagevec {
+        Pagevec { pages: [Frame(0); PAGES_MAX], len: 0 }
+    }
+
+    /// Nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many pages were found.
+    pub fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// The n-th page, by ascending index.
+    pub fn get(&self, n: u8) -> Frame {
+        self.pages[usize::from(n)]
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    /// i_size, in cells.
+    #[inline]
+    pub fn i_size(&self) -> u8 {
+        self.size.get()
+    }
+
+    /// i_size_write.
+    pub fn i_size_write(&self, to: u8) {
+        let from = self.size.replace(to);
+        self.event(Event::SizeWritten { from, to, inode_locked: self.is_inode_locked_by_us() });
+        // What is right for a page depends on i_size.
+        for page in self.cached_pages() {
+            self.touch(page);
+        }
+    }
+
+    /// Pages that the file reaches into.
+    pub fn pages_in_file(&self) -> u8 {
+        self.geometry().pages_of(self.i_size())
+    }
+
+    /// The page that the tree holds at `index`.
+    #[inline]
+    pub fn slot(&self, index: u8) -> Option<Frame> {
+        let frame = self.tree[usize::from(index)].get();
+        (frame != NO_FRAME).then_some(Frame(frame))
+    }
+
+    /// Every page in the tree.
+    pub fn cached_pages(&self) -> impl Iterator<Item = Frame> + '_ {
+        (0..PAGES_MAX as u8).filter_map(|index| self.slot(index))
+    }
+
+    /// find_get_page.
+    pub fn find_get_page(&self, index: u8) -> Option<Frame> {
+        self.tree_lock();
+        let page = self.slot(index)?;
+        self.get_page(page);
+        Some(page)
+    }
+
+    /// pagevec_lookup: the pages of a range of indices, with references.
+    pub fn pagevec_lookup(&self, range: Range) -> Pagevec {
+        self.lookup(range, u8::MAX)
+    }
+
+    /// pagevec_lookup_tag(DIRTY).
+    pub fn pagevec_lookup_dirty(&self, range: Range) -> Pagevec {
+        self.lookup(range, self.dirty_tags.get())
+    }
+
+    /// pagevec_lookup_tag(WRITEBACK).
+    pub fn pagevec_lookup_writeback(&self, range: Range) -> Pagevec {
+        self.lookup(range, self.writeback_tags.get())
+    }
+
+    fn lookup(&self, range: Range, tags: u8) -> Pagevec {
+        self.tree_lock();
+        let mut found = Pagevec::new();
+        for index in range.iter().filter(|index| tags & 1 << index != 0) {
+            if let Some(page) = self.slot(index) {
+                self.get_page(page);
+                found.pages[usize::from(found.len)] = page;
+                found.len += 1;
+            }
+        }
+        found
+    }
+
+    /// add_to_page_cache: a new page, locked by this task, which also holds a reference. `None`: no memory.
+    pub fn add_to_page_cache(&self, index: u8) -> Option<Frame> {
+        let page = self.alloc_page(index)?;
+        let locked = self.trylock_page(page);
+        assert!(locked, "a free frame is not locked");
+        self.tree_lock();
+        self.tree[usize::from(index)].set(page.0);
+        self.set(page, MAPPING | CACHED);
+        let p = self.page(page);
+        p.refcount.set(p.refcount.get() + 1);
+        Some(page)
+    }
+
+    /// remove_from_page_cache: tree, tags and page->mapping change under the tree lock. The page cache's
+    /// reference goes to the caller.
+    pub(crate) fn remove_from_page_cache(&self, page: Frame) {
+        self.tree_lock();
+        let index = self.index(page);
+        let bit = 1 << index;
+        self.tree[usize::from(index)].set(NO_FRAME);
+        self.dirty_tags.set(self.dirty_tags.get() & !bit);
+        self.writeback_tags.set(self.writeback_tags.get() & !bit);
+        self.clear(page, MAPPING | CACHED);
+        if self.has(page, DIRTY) {
+            // A set_page_dirty slipped in after cancel_dirty_page: undo its accounting.
+            self.count_dirty(-1);
+        }
+        self.event(Event::Removed { page, writeback: self.is_writeback(page) });
+        if self.planted(Plant::MappingLeftBehind) {
+            self.set(page, MAPPING);
+        }
+    }
+
+    /// The page has the tag DIRTY.
+    pub fn is_tagged_dirty(&self, index: u8) -> bool {
+        self.dirty_tags.get() & 1 << index != 0
+    }
+
+    /// The page has the tag WRITEBACK.
+    pub fn is_tagged_writeback(&self, index: u8) -> bool {
+        self.writeback_tags.get() & 1 << index != 0
+    }
+
+    /// Some page of the file has the tag DIRTY.
+    pub fn any_tagged_dirty(&self) -> bool {
+        self.dirty_tags.get() != 0
+    }
+
+    /// The counter of dirty pages of the mapping.
+    pub fn nr_dirty(&self) -> i8 {
+        self.dirty_count.get()
+    }
+
+    pub(crate) fn count_dirty(&self, change: i8) {
+        self.dirty_count.set(self.dirty_count.get().wrapping_add(change));
+    }
+
+    /// The inode is on the list that the flusher walks.
+    pub fn is_inode_dirty(&self) -> bool {
+        self.inode_dirty.get()
+    }
+
+    /// mark_inode_dirty, and its opposite in the flusher.
+    pub(crate) fn set_inode_dirty(&self, dirty: bool) {
+        self.inode_dirty.set(dirty);
+    }
+
+    /// mapping_set_error: the next fsync reports it, once.
+    pub fn mapping_set_error(&self, error: Status) {
+        self.event(Event::WriteFailed { io: error == Status::Io });
+        let bit = if error == Status::NoSpace { 2 } else { 1 };
+        self.errors.set(self.errors.get() | bit);
+    }
+
+    /// Tests and clears the mapping's error; ENOSPC before EIO.
+    pub(crate) fn mapping_take_error(&self) -> Status {
+        match self.errors.replace(0) {
+            0 => Status::Ok,
+            e if e & 2 != 0 => Status::NoSpace,
+            _ => Status::Io,
+        }
+    }
+}
+
+/// How an operation, or a part of one, ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub enum Status {
+    /// Success.
+    #[default]
+    Ok,
+    /// SIGBUS at a store or load.
+    Sigbus,
+    /// SIGSEGV: no mapping there.
+    Segv,
+    /// ENOMEM.
+    NoMemory,
+    /// ENOSPC.
+    NoSpace,
+    /// EIO.
+    Io,
+    /// EBUSY.
+    Busy,
+}
+
+impl Status {
+    /// Its name in traces and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Sigbus => "SIGBUS",
+            Status::Segv => "SIGSEGV",
+            Status::NoMemory => "ENOMEM",
+            Status::NoSpace => "ENOSPC",
+            Status::Io => "EIO",
+            Status::Busy => "EBUSY",
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! PG_dirty, PG_writeback and the tags: the helpers of dossier section 2.1.
+//!
+//! PG_dirty and the tag DIRTY are set in two steps; the window is legal. The tag DIRTY is left set while a
+//! page is cleaned for I/O, on purpose, and the two become coherent again in set_page_writeback.
+
+use super::event::{Event, Written};
+use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
+use super::{Kernel, writeback};
+use crate::implementation::Registry;
+use crate::plant::Plant;
+use crate::point::Point;
+
+impl<R: Registry> Kernel<R> {
+    /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag. May be
+    /// called without the page lock. Returns whether the page was clean.
+    pub async fn set_page_dirty(&self, page: Frame) -> bool {
+        let newly = self.set_page_dirty_flag(page);
+        if newly {
+            self.finish_set_page_dirty(page).await;
+        }
+        newly
+    }
+
+    /// The first step of set_page_dirty: what happens under private_lock, and PG_dirty itself.
+    pub(crate) fn set_page_dirty_flag(&self, page: Frame) -> bool {
+        if self.is_free(page) {
+            self.event(Event::UsedFreed { page });
+        }
+        if self.in_mapping(page) { self.fs().set_page_dirty(self, page) } else { self.test_set_page_dirty(page) }
+    }
+
+    /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the inode.
+    pub(crate) async fn finish_set_page_dirty(&self, page: Frame) {
+        if !self.in_mapping(page) {
+            return;
+        }
+        self.at_page(Point::DirtyTag, page).await;
+        self.tree_lock();
+        // "Race with truncate?": the page may have left the mapping.
+        if self.has(page, MAPPING) {
+            if !(self.planted(Plant::NoDirtyTag) && self.is_writeback(page)) {
+                self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
+            }
+            self.count_dirty(1);
+        }
+        self.touch(page);
+        self.at_page(Point::DirtyInode, page).await;
+        self.set_inode_dirty(true);
+    }
+
+    /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own method does.
+    pub async fn set_page_dirty_nobuffers(&self, page: Frame) {
+        if self.test_set_page_dirty(page) {
+            self.finish_set_page_dirty(page).await;
+        }
+    }
+
+    /// TestSetPageDirty. Returns whether the page was clean.
+    pub fn test_set_page_dirty(&self, page: Frame) -> bool {
+        let newly = !self.is_dirty(page);
+        self.clear(page, CANCELLED);
+        self.set(page, DIRTY);
+        self.event(Event::DirtySet { page, newly, locked_by_us: self.is_locked_by_us(page) });
+        newly
+    }
+
+    /// redirty_page_for_writepage: the page goes back without having been written.
+    pub async fn redirty_page_for_writepage(&self, page: Frame) {
+        self.task().written.update(|w| Written { redirtied: true, ..w });
+        self.set_page_dirty_nobuffers(page).await;
+    }
+
+    fn test_clear_page_dirty(&self, page: Frame) -> bool {
+        let was = self.is_dirty(page);
+        if was {
+            self.clear(page, DIRTY);
+            self.event(Event::DirtyCleared { page, locked_by_us: self.is_locked_by_us(page) });
+        }
+        was
+    }
+
+    /// cancel_dirty_page: the flag and the counter only; ptes and the tag keep what they have.
+    pub fn cancel_dirty_page(&self, page: Frame) {
+        if self.test_clear_page_dirty(page) {
+            self.set(page, CANCELLED);
+            if self.in_mapping(page) && !self.planted(Plant::CancelUncounted) {
+                self.count_dirty(-1);
+            }
+        }
+    }
+
+    /// clear_page_dirty_for_io, with the page locked: collect the dirty bits of the ptes and protect them,
+    /// tell the filesystem if there was one, then clear PG_dirty. Returns whether the page was dirty.
+    pub async fn clear_page_dirty_for_io(&self, page: Frame) -> bool {
+        if !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await {
+            self.at_page(Point::ClearRedirty, page).await;
+            self.set_page_dirty(page).await;
+        }
+        self.at_page(Point::ClearTest, page).await;
+        let was = self.test_clear_page_dirty(page);
+        if was && self.in_mapping(page) {
+            self.count_dirty(-1);
+        }
+        was
+    }
+
+    pub(crate) fn mkcleaned(&self, page: Frame) {
+        self.set(page, MKCLEANED);
+        self.event(Event::Mkcleaned { page });
+    }
+
+    /// set_page_writeback: the flag, the tag WRITEBACK, and the tag DIRTY goes if PG_dirty is clear.
+    /// Returns whether the flag was set already.
+    pub fn set_page_writeback(&self, page: Frame) -> bool {
+        self.tree_lock();
+        let again = self.is_writeback(page);
+        self.event(Event::WritebackStarted { page, again, locked_by_us: self.is_locked_by_us(page) });
+        self.tasks.set_busy(writeback(page));
+        if self.in_mapping(page) {
+            let bit = 1 << self.index(page);
+            self.writeback_tags.set(self.writeback_tags.get() | bit);
+            if !self.is_dirty(page) {
+                self.dirty_tags.set(self.dirty_tags.get() & !bit);
+            }
+        }
+        self.task().written.update(|w| Written { started: true, ..w });
+        self.touch(page);
+        again
+    }
+
+    /// end_page_writeback: the flag and the tag go, waiters are woken.
+    pub fn end_page_writeback(&self, page: Frame) {
+        self.tree_lock();
+        self.event(Event::WritebackEnded { page, idle: !self.is_writeback(page) });
+        let keeps_tag = self.planted(Plant::WritebackTagStays) && self.is_dirty(page);
+        if self.in_mapping(page) && !keeps_tag {
+            self.writeback_tags.set(self.writeback_tags.get() & !(1 << self.index(page)));
+        }
+        self.tasks.release(writeback(page));
+        self.touch(page);
+    }
+}

@@ -1,0 +1,185 @@
+//! What a step did, for the judge: facts sampled at the moment when they were true.
+//!
+//! Kernel code does not know the rules. It reports events; rules look at the events of a step and at the
+//! pages that it touched. An event belongs to the task whose step it is, and to the point where that task
+//! stood before the step.
+
+use std::cell::Cell;
+
+use super::page::Frame;
+use crate::exec::TaskId;
+
+/// Lock classes, in the order in which they may be taken (appendix C of the dossier, eras B and D).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Class {
+    /// i_mutex.
+    Inode,
+    /// mmap_sem, later mmap_lock.
+    Mmap,
+    /// A filesystem's flush lock (NFS_INO_FLUSHING).
+    Flush,
+    /// A page lock.
+    Page,
+    /// i_mmap_lock.
+    IMmap,
+    /// A pte lock.
+    Pte,
+    /// The lock of the page tree.
+    Tree,
+}
+
+impl Class {
+    /// Taken by tasks that may not sleep while they hold it.
+    pub const fn is_spinlock(self) -> bool {
+        matches!(self, Class::IMmap | Class::Pte | Class::Tree)
+    }
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Inode => "inode lock",
+            Class::Mmap => "mmap_lock",
+            Class::Flush => "flush lock",
+            Class::Page => "page lock",
+            Class::IMmap => "i_mmap lock",
+            Class::Pte => "pte lock",
+            Class::Tree => "tree lock",
+        }
+    }
+}
+
+/// What `writepage` did with the page, by the contract of the locking document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// It started writeback.
+    pub started: bool,
+    /// It redirtied the page.
+    pub redirtied: bool,
+    /// The page lay wholly beyond i_size.
+    pub beyond_eof: bool,
+}
+
+/// A frame that was freed although something still held on to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Loose {
+    /// ptes still map it.
+    pub mapped: bool,
+    /// It is locked.
+    pub locked: bool,
+    /// It is under writeback.
+    pub writeback: bool,
+    /// The page tree still holds it.
+    pub cached: bool,
+}
+
+/// One fact of a step.
+#[allow(missing_docs)] // the text of each event names its fields
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// An operation enters the kernel, or its first instruction runs.
+    Call,
+    /// An operation returned; its result is in [`Kernel::outcome`](super::Kernel::outcome).
+    Return,
+    /// page_mkwrite returned this code, and the faulted page was or was not locked by this task.
+    MkwriteReturned { page: Frame, code: i32, locked: bool },
+    /// The fault handler returned.
+    FaultReturned,
+    /// A fault made a pte present or writable.
+    PteSet { page: Frame, write: bool, new: bool, locked: bool, mapping: bool },
+    /// set_page_dirty ran.
+    DirtySet { page: Frame, newly: bool, locked_by_us: bool },
+    /// PG_dirty went from 1 to 0.
+    DirtyCleared { page: Frame, locked_by_us: bool },
+    /// i_size was written.
+    SizeWritten { from: u8, to: u8, inode_locked: bool },
+    /// page_mkclean returned.
+    Mkcleaned { page: Frame },
+    /// set_page_writeback ran; `again` if the bit was set already.
+    WritebackStarted { page: Frame, again: bool, locked_by_us: bool },
+    /// end_page_writeback ran; `idle` if the bit was clear already.
+    WritebackEnded { page: Frame, idle: bool },
+    /// writepage returned.
+    WritepageReturned { page: Frame, written: Written },
+    /// Writeback was submitted; `tail` if bytes beyond the i_size that writepage saw are not zero.
+    Submitted { page: Frame, tail: bool },
+    /// The data of a request reached the device or the server.
+    Transferred { slot: u8 },
+    /// Data could not be written: no space for it, or a request failed.
+    WriteFailed { io: bool },
+    /// A page was unlocked, by its owner or not.
+    Unlocked { page: Frame, owner: bool },
+    /// A page left the page cache.
+    Removed { page: Frame, writeback: bool },
+    /// A frame was freed while something held on to it.
+    FreedInUse { page: Frame, loose: Loose },
+    /// A reference was dropped that nobody held.
+    PutUnheld { page: Frame },
+    /// A freed frame was locked, unlocked, dirtied or released.
+    UsedFreed { page: Frame },
+    /// file_update_time ran.
+    TimeUpdated { page_locks: u8 },
+    /// balance_dirty_pages_ratelimited ran.
+    Throttled { page_locks: u8 },
+    /// A lock was taken against the order.
+    LockOrder { held: Class, wanted: Class },
+    /// A task was about to sleep with a spinlock held.
+    SleptAtomic { held: Class },
+    /// truncate is done with the page cache; no page from `first` on belongs to the file.
+    Truncated { first: u8 },
+    /// A modelled BUG_ON fired. The run ends.
+    Bug { what: &'static str },
+    /// A NULL mapping was dereferenced. The run ends.
+    NullMapping { what: &'static str },
+}
+
+/// Events of one step, at the most.
+pub const EVENTS_MAX: usize = 24;
+
+/// The events of the step that runs now.
+pub struct Events {
+    len: Cell<u8>,
+    items: [Cell<Event>; EVENTS_MAX],
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Events { len: Cell::new(0), items: [const { Cell::new(Event::Call) }; EVENTS_MAX] }
+    }
+}
+
+impl Events {
+    /// Forgets the events of the step before.
+    #[inline]
+    pub fn clear(&self) {
+        self.len.set(0);
+    }
+
+    /// Notes an event.
+    #[inline]
+    pub fn push(&self, event: Event) {
+        let len = usize::from(self.len.get());
+        assert!(len < EVENTS_MAX, "one step had more events than the buffer holds");
+        self.items[len].set(event);
+        self.len.set(len as u8 + 1);
+    }
+
+    /// The events, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
+        self.items[..usize::from(self.len.get())].iter().map(Cell::get)
+    }
+}
+
+/// One step, as observers see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Who took it.
+    pub task: TaskId,
+    /// Where it stood before: the step does what that point says.
+    pub point: crate::point::Point,
+    /// The operation slot, or the number of the request.
+    pub slot: u8,
+    /// The step's number in the run, from 0.
+    pub number: u32,
+}

@@ -1,0 +1,317 @@
+//! The backing store and the I/O in flight. Dossier section 2.2.6.
+//!
+//! A block device: a block map, an allocator that hands out the lowest free block (so that freed blocks are
+//! reused at once and still hold what they held), and a count of free blocks. A server like NFS's: content
+//! per cell, in its cache or on stable storage. A request is submitted by writepage and completes later, in
+//! any order, by an I/O task. The data of a request is read from the live page in one step that may come
+//! any time before completion, so stores made during writeback may or may not be in it.
+//!
+//! Left out: torn writes inside a page, a volatile write cache of the device, read requests (a page is read
+//! in one step, with the page locked). The file size at the server is i_size itself: a WRITE never extends
+//! the file beyond it, and size changes and their discards reach the server at once.
+
+use std::cell::Cell;
+
+use super::event::Event;
+use super::page::{Frame, Stamp};
+use super::{Kernel, object};
+use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range};
+use crate::exec::{IO_MAX, Mode, TaskId};
+use crate::implementation::Registry;
+use crate::point::Point;
+
+/// Blocks that a file can have.
+pub const FILE_BLOCKS: usize = PAGES_MAX * BLOCKS_PER_PAGE_MAX;
+/// Blocks of the device.
+pub const DEVICE_BLOCKS: usize = 2 * FILE_BLOCKS;
+/// No block: a hole.
+pub const NO_BLOCK: u8 = u8::MAX;
+
+/// The block device under the file.
+pub struct Device {
+    map: [Cell<u8>; FILE_BLOCKS],
+    free: Cell<u64>,
+    /// Blocks that were written since they were allocated.
+    written: Cell<u64>,
+    budget: Cell<u8>,
+    medium: [[Cell<Stamp>; CELLS_PER_PAGE_MAX]; DEVICE_BLOCKS],
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Device {
+            map: [const { Cell::new(NO_BLOCK) }; FILE_BLOCKS],
+            free: Cell::new(u64::MAX),
+            written: Cell::new(0),
+            budget: Cell::new(AMPLE),
+            medium: [const { [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX] }; DEVICE_BLOCKS],
+        }
+    }
+}
+
+impl Device {
+    fn reset(&self, budget: u8) {
+        let used = !self.free.replace(u64::MAX);
+        for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0 || *block < FILE_BLOCKS) {
+            for cell in &self.medium[block] {
+                cell.set(Stamp::ZERO);
+            }
+        }
+        for block in &self.map {
+            block.set(NO_BLOCK);
+        }
+        self.budget.set(budget);
+    }
+
+    /// The device block under a block of the file.
+    pub fn block(&self, file_block: u8) -> Option<u8> {
+        let block = self.map[usize::from(file_block)].get();
+        (block != NO_BLOCK).then_some(block)
+    }
+
+    /// The device block under a block of the file; allocates one if it is a hole. `None`: no space.
+    pub fn get_block(&self, file_block: u8) -> Option<u8> {
+        self.block(file_block).or_else(|| {
+            let budget = self.budget.get();
+            if budget == 0 {
+                return None;
+            }
+            if budget != AMPLE {
+                self.budget.set(budget - 1);
+            }
+            Some(self.assign(file_block))
+        })
+    }
+
+    fn assign(&self, file_block: u8) -> u8 {
+        let block = self.free.get().trailing_zeros() as u8;
+        assert!(usize::from(block) < DEVICE_BLOCKS, "the device has twice the blocks of the largest file");
+        self.free.set(self.free.get() & !(1 << block));
+        self.written.set(self.written.get() & !(1 << block));
+        self.map[usize::from(file_block)].set(block);
+        block
+    }
+
+    /// Frees the blocks of the file from `first` on.
+    pub fn free_from(&self, first: u8) {
+        for slot in &self.map[usize::from(first)..] {
+            let block = slot.replace(NO_BLOCK);
+            if block != NO_BLOCK {
+                self.free.set(self.free.get() | 1 << block);
+                if self.budget.get() != AMPLE {
+                    self.budget.set(self.budget.get() + 1);
+                }
+            }
+        }
+    }
+
+    /// One cell of the file after a crash: a block that was not written since it was allocated is not part
+    /// of the file yet (data is ordered before the block map).
+    pub fn durable(&self, file_block: u8, cell: u8) -> Stamp {
+        let written = self.block(file_block).filter(|block| self.written.get() >> block & 1 != 0);
+        written.map_or(Stamp::ZERO, |block| self.read(block, cell))
+    }
+
+    /// One cell of a device block, whoever wrote it.
+    pub fn read(&self, block: u8, cell: u8) -> Stamp {
+        self.medium[usize::from(block)][usize::from(cell)].get()
+    }
+
+    fn write(&self, block: u8, cell: u8, stamp: Stamp) {
+        self.medium[usize::from(block)][usize::from(cell)].set(stamp);
+        self.written.set(self.written.get() | 1 << block);
+    }
+
+    /// The blocks of the file that are allocated, one bit each.
+    pub fn allocated(&self) -> u32 {
+        (0..FILE_BLOCKS as u8).filter(|b| self.block(*b).is_some()).fold(0, |mask, b| mask | 1 << b)
+    }
+}
+
+/// The server of a network filesystem.
+pub struct Server {
+    cached: [Cell<Stamp>; CELLS_MAX],
+    stable: [Cell<Stamp>; CELLS_MAX],
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let zero = [const { Cell::new(Stamp::ZERO) }; CELLS_MAX];
+        Server { cached: zero.clone(), stable: zero }
+    }
+}
+
+impl Server {
+    fn reset(&self) {
+        self.discard_from(0);
+    }
+
+    /// What a READ returns.
+    pub fn read(&self, cell: u8) -> Stamp {
+        self.cached[usize::from(cell)].get()
+    }
+
+    /// What survives a crash of the server.
+    pub fn stable(&self, cell: u8) -> Stamp {
+        self.stable[usize::from(cell)].get()
+    }
+
+    /// A WRITE of one cell arrives.
+    pub fn write(&self, cell: u8, stamp: Stamp, stable: bool) {
+        self.cached[usize::from(cell)].set(stamp);
+        if stable {
+            self.stable[usize::from(cell)].set(stamp);
+        }
+    }
+
+    /// A COMMIT of the whole file arrives.
+    pub fn commit(&self) {
+        for (cached, stable) in self.cached.iter().zip(&self.stable) {
+            stable.set(cached.get());
+        }
+    }
+
+    /// The file is cut to `size` cells.
+    pub fn discard_from(&self, size: u8) {
+        let from = usize::from(size);
+        for cell in self.cached[from..].iter().chain(&self.stable[from..]) {
+            cell.set(Stamp::ZERO);
+        }
+    }
+}
+
+/// A write request in flight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// The page under writeback.
+    pub page: Frame,
+    /// Cells of the page that a network filesystem sends.
+    pub cells: Range,
+    /// Device blocks that a block filesystem writes, by block of the page.
+    pub blocks: [u8; BLOCKS_PER_PAGE_MAX],
+    /// Ask the server for stable storage.
+    pub stable: bool,
+    /// The device or the server fails it.
+    pub fails: bool,
+}
+
+impl Request {
+    /// A request for a page, with nothing to write yet.
+    pub const fn new(page: Frame) -> Request {
+        let blocks = [NO_BLOCK; BLOCKS_PER_PAGE_MAX];
+        Request { page, cells: Range::new(0, 0), blocks, stable: false, fails: false }
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    pub(super) fn reset_store(&self, case: &Case) {
+        self.device.reset(case.geometry.free);
+        self.server.reset();
+        self.writes.set(0);
+        for slot in 0..IO_MAX as u8 {
+            self.requests[usize::from(slot)].set(None);
+            self.tasks.set_busy(object::IO + slot);
+        }
+        let g = case.geometry;
+        for page in (0..g.pages).filter(|page| g.holes >> page & 1 == 0) {
+            let cells = g.cells_of(page).clip(Range::new(0, g.size));
+            for cell in cells.iter() {
+                let stamp = Stamp::initial(cell);
+                self.server.write(cell, stamp, true);
+                let file_block = cell / g.block_cells();
+                let block = self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
+                self.device.write(block, cell % g.block_cells(), stamp);
+            }
+        }
+    }
+
+    /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and failures
+    /// from the case.
+    pub fn submit(&self, request: Request) {
+        let n = self.writes.replace(self.writes.get() + 1);
+        let faults = self.faults.get();
+        let bit = |mask: u16| n < 16 && mask >> n & 1 != 0;
+        let request = Request {
+            stable: request.stable || bit(faults.stable),
+            fails: bit(faults.eio),
+            ..request
+        };
+        let index = usize::from(self.index(request.page));
+        let slot = std::iter::once(index)
+            .chain(0..IO_MAX)
+            .find(|slot| self.requests[*slot].get().is_none())
+            .expect("there are as many I/O tasks as pages");
+        self.requests[slot].set(Some(request));
+        self.tasks.release(object::IO + slot as u8);
+        self.touch(request.page);
+    }
+
+    /// Reports what [`Kernel::submit`] will send, for the rule about the tail of the last page: `size` is
+    /// the i_size by which writepage zeroed the tail.
+    pub fn note_submitted(&self, page: Frame, size: u8) {
+        let from = size.saturating_sub(self.first_cell(page));
+        let tail = (from..self.geometry().cells).any(|cell| self.cell(page, cell) != Stamp::ZERO);
+        self.event(Event::Submitted { page, tail });
+    }
+
+    /// The request of an I/O slot.
+    pub fn request(&self, slot: u8) -> Option<Request> {
+        self.requests[usize::from(slot)].get()
+    }
+
+    /// Some request is in flight.
+    pub fn is_io_in_flight(&self) -> bool {
+        self.requests.iter().any(|request| request.get().is_some())
+    }
+
+    /// Writes the device blocks of a request from the live page.
+    pub fn transfer_blocks(&self, request: Request) {
+        let g = self.geometry();
+        let block_cells = g.block_cells();
+        let last = request.blocks.iter().rposition(|block| *block != NO_BLOCK);
+        for (b, &block) in request.blocks.iter().enumerate() {
+            let lost = self.planted(crate::plant::Plant::ShortTransfer) && Some(b) == last;
+            if block == NO_BLOCK || lost {
+                continue;
+            }
+            for cell in 0..block_cells {
+                self.device.write(block, cell, self.cell(request.page, b as u8 * block_cells + cell));
+            }
+        }
+    }
+
+    /// Sends the cells of a request to the server from the live page, as far as the file reaches.
+    pub fn transfer_cells(&self, request: Request) {
+        let first = self.first_cell(request.page);
+        let below_eof = Range::new(0, self.length_below_eof(request.page));
+        for cell in request.cells.clip(below_eof).iter() {
+            self.server.write(first + cell, self.cell(request.page, cell), request.stable);
+        }
+    }
+}
+
+/// The task that serves one I/O slot: waits for a request, transfers its data, completes it.
+pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
+    let mut served = 0u8;
+    loop {
+        k.tasks.begin_slot(served);
+        k.tasks.acquire(Point::IoTransfer as u8, object::IO + slot, Mode::Free).await;
+        let request = k.request(slot).expect("an I/O task runs only when it has a request");
+        if request.fails {
+            k.event(Event::WriteFailed { io: true });
+        } else {
+            k.fs().transfer(k, request);
+        }
+        k.event(Event::Transferred { slot });
+        k.touch(request.page);
+        k.fs().complete(k, request).await;
+        k.requests[usize::from(slot)].set(None);
+        k.tasks.set_busy(object::IO + slot);
+        served = served.wrapping_add(1);
+    }
+}
+
+/// The I/O tasks that a case can need: one per page.
+pub(crate) fn io_tasks(case: &Case) -> impl Iterator<Item = TaskId> {
+    (0..usize::from(case.geometry.pages)).map(TaskId::io)
+}

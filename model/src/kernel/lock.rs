@@ -1,0 +1,267 @@
+//! Locks of the machine: page lock, mmap lock, pte lock, i_mmap lock, inode lock, a filesystem's flush lock,
+//! and the writeback bit as something to wait for. Dossier sections 0.3 and appendix C.
+//!
+//! Each acquisition is checked against the order of the era. The tree lock and private_lock are never held
+//! across a step, so they are not objects: the code that holds them runs in one step, and
+//! [`Kernel::tree_lock`] only checks the order. A violation is reported and the run goes on.
+
+use super::event::{Class, Event};
+use super::page::{Frame, MKCLEANED};
+use super::{Kernel, object, page_lock, record_lock, writeback};
+use crate::case::MMS_MAX;
+use crate::exec::{Mode, TaskId};
+use crate::implementation::Registry;
+use crate::point::Point;
+
+/// An address space's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Mm(pub u8);
+
+impl Mm {
+    /// The address spaces of a case.
+    pub fn all() -> impl Iterator<Item = Mm> {
+        (0..MMS_MAX as u8).map(Mm)
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    fn hold(&self, class: Class) {
+        let task = self.task();
+        if class == Class::Page {
+            task.page_locks.set(task.page_locks.get() + 1);
+        }
+        task.held.set(task.held.get() | 1 << class as u8);
+    }
+
+    fn unhold(&self, class: Class) {
+        let task = self.task();
+        if class == Class::Page {
+            task.page_locks.set(task.page_locks.get().saturating_sub(1));
+            if task.page_locks.get() != 0 {
+                return;
+            }
+        }
+        task.held.set(task.held.get() & !(1 << class as u8));
+    }
+
+    /// Reports a lock that is taken while one is held that comes after it in the order.
+    #[inline]
+    fn check_order(&self, wanted: Class) {
+        let after = self.task().held.get() >> wanted as u8;
+        if after != 0 {
+            const CLASSES: [Class; 7] = [
+                Class::Inode,
+                Class::Mmap,
+                Class::Flush,
+                Class::Page,
+                Class::IMmap,
+                Class::Pte,
+                Class::Tree,
+            ];
+            let held = CLASSES[usize::from(wanted as u8) + after.trailing_zeros() as usize];
+            self.event(Event::LockOrder { held, wanted });
+        }
+    }
+
+    /// Reports a task that may sleep while it holds a spinlock.
+    #[inline]
+    fn might_sleep(&self) {
+        for held in [Class::IMmap, Class::Pte] {
+            if self.task().held.get() & 1 << held as u8 != 0 {
+                self.event(Event::SleptAtomic { held });
+            }
+        }
+    }
+
+    async fn take(&self, at: Point, object: u8, mode: Mode, class: Class) {
+        self.check_order(class);
+        if !class.is_spinlock() {
+            self.might_sleep();
+        }
+        self.tasks.acquire(at as u8, object, mode).await;
+        self.hold(class);
+    }
+
+    /// lock_page.
+    #[inline]
+    pub async fn lock_page(&self, page: Frame, at: Point) {
+        self.take(at, page_lock(page), Mode::Exclusive, Class::Page).await;
+        self.locked(page);
+    }
+
+    fn locked(&self, page: Frame) {
+        if self.is_free(page) {
+            self.event(Event::UsedFreed { page });
+        }
+        self.touch(page);
+    }
+
+    /// trylock_page. The order does not matter to a trylock.
+    pub fn trylock_page(&self, page: Frame) -> bool {
+        let locked = self.tasks.try_acquire(page_lock(page));
+        if locked {
+            self.hold(Class::Page);
+            self.locked(page);
+        }
+        locked
+    }
+
+    /// unlock_page.
+    pub fn unlock_page(&self, page: Frame) {
+        let owner = self.is_locked_by_us(page);
+        self.event(Event::Unlocked { page, owner });
+        if self.is_free(page) {
+            self.event(Event::UsedFreed { page });
+        }
+        self.clear(page, MKCLEANED);
+        self.tasks.release(page_lock(page));
+        if owner {
+            self.unhold(Class::Page);
+        }
+    }
+
+    /// PageLocked.
+    #[inline]
+    pub fn is_locked(&self, page: Frame) -> bool {
+        !self.tasks.is_free(page_lock(page))
+    }
+
+    /// The running task holds the page lock.
+    pub fn is_locked_by_us(&self, page: Frame) -> bool {
+        self.page_lock_owner(page) == Some(self.tasks.current())
+    }
+
+    /// The task that holds the page lock.
+    pub fn page_lock_owner(&self, page: Frame) -> Option<TaskId> {
+        self.tasks.holder(page_lock(page))
+    }
+
+    /// wait_on_page_locked: waits until the page is not locked, does not lock it.
+    pub async fn wait_on_page_locked(&self, page: Frame, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at as u8, page_lock(page), Mode::Free).await;
+        self.touch(page);
+    }
+
+    /// PageWriteback.
+    #[inline]
+    pub fn is_writeback(&self, page: Frame) -> bool {
+        !self.tasks.is_free(writeback(page))
+    }
+
+    /// wait_on_page_writeback.
+    pub async fn wait_on_page_writeback(&self, page: Frame, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at as u8, writeback(page), Mode::Free).await;
+        self.touch(page);
+    }
+
+    /// mmap_lock for reading.
+    pub async fn mmap_read_lock(&self, mm: Mm, at: Point) {
+        self.take(at, object::MMAP + mm.0, Mode::Shared, Class::Mmap).await;
+    }
+
+    /// Releases mmap_lock held for reading.
+    pub fn mmap_read_unlock(&self, mm: Mm) {
+        self.tasks.release_shared(object::MMAP + mm.0);
+        self.unhold(Class::Mmap);
+    }
+
+    /// mmap_lock for writing.
+    pub async fn mmap_write_lock(&self, mm: Mm, at: Point) {
+        self.take(at, object::MMAP + mm.0, Mode::Exclusive, Class::Mmap).await;
+    }
+
+    /// Releases mmap_lock held for writing.
+    pub fn mmap_write_unlock(&self, mm: Mm) {
+        self.tasks.release(object::MMAP + mm.0);
+        self.unhold(Class::Mmap);
+    }
+
+    /// pte_offset_map_lock: the lock of the address space's page tables.
+    #[inline]
+    pub async fn pte_lock(&self, mm: Mm, at: Point) {
+        self.take(at, object::PTE + mm.0, Mode::Exclusive, Class::Pte).await;
+    }
+
+    /// pte_unmap_unlock.
+    #[inline]
+    pub fn pte_unlock(&self, mm: Mm) {
+        self.tasks.release(object::PTE + mm.0);
+        self.unhold(Class::Pte);
+    }
+
+    /// i_mmap_lock: no vma of the file comes or goes, rmap can walk them.
+    pub async fn i_mmap_lock(&self, at: Point) {
+        self.take(at, object::I_MMAP, Mode::Exclusive, Class::IMmap).await;
+    }
+
+    /// Releases i_mmap_lock.
+    pub fn i_mmap_unlock(&self) {
+        self.tasks.release(object::I_MMAP);
+        self.unhold(Class::IMmap);
+    }
+
+    /// i_mutex.
+    pub async fn inode_lock(&self, at: Point) {
+        self.take(at, object::INODE, Mode::Exclusive, Class::Inode).await;
+    }
+
+    /// Releases i_mutex.
+    pub fn inode_unlock(&self) {
+        self.tasks.release(object::INODE);
+        self.unhold(Class::Inode);
+    }
+
+    /// The running task holds i_mutex.
+    pub fn is_inode_locked_by_us(&self) -> bool {
+        self.tasks.holder(object::INODE) == Some(self.tasks.current())
+    }
+
+    /// The filesystem's flush lock (NFS_INO_FLUSHING).
+    pub async fn flush_lock(&self, at: Point) {
+        self.take(at, object::FLUSH, Mode::Exclusive, Class::Flush).await;
+    }
+
+    /// Waits until nobody holds the flush lock.
+    pub async fn wait_on_flush(&self, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at as u8, object::FLUSH, Mode::Free).await;
+    }
+
+    /// Releases the flush lock.
+    pub fn flush_unlock(&self) {
+        self.tasks.release(object::FLUSH);
+        self.unhold(Class::Flush);
+    }
+
+    /// The tree lock, taken and released within the step: mapping, tree and tags change together.
+    #[inline]
+    pub(crate) fn tree_lock(&self) {
+        self.check_order(Class::Tree);
+    }
+
+    /// The record of the page is in use (NFS: the request is tagged LOCKED).
+    pub fn is_record_locked(&self, page: Frame) -> bool {
+        !self.tasks.is_free(record_lock(page))
+    }
+
+    /// Marks the page's record as in use.
+    pub fn record_lock(&self, page: Frame) {
+        self.tasks.set_busy(record_lock(page));
+        self.touch(page);
+    }
+
+    /// The record is no longer in use; wakes those who wait for it.
+    pub fn record_unlock(&self, page: Frame) {
+        self.tasks.release(record_lock(page));
+        self.touch(page);
+    }
+
+    /// A scheduling point that waits until the page's record is not in use.
+    pub async fn record_free(&self, page: Frame, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at as u8, record_lock(page), Mode::Free).await;
+        self.touch(page);
+    }
+}

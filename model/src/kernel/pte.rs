@@ -1,0 +1,149 @@
+//! Page tables: one vma that maps the whole file, shared and writable, in each of up to three address
+//! spaces. Dossier sections 0.3, 0.5, 2.10.
+//!
+//! Every vma wants write-notify (shared, writable, and page_mkwrite exists or the mapping is dirty-tracked),
+//! so a pte is made writable only by the fault path. Left out: private mappings, fork, mprotect, mremap,
+//! the accessed bit, stale TLB entries.
+
+use std::cell::Cell;
+
+use super::Kernel;
+use super::event::Event;
+use super::lock::Mm;
+use super::page::{Frame, MAPPING};
+use crate::case::PAGES_MAX;
+use crate::implementation::Registry;
+
+/// A page table entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pte {
+    frame: u8,
+    flags: u8,
+}
+
+const PRESENT: u8 = 1;
+const WRITE: u8 = 2;
+const DIRTY: u8 = 4;
+
+impl Pte {
+    /// Nothing is mapped.
+    pub const NONE: Pte = Pte { frame: 0, flags: 0 };
+
+    /// The page that it maps.
+    #[inline]
+    pub fn page(self) -> Option<Frame> {
+        (self.flags & PRESENT != 0).then_some(Frame(self.frame))
+    }
+
+    /// Stores go through.
+    #[inline]
+    pub const fn is_writable(self) -> bool {
+        self.flags & WRITE != 0
+    }
+
+    /// A store went through since it was cleaned.
+    #[inline]
+    pub const fn is_dirty(self) -> bool {
+        self.flags & DIRTY != 0
+    }
+}
+
+/// An address space.
+pub struct AddressSpace {
+    pub(crate) mapped: Cell<bool>,
+    pub(crate) ptes: [Cell<Pte>; PAGES_MAX],
+}
+
+impl Default for AddressSpace {
+    fn default() -> Self {
+        AddressSpace { mapped: Cell::new(false), ptes: [const { Cell::new(Pte::NONE) }; PAGES_MAX] }
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    /// The pte of page `index` of the file.
+    #[inline]
+    pub fn pte(&self, mm: Mm, index: u8) -> Pte {
+        self.mms[usize::from(mm.0)].ptes[usize::from(index)].get()
+    }
+
+    fn set_pte(&self, mm: Mm, index: u8, pte: Pte) {
+        self.mms[usize::from(mm.0)].ptes[usize::from(index)].set(pte);
+    }
+
+    /// The file is mapped in this address space.
+    pub fn is_file_mapped(&self, mm: Mm) -> bool {
+        self.mms[usize::from(mm.0)].mapped.get()
+    }
+
+    /// The vma is inserted, or removed.
+    pub(crate) fn set_file_mapped(&self, mm: Mm, mapped: bool) {
+        self.mms[usize::from(mm.0)].mapped.set(mapped);
+    }
+
+    /// The ptes that map `page`.
+    pub fn ptes_of(&self, page: Frame) -> impl Iterator<Item = Pte> + '_ {
+        let index = self.index(page);
+        Mm::all().map(move |mm| self.pte(mm, index)).filter(move |pte| pte.page() == Some(page))
+    }
+
+    /// The CPU stores through a writable pte: the hardware sets the dirty bit and tells nobody.
+    pub(crate) fn hardware_dirty(&self, mm: Mm, index: u8) {
+        let pte = self.pte(mm, index);
+        self.set_pte(mm, index, Pte { flags: pte.flags | DIRTY, ..pte });
+    }
+
+    /// WP: the present pte becomes young, dirty and writable.
+    pub fn make_pte_writable(&self, mm: Mm, index: u8) {
+        let pte = self.pte(mm, index);
+        self.set_pte(mm, index, Pte { flags: PRESENT | WRITE | DIRTY, ..pte });
+        if let Some(page) = pte.page() {
+            self.pte_changed(page, true, false);
+        }
+    }
+
+    /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the pte's.
+    pub fn install_pte(&self, mm: Mm, index: u8, page: Frame, write: bool) {
+        let flags = if write { PRESENT | WRITE | DIRTY } else { PRESENT };
+        self.set_pte(mm, index, Pte { frame: page.0, flags });
+        self.forget_transient(page);
+        let p = self.page(page);
+        p.mapcount.set(p.mapcount.get() + 1);
+        self.pte_changed(page, write, true);
+    }
+
+    fn pte_changed(&self, page: Frame, write: bool, new: bool) {
+        self.touch(page);
+        let (locked, mapping) = (self.is_locked(page), self.has(page, MAPPING));
+        self.event(Event::PteSet { page, write, new, locked, mapping });
+    }
+
+    /// page_mkclean_one: if the pte maps `page` writable or dirty, makes it read-only and clean.
+    pub(crate) fn clean_pte(&self, mm: Mm, page: Frame, keep_dirty: bool) -> bool {
+        let index = self.index(page);
+        let pte = self.pte(mm, index);
+        let cleans = pte.page() == Some(page) && (pte.is_writable() || pte.is_dirty());
+        if cleans {
+            let kept = if keep_dirty { pte.flags & DIRTY } else { 0 };
+            self.set_pte(mm, index, Pte { flags: PRESENT | kept, ..pte });
+            self.touch(page);
+        }
+        cleans
+    }
+
+    /// Clears a pte; the caller moves the dirty bit, then calls [`Kernel::page_remove_rmap`].
+    pub(crate) fn clear_pte(&self, mm: Mm, index: u8) -> Option<(Frame, bool)> {
+        let pte = self.pte(mm, index);
+        let page = pte.page()?;
+        self.set_pte(mm, index, Pte::NONE);
+        self.touch(page);
+        Some((page, pte.is_dirty()))
+    }
+
+    /// The mapcount and the reference of a pte that was cleared.
+    pub(crate) fn page_remove_rmap(&self, page: Frame) {
+        let mapcount = &self.page(page).mapcount;
+        mapcount.set(mapcount.get().saturating_sub(1));
+        self.drop_reference(page);
+    }
+}

@@ -1,0 +1,84 @@
+//! Reverse mapping: page_mkclean, unmap_mapping_range, try_to_unmap. Dossier sections 2.1, 2.3, 2.8, 2.10.
+//!
+//! Each pte is one step under its pte lock, with other actors in between (G10, G18). Clearing a pte and
+//! moving its dirty bit to PG_dirty is one step; the tag follows in a step of its own, with the pte lock
+//! still held. mkclean takes the pte lock even for a pte that is none (2.6.27 and later).
+
+use super::Kernel;
+use super::lock::Mm;
+use super::page::Frame;
+use crate::case::{PAGES_MAX, Range};
+use crate::implementation::Registry;
+use crate::plant::Plant;
+use crate::point::Point;
+
+impl<R: Registry> Kernel<R> {
+    /// page_mkclean: write-protects and cleans every pte of the page. Returns whether there was one.
+    pub async fn page_mkclean(&self, page: Frame) -> bool {
+        let mut cleaned = false;
+        if self.is_mapped(page) {
+            self.i_mmap_lock(Point::MkcleanLock).await;
+            for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+                self.pte_lock(mm, Point::MkcleanPte).await;
+                let cleans = self.clean_pte(mm, page, self.planted(Plant::MkcleanKeepsDirty));
+                self.pte_unlock(mm);
+                cleaned |= cleans;
+                if cleans && self.planted(Plant::MkcleanOneMm) {
+                    break;
+                }
+            }
+            self.i_mmap_unlock();
+        }
+        self.mkcleaned(page);
+        cleaned
+    }
+
+    /// unmap_mapping_range: zaps the ptes of these pages in every address space.
+    pub async fn unmap_mapping_range(&self, pages: Range) {
+        self.i_mmap_lock(Point::UnmapLock).await;
+        for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+            if mm.0 == 1 && self.planted(Plant::SkipUnmap) {
+                continue;
+            }
+            self.pte_lock(mm, Point::UnmapPte).await;
+            self.zap_range(mm, pages).await;
+            self.pte_unlock(mm);
+        }
+        self.i_mmap_unlock();
+    }
+
+    /// Every page from `first` to the end of what can be mapped.
+    pub async fn unmap_mapping_from(&self, first: u8) {
+        self.unmap_mapping_range(Range::new(first, PAGES_MAX as u8)).await;
+    }
+
+    /// try_to_unmap: as unmap_mapping_range, for one locked page.
+    pub async fn try_to_unmap(&self, page: Frame) {
+        let index = self.index(page);
+        self.i_mmap_lock(Point::UnmapLock).await;
+        for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+            self.pte_lock(mm, Point::UnmapPte).await;
+            if self.pte(mm, index).page() == Some(page) {
+                self.zap_pte(mm, index).await;
+            }
+            self.pte_unlock(mm);
+        }
+        self.i_mmap_unlock();
+    }
+
+    /// zap_pte_range, with the pte lock held.
+    pub(crate) async fn zap_range(&self, mm: Mm, pages: Range) {
+        for index in pages.iter() {
+            self.zap_pte(mm, index).await;
+        }
+    }
+
+    async fn zap_pte(&self, mm: Mm, index: u8) {
+        if let Some((page, dirty)) = self.clear_pte(mm, index) {
+            if dirty && self.set_page_dirty_flag(page) {
+                self.finish_set_page_dirty(page).await;
+            }
+            self.page_remove_rmap(page);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The simulated machine of mkwrite.
+//!
+//! A deterministic, single-threaded model of what the Linux kernel does with one file that is mapped shared
+//! and writable: page cache, ptes, locks, writeback, truncate, invalidate, reclaim, and the fault path that
+//! calls a filesystem's `page_mkwrite` when a clean page is about to become writable.
+//!
+//! - [`case`]: the program, geometry, faults and schedule of a run; [`bytes`], [`text`]: its other two forms;
+//!   [`generate`]: arbitrary ones
+//! - [`kernel`]: state and primitives; [`mm`]: the actors; [`callers`]: the fault paths, era by era
+//! - [`implementation`]: the contract that a filesystem fulfils; the filesystems are in `mkwrite-impls`
+//! - [`exec`], [`schedule`], [`machine`]: tasks, schedulers, and the loop that runs a case
+//! - [`point`], [`plant`]: the tables of scheduling points and of planted bugs
+//! - [`trace`]: what a run did, line by line, and its hash
+//!
+//! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what cannot be
+//! found that way.
+
+pub mod bytes;
+pub mod callers;
+pub mod case;
+pub mod exec;
+pub mod generate;
+pub mod implementation;
+pub mod kernel;
+pub mod machine;
+pub mod mm;
+pub mod plant;
+pub mod point;
+pub mod schedule;
+pub mod text;
+pub mod trace;
+
+pub use case::Case;
+pub use machine::{End, Machine, Observer, Setup};

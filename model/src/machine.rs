@@ -1,0 +1,185 @@
+//! The machine: runs one case on one pair under one scheduler, and shows every step to an observer.
+//!
+//! A run has three parts: the actors and their I/O under the scheduler, until nothing can move; if they do
+//! not end within the case's bound they go on under a fair scheduler, and what does not end there is a
+//! livelock; then the closing program, deterministic, which syncs and unmaps what is left.
+//!
+//! The machine is made once and reset per run. The futures of a run live on its stack: no allocation.
+
+use std::pin::pin;
+
+use crate::case::Case;
+use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
+use crate::implementation::{Pair, Registry};
+use crate::kernel::Kernel;
+use crate::kernel::event::Step;
+use crate::kernel::io::{io_task, io_tasks};
+use crate::mm;
+use crate::plant::Plant;
+use crate::point::Point;
+use crate::schedule::{RoundRobin, Scheduler};
+
+/// Steps under the fair scheduler, and steps of the closing program, at the most.
+const FAIR_STEPS: u32 = 1 << 15;
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// All tasks finished, and the closing program too.
+    Done,
+    /// A BUG_ON fired or a NULL mapping was dereferenced.
+    Crashed,
+    /// Live tasks, and none can take a step.
+    Stuck,
+    /// The fair continuation did not end.
+    Livelock,
+}
+
+/// Watches a run.
+pub trait Observer<R: Registry> {
+    /// The machine has been reset for this case.
+    fn begin(&mut self, _k: &Kernel<R>, _case: &Case) {}
+
+    /// A step has been taken; its events and touched frames are in the kernel.
+    fn step(&mut self, _k: &Kernel<R>, _step: Step) {}
+
+    /// No task is inside the kernel and no I/O is in flight; the closing program comes next.
+    fn quiescent(&mut self, _k: &Kernel<R>) {}
+
+    /// The run has ended.
+    fn end(&mut self, _k: &Kernel<R>, _end: End) {}
+}
+
+/// Watches nothing.
+impl<R: Registry> Observer<R> for () {}
+
+/// Two observers, one after the other.
+impl<R: Registry, A: Observer<R>, B: Observer<R>> Observer<R> for (&mut A, &mut B) {
+    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+        self.0.begin(k, case);
+        self.1.begin(k, case);
+    }
+
+    fn step(&mut self, k: &Kernel<R>, step: Step) {
+        self.0.step(k, step);
+        self.1.step(k, step);
+    }
+
+    fn quiescent(&mut self, k: &Kernel<R>) {
+        self.0.quiescent(k);
+        self.1.quiescent(k);
+    }
+
+    fn end(&mut self, k: &Kernel<R>, end: End) {
+        self.0.end(k, end);
+        self.1.end(k, end);
+    }
+}
+
+/// What a run runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a, R> {
+    /// The case.
+    pub case: &'a Case,
+    /// The implementation and its caller.
+    pub pair: Pair<R>,
+    /// The planted bug, if any.
+    pub plant: Option<Plant>,
+}
+
+/// The machine.
+pub struct Machine<R: Registry> {
+    kernel: Kernel<R>,
+}
+
+impl<R: Registry> Default for Machine<R> {
+    fn default() -> Self {
+        Machine { kernel: Kernel::default() }
+    }
+}
+
+impl<R: Registry> Machine<R> {
+    /// Runs a case. Returns how it ended and how many steps it took.
+    #[inline(never)]
+    pub fn run(
+        &mut self,
+        setup: Setup<'_, R>,
+        scheduler: &mut impl Scheduler,
+        observer: &mut impl Observer<R>,
+    ) -> (End, u32) {
+        let k = &self.kernel;
+        let Setup { case, pair, plant } = setup;
+        k.reset(case, pair, plant);
+        observer.begin(k, case);
+
+        const { assert!(ACTORS_MAX == 8 && IO_MAX == 8) };
+        let (mut a0, mut a1, mut a2, mut a3) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let (mut a4, mut a5, mut a6, mut a7) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let actors = [&mut a0, &mut a1, &mut a2, &mut a3, &mut a4, &mut a5, &mut a6, &mut a7];
+        let (mut i0, mut i1, mut i2, mut i3) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let (mut i4, mut i5, mut i6, mut i7) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let io = [&mut i0, &mut i1, &mut i2, &mut i3, &mut i4, &mut i5, &mut i6, &mut i7];
+        let mut closer = pin!(mm::closer(k));
+        for (i, _) in case.actors.iter().enumerate() {
+            let task = TaskId(i as u8);
+            actors[i].set(Some(mm::actor(k, case, task)));
+            k.tasks.spawn(task, actors[i].as_mut().as_pin_mut().expect("just set"));
+        }
+        for task in io_tasks(case) {
+            let slot = task.io_slot().expect("an I/O task");
+            io[slot].set(Some(io_task(k, slot as u8)));
+            k.tasks.spawn(task, io[slot].as_mut().as_pin_mut().expect("just set"));
+        }
+
+        let io_mask = io_tasks(case).fold(0, |mask, task| mask | task.bit());
+        let limit = u32::from(case.limits.steps);
+        let mut fair = RoundRobin::default();
+        let (mut number, mut deadline, mut closing) = (0, limit + FAIR_STEPS, false);
+        let end = loop {
+            let runnable = k.tasks.runnable();
+            if runnable == 0 {
+                if k.tasks.live() & !io_mask != 0 {
+                    break End::Stuck;
+                }
+                if closing {
+                    break End::Done;
+                }
+                closing = true;
+                deadline = number + FAIR_STEPS;
+                observer.quiescent(k);
+                k.tasks.spawn(CLOSER, closer.as_mut());
+                continue;
+            }
+            let task = if closing {
+                TaskId(runnable.trailing_zeros() as u8)
+            } else if number < limit {
+                scheduler.pick(runnable, &k.tasks)
+            } else {
+                fair.pick(runnable, &k.tasks)
+            };
+
+            let at = k.tasks.at(task);
+            k.begin_step();
+            match task.io_slot() {
+                Some(slot) => k.tasks.step(task, io[slot].as_mut().as_pin_mut().expect("spawned")),
+                None if task == CLOSER => k.tasks.step(task, closer.as_mut()),
+                None => k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned")),
+            };
+            let point = Point::from_number(at.point).expect("kernel code announces points of the table");
+            observer.step(k, Step { task, point, slot: at.slot, number });
+            number += 1;
+            if k.is_dead() {
+                break End::Crashed;
+            }
+            if number >= deadline {
+                break End::Livelock;
+            }
+            let yielded = k.tasks.take_yielded();
+            if yielded != 0 {
+                scheduler.yielded(yielded);
+            }
+        };
+        observer.end(k, end);
+        (end, number)
+    }
+}

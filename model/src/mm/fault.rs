@@ -1,0 +1,96 @@
+//! The way into a fault, and ->fault. Dossier sections 1 (shared entry) and 1.10, eras B to D.
+//!
+//! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte; what
+//! follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page locked, with a
+//! reference, and checks i_size before and after. Left out: readahead, page table allocation, the bounded
+//! retry counter of 2.6.23, fault-around.
+
+use crate::callers::{Fault, do_fault, do_wp_page};
+use crate::implementation::{OOM, Registry, SIGBUS, SIGSEGV};
+use crate::kernel::page::UPTODATE;
+use crate::kernel::{Event, Frame, Kernel, Mm};
+use crate::plant::Plant;
+use crate::point::Point as P;
+
+/// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
+/// instruction is executed again.
+pub(super) async fn handle_mm_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: bool) -> i32 {
+    k.mmap_read_lock(mm, P::FaultMmapLock).await;
+    let code = if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
+    k.event(Event::FaultReturned);
+    k.mmap_read_unlock(mm);
+    code
+}
+
+async fn handle_pte_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: bool) -> i32 {
+    k.pte_lock(mm, P::FaultPte).await;
+    let pte = k.pte(mm, index);
+    let fault = Fault { mm, index, write, pte };
+    match pte.page() {
+        Some(page) if write && !pte.is_writable() => do_wp_page(k, fault, page).await,
+        Some(_) => {
+            k.pte_unlock(mm); // another thread was faster
+            0
+        }
+        None => {
+            k.pte_unlock(mm);
+            match find_page(k, index).await {
+                Ok(page) => do_fault(k, fault, page).await,
+                Err(code) => code,
+            }
+        }
+    }
+}
+
+/// ->fault, and the VM's lock_page if it returned the page unlocked.
+async fn find_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i32> {
+    if k.fs().declaration().page_cache {
+        return filemap_fault(k, index).await;
+    }
+    let page = k.fs().own_page(k, index).ok_or(SIGBUS)?;
+    k.lock_page(page, P::FaultLock).await;
+    Ok(page)
+}
+
+async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i32> {
+    let past_the_end = if k.planted(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
+    k.at_size(P::FaultSize).await;
+    if index >= k.pages_in_file() {
+        return Err(past_the_end);
+    }
+    loop {
+        k.at_slot(P::FaultFind, index).await;
+        let Some(page) = k.find_get_page(index) else {
+            let page = k.add_to_page_cache(index).ok_or(OOM)?;
+            k.at_page(P::FaultRead, page).await;
+            k.read_page(page);
+            k.unlock_page(page);
+            k.put_page(page);
+            continue;
+        };
+        k.lock_page(page, P::FaultLock).await;
+        if !k.in_mapping(page) {
+            k.unlock_page(page);
+            k.put_page(page);
+            continue;
+        }
+        if !k.is_uptodate(page) {
+            k.at_page(P::FaultRead, page).await;
+            k.read_page(page);
+        }
+        if index >= k.pages_in_file() {
+            k.unlock_page(page);
+            k.put_page(page);
+            return Err(past_the_end);
+        }
+        return Ok(page);
+    }
+}
+
+impl<R: Registry> Kernel<R> {
+    /// ->readpage: fills the page from the store, with the page locked.
+    pub(super) fn read_page(&self, page: Frame) {
+        self.fs().readpage(self, page);
+        self.set(page, UPTODATE);
+    }
+}

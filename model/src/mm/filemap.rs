@@ -1,0 +1,133 @@
+//! read(2) and write(2) through the page cache. Dossier section 2.12; mm/filemap.c of 2.6.30.
+//!
+//! read looks the page up, reads i_size after the page is uptodate, and copies without the page lock.
+//! write holds the inode lock, and per page: write_begin locks it, reads it if needed and gets space; the
+//! copy; write_end dirties it and raises i_size while it is still locked.
+//! Left out: readahead; reading only the blocks that a partial write needs (the whole page is read);
+//! faults on the user's buffer (it is never a mapping of the same file).
+
+use super::by_page;
+use super::truncate::vmtruncate;
+use crate::case::Range;
+use crate::implementation::Registry;
+use crate::kernel::{Frame, Kernel, Stamp, Status};
+use crate::point::Point as P;
+
+/// read(2): the cells below i_size, page by page.
+pub(super) async fn read<R: Registry>(k: &Kernel<R>, cells: Range) -> Status {
+    for (index, cells) in by_page(k, cells) {
+        let page = match find_uptodate_page(k, index).await {
+            Ok(page) => page,
+            Err(status) => return status,
+        };
+        k.at_size(P::ReadSize).await;
+        let below_eof = k.length_below_eof(page);
+        if below_eof > cells.start {
+            k.at_page(P::ReadCopy, page).await;
+            for cell in cells.clip(Range::new(0, below_eof)).iter() {
+                k.task().outcome.push(k.cell(page, cell));
+            }
+        }
+        k.put_page(page);
+        if below_eof < cells.end {
+            break;
+        }
+    }
+    Status::Ok
+}
+
+/// The page at `index`, uptodate, with a reference.
+async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, Status> {
+    loop {
+        k.at_slot(P::ReadFind, index).await;
+        match k.find_get_page(index) {
+            Some(page) if k.is_uptodate(page) => return Ok(page),
+            Some(page) => {
+                k.lock_page(page, P::ReadLock).await;
+                let gone = !k.in_mapping(page);
+                if !gone && !k.is_uptodate(page) {
+                    k.at_page(P::ReadPage, page).await;
+                    k.read_page(page);
+                }
+                k.unlock_page(page);
+                if !gone {
+                    return Ok(page);
+                }
+                k.put_page(page);
+            }
+            None => {
+                let page = k.add_to_page_cache(index).ok_or(Status::NoMemory)?;
+                k.at_page(P::ReadPage, page).await;
+                k.read_page(page);
+                k.unlock_page(page);
+                return Ok(page);
+            }
+        }
+    }
+}
+
+/// write(2): generic_file_aio_write and generic_perform_write.
+pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) -> Status {
+    k.inode_lock(P::WriteInode).await;
+    let mut status = Status::Ok;
+    for (index, cells) in by_page(k, cells) {
+        k.fs().before_write_begin(k).await;
+        let page = match grab_page(k, index).await {
+            Some(page) => page,
+            None => {
+                status = Status::NoMemory;
+                break;
+            }
+        };
+        status = k.fs().write_begin(k, page, cells).await;
+        if status == Status::Ok {
+            k.at_page(P::WriteCopy, page).await;
+            for cell in cells.iter() {
+                let stamp = Stamp::new(k.tasks.current(), slot, k.first_cell(page) + cell);
+                k.set_cell(page, cell, stamp);
+                k.task().outcome.push(stamp);
+            }
+            k.fs().write_end(k, page, cells).await;
+            k.at_page(P::WriteUnlock, page).await;
+        }
+        k.unlock_page(page);
+        k.put_page(page);
+        if status != Status::Ok {
+            // write_begin may have got blocks beyond the end: trim them off again.
+            let size = k.i_size();
+            if index * k.geometry().cells + cells.end > size {
+                vmtruncate(k, size).await;
+                k.fs().after_truncate(k, size).await;
+            }
+            break;
+        }
+        k.at(P::WriteThrottle).await;
+        k.balance_dirty_pages(true);
+    }
+    k.inode_unlock();
+    status
+}
+
+/// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
+pub(super) async fn grab_page<R: Registry>(k: &Kernel<R>, index: u8) -> Option<Frame> {
+    loop {
+        k.at_slot(P::WriteFind, index).await;
+        let page = match k.find_get_page(index) {
+            None => k.add_to_page_cache(index)?,
+            Some(page) => {
+                k.lock_page(page, P::WriteLock).await;
+                if !k.in_mapping(page) {
+                    k.unlock_page(page);
+                    k.put_page(page);
+                    continue;
+                }
+                page
+            }
+        };
+        if !k.is_uptodate(page) {
+            k.at_page(P::WriteRead, page).await;
+            k.read_page(page);
+        }
+        return Some(page);
+    }
+}

@@ -1,0 +1,107 @@
+//! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they share
+//! with reclaim. Dossier sections 2.4, 2.5, 2.8; mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
+//!
+//! The first never blocks and never discards dirty data. The second unmaps, waits for writeback, launders
+//! dirty pages, and removes even pages that others hold references to; it fails with EBUSY if the page is
+//! dirty again, or if its private data cannot be released.
+
+use crate::case::Range;
+use crate::implementation::Registry;
+use crate::kernel::page::PRIVATE;
+use crate::kernel::{Frame, Kernel, Status};
+use crate::plant::Plant;
+use crate::point::Point as P;
+
+/// invalidate_mapping_pages.
+pub(super) async fn invalidate_mapping_pages<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+    k.at_tree(P::InvalidateFind).await;
+    let batch = k.pagevec_lookup(pages);
+    for n in 0..batch.len() {
+        let page = batch.get(n);
+        k.at_page(P::InvalidateTrylock, page).await;
+        if k.trylock_page(page) {
+            let dirty = k.is_dirty(page) && !k.planted(Plant::InvalidateDirty);
+            if k.in_mapping(page) && !dirty && !k.is_writeback(page) && !k.is_mapped(page) {
+                invalidate_complete_page(k, page).await;
+            }
+            k.unlock_page(page);
+        }
+        k.put_page(page);
+    }
+    Status::Ok
+}
+
+async fn invalidate_complete_page<R: Registry>(k: &Kernel<R>, page: Frame) {
+    if k.has(page, PRIVATE) {
+        k.at_page(P::InvalidateRelease, page).await;
+        if !k.fs().releasepage(k, page).await {
+            return;
+        }
+    }
+    k.at_page(P::InvalidateRemove, page).await;
+    remove_mapping(k, page);
+}
+
+/// remove_mapping: only a page that nobody else refers to, and that is still clean. The references are
+/// frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
+pub(super) fn remove_mapping<R: Registry>(k: &Kernel<R>, page: Frame) {
+    k.tree_lock();
+    let clean = !k.is_dirty(page) || k.planted(Plant::InvalidateDirty);
+    if k.in_mapping(page) && k.refcount(page) == 2 && clean {
+        if k.planted(Plant::FreeWhileCached) {
+            k.drop_reference(page);
+            return;
+        }
+        k.remove_from_page_cache(page);
+        k.drop_reference(page);
+    }
+}
+
+/// invalidate_inode_pages2_range, as direct I/O and revalidation call it: with the inode lock held.
+pub(super) async fn invalidate_inode_pages2<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+    k.inode_lock(P::Invalidate2Inode).await;
+    let mut status = Status::Ok;
+    k.at_tree(P::InvalidateFind).await;
+    let batch = k.pagevec_lookup(pages);
+    for n in 0..batch.len() {
+        let page = batch.get(n);
+        k.lock_page(page, P::Invalidate2Lock).await;
+        if k.in_mapping(page) && !invalidate_page2(k, page).await {
+            status = Status::Busy;
+        }
+        k.at_page(P::Invalidate2Unlock, page).await;
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+    k.inode_unlock();
+    status
+}
+
+/// One locked page. Returns whether it was removed.
+async fn invalidate_page2<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
+    if k.is_mapped(page) {
+        let index = k.index(page);
+        k.unmap_mapping_range(Range::new(index, index + 1)).await;
+    }
+    k.bug_on(k.is_mapped(page), "BUG_ON(page_mapped(page)) in invalidate_inode_pages2_range");
+    if k.is_dirty(page) {
+        k.at_page(P::Invalidate2Launder, page).await;
+        k.fs().launder_page(k, page).await;
+    }
+    // invalidate_complete_page2
+    if k.has(page, PRIVATE) {
+        k.at_page(P::InvalidateRelease, page).await;
+        if !k.fs().releasepage(k, page).await {
+            return false;
+        }
+    }
+    k.at_page(P::Invalidate2Remove, page).await;
+    k.tree_lock();
+    if k.is_dirty(page) || !k.in_mapping(page) {
+        return false;
+    }
+    k.remove_from_page_cache(page);
+    k.drop_reference(page);
+    true
+}

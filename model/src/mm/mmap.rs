@@ -1,0 +1,35 @@
+//! munmap and mmap of the whole file. Dossier section 2.10.
+//!
+//! munmap zaps the ptes with mmap_lock held for writing; a dirty pte makes its page dirty, without
+//! page_mkwrite and without the page lock.
+
+use crate::case::{PAGES_MAX, Range};
+use crate::implementation::Registry;
+use crate::kernel::{Kernel, Mm, Status};
+use crate::point::Point as P;
+
+/// munmap(2) of the mapping, if there is one.
+pub(super) async fn munmap<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
+    k.mmap_write_lock(mm, P::MunmapLock).await;
+    if k.is_file_mapped(mm) {
+        k.pte_lock(mm, P::MunmapZap).await;
+        k.zap_range(mm, Range::new(0, PAGES_MAX as u8)).await;
+        k.pte_unlock(mm);
+        // unlink_file_vma takes the i_mmap lock, so rmap never meets a vma that is half gone.
+        k.i_mmap_lock(P::MunmapDone).await;
+        k.set_file_mapped(mm, false);
+        k.i_mmap_unlock();
+    }
+    k.mmap_write_unlock(mm);
+    Status::Ok
+}
+
+/// mmap(2), shared and writable, if the address space has no mapping.
+pub(super) async fn mmap<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
+    k.mmap_write_lock(mm, P::MmapLock).await;
+    k.i_mmap_lock(P::MmapLink).await;
+    k.set_file_mapped(mm, true);
+    k.i_mmap_unlock();
+    k.mmap_write_unlock(mm);
+    Status::Ok
+}

@@ -1,0 +1,101 @@
+//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to 3.0 does
+//! it (dossier section 2). One file per path; each reads top to bottom like the function that it models.
+
+mod fault;
+mod filemap;
+mod fsync;
+mod invalidate;
+mod mmap;
+mod reclaim;
+mod truncate;
+mod user;
+mod writeback;
+
+use crate::case::{Case, Operation, Range};
+use crate::exec::TaskId;
+use crate::implementation::{Registry, Sync};
+use crate::kernel::{Event, Kernel, Mm, Status};
+use crate::point::Point;
+
+pub use truncate::truncate_partial_zero;
+pub use writeback::write_cache_pages;
+
+/// An actor: runs the operations of its program, one after the other.
+pub(crate) async fn actor<R: Registry>(k: &Kernel<R>, case: &Case, task: TaskId) {
+    let program = &case.actors[task.index()];
+    let mm = Mm(program.mm);
+    for (slot, &operation) in program.operations.iter().enumerate() {
+        if operation != Operation::Empty {
+            run(k, slot as u8, mm, operation).await;
+        }
+    }
+}
+
+/// What the closing actor does once the others are done and all I/O has completed: one fsync with the
+/// mappings still there, then no mappings, then another fsync if that left anything dirty.
+pub(crate) async fn closer<R: Registry>(k: &Kernel<R>) {
+    let mut slot = 0;
+    let mut next = || {
+        slot += 1;
+        slot - 1
+    };
+    run(k, next(), Mm(0), Operation::Fsync).await;
+    for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
+        run(k, next(), mm, Operation::Munmap).await;
+    }
+    if k.cached_pages().any(|page| k.is_dirty(page)) || k.any_tagged_dirty() {
+        run(k, next(), Mm(0), Operation::Fsync).await;
+    }
+}
+
+async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
+    k.tasks.begin_slot(slot);
+    k.at(Point::OpStart).await;
+    k.task().operation.set(operation);
+    k.task().outcome.begin();
+    k.event(Event::Call);
+    perform(k, slot, mm, operation).await;
+    k.event(Event::Return);
+}
+
+async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
+    use Operation as O;
+    let outcome = &k.task().outcome;
+    if !k.fs().declaration().page_cache && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap) {
+        return; // a device mapping has no file behind it
+    }
+    let status = match operation {
+        O::Empty => Status::Ok,
+        O::Store(cells) => user::access(k, slot, mm, cells, true).await,
+        O::Load(cells) => user::access(k, slot, mm, cells, false).await,
+        O::Read(cells) => filemap::read(k, cells).await,
+        O::Write(cells) => filemap::write(k, slot, cells).await,
+        O::Truncate(size) => truncate::truncate(k, size).await,
+        O::Background(pages) => writeback::background(k, pages).await,
+        O::Integrity(pages) => {
+            k.fs().writepages(k, pages, Sync::Integrity).await;
+            Status::Ok
+        }
+        O::Fsync => fsync::fsync(k).await,
+        O::Msync => fsync::msync(k, mm).await,
+        O::Invalidate(pages) => invalidate::invalidate_mapping_pages(k, pages).await,
+        O::Invalidate2(pages) => invalidate::invalidate_inode_pages2(k, pages).await,
+        O::Reclaim(pages) => reclaim::reclaim(k, pages).await,
+        O::Munmap => mmap::munmap(k, mm).await,
+        O::Mmap => mmap::mmap(k, mm).await,
+    };
+    if status != Status::Ok {
+        outcome.fail(status);
+    }
+}
+
+/// The cells of a range, page by page: (page, cells of the page counted from its start).
+fn by_page<R: Registry>(k: &Kernel<R>, cells: Range) -> impl Iterator<Item = (u8, Range)> + use<R> {
+    let g = k.geometry();
+    let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
+    (g.page_of(cells.start)..last).map(move |page| {
+        let of_page = cells.clip(g.cells_of(page));
+        let first = page * g.cells;
+        (page, Range::new(of_page.start - first, of_page.end - first))
+    })
+}

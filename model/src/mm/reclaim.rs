@@ -1,0 +1,55 @@
+//! Reclaim: shrink_page_list and pageout. Dossier section 2.8; mm/vmscan.c of 2.6.30.
+//!
+//! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private data,
+//! remove it if nobody else refers to it and it is clean. Left out: aging and the accessed bit (every page
+//! is old), congestion, swap, the synchronous ramdisk case of pageout.
+
+use super::invalidate::remove_mapping;
+use crate::case::Range;
+use crate::implementation::{Registry, Sync};
+use crate::kernel::page::PRIVATE;
+use crate::kernel::{Frame, Kernel, Status};
+use crate::point::Point as P;
+
+/// shrink_page_list over the pages of a range.
+pub(super) async fn reclaim<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+    for index in pages.iter() {
+        k.at_slot(P::ReclaimFind, index).await;
+        let Some(page) = k.find_get_page(index) else { continue };
+        k.at_page(P::ReclaimTrylock, page).await;
+        if k.trylock_page(page) && !shrink_page(k, page).await {
+            k.unlock_page(page);
+        }
+        k.put_page(page);
+    }
+    Status::Ok
+}
+
+/// One locked page. Returns whether writepage has unlocked it.
+async fn shrink_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    if k.is_writeback(page) {
+        return false;
+    }
+    if k.is_mapped(page) && k.in_mapping(page) {
+        k.try_to_unmap(page).await;
+    }
+    if k.is_dirty(page) {
+        k.at_page(P::ReclaimPageout, page).await;
+        // is_page_cache_freeable: the page cache, this task, private data
+        let freeable = k.refcount(page) == 2 + i8::from(k.has(page, PRIVATE));
+        if !freeable || !k.in_mapping(page) || !k.clear_page_dirty_for_io(page).await {
+            return false;
+        }
+        k.writepage(page, Sync::Reclaim).await;
+        return true;
+    }
+    if k.has(page, PRIVATE) {
+        k.at_page(P::InvalidateRelease, page).await;
+        if !k.fs().releasepage(k, page).await {
+            return false;
+        }
+    }
+    k.at_page(P::ReclaimRemove, page).await;
+    remove_mapping(k, page);
+    false
+}

@@ -1,0 +1,154 @@
+//! Truncation: vmtruncate and truncate_inode_pages. Dossier section 2.3; mm/memory.c and mm/truncate.c of
+//! 2.6.29 and 2.6.30.
+//!
+//! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the partial page,
+//! a second pass that waits), unmap again, free the blocks. Extension is only the write of i_size and the
+//! filesystem's ->truncate. A page is removed in this order: unmap if mapped, invalidatepage, cancel_dirty,
+//! remove (2.6.29 and later).
+
+use crate::case::{PAGES_MAX, Range};
+use crate::implementation::Registry;
+use crate::kernel::page::PRIVATE;
+use crate::kernel::{Event, Frame, Kernel, Status};
+use crate::plant::Plant;
+use crate::point::Point as P;
+
+/// ftruncate(2): inode_setattr and vmtruncate.
+pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
+    k.inode_lock(P::TruncateInode).await;
+    if size != k.i_size() {
+        k.fs().before_truncate(k).await;
+        vmtruncate(k, size).await;
+        k.fs().after_truncate(k, size).await;
+    }
+    k.inode_unlock();
+    Status::Ok
+}
+
+/// vmtruncate, with the inode lock held; also what a failed write(2) trims itself back with.
+pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
+    k.at_size(P::TruncateSize).await;
+    let shrinks = size <= k.i_size();
+    k.i_size_write(size);
+    k.fs().size_changed(k, size);
+    if shrinks {
+        let first = k.geometry().pages_of(size);
+        k.unmap_mapping_from(first).await;
+        truncate_inode_pages(k, size).await;
+        // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
+        k.unmap_mapping_from(first).await;
+        k.event(Event::Truncated { first });
+    }
+}
+
+async fn truncate_inode_pages<R: Registry>(k: &Kernel<R>, size: u8) {
+    let g = k.geometry();
+    let pages = Range::new(g.pages_of(size), PAGES_MAX as u8);
+
+    // First pass: what can be had without waiting.
+    k.at_tree(P::TruncateFind).await;
+    let batch = k.pagevec_lookup(pages);
+    for n in 0..batch.len() {
+        let page = batch.get(n);
+        k.at_page(P::TruncateTrylock, page).await;
+        if k.trylock_page(page) {
+            if !k.is_writeback(page) {
+                truncate_page(k, page).await;
+            }
+            k.at_page(P::TruncateUnlock, page).await;
+            k.unlock_page(page);
+        }
+        k.put_page(page);
+    }
+
+    let partial = size % g.cells;
+    if partial != 0 {
+        truncate_partial_page(k, pages.start - 1, partial).await;
+    }
+
+    // Second pass: until nothing is found.
+    loop {
+        k.at_tree(P::TruncateFind).await;
+        let batch = k.pagevec_lookup(pages);
+        let mut removed = false;
+        for n in 0..batch.len() {
+            let page = batch.get(n);
+            k.lock_page(page, P::TruncateLock).await;
+            k.wait_on_page_writeback(page, P::TruncateWait).await;
+            removed |= truncate_page(k, page).await;
+            k.at_page(P::TruncateUnlock, page).await;
+            k.unlock_page(page);
+            k.put_page(page);
+        }
+        if batch.is_empty() || !removed {
+            return;
+        }
+    }
+}
+
+/// Unmaps and removes one locked page. Returns whether the page cache has let go of it.
+async fn truncate_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    if k.is_mapped(page) {
+        let index = k.index(page);
+        k.unmap_mapping_range(Range::new(index, index + 1)).await;
+    }
+    if !k.in_mapping(page) {
+        return true;
+    }
+    if k.planted(Plant::TruncateSkipsDirty) && k.is_dirty(page) {
+        return false;
+    }
+    if k.has(page, PRIVATE) {
+        k.at_page(P::TruncateInvalidate, page).await;
+        k.fs().invalidatepage(k, page, 0).await;
+    }
+    k.at_page(P::TruncateCancel, page).await;
+    k.cancel_dirty_page(page);
+    k.at_page(P::TruncateRemove, page).await;
+    k.remove_from_page_cache(page);
+    k.drop_reference(page);
+    true
+}
+
+/// truncate_partial_page: the tail of the page that holds the new end reads as zero.
+async fn truncate_partial_page<R: Registry>(k: &Kernel<R>, index: u8, from: u8) {
+    k.at_slot(P::TruncateFind, index).await;
+    let Some(page) = k.find_get_page(index) else { return };
+    k.lock_page(page, P::TruncateLock).await;
+    if k.in_mapping(page) {
+        k.wait_on_page_writeback(page, P::TruncateWait).await;
+        k.at_page(P::TruncateZero, page).await;
+        if !k.planted(Plant::NoPartialZero) {
+            k.zero_from(page, from);
+        }
+        if k.has(page, PRIVATE) {
+            k.at_page(P::TruncateInvalidate, page).await;
+            k.fs().invalidatepage(k, page, from).await;
+        }
+    }
+    k.unlock_page(page);
+    k.put_page(page);
+}
+
+/// The start of block_truncate_page: the page that holds the end of the file, locked, with a reference and
+/// zeroed from the end of the file to the end of its block. `None` if the end is on a block boundary or lies
+/// in a hole.
+pub async fn truncate_partial_zero<R: Registry>(k: &Kernel<R>, size: u8) -> Option<Frame> {
+    let g = k.geometry();
+    let block_cells = g.block_cells();
+    if size.is_multiple_of(block_cells) || k.planted(Plant::NoPartialZero) {
+        return None;
+    }
+    let page = super::filemap::grab_page(k, g.page_of(size)).await?;
+    let from = size % g.cells;
+    k.at_page(P::TruncateBlocks, page).await;
+    if k.device.block(size / block_cells).is_none() {
+        k.unlock_page(page);
+        k.put_page(page);
+        return None;
+    }
+    for cell in from..from.next_multiple_of(block_cells) {
+        k.set_cell(page, cell, crate::kernel::Stamp::ZERO);
+    }
+    Some(page)
+}

@@ -1,0 +1,48 @@
+//! The user's CPU: stores and loads through a mapping. Dossier sections 0.3 and 4.1 (G21, G22).
+//!
+//! A store goes through a present, writable pte in one step: it changes the page and sets the pte's dirty
+//! bit, takes no lock and tells nobody. Otherwise it faults, and the instruction is executed again.
+
+use super::by_page;
+use super::fault::handle_mm_fault;
+use crate::case::Range;
+use crate::implementation::{ERROR, OOM, Registry, SIGSEGV};
+use crate::kernel::{Kernel, Mm, Stamp, Status};
+use crate::point::Point;
+
+/// Stores to, or loads from, a range of cells: one instruction per page.
+pub(super) async fn access<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, cells: Range, write: bool) -> Status {
+    let point = if write { Point::UserStore } else { Point::UserLoad };
+    for (index, cells) in by_page(k, cells) {
+        loop {
+            k.at_slot(point, index).await;
+            let pte = k.pte(mm, index);
+            if let Some(page) = pte.page()
+                && (pte.is_writable() || !write)
+            {
+                let first = index * k.geometry().cells;
+                for cell in cells.iter() {
+                    let stamp = Stamp::new(k.tasks.current(), slot, first + cell);
+                    if write {
+                        k.set_cell(page, cell, stamp);
+                    }
+                    k.task().outcome.push(k.cell(page, cell));
+                }
+                if write {
+                    k.hardware_dirty(mm, index);
+                }
+                break;
+            }
+            let code = handle_mm_fault(k, mm, index, write).await;
+            if code & ERROR != 0 {
+                return match code {
+                    c if c & OOM != 0 => Status::NoMemory,
+                    c if c & SIGSEGV != 0 => Status::Segv,
+                    _ => Status::Sigbus,
+                };
+            }
+            k.tasks.yield_now();
+        }
+    }
+    Status::Ok
+}

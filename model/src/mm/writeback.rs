@@ -1,0 +1,81 @@
+//! Writeback: the flusher and write_cache_pages. Dossier sections 2.2.1 and 2.2.2; mm/page-writeback.c of
+//! 2.6.29 to 3.0.
+//!
+//! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the mapping and
+//! dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage. Left out: the page
+//! budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at the first error.
+
+use crate::case::Range;
+use crate::implementation::{Registry, Sync};
+use crate::kernel::{Event, Frame, Kernel, Status, Written};
+use crate::point::Point as P;
+
+/// The flusher on this inode: its pages, then the inode itself.
+pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+    k.at_tree(P::WbInode).await;
+    if !k.is_inode_dirty() {
+        return Status::Ok; // not on the list that the flusher walks
+    }
+    k.set_inode_dirty(false);
+    k.fs().writepages(k, pages, Sync::Background).await;
+    k.fs().write_inode(k).await;
+    if k.any_tagged_dirty() {
+        k.set_inode_dirty(true);
+    }
+    Status::Ok
+}
+
+/// write_cache_pages.
+pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: Sync) -> Status {
+    let mut result = Status::Ok;
+    let mut next = pages.start;
+    loop {
+        k.at_tree(P::WbLookup).await;
+        let batch = k.pagevec_lookup_dirty(Range::new(next, pages.end));
+        if batch.is_empty() {
+            return result;
+        }
+        for n in 0..batch.len() {
+            let page = batch.get(n);
+            next = k.index(page) + 1;
+            k.lock_page(page, P::WbLock).await;
+            let status = write_one(k, page, sync).await;
+            if result == Status::Ok {
+                result = status;
+            }
+            k.put_page(page);
+        }
+    }
+}
+
+/// One page of write_cache_pages, locked; unlocks it.
+async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: Sync) -> Status {
+    if !k.in_mapping(page) || !k.is_dirty(page) {
+        k.unlock_page(page);
+        return Status::Ok;
+    }
+    if k.is_writeback(page) {
+        if sync != Sync::Integrity {
+            k.unlock_page(page);
+            return Status::Ok;
+        }
+        k.wait_on_page_writeback(page, P::WbWait).await;
+    }
+    if !k.clear_page_dirty_for_io(page).await {
+        k.unlock_page(page);
+        return Status::Ok;
+    }
+    k.writepage(page, sync).await
+}
+
+impl<R: Registry> Kernel<R> {
+    /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked. Notes how
+    /// the contract was met: redirtied, writeback started, or wholly beyond i_size.
+    pub async fn writepage(&self, page: Frame, sync: Sync) -> Status {
+        self.task().written.set(Written::default());
+        let status = self.fs().writepage(self, page, sync).await;
+        let written = Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
+        self.event(Event::WritepageReturned { page, written });
+        status
+    }
+}

@@ -1,0 +1,89 @@
+//! Planted bugs: switches in the paths of callers, actors and implementations, off unless asked for.
+//!
+//! A rule that cannot fail is a defect, so each rule of the judge owns one planted bug that a hunt must
+//! find under the rule's name. A plant removes or misplaces one step of a path; it never edits the world.
+
+macro_rules! plants {
+    ($($variant:ident $name:literal $implementation:literal $what:literal;)*) => {
+        /// A planted bug.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Plant { $(#[doc = $what] $variant,)* }
+
+        impl Plant {
+            /// Every planted bug.
+            pub const ALL: &'static [Plant] = &[$(Plant::$variant),*];
+
+            /// The name that `hunt --plant` takes.
+            pub const fn name(self) -> &'static str {
+                match self { $(Plant::$variant => $name,)* }
+            }
+
+            /// The implementation to hunt it with.
+            pub const fn implementation(self) -> &'static str {
+                match self { $(Plant::$variant => $implementation,)* }
+            }
+
+            /// What is wrong with it.
+            pub const fn what(self) -> &'static str {
+                match self { $(Plant::$variant => $what,)* }
+            }
+
+            /// The planted bug with this name.
+            pub fn from_name(name: &str) -> Option<Plant> {
+                match name { $($name => Some(Plant::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+plants! {
+    LockedWithoutLock   "locked-without-lock"   "block@2.6.30"  "page_mkwrite unlocks the page and still returns LOCKED";
+    LeakPageLock        "leak-page-lock"        "block@2.6.30"  "WP path: no unlock_page when the pte has changed";
+    LeakReference       "leak-reference"        "block@2.6.30"  "MISS path: no put_page when page_mkwrite returns NOPAGE";
+    FreeWhileCached     "free-while-cached"     "block@2.6.30"  "reclaim drops the page cache's reference but leaves the page in the tree";
+    MappingLeftBehind   "mapping-left-behind"   "block@2.6.30"  "truncate removes the page from the tree and leaves page->mapping set";
+    WritebackUnlocked   "writeback-unlocked"    "block@2.6.30"  "writepage unlocks the page before set_page_writeback";
+    MapUnlocked         "map-unlocked"          "block@2.6.30"  "MISS path: the page is unlocked before the pte is installed";
+    TimeUnderLock       "time-under-lock"       "block@2.6.30"  "WP path: file_update_time before unlock_page";
+    RetryForever        "retry-forever"         "filemap@3.10"  "page_mkwrite returns NOPAGE for a page that is already dirty";
+    SkipMkclean         "skip-mkclean"          "block@2.6.30"  "clear_page_dirty_for_io does not call page_mkclean";
+    MkcleanKeepsDirty   "mkclean-keeps-dirty"   "block@2.6.30"  "page_mkclean write-protects the pte but leaves its dirty bit";
+    MkcleanOneMm        "mkclean-one-mm"        "block@2.6.30"  "page_mkclean stops after the first pte that it finds";
+    NoStableWait        "no-stable-wait"        "filemap@3.10"  "page_mkwrite does not wait for writeback on a device that needs stable pages";
+    NoDirtyTag          "no-dirty-tag"          "block@2.6.30"  "set_page_dirty leaves the DIRTY tag alone while the page is under writeback";
+    StaleTag            "stale-tag"             "block@2.6.30"  "writepage with no dirty block unlocks and returns without starting writeback";
+    WritebackTagStays   "writeback-tag-stays"   "block@2.6.30"  "end_page_writeback leaves the WRITEBACK tag of a page that was dirtied again";
+    SilentNoWrite       "silent-no-write"       "filemap@3.10"  "writepage called by reclaim returns 0 and has done nothing";
+    EndWritebackTwice   "end-writeback-twice"   "block@2.6.30"  "completion of a page that was dirtied again calls end_page_writeback twice";
+    CancelUncounted     "cancel-uncounted"      "block@2.6.30"  "cancel_dirty_page does not adjust the dirty page counter";
+    RecordFreedEarly    "record-freed-early"    "fsblock@2009"  "completion frees the blocks although they are dirty again";
+    RecordKept          "record-kept"           "fsblock@2009"  "completion leaves the dirty bit of the first block set";
+    NoMappingCheck      "no-mapping-check"      "filemap@3.10"  "page_mkwrite returns LOCKED without having checked page->mapping";
+    SkipUnmap           "skip-unmap"            "block@2.6.30"  "truncate does not unmap in the second address space";
+    TruncateSkipsDirty  "truncate-skips-dirty"  "block@2.6.30"  "truncate leaves a dirty page in the page cache";
+    NoTailZero          "no-tail-zero"          "block@2.6.30"  "writepage does not zero the page beyond i_size";
+    NoPartialZero       "no-partial-zero"       "block@2.6.30"  "truncate zeroes neither the partial page nor the partial block";
+    SigbusOnRace        "sigbus-on-race"        "block@2.6.30"  "page_mkwrite returns SIGBUS for a page that left the mapping";
+    SizeWithoutLock     "size-without-lock"     "block@2.6.30"  "write(2) raises i_size after it has dropped the inode lock";
+    FsyncSkipsWait      "fsync-skips-wait"      "block@2.6.30"  "fsync does not wait for pages that are under writeback";
+    ShortTransfer       "short-transfer"        "block@2.6.30"  "the device loses the last block of a request";
+    ErrorForgotten      "error-forgotten"       "block@2.6.30"  "a failed write does not set the mapping's error";
+    InvalidateDirty     "invalidate-dirty"      "block@2.6.30"  "invalidate_mapping_pages removes dirty pages";
+    ShortExtend         "short-extend"          "block@2.6.30"  "write(2) does not raise i_size when the page was already dirty";
+    ThrottleNull        "throttle-null"         "driver@2.6.30" "MISS path: balance_dirty_pages without the test for a NULL mapping";
+    CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
+    FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
+    WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_invertible() {
+        for &plant in Plant::ALL {
+            assert_eq!(Plant::from_name(plant.name()), Some(plant));
+        }
+    }
+}

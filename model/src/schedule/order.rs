@@ -1,0 +1,68 @@
+//! Replay by named points: a list of (task, slot, point, occurrence), each "run this task until it stands
+//! there", and in between and after the list every task runs until it blocks, the lowest first.
+//!
+//! A stop that cannot be reached any more (its task has finished the slot) is passed over and remembered in
+//! [`Order::missed`]; while the task of a stop is blocked the others run. So a replay always ends, and says
+//! where it departed from what was asked.
+
+use super::{Arrivals, Scheduler, View};
+use crate::case::Stop;
+use crate::exec::{TaskId, bits};
+
+/// See the file's head.
+pub struct Order<'a> {
+    stops: &'a [Stop],
+    next: usize,
+    current: Option<TaskId>,
+    arrivals: Arrivals,
+    /// The first stop that was never reached, as an index into the list.
+    pub missed: Option<usize>,
+}
+
+impl<'a> Order<'a> {
+    /// Replays these stops.
+    pub fn new(stops: &'a [Stop]) -> Order<'a> {
+        Order { stops, next: 0, current: None, arrivals: Arrivals::new(), missed: None }
+    }
+
+    /// Stops that were passed, reached or not.
+    pub fn passed(&self) -> usize {
+        self.next
+    }
+
+    /// The task of the next stop that is not reached yet.
+    fn head(&mut self, runnable: u32, view: &impl View) -> Option<TaskId> {
+        while let Some(stop) = self.stops.get(self.next) {
+            let task = stop.task;
+            let at = view.at(task);
+            let over = view.live() & task.bit() == 0 || at.slot > stop.slot;
+            let blocked = runnable & task.bit() == 0;
+            match stop.point {
+                None if over || blocked => {}
+                Some(_) if over => {
+                    self.missed.get_or_insert(self.next);
+                }
+                Some(point)
+                    if at.slot == stop.slot
+                        && at.point == point as u8
+                        && self.arrivals.count(task, at.point) >= stop.occurrence => {}
+                _ => return Some(task),
+            }
+            self.next += 1;
+        }
+        None
+    }
+}
+
+impl Scheduler for Order<'_> {
+    fn pick(&mut self, runnable: u32, view: &impl View) -> TaskId {
+        self.arrivals.update(self.current, view);
+        let wanted = self.head(runnable, view).or(self.current);
+        let task = match wanted {
+            Some(task) if runnable & task.bit() != 0 => task,
+            _ => bits(runnable).next().expect("some task is runnable"),
+        };
+        self.current = Some(task);
+        task
+    }
+}

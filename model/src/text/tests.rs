@@ -1,0 +1,112 @@
+use super::*;
+use crate::bytes;
+use crate::generate::Generator;
+use proptest::prelude::*;
+
+const SAMPLE: &str = "\
+# The race.
+mkw 1
+run      nfs@2.6.29 2.6.29
+expect   I20 wp.set_page_dirty store
+expect   pass
+reach    B waits wb.lock_page while A at mkwrite.returned
+limits   actors 3 operations 20 pages 4 steps 500
+file     pages 2 cells 4 blocks 2 size 7 mms 2 holes 1 free 3
+stable   0,2
+eio      1
+actor    A mm 0
+# the store
+#
+A.0      store 0..4
+A.2      truncate 4
+actor    B mm 1
+B.0      fsync
+order    A.0 mkwrite.returned
+order    io0.1 *
+order    A.0 user.store 2
+# the end
+";
+
+#[test]
+fn canonical_text_is_a_fixed_point() {
+    let document = parse(SAMPLE).unwrap();
+    assert_eq!(document.to_string(), SAMPLE);
+    assert_eq!(document.case.operation(TaskId(0), 1), Operation::Empty);
+    assert_eq!(document.case.faults, Faults { stable: 5, eio: 2 });
+    assert_eq!(document.case.geometry.holes, 2);
+}
+
+#[test]
+fn spaces_and_trailing_comments_do_not_matter() {
+    let loose = "mkw 1\n\n  file pages 1 size 4   # one page\nactor A mm 0\nA.0   store   0..1\nseed 7";
+    let document = parse(loose).unwrap();
+    let canonical = document.to_string();
+    assert_eq!(parse(&canonical).unwrap(), document);
+    assert!(canonical.contains("# one page\nfile "), "{canonical}");
+    assert_eq!(document.case.schedule, Schedule::Seed { seed: 7, overrides: vec![] });
+}
+
+#[test]
+fn comments_stay_with_what_is_left() {
+    let mut document = parse(SAMPLE).unwrap();
+    let mut case = document.case.clone();
+    case.actors[0].operations[0] = Operation::Empty;
+    document.set_case(case);
+    let text = document.to_string();
+    assert!(!text.contains("the store") && text.contains("# The race.") && text.contains("# the end"), "{text}");
+}
+
+#[test]
+fn errors_name_line_column_and_remedy() {
+    let broken = |from: &str, to: &str| {
+        let text = SAMPLE.replace(from, to);
+        assert_ne!(text, SAMPLE, "the sample has `{from}`");
+        let e = parse(&text).unwrap_err();
+        format!("{}:{}: {} ({})", e.line, e.column, e.message, e.help)
+    };
+    assert_eq!(broken("mkw 1", "mkw 9"), "2:1: version 9 is unknown (this is version 1)");
+    assert_eq!(broken("# The race.\nmkw 1\n", ""), "1:1: the first statement is not `mkw` (mkw 1)");
+    assert_eq!(broken("wp.set_page_dirty", "wp.set_dirty"), "4:14: unknown point `wp.set_dirty` (did you mean `wp.set_page_dirty`?)");
+    assert_eq!(broken("A.0      store 0..4", "A.0      stor 0..4"), "14:10: unknown operation `stor` (did you mean `store`?)");
+    assert_eq!(broken("store 0..4", "store 0-4"), "14:16: `0-4` is not a range (a range of cells, like 0..4)");
+    assert_eq!(broken("store 0..4", "store 0..9"), "14:1: `store 0..9` lies outside the file (the file has 2 pages and 8 cells)");
+    assert_eq!(broken("store 0..4", "store 0..4 now"), "14:21: unexpected `now` (the line is complete before it)");
+    assert_eq!(broken("A.2      truncate 4", "A.0      truncate 4"), "15:1: A.0 is taken (one operation per slot)");
+    assert_eq!(broken("actor    B mm 1", "actor    B mm 2"), "16:1: there is no address space 2 (raise `mms` in `file`)");
+    assert_eq!(broken("actor    B mm 1", "actor    C mm 1"), "16:10: actors are declared in order (the next one is B)");
+    assert_eq!(broken("cells 4", "cells 3"), "8:1: the file has no such shape (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)");
+    assert_eq!(broken("order    io0.1 *", "order    io9.1 *"), "19:10: unknown task `io9` (an actor A to H, or io0 to io7)");
+    assert_eq!(broken("order    io0.1 *", "seed 5"), "18:1: both `seed` and `order` (one kind of schedule)");
+    assert_eq!(broken("order    io0.1 *", "frobnicate"), format!("19:1: unknown statement `frobnicate` (one of: {STATEMENTS})"));
+    assert_eq!(broken("stable   0,2", "stable   0,x"), "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)");
+    assert_eq!(broken("steps 500", "steps"), "7:46: the line ends where a number should stand (a number)");
+    assert!(parse("").unwrap_err().message.contains("no statements"));
+    assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));
+}
+
+proptest! {
+    #[test]
+    fn case_to_text_to_case(seed in any::<u64>(), index in 0u64..64) {
+        let mut case = Case::default();
+        Generator::new(false).generate(seed, index, &mut case);
+        let document = Document::new(case);
+        let text = document.to_string();
+        prop_assert_eq!(parse(&text).unwrap(), document);
+    }
+
+    #[test]
+    fn bytes_to_text_to_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let case = bytes::decode(&bytes);
+        let text = Document::new(case.clone()).to_string();
+        let again = parse(&text).unwrap();
+        prop_assert_eq!(again.to_string(), text);
+        prop_assert_eq!(&again.case, &case);
+        prop_assert_eq!(bytes::decode(&bytes::encode(&again.case)), case);
+    }
+
+    #[test]
+    fn any_text_is_a_document_or_an_error(text in "\\PC{0,200}", lines in proptest::collection::vec("(mkw 1|run|file|actor A mm 0|A.0 store|order A.0) ?[a-z0-9 .*]{0,20}", 0..12)) {
+        let _ = parse(&text);
+        let _ = parse(&format!("mkw 1\n{}", lines.join("\n")));
+    }
+}

@@ -1,0 +1,173 @@
+//! One cell as a register: the operations that may have put the last value there.
+
+use mkwrite_model::exec::TaskId;
+use mkwrite_model::kernel::Stamp;
+
+/// Entries that one cell keeps. More (a read that overlaps very many writes) makes the cell undecided.
+const ENTRIES: usize = 16;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    value: Stamp,
+    caller: u8,
+    complete: bool,
+    live: bool,
+    /// Writes under way that began when this one was complete: when one of them ends, this one is over.
+    superseders: u16,
+    /// Reads under way that may still return this value although it is over.
+    ghosts: u16,
+    /// Reads that this write overlaps.
+    during: u16,
+}
+
+const NONE: Entry = Entry {
+    value: Stamp::ZERO,
+    caller: u8::MAX,
+    complete: true,
+    live: true,
+    superseders: 0,
+    ghosts: 0,
+    during: 0,
+};
+
+/// See the file's head.
+pub(super) struct Cell {
+    entries: [Entry; ENTRIES],
+    len: u8,
+    undecided: bool,
+}
+
+impl Cell {
+    pub(super) const fn new() -> Cell {
+        Cell { entries: [NONE; ENTRIES], len: 0, undecided: false }
+    }
+
+    /// The history begins with this value.
+    pub(super) fn begin(&mut self, value: Stamp) {
+        self.entries[0] = Entry { value, ..NONE };
+        (self.len, self.undecided) = (1, false);
+    }
+
+    fn all(&self) -> &[Entry] {
+        &self.entries[..usize::from(self.len)]
+    }
+
+    fn all_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries[..usize::from(self.len)]
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        let mut kept = 0;
+        for i in 0..usize::from(self.len) {
+            if keep(&self.entries[i]) {
+                self.entries[kept] = self.entries[i];
+                kept += 1;
+            }
+        }
+        self.len = kept as u8;
+    }
+
+    /// A write of `value` begins.
+    pub(super) fn call(&mut self, caller: TaskId, value: Stamp, readers: u16) {
+        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live) {
+            entry.superseders |= 1 << caller.index();
+        }
+        if usize::from(self.len) == ENTRIES {
+            self.undecided = true;
+            return;
+        }
+        let entry = Entry { value, caller: caller.0, complete: false, during: readers, ..NONE };
+        self.entries[usize::from(self.len)] = entry;
+        self.len += 1;
+    }
+
+    /// A write of `value` ends. If it never took place its entry goes; if it is not certain that it became
+    /// content it is complete, but supersedes nothing.
+    pub(super) fn returned(&mut self, caller: TaskId, value: Stamp, took_place: bool, supersedes: bool, readers: u16) {
+        let bit = 1 << caller.index();
+        let own = |e: &Entry| e.caller == caller.0 && !e.complete && e.value == value;
+        if !took_place {
+            self.retain(|e| !own(e));
+        }
+        for entry in self.all_mut() {
+            if own(entry) {
+                entry.complete = true;
+            }
+            if entry.superseders & bit != 0 {
+                entry.superseders &= !bit;
+                if took_place && supersedes && entry.live {
+                    (entry.live, entry.ghosts) = (false, readers);
+                }
+            }
+        }
+        self.retain(|e| e.live || e.ghosts != 0);
+    }
+
+    /// The cell is not part of the file: what is complete is gone, but for the `readers` under way. A write
+    /// under way may still land, after an extension.
+    pub(super) fn clear(&mut self, readers: u16) {
+        let zero = |e: &Entry| e.complete && e.live && e.value == Stamp::ZERO;
+        if self.all().iter().all(|e| zero(e) || !e.complete || !e.live) && self.all().iter().any(zero) {
+            return;
+        }
+        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live) {
+            (entry.live, entry.ghosts) = (false, readers);
+        }
+        self.retain(|e| e.live || e.ghosts != 0);
+        if usize::from(self.len) == ENTRIES {
+            self.undecided = true;
+            return;
+        }
+        self.entries[usize::from(self.len)] = NONE;
+        self.len += 1;
+    }
+
+    /// The read `reader` begins.
+    pub(super) fn begin_read(&mut self, reader: u16) {
+        for entry in self.all_mut().iter_mut().filter(|e| !e.complete) {
+            entry.during |= reader;
+        }
+    }
+
+    /// The read `reader` is over.
+    pub(super) fn forget_reader(&mut self, reader: u16) {
+        for entry in self.all_mut() {
+            entry.ghosts &= !reader;
+            entry.during &= !reader;
+        }
+        self.retain(|e| e.live || e.ghosts != 0);
+    }
+
+    /// Some order of the operations explains that `reader` sees `value`.
+    pub(super) fn explains(&self, reader: u16, value: Stamp) -> bool {
+        self.undecided || self.all().iter().any(|e| e.value == value && (e.live || e.ghosts & reader != 0))
+    }
+
+    /// `reader` saw `value` and overlapped no write: the others are over, but for the other `readers`.
+    pub(super) fn narrow(&mut self, reader: u16, value: Stamp, readers: u16) {
+        let overlaps = |e: &Entry| !e.complete || (e.during | e.ghosts) & reader != 0;
+        let seen = self.all().iter().any(|e| e.value == value && e.live);
+        if seen && !self.all().iter().any(overlaps) {
+            for entry in self.all_mut().iter_mut().filter(|e| e.live && e.value != value) {
+                (entry.live, entry.ghosts) = (false, readers & !reader);
+            }
+            self.retain(|e| e.live || e.ghosts != 0);
+        }
+    }
+
+    /// Nothing but zero is there, or a write that is still under way.
+    pub(super) fn only_zero(&self) -> bool {
+        self.all().iter().all(|e| e.value == Stamp::ZERO || !e.complete || !e.live)
+    }
+
+    /// The value, if only one is possible.
+    pub(super) fn only(&self) -> Option<Stamp> {
+        let mut live = self.all().iter().filter(|e| e.live);
+        let value = live.next()?.value;
+        (!self.undecided && live.all(|e| e.value == value)).then_some(value)
+    }
+
+    pub(super) fn is_undecided(&self) -> bool {
+        self.undecided
+    }
+}

@@ -1,0 +1,400 @@
+//! The history checker: calls, returns, and what the store holds; nothing of the simulator.
+//!
+//! Whole calls are not atomic in the kernel, so the unit is the cell. Each cell is a register whose values
+//! are unique stamps; a call on many cells is one sub-operation per cell within the call's interval; i_size
+//! is a register of its own; truncate is the size change and then a discard (a write of zero) per cell.
+//!
+//! Per cell the checker keeps *entries*: the operations that may have put the last value there. A write is
+//! an entry from its call on. When it returns, the entries that were complete at its call are superseded. A
+//! read is right if it returns the value of an entry that was live at some time between its call and its
+//! return; so a superseded entry is kept as a ghost for the reads that were under way. A read that overlaps
+//! no write narrows the entries down to the one that it saw. This is exact for the last value; of two
+//! reads that overlap the same write it accepts any order (sound: it never alarms on a legal history).
+//!
+//! fsync is a read of the store: when it returns without error, every cell of the store must hold a value
+//! that was live during the fsync.
+//!
+//! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero after
+//! an extension; while i_size is uncertain (a size change is under way) a cell may be either.
+//!
+//! Once a write has failed, a lost value is put aside: it is legal if some call reports an error.
+
+mod cell;
+mod size;
+
+use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, Range};
+use mkwrite_model::exec::{ACTORS_MAX, TaskId};
+use mkwrite_model::kernel::{Stamp, Status};
+
+use cell::Cell;
+use size::Size;
+
+/// Actors, and the closing one.
+const CALLERS: usize = ACTORS_MAX + 1;
+
+/// An observation that belongs to no call: what was superseded is not current.
+const NO_CALL: u16 = 0;
+
+/// What is wrong with a history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// A load or read returned a value that was not current at any time during the call.
+    Stale,
+    /// A cell that reads as zero by right holds something.
+    Exposed,
+    /// fsync returned 0 and the store lacks a value.
+    NotDurable,
+    /// After everything was unmapped and synced the store lacks the last value.
+    Lost,
+    /// Something was lost, and no call reported an error.
+    Unreported,
+    /// SIGBUS inside the file without a reason, or no SIGBUS beyond its end.
+    Sigbus,
+    /// The size that a call saw, or the final size, is not one that the calls explain.
+    Size,
+}
+
+/// A flaw and where it shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What is wrong.
+    pub flaw: Flaw,
+    /// The cell where it shows.
+    pub cell: u8,
+    /// What was found there.
+    pub found: Stamp,
+}
+
+/// The result of a call.
+pub struct Outcome<'a> {
+    /// How it ended.
+    pub status: Status,
+    /// Cells that were stored, loaded, read or written.
+    pub done: u8,
+    /// The call met a lack of space (only a simulator knows).
+    pub shortage: bool,
+    /// The n-th cell that a load or read returned.
+    pub value: &'a dyn Fn(u8) -> Stamp,
+    /// What a cell of the store holds now, for calls that sync.
+    pub durable: &'a dyn Fn(u8) -> Stamp,
+    /// What a read of a cell would return now, for calls that extend the file (if it is known).
+    pub visible: &'a dyn Fn(u8) -> Option<Stamp>,
+}
+
+/// A call that has not returned.
+#[derive(Clone, Copy, Default)]
+struct Pending {
+    operation: Operation,
+    slot: u8,
+    /// The smallest and the largest size that was possible since the call.
+    least: u8,
+    most: u8,
+}
+
+impl Pending {
+    /// The cells that the call reads, or syncs.
+    fn reads(&self, all: u8) -> Range {
+        match self.operation {
+            Operation::Load(cells) | Operation::Read(cells) => cells,
+            Operation::Fsync | Operation::Msync => Range::new(0, all),
+            _ => Range::default(),
+        }
+    }
+}
+
+/// The checker.
+pub struct History {
+    geometry: Geometry,
+    /// Nothing has failed: a lost value is a breach at once.
+    strict: bool,
+    /// No I/O has failed. A block whose first write failed still shows what the device held.
+    io_works: bool,
+    size: Size,
+    cells: [Cell; CELLS_MAX],
+    pending: [Pending; CALLERS],
+    /// A value was lost that an error may excuse.
+    suspect: Option<Finding>,
+    reported: bool,
+    findings: [Option<Finding>; 4],
+}
+
+impl Default for History {
+    fn default() -> Self {
+        History {
+            geometry: Geometry::default(),
+            strict: true,
+            io_works: true,
+            size: Size::default(),
+            cells: [const { Cell::new() }; CELLS_MAX],
+            pending: [Pending::default(); CALLERS],
+            suspect: None,
+            reported: false,
+            findings: [None; 4],
+        }
+    }
+}
+
+impl History {
+    /// Begins a history of a file of this geometry.
+    pub fn begin(&mut self, geometry: Geometry) {
+        self.geometry = geometry;
+        (self.strict, self.io_works) = (true, true);
+        self.size.begin(geometry.size);
+        for cell in 0..geometry.file_cells() {
+            let hole = geometry.holes >> geometry.page_of(cell) & 1 != 0;
+            let content = if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
+            self.cells[usize::from(cell)].begin(content);
+        }
+        self.pending = [Pending::default(); CALLERS];
+        (self.suspect, self.reported, self.findings) = (None, false, [None; 4]);
+    }
+
+    /// Data could not be written. From now on a lost value is legal if some call reports an error. (Say so at
+    /// the start where it is not known when something fails.)
+    pub fn write_failed(&mut self, io: bool) {
+        self.strict = false;
+        self.io_works &= !io;
+    }
+
+    /// `caller` calls `operation` from its slot `slot`.
+    pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
+        self.pending[caller.index()] = 
+            Pending { operation, slot, least: self.size.least(), most: self.size.most() };
+        match operation {
+            Operation::Store(cells) => {
+                for cell in cells.clip(Range::new(0, self.size.most())).iter() {
+                    self.add(caller, cell, Stamp::new(caller, slot, cell));
+                }
+            }
+            Operation::Write(cells) => {
+                self.size.call_extend(caller, cells.end);
+                self.size_changed();
+                for cell in cells.iter() {
+                    self.add(caller, cell, Stamp::new(caller, slot, cell));
+                }
+            }
+            Operation::Truncate(size) => {
+                self.size.call_set(caller, size);
+                self.size_changed();
+                for cell in size..self.geometry.file_cells() {
+                    self.add(caller, cell, Stamp::ZERO);
+                }
+            }
+            Operation::Load(cells) | Operation::Read(cells) => {
+                for cell in cells.iter() {
+                    self.cells[usize::from(cell)].begin_read(1 << caller.index());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, caller: TaskId, cell: u8, value: Stamp) {
+        let readers = self.readers_of(cell);
+        self.cells[usize::from(cell)].call(caller, value, readers);
+    }
+
+    /// The callers that are reading this cell, or syncing it.
+    fn readers_of(&self, cell: u8) -> u16 {
+        let all = self.geometry.file_cells();
+        let readers = self.pending.iter().enumerate().filter(|(_, p)| p.reads(all).contains(cell));
+        readers.fold(0, |mask, (i, _)| mask | 1 << i)
+    }
+
+    /// A size became possible: calls under way may have seen it, and stores under way may have hit content.
+    fn size_changed(&mut self) {
+        let (least, most) = (self.size.least(), self.size.most());
+        for caller in 0..CALLERS {
+            let p = &mut self.pending[caller];
+            let (before, slot) = (p.most, p.slot);
+            (p.least, p.most) = (p.least.min(least), p.most.max(most));
+            if let Operation::Store(cells) = p.operation {
+                for cell in cells.clip(Range::new(before, most)).iter() {
+                    let task = TaskId(caller as u8);
+                    self.add(task, cell, Stamp::new(task, slot, cell));
+                }
+            }
+        }
+        // What is certainly not part of the file holds nothing.
+        for cell in most..self.geometry.file_cells() {
+            let readers = self.readers_of(cell);
+            self.cells[usize::from(cell)].clear(readers);
+        }
+    }
+
+    /// `caller`'s call has returned. Findings are then in [`History::take_findings`].
+    pub fn returned(&mut self, caller: TaskId, outcome: &Outcome<'_>) {
+        let pending = self.pending[caller.index()];
+        let slot = pending.slot;
+        let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
+        match pending.operation {
+            Operation::Store(cells) => {
+                self.check_sigbus(pending, cells, outcome);
+                for cell in cells.iter() {
+                    let took_place = done(cells).contains(cell);
+                    let certain = cell < pending.least;
+                    let value = Stamp::new(caller, slot, cell);
+                    self.settle(caller, cell, value, took_place, certain);
+                }
+            }
+            Operation::Load(cells) => {
+                self.check_sigbus(pending, cells, outcome);
+                self.check_values(caller, pending, done(cells), outcome);
+            }
+            Operation::Read(cells) => {
+                let end = done(cells).end;
+                if outcome.done > 0 && end > pending.most {
+                    self.flaw(Flaw::Size, end - 1, (outcome.value)(outcome.done - 1));
+                }
+                if outcome.status == Status::Ok && end < cells.end && end < pending.least {
+                    self.flaw(Flaw::Size, end, Stamp::ZERO);
+                }
+                self.check_values(caller, pending, done(cells), outcome);
+            }
+            Operation::Write(cells) => {
+                for cell in cells.iter() {
+                    let value = Stamp::new(caller, slot, cell);
+                    self.settle(caller, cell, value, done(cells).contains(cell), true);
+                }
+                let end = if outcome.done == 0 { 0 } else { done(cells).end };
+                self.size.return_extend(caller, end);
+                self.size_changed();
+                self.check_exposed(pending, outcome);
+            }
+            Operation::Truncate(size) => {
+                self.size.return_set(caller);
+                self.size_changed();
+                for cell in size..self.geometry.file_cells() {
+                    self.settle(caller, cell, Stamp::ZERO, true, true);
+                }
+                self.check_exposed(pending, outcome);
+            }
+            Operation::Fsync | Operation::Msync if outcome.status == Status::Ok => {
+                for cell in 0..pending.least {
+                    self.check(1 << caller.index(), cell, (outcome.durable)(cell), Flaw::NotDurable);
+                }
+            }
+            _ => {}
+        }
+        if matches!(outcome.status, Status::Io | Status::NoSpace) {
+            self.reported = true;
+        }
+        self.pending[caller.index()] = Pending::default();
+        for cell in pending.reads(self.geometry.file_cells()).iter() {
+            self.cells[usize::from(cell)].forget_reader(1 << caller.index());
+        }
+    }
+
+    /// A write sub-operation of `caller` on `cell` has ended.
+    fn settle(&mut self, caller: TaskId, cell: u8, value: Stamp, took_place: bool, supersedes: bool) {
+        let readers = self.readers_of(cell);
+        self.cells[usize::from(cell)].returned(caller, value, took_place, supersedes, readers);
+        if cell >= self.size.most() {
+            self.cells[usize::from(cell)].clear(readers);
+        }
+    }
+
+    /// A call has made these cells part of the file: nothing but zeros, and what was written since, is there.
+    fn check_exposed(&mut self, pending: Pending, outcome: &Outcome<'_>) {
+        for cell in pending.least..self.size.least() {
+            if let Some(value) = (outcome.visible)(cell) {
+                self.check(NO_CALL, cell, value, Flaw::Stale);
+            }
+        }
+    }
+
+    fn check_sigbus(&mut self, pending: Pending, cells: Range, outcome: &Outcome<'_>) {
+        let g = self.geometry;
+        let page_start = |cell: u8| g.page_of(cell) * g.cells;
+        let reached = cells.start + outcome.done;
+        if outcome.done > 0 && pending.most <= page_start(reached - 1) {
+            self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
+        }
+        let due = pending.least <= page_start(reached) || outcome.shortage;
+        if outcome.status == Status::Sigbus && !due {
+            self.flaw(Flaw::Sigbus, reached, Stamp::ZERO);
+        }
+    }
+
+    fn check_values(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Outcome<'_>) {
+        for cell in cells.iter() {
+            let value = (outcome.value)(cell - cells.start);
+            if cell < pending.least {
+                self.check(1 << caller.index(), cell, value, Flaw::Stale);
+                let readers = self.readers_of(cell);
+                self.cells[usize::from(cell)].narrow(1 << caller.index(), value, readers);
+            }
+        }
+    }
+
+    fn check(&mut self, reader: u16, cell: u8, value: Stamp, flaw: Flaw) {
+        let entries = &self.cells[usize::from(cell)];
+        if entries.explains(reader, value) {
+            return;
+        }
+        let flaw = if value != Stamp::ZERO && entries.only_zero() { Flaw::Exposed } else { flaw };
+        self.flaw(flaw, cell, value);
+    }
+
+    fn flaw(&mut self, flaw: Flaw, cell: u8, found: Stamp) {
+        let finding = Finding { flaw, cell, found };
+        let excused = match flaw {
+            Flaw::Stale | Flaw::NotDurable | Flaw::Lost => !self.strict,
+            Flaw::Exposed => !self.io_works,
+            _ => false,
+        };
+        if excused {
+            self.suspect.get_or_insert(finding);
+            return;
+        }
+        if let Some(free) = self.findings.iter_mut().find(|f| f.is_none()) {
+            *free = Some(finding);
+        }
+    }
+
+    /// Nothing is under way: the file as `visible` shows it must be explained, and its size.
+    pub fn quiescent(&mut self, size: u8, visible: &dyn Fn(u8) -> Option<Stamp>) {
+        if !self.size.explains(size) {
+            self.flaw(Flaw::Size, size, Stamp::ZERO);
+        }
+        for cell in 0..self.size.least().min(size) {
+            if let Some(value) = visible(cell) {
+                self.check(NO_CALL, cell, value, Flaw::Stale);
+            }
+        }
+    }
+
+    /// Everything was unmapped and synced: the store must hold the last values.
+    pub fn end(&mut self, durable: &dyn Fn(u8) -> Stamp) {
+        for cell in 0..self.size.least() {
+            self.check(NO_CALL, cell, durable(cell), Flaw::Lost);
+        }
+        if let Some(suspect) = self.suspect
+            && !self.reported
+        {
+            self.flaw(Flaw::Unreported, suspect.cell, suspect.found);
+        }
+    }
+
+    /// The final content if exactly one is possible: the size, and every cell below it.
+    pub fn only_explanation(&self, content: &mut [Stamp; CELLS_MAX]) -> Option<u8> {
+        let size = self.size.only()?;
+        for cell in 0..size {
+            content[usize::from(cell)] = self.cells[usize::from(cell)].only()?;
+        }
+        Some(size)
+    }
+
+    /// A cell whose entries overflowed: its reads were not judged.
+    pub fn is_undecided(&self) -> bool {
+        self.cells[..usize::from(self.geometry.file_cells())].iter().any(Cell::is_undecided)
+    }
+
+    /// What was found since the last call.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = Finding> + use<> {
+        std::mem::take(&mut self.findings).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests;

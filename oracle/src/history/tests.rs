@@ -1,0 +1,218 @@
+//! Small histories with known verdicts, and random ones against a brute-force reference.
+
+use super::*;
+
+const A: TaskId = TaskId(0);
+const B: TaskId = TaskId(1);
+
+struct Script {
+    history: History,
+}
+
+fn stamp(actor: TaskId, slot: u8, cell: u8) -> Stamp {
+    Stamp::new(actor, slot, cell)
+}
+
+impl Script {
+    fn new(size: u8) -> Script {
+        let mut history = History::default();
+        history.begin(Geometry { pages: 2, cells: 2, blocks: 1, size, ..Geometry::default() });
+        Script { history }
+    }
+
+    fn call(&mut self, actor: TaskId, slot: u8, operation: Operation) {
+        self.history.call(actor, slot, operation);
+    }
+
+    fn ok(&mut self, actor: TaskId, done: u8) -> Vec<Flaw> {
+        self.ret(actor, Status::Ok, done, &[], &[])
+    }
+
+    fn ret(&mut self, actor: TaskId, status: Status, done: u8, values: &[Stamp], durable: &[Stamp]) -> Vec<Flaw> {
+        let outcome = Outcome {
+            status,
+            done,
+            shortage: false,
+            value: &|n| values[usize::from(n)],
+            durable: &|cell| durable.get(usize::from(cell)).copied().unwrap_or(Stamp::ZERO),
+            visible: &|_| None,
+        };
+        self.history.returned(actor, &outcome);
+        self.history.take_findings().map(|f| f.flaw).collect()
+    }
+}
+
+const CELL0: Range = Range::new(0, 1);
+
+#[test]
+fn a_completed_store_must_be_seen() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Store(CELL0));
+    s.ok(A, 1);
+    s.call(B, 0, Operation::Load(CELL0));
+    assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::initial(0)], &[]), [Flaw::Stale]);
+    s.call(B, 1, Operation::Load(CELL0));
+    assert_eq!(s.ret(B, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
+}
+
+#[test]
+fn a_read_that_overlaps_a_store_may_see_either_and_the_next_one_only_what_is_left() {
+    let mut s = Script::new(4);
+    s.call(B, 0, Operation::Load(CELL0));
+    s.call(A, 0, Operation::Store(CELL0));
+    s.ok(A, 1);
+    assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::initial(0)], &[]), []);
+    s.call(B, 1, Operation::Load(CELL0));
+    assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::initial(0)], &[]), [Flaw::Stale]);
+}
+
+#[test]
+fn of_two_racing_writes_either_wins_but_only_one() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Store(CELL0));
+    s.call(B, 0, Operation::Store(CELL0));
+    s.ok(A, 1);
+    s.ok(B, 1);
+    s.call(A, 1, Operation::Load(CELL0));
+    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
+    s.call(A, 2, Operation::Load(CELL0));
+    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(B, 0, 0)], &[]), [Flaw::Stale], "A had won");
+}
+
+#[test]
+fn a_read_that_a_write_overlaps_from_before_settles_nothing() {
+    let mut s = Script::new(4);
+    s.call(B, 0, Operation::Store(CELL0));
+    s.call(A, 0, Operation::Write(CELL0));
+    s.ok(A, 1);
+    s.call(A, 1, Operation::Load(CELL0));
+    s.ok(B, 1);
+    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
+    s.call(A, 2, Operation::Load(CELL0));
+    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(B, 0, 0)], &[]), [], "B stored after A's load");
+}
+
+#[test]
+fn what_a_read_settles_does_not_bind_a_sync_that_began_earlier() {
+    let mut s = Script::new(2);
+    s.call(A, 0, Operation::Store(CELL0));
+    s.call(B, 0, Operation::Write(CELL0));
+    s.ok(B, 1);
+    s.call(B, 1, Operation::Fsync);
+    s.ok(A, 1);
+    s.call(A, 1, Operation::Load(CELL0));
+    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
+    let before = [stamp(B, 0, 0), Stamp::initial(1)];
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &before), []);
+}
+
+#[test]
+fn what_was_stored_before_fsync_is_durable_after_it() {
+    let mut s = Script::new(2);
+    s.call(A, 0, Operation::Store(Range::new(0, 2)));
+    s.ok(A, 2);
+    s.call(B, 0, Operation::Fsync);
+    s.call(A, 1, Operation::Store(CELL0));
+    let half = [stamp(A, 0, 0), Stamp::initial(1)];
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &half), [Flaw::NotDurable], "cell 1 lacks the store");
+    s.call(B, 1, Operation::Fsync);
+    let newer = [stamp(A, 1, 0), stamp(A, 0, 1)];
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &newer), [], "a later store may be there already");
+}
+
+#[test]
+fn an_extension_exposes_zeros_only() {
+    let mut s = Script::new(1);
+    s.call(A, 0, Operation::Store(Range::new(1, 2)));
+    assert_eq!(s.ok(A, 1), [], "a store beyond i_size inside the last page is legal");
+    s.call(B, 0, Operation::Truncate(2));
+    s.ok(B, 0);
+    s.call(B, 1, Operation::Read(Range::new(1, 2)));
+    assert_eq!(s.ret(B, Status::Ok, 1, &[stamp(A, 0, 1)], &[]), [Flaw::Exposed]);
+    s.call(B, 2, Operation::Read(Range::new(1, 2)));
+    assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::ZERO], &[]), []);
+}
+
+#[test]
+fn a_store_that_overlaps_the_extension_may_survive_or_not() {
+    for survivor in [stamp(A, 0, 1), Stamp::ZERO] {
+        let mut s = Script::new(1);
+        s.call(A, 0, Operation::Store(Range::new(1, 2)));
+        s.call(B, 0, Operation::Truncate(2));
+        s.ok(B, 0);
+        s.ok(A, 1);
+        s.call(B, 1, Operation::Read(Range::new(1, 2)));
+        assert_eq!(s.ret(B, Status::Ok, 1, &[survivor], &[]), []);
+    }
+}
+
+#[test]
+fn truncate_discards_and_shortens() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Truncate(1));
+    s.ok(A, 0);
+    s.call(A, 1, Operation::Read(Range::new(0, 4)));
+    assert_eq!(s.ret(A, Status::Ok, 4, &[Stamp::initial(0); 4], &[]), [Flaw::Size], "it read past the end");
+    s.call(A, 2, Operation::Truncate(4));
+    s.ok(A, 0);
+    s.call(A, 3, Operation::Read(Range::new(0, 4)));
+    let stale = [Stamp::initial(0), Stamp::initial(1), Stamp::ZERO, Stamp::ZERO];
+    assert_eq!(s.ret(A, Status::Ok, 4, &stale, &[]), [Flaw::Exposed]);
+    s.call(A, 4, Operation::Read(Range::new(0, 4)));
+    let right = [Stamp::initial(0), Stamp::ZERO];
+    assert_eq!(s.ret(A, Status::Ok, 2, &right, &[]), [Flaw::Size], "a short read inside the file");
+}
+
+#[test]
+fn sigbus_exactly_beyond_the_last_page() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Store(Range::new(2, 3)));
+    assert_eq!(s.ret(A, Status::Sigbus, 0, &[], &[]), [Flaw::Sigbus], "the file has page 1");
+    s.call(B, 0, Operation::Truncate(2));
+    s.call(A, 1, Operation::Store(Range::new(2, 3)));
+    assert_eq!(s.ret(A, Status::Sigbus, 0, &[], &[]), [], "truncate is under way");
+    s.ok(B, 0);
+    s.call(A, 2, Operation::Store(Range::new(2, 3)));
+    assert_eq!(s.ok(A, 1), [Flaw::Sigbus], "page 1 is gone");
+    s.call(A, 3, Operation::Load(Range::new(1, 3)));
+    assert_eq!(s.ret(A, Status::Sigbus, 1, &[Stamp::initial(1)], &[]), []);
+}
+
+#[test]
+fn a_lost_value_needs_an_error_where_errors_can_happen() {
+    let lost = |report: bool| {
+        let mut history = History::default();
+        history.begin(Geometry { pages: 1, cells: 2, size: 2, ..Geometry::default() });
+        history.write_failed(true);
+        let mut s = Script { history };
+        s.call(A, 0, Operation::Store(CELL0));
+        s.ok(A, 1);
+        s.call(A, 1, Operation::Fsync);
+        let status = if report { Status::Io } else { Status::Ok };
+        s.ret(A, status, 0, &[], &[Stamp::initial(0), Stamp::initial(1)]);
+        s.history.end(&Stamp::initial);
+        s.history.take_findings().map(|f| f.flaw).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(true), []);
+    assert_eq!(lost(false), [Flaw::Unreported]);
+}
+
+#[test]
+fn the_size_is_what_the_calls_explain() {
+    let mut s = Script::new(2);
+    s.call(A, 0, Operation::Write(Range::new(2, 4)));
+    s.call(B, 0, Operation::Truncate(1));
+    s.ok(B, 0);
+    s.ok(A, 2);
+    for (size, right) in [(1, true), (4, true), (2, false)] {
+        s.history.quiescent(size, &|_| None);
+        assert_eq!(s.history.take_findings().next().is_none(), right, "size {size}");
+    }
+    s.call(A, 1, Operation::Write(Range::new(0, 1)));
+    s.ok(A, 1);
+    s.history.quiescent(4, &|_| None);
+    assert!(s.history.take_findings().next().is_none(), "a write inside the file leaves the size alone");
+    s.call(A, 2, Operation::Truncate(3));
+    s.ok(A, 0);
+    assert_eq!(s.history.size.only(), Some(3));
+}

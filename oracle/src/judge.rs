@@ -1,0 +1,331 @@
+//! The judge: watches a run and records which rules it breaks.
+//!
+//! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
+//! same rule at the same point by the same kind of operation is recorded once. The judge allocates nothing
+//! and keeps no log: its state is a bounded, canonical function of the run so far.
+
+use mkwrite_model::case::{CELLS_MAX, Case, Operation};
+use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
+use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::page::UPTODATE;
+use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
+use mkwrite_model::point::Point;
+use mkwrite_model::{End, Observer};
+
+use crate::history::{self, History};
+use crate::rules::{self, Rule};
+
+/// Breaches of one run that are kept.
+pub const BREACHES_MAX: usize = 32;
+
+/// A rule that a run broke, and where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Breach {
+    /// The rule.
+    pub rule: Rule,
+    /// The point at which the step began that broke it.
+    pub point: Point,
+    /// The kind of operation that took the step, in words; I/O tasks have none.
+    pub operation: &'static str,
+    /// Who took it.
+    pub task: TaskId,
+    /// In which slot.
+    pub slot: u8,
+    /// The step's number.
+    pub step: u32,
+    /// The page of the file, if it is about one.
+    pub page: Option<u8>,
+    /// The cell of the file, if it is about one.
+    pub cell: Option<u8>,
+    /// What was wrong.
+    pub what: &'static str,
+}
+
+/// Faults between the step that made a pte writable and their set_page_dirty.
+#[derive(Default)]
+pub struct Windows {
+    excuses: bool,
+    of: [Option<Frame>; TASKS],
+}
+
+impl Windows {
+    /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
+    pub fn will_dirty(&self, page: Frame) -> bool {
+        self.excuses && self.of.contains(&Some(page))
+    }
+
+    fn event(&mut self, task: TaskId, event: Event) {
+        let window = &mut self.of[task.index()];
+        match event {
+            Event::PteSet { page, write: true, .. } => *window = Some(page),
+            Event::DirtySet { page, .. } if *window == Some(page) => *window = None,
+            Event::FaultReturned => *window = None,
+            _ => {}
+        }
+    }
+}
+
+/// What a rule sees, and where it reports to.
+pub(crate) struct Cx<'a, R: Registry> {
+    pub(crate) k: &'a Kernel<R>,
+    pub(crate) windows: &'a Windows,
+    pub(crate) rule: Rule,
+    applicable: u64,
+    step: Step,
+    operation: &'static str,
+    breaches: &'a mut Breaches,
+}
+
+impl<R: Registry> Cx<'_, R> {
+    #[inline]
+    pub(crate) fn applies(&self, rule: Rule) -> bool {
+        self.applicable & rule.bit() != 0
+    }
+
+    pub(crate) fn breach(&mut self, what: &'static str) {
+        self.report(None, None, what);
+    }
+
+    pub(crate) fn page_breach(&mut self, page: Frame, what: &'static str) {
+        self.report(Some(self.k.index(page)), None, what);
+    }
+
+    pub(crate) fn cell_breach(&mut self, cell: u8, what: &'static str) {
+        self.report(Some(self.k.geometry().page_of(cell)), Some(cell), what);
+    }
+
+    #[cold]
+    fn report(&mut self, page: Option<u8>, cell: Option<u8>, what: &'static str) {
+        let Step { task, point, slot, number } = self.step;
+        let (rule, operation) = (self.rule, self.operation);
+        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, what });
+    }
+}
+
+/// The breaches of a run, in order.
+struct Breaches {
+    items: [Option<Breach>; BREACHES_MAX],
+    len: usize,
+}
+
+impl Breaches {
+    fn push(&mut self, breach: Breach) {
+        let key = |b: &Breach| (b.rule, b.point, b.operation);
+        let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
+        if !known && self.len < BREACHES_MAX {
+            self.items[self.len] = Some(breach);
+            self.len += 1;
+        }
+    }
+}
+
+/// The judge.
+pub struct Judge {
+    history: History,
+    judges_history: bool,
+    applicable: u64,
+    only: u64,
+    broken: [u64; FRAMES],
+    windows: Windows,
+    breaches: Breaches,
+    reached: [u32; 256],
+    last: Step,
+    end: End,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Judge {
+            history: History::default(),
+            judges_history: true,
+            applicable: 0,
+            only: u64::MAX,
+            broken: [0; FRAMES],
+            windows: Windows::default(),
+            breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
+            reached: [0; 256],
+            last: NOWHERE,
+            end: End::Done,
+        }
+    }
+}
+
+const NOWHERE: Step = Step { task: CLOSER, point: Point::RunEnd, slot: 0, number: 0 };
+
+impl Judge {
+    /// A judge with one rule taken away, to show what it alone sees.
+    pub fn without(rule: Rule) -> Judge {
+        Judge { only: !rule.bit(), ..Judge::default() }
+    }
+
+    /// The breaches of the last run, in order.
+    pub fn breaches(&self) -> impl Iterator<Item = Breach> + '_ {
+        self.breaches.items[..self.breaches.len].iter().copied().flatten()
+    }
+
+    /// The last run broke no rule.
+    pub fn is_clean(&self) -> bool {
+        self.breaches.len == 0
+    }
+
+    /// Steps that began at each point, by point number, over all runs.
+    pub fn reached(&self) -> &[u32; 256] {
+        &self.reached
+    }
+
+    /// How the last run ended.
+    pub fn ended(&self) -> End {
+        self.end
+    }
+
+    /// A cell of the last run could not be judged.
+    pub fn is_undecided(&self) -> bool {
+        self.judges_history && self.history.is_undecided()
+    }
+
+    /// The final size and content of the last run, if its history allows exactly one.
+    pub fn only_explanation(&self, content: &mut [Stamp; CELLS_MAX]) -> Option<u8> {
+        self.history.only_explanation(content)
+    }
+
+    fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut [u64; FRAMES]) {
+        let operation = match step.task.io_slot() {
+            Some(_) => "io",
+            None if step.point == Point::RunQuiescent || step.point == Point::RunEnd => "closing",
+            None => k.state(step.task).operation().kind().name,
+        };
+        let cx = Cx {
+            k,
+            windows: &self.windows,
+            rule: Rule::ALL[0],
+            applicable: self.applicable,
+            step,
+            operation,
+            breaches: &mut self.breaches,
+        };
+        (cx, &mut self.broken)
+    }
+
+    fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
+        let (mut cx, known) = self.cx(k, step);
+        for page in Frame::all(pages) {
+            let before = known[usize::from(page.0)];
+            known[usize::from(page.0)] = if k.is_free(page) { 0 } else { rules::page(&mut cx, page, before) };
+        }
+    }
+
+    fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+        match event {
+            Event::WriteFailed { io } => self.history.write_failed(io),
+            Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
+            Event::Return => {
+                let outcome = k.outcome(step.task);
+                self.history.returned(
+                    step.task,
+                    &history::Outcome {
+                        status: outcome.status(),
+                        done: outcome.done(),
+                        shortage: outcome.shortage(),
+                        value: &|n| outcome.value(n),
+                        durable: &|cell| {
+                            // Only the closing program runs alone.
+                            if step.task == CLOSER { k.fs().durable(k, cell) } else { k.fs().survives(k, cell) }
+                        },
+                        visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().survives(k, cell))),
+                    },
+                );
+                self.take_findings(k, step);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_findings<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+        for finding in self.history.take_findings() {
+            let (mut cx, _) = self.cx(k, step);
+            rules::finding(&mut cx, finding.flaw, finding.cell);
+        }
+    }
+}
+
+/// A cell as the page cache shows it.
+fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
+    let g = k.geometry();
+    let page = k.slot(g.page_of(cell)).filter(|page| k.has(*page, UPTODATE))?;
+    Some(k.cell(page, cell % g.cells))
+}
+
+/// The era calls set_page_dirty after it made the pte writable, without the page lock in between.
+fn dirties_late<R: Registry>(pair: &Pair<R>) -> bool {
+    let convention = pair.implementation.declaration().convention;
+    convention == Convention::None || pair.caller.accepts() != Convention::Locked
+}
+
+impl<R: Registry> Observer<R> for Judge {
+    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+        let pair = k.pair();
+        self.applicable = rules::applicable(&pair) & self.only;
+        self.judges_history = pair.implementation.declaration().page_cache;
+        if self.judges_history {
+            self.history.begin(case.geometry);
+        }
+        self.broken = [0; FRAMES];
+        self.windows = Windows { excuses: dirties_late(&pair), of: [None; TASKS] };
+        self.breaches.len = 0;
+        self.end = End::Done;
+    }
+
+    fn step(&mut self, k: &Kernel<R>, step: Step) {
+        self.reached[step.point as usize] += 1;
+        self.last = step;
+        for event in k.events() {
+            self.windows.event(step.task, event);
+            let (mut cx, _) = self.cx(k, step);
+            rules::event(&mut cx, event);
+            if self.judges_history {
+                self.check_history(k, step, event);
+            }
+        }
+        self.check_pages(k, k.touched(), step);
+    }
+
+    fn quiescent(&mut self, k: &Kernel<R>) {
+        let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
+        self.reached[step.point as usize] += 1;
+        let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
+        self.check_pages(k, in_use, step);
+        rules::quiescent(&mut self.cx(k, step).0);
+        if self.judges_history {
+            self.history.quiescent(k.i_size(), &|cell| visible(k, cell));
+            self.take_findings(k, step);
+        }
+    }
+
+    fn end(&mut self, k: &Kernel<R>, end: End) {
+        let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
+        self.reached[step.point as usize] += 1;
+        self.end = end;
+        if end == End::Done {
+            rules::quiescent(&mut self.cx(k, step).0);
+            if self.judges_history {
+                self.history.end(&|cell| k.fs().durable(k, cell));
+                self.take_findings(k, step);
+            }
+        }
+        // A hang is reported where the first of the blocked tasks stands.
+        let actors = k.tasks.blocked() & ((1 << TASKS) - 1);
+        let stuck = bits(actors).find(|task| task.io_slot().is_none() && end == End::Stuck);
+        let step = stuck.map_or(step, |task| {
+            let at = k.tasks.at(task);
+            let point = Point::from_number(at.point).unwrap_or(Point::RunEnd);
+            Step { task, point, slot: at.slot, ..step }
+        });
+        rules::end(&mut self.cx(k, step).0, end);
+    }
+}
+
+/// The operation of a case that a breach's actor ran.
+pub fn operation_of(case: &Case, breach: &Breach) -> Operation {
+    case.operation(breach.task, breach.slot)
+}

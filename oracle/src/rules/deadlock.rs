@@ -1,0 +1,45 @@
+//! Every task that is left waits for another, or for something that nobody will bring.
+//!
+//! A writeback bit without I/O in flight has no owner; then the hang is reported as such.
+
+use mkwrite_model::End;
+use mkwrite_model::exec::{TASKS, bits};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Kernel;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Deadlock;
+
+impl Check for Deadlock {
+    const ABOUT: About = About {
+        id: "deadlock",
+        title: "no deadlock, no hang",
+        source: "dossier 5.1 I2, I9; catalogue O13",
+        plant: Plant::FlushUnderPageLock,
+    };
+
+    fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+        if end == End::Stuck {
+            let cycle = has_cycle(cx.k);
+            cx.breach(if cycle { "tasks wait for each other" } else { "a task waits for what nobody will bring" });
+        }
+    }
+}
+
+fn has_cycle<R: Registry>(k: &Kernel<R>) -> bool {
+    let owner = |task| k.tasks.waits_for(task).and_then(|object| k.tasks.holder(object));
+    bits(k.tasks.blocked()).any(|start| {
+        let mut task = owner(start);
+        for _ in 0..TASKS {
+            match task {
+                Some(t) if t == start => return true,
+                Some(t) => task = owner(t),
+                None => return false,
+            }
+        }
+        false
+    })
+}

@@ -1,0 +1,31 @@
+//! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other return this
+//! task does not hold it.
+//!
+//! Seed 001 asserts it in the caller; seed 004 states it. Checked at the return, before any adapter.
+
+use mkwrite_model::implementation::{Convention, LOCKED, Registry};
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct MkwriteLock;
+
+impl Check for MkwriteLock {
+    const ABOUT: About = About {
+        id: "I1",
+        title: "LOCKED means locked, anything else unlocked",
+        source: "seeds 001 and 004; dossier 5.1",
+        plant: Plant::LockedWithoutLock,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::MkwriteReturned { page, code, locked } = event {
+            let promised = code & LOCKED != 0 && cx.k.fs().declaration().convention == Convention::Locked;
+            if promised != locked {
+                cx.page_breach(page, if locked { "returned with the page locked" } else { "LOCKED, but not locked" });
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! I2: every lock taken on a path is released on every exit exactly once, and only by its owner.
+//!
+//! Checked at each unlock_page, when a fault returns (no page lock), and when an operation returns (no lock).
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct LockLeak;
+
+impl Check for LockLeak {
+    const ABOUT: About = About {
+        id: "I2",
+        title: "locks are released once, by their owner",
+        source: "dossier 5.1, R14, R36",
+        plant: Plant::LeakPageLock,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::Unlocked { page, owner: false } => cx.page_breach(page, "unlocked by a task that does not hold it"),
+            Event::FaultReturned if cx.k.task().page_locks() != 0 => cx.breach("the fault returned with a page locked"),
+            Event::Return if cx.k.task().held() != 0 => cx.breach("the operation returned with a lock held"),
+            _ => {}
+        }
+    }
+}

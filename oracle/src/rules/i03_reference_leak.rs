@@ -1,0 +1,36 @@
+//! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on their way.
+//!
+//! Reclaim compares exact counts. A task that returns from an operation holds none.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::page::{CACHED, PRIVATE};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct ReferenceLeak;
+
+impl Check for ReferenceLeak {
+    const ABOUT: About = About {
+        id: "I3",
+        title: "the reference count adds up",
+        source: "dossier 5.1, 2.8",
+        plant: Plant::LeakReference,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::PutUnheld { page } => cx.page_breach(page, "a reference was dropped that nobody held"),
+            Event::Return if cx.k.task().references() != 0 => cx.breach("the operation returned with a reference held"),
+            _ => {}
+        }
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let expected = i16::from(k.has(page, CACHED)) + i16::from(k.has(page, PRIVATE))
+            + i16::from(k.mapcount(page)) + i16::from(k.transient(page));
+        (i16::from(k.refcount(page)) != expected).then_some("the count does not add up")
+    }
+}

@@ -1,0 +1,29 @@
+//! I6: PG_writeback is set only with the page locked, and while it is set the page stays in the page cache.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct WritebackLocked;
+
+impl Check for WritebackLocked {
+    const ABOUT: About = About {
+        id: "I6",
+        title: "writeback starts under the page lock and pins the page in the cache",
+        source: "seed 004 (writepage rules); dossier 5.1",
+        plant: Plant::WritebackUnlocked,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::WritebackStarted { page, locked_by_us: false, .. } => {
+                cx.page_breach(page, "set_page_writeback without the page lock");
+            }
+            Event::Removed { page, writeback: true } => cx.page_breach(page, "removed under writeback"),
+            _ => {}
+        }
+    }
+}

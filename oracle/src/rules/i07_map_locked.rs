@@ -1,0 +1,25 @@
+//! I7: the mapcount of a file page rises only with the page locked (2.6.23 and later).
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct MapLocked;
+
+impl Check for MapLocked {
+    const ABOUT: About = About {
+        id: "I7",
+        title: "a page is mapped only while it is locked",
+        source: "dossier 5.1 (T24: the faulted page is always locked)",
+        plant: Plant::MapUnlocked,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::PteSet { page, new: true, locked: false, .. } = event {
+            cx.page_breach(page, "mapped while unlocked");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held; throttling and
+//! file_update_time run without a page lock.
+//!
+//! file_update_time may start a transaction, and transactions come before page locks (R10); throttling may
+//! write back this very page (R11).
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct LockOrder;
+
+impl Check for LockOrder {
+    const ABOUT: About = About {
+        id: "I8",
+        title: "lock order, and no throttle or time update under the page lock",
+        source: "dossier 5.1, appendix C, 1.7 rows 3 and 4, R10, R11",
+        plant: Plant::TimeUnderLock,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::TimeUpdated { page_locks: 1.. } => cx.breach("file_update_time under the page lock"),
+            Event::Throttled { page_locks: 1.. } => cx.breach("balance_dirty_pages under the page lock"),
+            Event::LockOrder { .. } => cx.breach("a lock was taken against the order"),
+            Event::SleptAtomic { .. } => cx.breach("a task may sleep with a spinlock held"),
+            _ => {}
+        }
+    }
+}

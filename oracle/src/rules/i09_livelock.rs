@@ -1,0 +1,28 @@
+//! I9: progress. A task that faults again and again while nothing else changes is a livelock.
+//!
+//! Judged only under a fair scheduler: a run that has not ended within its bound goes on in turn, and what
+//! does not end there never will.
+
+use mkwrite_model::End;
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Livelock;
+
+impl Check for Livelock {
+    const ABOUT: About = About {
+        id: "I9",
+        title: "no livelock under a fair schedule",
+        source: "dossier 5.1 (NOPAGE and 0 mean: retry)",
+        plant: Plant::RetryForever,
+    };
+
+    fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+        if end == End::Livelock {
+            cx.breach("the run does not end under a fair scheduler");
+        }
+    }
+}

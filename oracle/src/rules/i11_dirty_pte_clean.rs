@@ -1,0 +1,36 @@
+//! I11: an unlocked page of a tracked mapping that some pte maps dirty is PG_dirty.
+//!
+//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first and calls
+//! set_page_dirty later without the page lock; until then that fault is excused.
+//! A dirty read-only pte is fine while PG_dirty is set.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct DirtyPteClean;
+
+impl Check for DirtyPteClean {
+    const ABOUT: About = About {
+        id: "I11",
+        title: "a dirty pte means a dirty page",
+        source: "seed 001 (three critical operations); dossier 5.2, R2",
+        plant: Plant::MkcleanKeepsDirty,
+    };
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = !k.is_dirty(page) && k.ptes_of(page).any(|pte| pte.is_dirty());
+        broken.then_some("a pte is dirty, the page is clean and unlocked")
+    }
+
+    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+        k.is_locked(page)
+    }
+
+    fn excused(windows: &Windows, page: Frame) -> bool {
+        windows.will_dirty(page)
+    }
+}

@@ -1,0 +1,32 @@
+//! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or dirty.
+//!
+//! The fault needs the page lock to make a pte writable. Before the patch the WP path does not take it, and
+//! without page_mkwrite it never does: there the rule does not hold.
+
+use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::kernel::page::MKCLEANED;
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct MkcleanComplete;
+
+impl Check for MkcleanComplete {
+    const ABOUT: About = About {
+        id: "I12",
+        title: "no writable pte between page_mkclean and unlock_page",
+        source: "dossier 5.2 (Yes, Virginia)",
+        plant: Plant::MkcleanOneMm,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair) && pair.caller.accepts() == Convention::Locked
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.has(page, MKCLEANED) && k.ptes_of(page).any(|pte| pte.is_writable() || pte.is_dirty());
+        broken.then_some("a pte is writable or dirty after page_mkclean")
+    }
+}

@@ -1,0 +1,28 @@
+//! I13: while PG_writeback is set no pte maps the page writable, for implementations that declare stable pages.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct StablePages;
+
+impl Check for StablePages {
+    const ABOUT: About = About {
+        id: "I13",
+        title: "a page under writeback is not writable, where stable pages are declared",
+        source: "dossier 5.2, 2.14",
+        plant: Plant::NoStableWait,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        pair.implementation.declaration().stable_pages
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.is_writeback(page) && k.ptes_of(page).any(|pte| pte.is_writable());
+        broken.then_some("writable under writeback")
+    }
+}

@@ -1,0 +1,36 @@
+//! I14: at quiescence a PG_dirty page of the file has the tag DIRTY, or no writeback will find it; and its inode
+//! is dirty, or the flusher will not look.
+//!
+//! While set_page_dirty is under way the flag comes first; that window is legal.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct DirtyUntagged;
+
+impl Check for DirtyUntagged {
+    const ABOUT: About = About {
+        id: "I14",
+        title: "a dirty page is tagged DIRTY, and its inode dirty",
+        source: "seed 004 (last paragraph of the writepage rules); dossier 5.2",
+        plant: Plant::NoDirtyTag,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        if !k.in_mapping(page) || !k.is_dirty(page) {
+            None
+        } else if !k.is_tagged_dirty(k.index(page)) {
+            Some("PG_dirty without the tag DIRTY")
+        } else {
+            (!k.is_inode_dirty()).then_some("a dirty page of a clean inode")
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! I15: the tag DIRTY of an unlocked page means PG_dirty.
+//!
+//! The two may differ only while the page is locked. Exceptions: a page wholly beyond i_size that writepage
+//! skipped, and a page whose dirtiness was cancelled (by truncate, or because all its blocks were gone): the tag
+//! stays until the page is removed or written the next time.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::page::CANCELLED;
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct StaleDirtyTag;
+
+impl Check for StaleDirtyTag {
+    const ABOUT: About = About {
+        id: "I15",
+        title: "the tag DIRTY means a dirty page",
+        source: "seed 004; dossier 5.2",
+        plant: Plant::StaleTag,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.in_mapping(page)
+            && !k.is_dirty(page)
+            && !k.has(page, CANCELLED)
+            && k.is_tagged_dirty(k.index(page))
+            && k.length_below_eof(page) != 0;
+        broken.then_some("tagged DIRTY, clean and unlocked")
+    }
+
+    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+        k.is_locked(page)
+    }
+}

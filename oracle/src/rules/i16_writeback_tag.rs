@@ -1,0 +1,28 @@
+//! I16: a page of the file has the tag WRITEBACK if and only if PG_writeback is set.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct WritebackTag;
+
+impl Check for WritebackTag {
+    const ABOUT: About = About {
+        id: "I16",
+        title: "the tag WRITEBACK and PG_writeback agree",
+        source: "dossier 5.2",
+        plant: Plant::WritebackTagStays,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.in_mapping(page) && k.is_writeback(page) != k.is_tagged_writeback(k.index(page));
+        broken.then_some("PG_writeback and its tag differ")
+    }
+}

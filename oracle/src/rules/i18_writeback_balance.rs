@@ -1,0 +1,31 @@
+//! I18: every set_page_writeback is matched by exactly one end_page_writeback.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct WritebackBalance;
+
+impl Check for WritebackBalance {
+    const ABOUT: About = About {
+        id: "I18",
+        title: "writeback that starts ends, once",
+        source: "seed 004; dossier 5.2",
+        plant: Plant::EndWritebackTwice,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::WritebackStarted { page, again: true, .. } => cx.page_breach(page, "started twice"),
+            Event::WritebackEnded { page, idle: true } => cx.page_breach(page, "ended twice"),
+            _ => {}
+        }
+    }
+
+    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        k.is_writeback(page).then_some("under writeback with no I/O in flight")
+    }
+}

@@ -1,0 +1,28 @@
+//! I19: at quiescence the mapping's counter of dirty pages is the number of its PG_dirty pages.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::Kernel;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct DirtyCount;
+
+impl Check for DirtyCount {
+    const ABOUT: About = About {
+        id: "I19",
+        title: "the dirty page counter adds up",
+        source: "dossier 5.2, R29",
+        plant: Plant::CancelUncounted,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+        let dirty = k.cached_pages().filter(|page| k.is_dirty(*page)).count();
+        (i64::from(k.nr_dirty()) != dirty as i64).then_some("the counter is off")
+    }
+}

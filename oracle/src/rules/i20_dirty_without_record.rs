@@ -1,0 +1,54 @@
+//! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it back is there:
+//! a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty block below i_size; and if a pte
+//! maps it writable, for all of the page below i_size, because stores through it tell nobody (R17).
+//!
+//! This is what the patch is about (seed 001). A set_page_dirty without the page lock is judged at once, also
+//! if another task holds the lock: nobody will attach a record after it.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct DirtyWithoutRecord;
+
+impl Check for DirtyWithoutRecord {
+    const ABOUT: About = About {
+        id: "I20",
+        title: "a dirty page has its record",
+        source: "seed 001; dossier 5.3, R1, R3, R17",
+        plant: Plant::RecordFreedEarly,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::DirtySet { page, newly: true, locked_by_us: false } = event
+            && cx.k.in_mapping(page)
+            && !cx.k.fs().record(cx.k, page).live
+        {
+            cx.page_breach(page, "set_page_dirty, unlocked, on a page without a record");
+        }
+    }
+
+    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        if !k.is_dirty(page) || !k.in_mapping(page) {
+            return None;
+        }
+        let record = k.fs().record(k, page);
+        if !record.live {
+            return Some("dirty without a record");
+        }
+        let uncovered = !record.whole && k.ptes_of(page).any(|pte| pte.is_writable());
+        uncovered.then_some("the record does not cover what a writable pte can store to")
+    }
+
+    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+        // An extension that makes dirty blocks part of the file is judged at once: nobody attaches a record.
+        k.is_locked(page) && !k.events().any(|event| matches!(event, Event::SizeWritten { .. }))
+    }
+}

@@ -1,0 +1,31 @@
+//! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under writeback.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct RecordOnClean;
+
+impl Check for RecordOnClean {
+    const ABOUT: About = About {
+        id: "I21",
+        title: "no record claims dirtiness on a clean page",
+        source: "dossier 5.3",
+        plant: Plant::RecordKept,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.in_mapping(page)
+            && !k.is_dirty(page)
+            && !k.is_writeback(page)
+            && k.fs().record(k, page).claims_dirty;
+        broken.then_some("a dirty record on a clean page")
+    }
+}

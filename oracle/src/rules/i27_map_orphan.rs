@@ -1,0 +1,31 @@
+//! I27: a page whose mapping is NULL gets no new writable pte.
+//!
+//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does (R3).
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct MapOrphan;
+
+impl Check for MapOrphan {
+    const ABOUT: About = About {
+        id: "I27",
+        title: "no new writable pte for a page without mapping",
+        source: "seed 004 (page_mkwrite); dossier 5.4, R3",
+        plant: Plant::NoMappingCheck,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::PteSet { page, write: true, mapping: false, .. } = event {
+            cx.page_breach(page, "made writable after it left the mapping");
+        }
+    }
+}

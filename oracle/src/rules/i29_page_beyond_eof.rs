@@ -1,0 +1,46 @@
+//! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is dirty or
+//! mapped.
+//!
+//! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read beyond the end,
+//! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
+//! and that still holds data shows after an extension, by I31.)
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct PageBeyondEof;
+
+impl Check for PageBeyondEof {
+    const ABOUT: About = About {
+        id: "I29",
+        title: "no page beyond the end survives truncate",
+        source: "dossier 5.4; mm/filemap.c of T30 for the exception",
+        plant: Plant::TruncateSkipsDirty,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::Truncated { first } = event {
+            let beyond = |page: &Frame| cx.k.index(*page) >= first && in_use(cx.k, *page);
+            if let Some(page) = cx.k.cached_pages().find(beyond) {
+                cx.page_breach(page, "still there after truncate");
+            }
+        }
+    }
+
+    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        let broken = k.in_mapping(page) && k.index(page) >= k.pages_in_file() && in_use(k, page);
+        broken.then_some("dirty or mapped beyond the end")
+    }
+}
+
+fn in_use<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    k.is_dirty(page) || k.is_mapped(page)
+}

@@ -1,0 +1,27 @@
+//! I30: the part of the last page beyond the i_size that writepage saw is zero when the page is submitted.
+//!
+//! Stores there are legal at any time, so writepage zeroes the tail each time.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct TailWritten;
+
+impl Check for TailWritten {
+    const ABOUT: About = About {
+        id: "I30",
+        title: "the tail beyond i_size is submitted as zeros",
+        source: "dossier 5.4, 2.2.3",
+        plant: Plant::NoTailZero,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::Submitted { page, tail: true } = event {
+            cx.page_breach(page, "bytes beyond i_size are on their way to the store");
+        }
+    }
+}

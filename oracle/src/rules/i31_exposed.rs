@@ -1,0 +1,32 @@
+//! I31: bytes that an extension exposes, holes and never-written ranges read as zero, in the page cache and on
+//! the store.
+//!
+//! A byte stored through a mapping beyond i_size is legal and must never become content; old device content
+//! must not show.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Exposed;
+
+impl Check for Exposed {
+    const ABOUT: About = About {
+        id: "I31",
+        title: "what an extension exposes reads as zero",
+        source: "dossier 5.4, R17; catalogue O2, O3",
+        plant: Plant::NoPartialZero,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Exposed).then_some("zero was due")
+    }
+}

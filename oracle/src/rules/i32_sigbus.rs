@@ -1,0 +1,29 @@
+//! I32: a store or load wholly beyond the end of the file raises SIGBUS once truncate has returned; inside the file
+//! it never does without a lack of space or an I/O error.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Sigbus;
+
+impl Check for Sigbus {
+    const ABOUT: About = About {
+        id: "I32",
+        title: "SIGBUS exactly when due",
+        source: "dossier 5.4; catalogue O11",
+        plant: Plant::SigbusOnRace,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Sigbus).then_some("SIGBUS not due, or due and not raised")
+    }
+}

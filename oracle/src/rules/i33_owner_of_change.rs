@@ -1,0 +1,31 @@
+//! I33: i_size changes only with the inode lock, PG_dirty is cleared only with the page lock.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct OwnerOfChange;
+
+impl Check for OwnerOfChange {
+    const ABOUT: About = About {
+        id: "I33",
+        title: "i_size and PG_dirty change under their locks",
+        source: "dossier 5.4 (ordering comments)",
+        plant: Plant::SizeWithoutLock,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        match event {
+            Event::SizeWritten { inode_locked: false, .. } => cx.breach("i_size written without the inode lock"),
+            Event::DirtyCleared { page, locked_by_us: false } => cx.page_breach(page, "cleaned without the page lock"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! I34: no lost dirty data, sync form. When fsync or msync returns 0, every byte that was stored before it began
+//! is on the store, or a later value is.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct NotDurable;
+
+impl Check for NotDurable {
+    const ABOUT: About = About {
+        id: "I34",
+        title: "what was stored before fsync is durable after it",
+        source: "dossier 5.5; catalogue O1, O9",
+        plant: Plant::FsyncSkipsWait,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::NotDurable).then_some("fsync returned 0, the store lacks it")
+    }
+}

@@ -1,0 +1,29 @@
+//! I35: no lost dirty data, eventual form. After all mappings are gone and one full sync reported no error, the
+//! store holds the last value of every byte below i_size.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Lost;
+
+impl Check for Lost {
+    const ABOUT: About = About {
+        id: "I35",
+        title: "after unmap and sync the store holds the last values",
+        source: "dossier 5.5",
+        plant: Plant::ShortTransfer,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Lost).then_some("the store lacks the last value")
+    }
+}

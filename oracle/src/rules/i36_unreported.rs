@@ -1,0 +1,28 @@
+//! I36: an error that lost data is reported by at least one later fsync, or as an error of the call.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Unreported;
+
+impl Check for Unreported {
+    const ABOUT: About = About {
+        id: "I36",
+        title: "lost data is reported",
+        source: "dossier 5.5; catalogue O11",
+        plant: Plant::ErrorForgotten,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Unreported).then_some("lost, and nobody was told")
+    }
+}

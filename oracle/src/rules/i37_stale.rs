@@ -1,0 +1,29 @@
+//! I37: a load or read that begins after a store completed sees it, or a later one, through every mapping and
+//! read(2); and so does the page cache at quiescence.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Stale;
+
+impl Check for Stale {
+    const ABOUT: About = About {
+        id: "I37",
+        title: "a completed store is seen by every later read",
+        source: "dossier 5.5; catalogue O12",
+        plant: Plant::InvalidateDirty,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Stale).then_some("an older value was seen")
+    }
+}

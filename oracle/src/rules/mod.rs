@@ -1,0 +1,251 @@
+//! The rules of the judge: one file each, and the one list of them.
+//!
+//! A rule names the kernel rule that it comes from, says for which pairs it holds, and owns a planted bug
+//! that a hunt finds under its name. Adding one is its file and a line of the list below.
+//!
+//! A rule looks at the events of a step, at a page that the step touched, at the state at quiescence, at the
+//! end of the run, or claims a flaw that the history checker found. A page rule that is broken is reported
+//! when it becomes so, not again while it stays so.
+
+use mkwrite_model::End;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::plant::Plant;
+
+use crate::history::Flaw;
+use crate::judge::{Cx, Windows};
+
+pub(crate) mod prelude {
+    pub(crate) use super::{About, Check, has_page_cache};
+    #[allow(unused_imports)]
+    pub(crate) use crate::history::Flaw;
+    #[allow(unused_imports)]
+    pub(crate) use crate::judge::{Cx, Windows};
+}
+
+/// What a rule says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Its name: I1 to I37 as in the dossier, O.. as in the catalogue, or a word.
+    pub id: &'static str,
+    /// The rule in one line.
+    pub title: &'static str,
+    /// Where the kernel has it from.
+    pub source: &'static str,
+    /// The planted bug that it must find.
+    pub plant: Plant,
+}
+
+/// A rule.
+pub(crate) trait Check {
+    /// What it says of itself.
+    const ABOUT: About;
+
+    /// Whether it holds for this pair.
+    fn applies<R: Registry>(_pair: &Pair<R>) -> bool {
+        true
+    }
+
+    /// Looks at an event of a step.
+    fn event<R: Registry>(_cx: &mut Cx<'_, R>, _event: Event) {}
+
+    /// Looks at a page that a step touched. Says what is wrong with it.
+    fn page<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<&'static str> {
+        None
+    }
+
+    /// The rule does not hold for the page just now; a breach that was reported stays reported.
+    fn deferred<R: Registry>(_k: &Kernel<R>, _page: Frame) -> bool {
+        false
+    }
+
+    /// A fault under way excuses what [`Check::page`] found.
+    fn excused(_windows: &Windows, _page: Frame) -> bool {
+        false
+    }
+
+    /// Looks at a page when no task is in the kernel and no I/O in flight.
+    fn quiescent<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<&'static str> {
+        None
+    }
+
+    /// Looks at the whole state at that time.
+    fn quiescent_all<R: Registry>(_k: &Kernel<R>) -> Option<&'static str> {
+        None
+    }
+
+    /// Looks at how the run ended.
+    fn end<R: Registry>(_cx: &mut Cx<'_, R>, _end: End) {}
+
+    /// Claims a flaw of the history.
+    fn explains(_flaw: Flaw) -> Option<&'static str> {
+        None
+    }
+}
+
+pub(crate) fn has_page_cache<R: Registry>(pair: &Pair<R>) -> bool {
+    pair.implementation.declaration().page_cache
+}
+
+macro_rules! rules {
+    ($($variant:ident $module:ident;)*) => {
+        $(mod $module;)*
+
+        /// A rule of the judge.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Rule { $(#[allow(missing_docs)] $variant,)* Differential }
+
+        impl Rule {
+            /// Every rule.
+            pub const ALL: &'static [Rule] = &[$(Rule::$variant,)* Rule::Differential];
+
+            /// What it says of itself.
+            pub const fn about(self) -> About {
+                match self {
+                    $(Rule::$variant => $module::$variant::ABOUT,)*
+                    Rule::Differential => crate::differential::ABOUT,
+                }
+            }
+        }
+
+        /// The rules that hold for a pair, one bit each.
+        pub(crate) fn applicable<R: Registry>(pair: &Pair<R>) -> u64 {
+            0 $(| u64::from($module::$variant::applies(pair)) << Rule::$variant as u8)*
+        }
+
+        #[inline]
+        pub(crate) fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+            $(if cx.applies(Rule::$variant) {
+                cx.rule = Rule::$variant;
+                $module::$variant::event(cx, event);
+            })*
+        }
+
+        /// Returns the page rules that are broken.
+        #[inline]
+        pub(crate) fn page<R: Registry>(cx: &mut Cx<'_, R>, page: Frame, known: u64) -> u64 {
+            let mut broken = 0;
+            $(if let Some(what) = $module::$variant::page(cx.k, page)
+                && cx.applies(Rule::$variant)
+            {
+                let off = $module::$variant::deferred(cx.k, page) || $module::$variant::excused(cx.windows, page);
+                let was = known & Rule::$variant.bit();
+                if was == 0 && !off {
+                    cx.rule = Rule::$variant;
+                    cx.page_breach(page, what);
+                }
+                broken |= if off { was } else { Rule::$variant.bit() };
+            })*
+            broken
+        }
+
+        pub(crate) fn quiescent<R: Registry>(cx: &mut Cx<'_, R>) {
+            let k = cx.k;
+            $(if cx.applies(Rule::$variant) {
+                cx.rule = Rule::$variant;
+                for page in k.frames_in_use() {
+                    if let Some(what) = $module::$variant::quiescent(k, page) {
+                        cx.page_breach(page, what);
+                    }
+                }
+                if let Some(what) = $module::$variant::quiescent_all(k) {
+                    cx.breach(what);
+                }
+            })*
+        }
+
+        pub(crate) fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+            $(if cx.applies(Rule::$variant) {
+                cx.rule = Rule::$variant;
+                $module::$variant::end(cx, end);
+            })*
+        }
+
+        pub(crate) fn finding<R: Registry>(cx: &mut Cx<'_, R>, flaw: Flaw, cell: u8) {
+            $(if let Some(what) = $module::$variant::explains(flaw) && cx.applies(Rule::$variant) {
+                cx.rule = Rule::$variant;
+                cx.cell_breach(cell, what);
+            })*
+        }
+    };
+}
+
+impl Rule {
+    #[inline]
+    pub(crate) const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+
+    /// Its name.
+    pub const fn id(self) -> &'static str {
+        self.about().id
+    }
+
+    /// The rule with this name.
+    pub fn by_id(id: &str) -> Option<Rule> {
+        Rule::ALL.iter().copied().find(|rule| rule.id() == id)
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+rules! {
+    MkwriteLock         i01_mkwrite_lock;
+    LockLeak            i02_lock_leak;
+    ReferenceLeak       i03_reference_leak;
+    FreedInUse          i04_freed_in_use;
+    MappingSlot         i05_mapping_slot;
+    WritebackLocked     i06_writeback_locked;
+    MapLocked           i07_map_locked;
+    LockOrder           i08_lock_order;
+    Livelock            i09_livelock;
+    WritableClean       i10_writable_clean;
+    DirtyPteClean       i11_dirty_pte_clean;
+    MkcleanComplete     i12_mkclean_complete;
+    StablePages         i13_stable_pages;
+    DirtyUntagged       i14_dirty_untagged;
+    StaleDirtyTag       i15_stale_dirty_tag;
+    WritebackTag        i16_writeback_tag;
+    WritepageContract   i17_writepage_contract;
+    WritebackBalance    i18_writeback_balance;
+    DirtyCount          i19_dirty_count;
+    DirtyWithoutRecord  i20_dirty_without_record;
+    RecordOnClean       i21_record_on_clean;
+    MapOrphan           i27_map_orphan;
+    OrphanMapped        i28_orphan_mapped;
+    PageBeyondEof       i29_page_beyond_eof;
+    TailWritten         i30_tail_written;
+    Exposed             i31_exposed;
+    Sigbus              i32_sigbus;
+    OwnerOfChange       i33_owner_of_change;
+    NotDurable          i34_not_durable;
+    Lost                i35_lost;
+    Unreported          i36_unreported;
+    Stale               i37_stale;
+    Size                o4_size;
+    NullMapping         null_mapping;
+    KernelBug           kernel_bug;
+    Deadlock            deadlock;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_rule_has_a_name_and_a_plant_of_its_own() {
+        let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        let plants: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.about().plant.name()).collect();
+        assert_eq!((names.len(), plants.len()), (Rule::ALL.len(), Rule::ALL.len()));
+        assert_eq!(plants.len(), Plant::ALL.len(), "every plant belongs to a rule");
+        for &rule in Rule::ALL {
+            assert_eq!(Rule::by_id(rule.id()), Some(rule));
+        }
+    }
+}

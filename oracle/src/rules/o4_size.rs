@@ -1,0 +1,29 @@
+//! O4: the size changes only by calls that change it. Reads end exactly at the end of the file, and the final size
+//! is one that the calls explain.
+//!
+//! Found by the history checker.
+
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Size;
+
+impl Check for Size {
+    const ABOUT: About = About {
+        id: "O4",
+        title: "the size is what the calls made it",
+        source: "catalogue O4",
+        plant: Plant::ShortExtend,
+    };
+
+    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
+        has_page_cache(pair)
+    }
+
+    fn explains(flaw: Flaw) -> Option<&'static str> {
+        (flaw == Flaw::Size).then_some("the size is not one that the calls explain")
+    }
+}
