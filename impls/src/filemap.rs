@@ -8,7 +8,7 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::implementation::{Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, Sync};
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, Sync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
@@ -34,7 +34,7 @@ impl Implementation<Builtin> for Filemap {
             natural: Caller::V2_6_30,
             page_cache: true,
             stable_pages: true,
-            may_differ: &[],
+            may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
             source: "dossier 3.12 (T310 mm/filemap.c)",
         }

@@ -14,7 +14,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::implementation::{
-    Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
 };
 use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -126,7 +126,7 @@ impl Implementation<Builtin> for Fsblock {
             natural: Caller::V2_6_29,
             page_cache: true,
             stable_pages: false,
-            may_differ: &[],
+            may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
             record: "fsblocks, freed as soon as no block is dirty or under writeback",
             source: "dossier 3.6, 2007 (M:Piggin)",
         };
@@ -136,6 +136,7 @@ impl Implementation<Builtin> for Fsblock {
                 name: "fsblock@2009",
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
+                may_differ: &[],
                 source: "dossier 3.6, Feb 2009 (M:Piggin), with the conventions that landed",
                 ..Y2007
             },

@@ -1,4 +1,144 @@
-//! The differential rule.
-use crate::rules::About;
+//! The differential rule: implementations agree wherever the contract fixes the outcome. Dossier section
+//! 3.18; catalogue O17.
+//!
+//! Compared are cases with one actor, enough space and working I/O, and runs that broke no other rule: there
+//! the outcome of every call is fixed. Every call's status and count agree, and at the end the file's size
+//! and the blocks below it that the store has, unless an implementation declares that those may differ
+//! ([`Aspect`]). What the calls returned and what the file holds is fixed by the history rules already, for
+//! each run alone. Results of writeback, invalidation and reclaim are not results of the contract.
+//!
+//! Concurrent cases are not compared: two runs that history explains in exactly one way each may have gone
+//! in two different orders; where they went in the same order, history has fixed what they hold.
+
+use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation};
+use mkwrite_model::exec::CLOSER;
+use mkwrite_model::implementation::{Aspect, Pair, Registry};
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::plant::Plant;
-pub(crate) const ABOUT: About = About { id: "differential", title: "implementations agree where the contract fixes the outcome", source: "dossier 3.18; catalogue O17", plant: Plant::WrongErrno };
+use mkwrite_model::point::Point;
+use mkwrite_model::End;
+
+use crate::judge::Breach;
+use crate::rules::{About, Rule};
+
+/// What the rule says of itself.
+pub(crate) const ABOUT: About = About {
+    id: "differential",
+    title: "implementations agree where the contract fixes the outcome",
+    source: "dossier 3.18; catalogue O17",
+    plant: Plant::WrongErrno,
+};
+
+/// The result of one call, as far as the contract fixes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Call {
+    status: Status,
+    done: u8,
+    step: u32,
+    point: u8,
+}
+
+/// What is compared of a run.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    comparable: bool,
+    ended: bool,
+    task: u8,
+    calls: [Option<Call>; OPERATIONS_MAX],
+    size: u8,
+    blocks: u32,
+    steps: u32,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        let calls = [None; OPERATIONS_MAX];
+        Summary { comparable: false, ended: false, task: 0, calls, size: 0, blocks: 0, steps: 0 }
+    }
+}
+
+/// The outcomes of this case are fixed.
+pub fn is_comparable(case: &Case) -> bool {
+    case.is_sequential() && case.geometry.free == AMPLE && case.faults.eio == 0
+}
+
+impl Summary {
+    pub(crate) fn begin(&mut self, case: &Case) {
+        self.comparable = is_comparable(case);
+        if self.comparable {
+            (self.ended, self.calls) = (false, [None; OPERATIONS_MAX]);
+        }
+    }
+
+    pub(crate) fn returned<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+        if !self.comparable || step.task == CLOSER {
+            return;
+        }
+        let fixed = matches!(
+            k.state(step.task).operation(),
+            Operation::Store(_)
+                | Operation::Load(_)
+                | Operation::Read(_)
+                | Operation::Write(_)
+                | Operation::Truncate(_)
+                | Operation::Fsync
+                | Operation::Msync
+        );
+        if fixed {
+            let outcome = k.outcome(step.task);
+            (self.task, self.steps) = (step.task.0, step.number);
+            self.calls[usize::from(step.slot)] = Some(Call {
+                status: outcome.status(),
+                done: outcome.done(),
+                step: step.number,
+                point: step.point as u8,
+            });
+        }
+    }
+
+    pub(crate) fn end<R: Registry>(&mut self, k: &Kernel<R>, end: End) {
+        if self.comparable {
+            self.ended = end == End::Done && k.fs().declaration().page_cache;
+            self.size = k.i_size();
+            let below_eof = (1u64 << k.geometry().blocks_of(self.size)) - 1;
+            self.blocks = k.fs().allocated(k) & below_eof as u32;
+        }
+    }
+
+    /// The first thing in which this run, of `pair`, differs from `reference`, a run of the same case.
+    pub fn differs<R: Registry>(&self, pair: Pair<R>, reference: &Summary, other: Pair<R>) -> Option<Breach> {
+        if !(self.comparable && self.ended && reference.ended) {
+            return None;
+        }
+        let breach = |slot: usize, step, point, operation, what| Breach {
+            rule: Rule::Differential,
+            point,
+            operation,
+            task: mkwrite_model::exec::TaskId(self.task),
+            slot: slot as u8,
+            step,
+            page: None,
+            cell: None,
+            eof_page: false,
+            what,
+        };
+        for (slot, (own, theirs)) in self.calls.iter().zip(&reference.calls).enumerate() {
+            let (Some(own), Some(theirs)) = (own, theirs) else { continue };
+            if (own.status, own.done) != (theirs.status, theirs.done) {
+                let point = Point::from_number(own.point).unwrap_or(Point::RunEnd);
+                let what = "a call returned another result than elsewhere";
+                return Some(breach(slot, own.step, point, "call", what));
+            }
+        }
+        let free = |pair: Pair<R>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
+        let what = if self.size != reference.size {
+            "the file ends with another size than elsewhere"
+        } else if self.blocks != reference.blocks && !free(pair) && !free(other) {
+            "the file has other blocks than elsewhere"
+        } else {
+            return None;
+        };
+        Some(breach(0, self.steps, Point::RunEnd, "closing", what))
+    }
+}

@@ -4,7 +4,7 @@
 //! same rule at the same point by the same kind of operation is recorded once. The judge allocates nothing
 //! and keeps no log: its state is a bounded, canonical function of the run so far.
 
-use mkwrite_model::case::{CELLS_MAX, Case, Operation};
+use mkwrite_model::case::Case;
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::{Convention, Pair, Registry};
 use mkwrite_model::kernel::event::Step;
@@ -13,6 +13,7 @@ use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
 use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
 
+use crate::differential::Summary;
 use crate::history::{self, History};
 use crate::rules::{self, Rule};
 
@@ -38,6 +39,8 @@ pub struct Breach {
     pub page: Option<u8>,
     /// The cell of the file, if it is about one.
     pub cell: Option<u8>,
+    /// That page (or, without one, some page) held the end of the file inside it at some time.
+    pub eof_page: bool,
     /// What was wrong.
     pub what: &'static str,
 }
@@ -66,6 +69,20 @@ impl Windows {
     }
 }
 
+/// Who set PG_dirty, or the tag DIRTY, of a page without holding its lock. A page that is found in a wrong
+/// state because of it is reported at that step, not where somebody else happened to unlock the page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Culprit {
+    Dirtier,
+    Tagger,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Culprits {
+    dirtier: Option<(Step, &'static str)>,
+    tagger: Option<(Step, &'static str)>,
+}
+
 /// What a rule sees, and where it reports to.
 pub(crate) struct Cx<'a, R: Registry> {
     pub(crate) k: &'a Kernel<R>,
@@ -74,6 +91,8 @@ pub(crate) struct Cx<'a, R: Registry> {
     applicable: u64,
     step: Step,
     operation: &'static str,
+    eof_pages: u8,
+    culprits: &'a [Culprits; FRAMES],
     breaches: &'a mut Breaches,
 }
 
@@ -95,11 +114,28 @@ impl<R: Registry> Cx<'_, R> {
         self.report(Some(self.k.geometry().page_of(cell)), Some(cell), what);
     }
 
+    /// Reports a page in a wrong state, at the step of whoever is to blame for it.
+    pub(crate) fn blame(&mut self, page: Frame, culprit: Option<Culprit>, what: &'static str) {
+        let culprits = &self.culprits[usize::from(page.0)];
+        let known = match culprit {
+            Some(Culprit::Dirtier) => culprits.dirtier,
+            Some(Culprit::Tagger) => culprits.tagger,
+            None => None,
+        };
+        let own = (self.step, self.operation);
+        if let Some((step, operation)) = known {
+            (self.step, self.operation) = (Step { number: own.0.number, ..step }, operation);
+        }
+        self.page_breach(page, what);
+        (self.step, self.operation) = own;
+    }
+
     #[cold]
     fn report(&mut self, page: Option<u8>, cell: Option<u8>, what: &'static str) {
         let Step { task, point, slot, number } = self.step;
         let (rule, operation) = (self.rule, self.operation);
-        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, what });
+        let eof_page = page.map_or(self.eof_pages != 0, |page| self.eof_pages >> page & 1 != 0);
+        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, eof_page, what });
     }
 }
 
@@ -128,10 +164,14 @@ pub struct Judge {
     only: u64,
     broken: [u64; FRAMES],
     windows: Windows,
+    /// Pages that have held the end of the file inside them.
+    eof_pages: u8,
+    culprits: [Culprits; FRAMES],
     breaches: Breaches,
     reached: [u32; 256],
     last: Step,
     end: End,
+    summary: Summary,
 }
 
 impl Default for Judge {
@@ -143,10 +183,13 @@ impl Default for Judge {
             only: u64::MAX,
             broken: [0; FRAMES],
             windows: Windows::default(),
+            eof_pages: 0,
+            culprits: [Culprits::default(); FRAMES],
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
             last: NOWHERE,
             end: End::Done,
+            summary: Summary::default(),
         }
     }
 }
@@ -184,17 +227,13 @@ impl Judge {
         self.judges_history && self.history.is_undecided()
     }
 
-    /// The final size and content of the last run, if its history allows exactly one.
-    pub fn only_explanation(&self, content: &mut [Stamp; CELLS_MAX]) -> Option<u8> {
-        self.history.only_explanation(content)
+    /// What the differential rule compares of the last run.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut [u64; FRAMES]) {
-        let operation = match step.task.io_slot() {
-            Some(_) => "io",
-            None if step.point == Point::RunQuiescent || step.point == Point::RunEnd => "closing",
-            None => k.state(step.task).operation().kind().name,
-        };
+        let operation = operation_name(k, step);
         let cx = Cx {
             k,
             windows: &self.windows,
@@ -202,9 +241,18 @@ impl Judge {
             applicable: self.applicable,
             step,
             operation,
+            eof_pages: self.eof_pages,
+            culprits: &self.culprits,
             breaches: &mut self.breaches,
         };
         (cx, &mut self.broken)
+    }
+
+    fn note_size<R: Registry>(&mut self, k: &Kernel<R>, size: u8) {
+        let g = k.geometry();
+        if !size.is_multiple_of(g.cells) {
+            self.eof_pages |= 1 << g.page_of(size);
+        }
     }
 
     fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
@@ -249,6 +297,15 @@ impl Judge {
     }
 }
 
+/// The kind of operation that takes a step, in words.
+fn operation_name<R: Registry>(k: &Kernel<R>, step: Step) -> &'static str {
+    match step.task.io_slot() {
+        Some(_) => "io",
+        None if step.point == Point::RunQuiescent || step.point == Point::RunEnd => "closing",
+        None => k.state(step.task).operation().kind().name,
+    }
+}
+
 /// A cell as the page cache shows it.
 fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
     let g = k.geometry();
@@ -274,6 +331,10 @@ impl<R: Registry> Observer<R> for Judge {
         self.windows = Windows { excuses: dirties_late(&pair), of: [None; TASKS] };
         self.breaches.len = 0;
         self.end = End::Done;
+        self.eof_pages = 0;
+        self.culprits = [Culprits::default(); FRAMES];
+        self.note_size(k, case.geometry.size);
+        self.summary.begin(case);
     }
 
     fn step(&mut self, k: &Kernel<R>, step: Step) {
@@ -281,6 +342,18 @@ impl<R: Registry> Observer<R> for Judge {
         self.last = step;
         for event in k.events() {
             self.windows.event(step.task, event);
+            match event {
+                Event::SizeWritten { to, .. } => self.note_size(k, to),
+                Event::Return => self.summary.returned(k, step),
+                Event::DirtySet { page, locked_by_us: false, .. } => {
+                    self.culprits[usize::from(page.0)].dirtier = Some((step, operation_name(k, step)));
+                }
+                Event::TagSet { page, locked_by_us: false } => {
+                    self.culprits[usize::from(page.0)].tagger = Some((step, operation_name(k, step)));
+                }
+                Event::DirtyCleared { page, .. } => self.culprits[usize::from(page.0)].dirtier = None,
+                _ => {}
+            }
             let (mut cx, _) = self.cx(k, step);
             rules::event(&mut cx, event);
             if self.judges_history {
@@ -306,6 +379,7 @@ impl<R: Registry> Observer<R> for Judge {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         self.end = end;
+        self.summary.end(k, end);
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);
             if self.judges_history {
@@ -323,9 +397,4 @@ impl<R: Registry> Observer<R> for Judge {
         });
         rules::end(&mut self.cx(k, step).0, end);
     }
-}
-
-/// The operation of a case that a breach's actor ran.
-pub fn operation_of(case: &Case, breach: &Breach) -> Operation {
-    case.operation(breach.task, breach.slot)
 }

@@ -40,6 +40,7 @@ impl<R: Registry> Kernel<R> {
         if self.has(page, MAPPING) {
             if !(self.planted(Plant::NoDirtyTag) && self.is_writeback(page)) {
                 self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
+                self.event(Event::TagSet { page, locked_by_us: self.is_locked_by_us(page) });
             }
             self.count_dirty(1);
         }

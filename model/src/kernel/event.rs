@@ -89,6 +89,8 @@ pub enum Event {
     PteSet { page: Frame, write: bool, new: bool, locked: bool, mapping: bool },
     /// set_page_dirty ran.
     DirtySet { page: Frame, newly: bool, locked_by_us: bool },
+    /// set_page_dirty set the tag DIRTY.
+    TagSet { page: Frame, locked_by_us: bool },
     /// PG_dirty went from 1 to 0.
     DirtyCleared { page: Frame, locked_by_us: bool },
     /// i_size was written.

@@ -160,13 +160,6 @@ impl Cell {
         self.all().iter().all(|e| e.value == Stamp::ZERO || !e.complete || !e.live)
     }
 
-    /// The value, if only one is possible.
-    pub(super) fn only(&self) -> Option<Stamp> {
-        let mut live = self.all().iter().filter(|e| e.live);
-        let value = live.next()?.value;
-        (!self.undecided && live.all(|e| e.value == value)).then_some(value)
-    }
-
     pub(super) fn is_undecided(&self) -> bool {
         self.undecided
     }

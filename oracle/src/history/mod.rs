@@ -376,15 +376,6 @@ impl History {
         }
     }
 
-    /// The final content if exactly one is possible: the size, and every cell below it.
-    pub fn only_explanation(&self, content: &mut [Stamp; CELLS_MAX]) -> Option<u8> {
-        let size = self.size.only()?;
-        for cell in 0..size {
-            content[usize::from(cell)] = self.cells[usize::from(cell)].only()?;
-        }
-        Some(size)
-    }
-
     /// A cell whose entries overflowed: its reads were not judged.
     pub fn is_undecided(&self) -> bool {
         self.cells[..usize::from(self.geometry.file_cells())].iter().any(Cell::is_undecided)

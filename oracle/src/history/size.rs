@@ -72,11 +72,6 @@ impl Size {
         self.all().iter().any(|e| e.size == size)
     }
 
-    /// The size, if only one is possible.
-    pub(super) fn only(&self) -> Option<u8> {
-        (self.least() == self.most()).then(|| self.least())
-    }
-
     /// A truncate to `size` begins.
     pub(super) fn call_set(&mut self, caller: TaskId, size: u8) {
         for entry in self.all_mut().iter_mut().filter(|e| e.complete) {

@@ -47,8 +47,19 @@ impl Check for DirtyWithoutRecord {
         uncovered.then_some("the record does not cover what a writable pte can store to")
     }
 
+    fn culprit<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<Culprit> {
+        (!is_extended(k, page)).then_some(Culprit::Dirtier)
+    }
+
     fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
         // An extension that makes dirty blocks part of the file is judged at once: nobody attaches a record.
-        k.is_locked(page) && !k.events().any(|event| matches!(event, Event::SizeWritten { .. }))
+        k.is_locked(page) && !is_extended(k, page)
     }
+}
+
+/// This step has moved the end of the file out of the page, or further inside it.
+fn is_extended<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    let g = k.geometry();
+    let inside = |from: u8| !from.is_multiple_of(g.cells) && g.page_of(from) == k.index(page);
+    k.events().any(|event| matches!(event, Event::SizeWritten { from, to, .. } if to > from && inside(from)))
 }

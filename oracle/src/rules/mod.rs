@@ -13,14 +13,14 @@ use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
 use crate::history::Flaw;
-use crate::judge::{Cx, Windows};
+use crate::judge::{Culprit, Cx, Windows};
 
 pub(crate) mod prelude {
     pub(crate) use super::{About, Check, has_page_cache};
     #[allow(unused_imports)]
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
-    pub(crate) use crate::judge::{Cx, Windows};
+    pub(crate) use crate::judge::{Culprit, Cx, Windows};
 }
 
 /// What a rule says of itself.
@@ -59,6 +59,11 @@ pub(crate) trait Check {
         false
     }
 
+    /// Who is to blame for what [`Check::page`] found, if it is not whoever took the step.
+    fn culprit<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<Culprit> {
+        None
+    }
+
     /// A fault under way excuses what [`Check::page`] found.
     fn excused(_windows: &Windows, _page: Frame) -> bool {
         false
@@ -94,7 +99,8 @@ macro_rules! rules {
         /// A rule of the judge.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub enum Rule { $(#[allow(missing_docs)] $variant,)* Differential }
+        #[allow(missing_docs)] // each is documented in its file
+        pub enum Rule { $($variant,)* Differential }
 
         impl Rule {
             /// Every rule.
@@ -133,7 +139,7 @@ macro_rules! rules {
                 let was = known & Rule::$variant.bit();
                 if was == 0 && !off {
                     cx.rule = Rule::$variant;
-                    cx.page_breach(page, what);
+                    cx.blame(page, $module::$variant::culprit(cx.k, page), what);
                 }
                 broken |= if off { was } else { Rule::$variant.bit() };
             })*

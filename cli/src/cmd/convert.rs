@@ -1,0 +1,37 @@
+//! `mkwrite convert`: a case from text to bytes, or from bytes to canonical text.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use mkwrite_model::bytes;
+
+use crate::{Exit, files};
+
+/// Convert a case between text (.mkw) and bytes, the fuzzers' form
+///
+/// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise. Bytes carry
+/// the case alone: what it runs on and what is expected stands beside it, in text.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file to read
+    file: PathBuf,
+    /// The form to write
+    #[arg(long, value_parser = ["text", "bytes"])]
+    to: Option<String>,
+    /// The file to write (standard output without it)
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let document = files::read(&args.file)?;
+    let to_text = args.to.as_deref().map_or(!files::is_text(&args.file), |to| to == "text");
+    let content = if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
+    match &args.output {
+        Some(path) => files::write(path, &content)?,
+        None => std::io::stdout().write_all(&content).context("cannot write to standard output")?,
+    }
+    Ok(Exit::Good)
+}

@@ -1,0 +1,353 @@
+//! `mkwrite hunt`: the main job. Arbitrary cases on many pairs until the time is up.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_impls::Builtin;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+use mkwrite_model::point::Point;
+use mkwrite_model::schedule::Kind;
+use mkwrite_model::text::Document;
+use mkwrite_oracle::Rule;
+use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::{How, Runner, Target};
+use mkwrite_oracle::shrink::Class;
+use mkwrite_oracle::verdict::expectations;
+use serde_json::{Value, json};
+
+use super::{callers, implementations, pairs, unknown};
+use crate::Exit;
+use crate::files;
+use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
+
+/// Hunt: run arbitrary cases on many implementations and report every rule that breaks
+///
+/// Without arguments: 20 seconds on all cores, every implementation under its natural caller and the pairs
+/// that the ledger lists. With --seed and --cases the result is the same for any --jobs, apart from times.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these implementations (see `list implementations`)
+    #[arg(long = "impl", value_delimiter = ',', value_name = "NAME")]
+    implementations: Vec<String>,
+    /// Under these callers instead of the natural ones (see `list callers`)
+    #[arg(long = "caller", value_delimiter = ',', value_name = "NAME")]
+    callers: Vec<String>,
+    /// Report only this rule (see `list rules`)
+    #[arg(long, value_name = "NAME")]
+    rule: Option<String>,
+    /// Plant this bug, on the implementation that it is meant for unless --impl says otherwise
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// Keep every file size at a multiple of a page
+    #[arg(long)]
+    aligned: bool,
+    /// Stop after this many seconds (20, unless --cases is given)
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Stop after this many cases
+    #[arg(long, value_name = "N")]
+    cases: Option<u64>,
+    /// The seed (drawn and printed without it)
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads (all cores without it)
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// One scheduler instead of the portfolio (see `list schedulers`)
+    #[arg(long, value_name = "NAME")]
+    scheduler: Option<String>,
+    /// Where to write the cases and the report
+    #[arg(long, default_value = "findings", value_name = "DIR")]
+    out: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Files of cases that one hunt writes at the most.
+const FILES_MAX: usize = 500;
+/// Seconds of a hunt without --seconds and --cases.
+const SECONDS: u64 = 20;
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let plan = plan(args)?;
+    files::prepare_folder(&args.out)?;
+    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
+
+    let progress = Arc::new(Progress::default());
+    let interrupted = stop_on_interrupt(&progress)?;
+    if !args.json {
+        note(format!("hunting on {} pairs, {jobs} threads, seed {}", plan.targets.len(), plan.seed));
+    }
+    let start = Instant::now();
+    let outcome = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(&progress, seconds, args.cases, start));
+        let outcome = hunt::hunt(&plan, jobs, &progress);
+        progress.stop.store(true, Ordering::Relaxed);
+        watcher.join().expect("the progress bar does not panic");
+        outcome
+    });
+    let elapsed = start.elapsed();
+
+    let findings = save(args, &plan, &outcome)?;
+    let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
+    files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(args, &plan, &progress, elapsed, &outcome, &findings);
+    }
+    if let Some(error) = &outcome.error {
+        note(format!("{RED}{error}{RED:#}"));
+        return Ok(Exit::Model);
+    }
+    if interrupted.load(Ordering::Relaxed) {
+        return Ok(Exit::Interrupted);
+    }
+    let new = findings.iter().any(|finding| finding.found.expected == Expected::No);
+    Ok(if new { Exit::Breach } else { Exit::Good })
+}
+
+fn plan(args: &Args) -> Result<Plan> {
+    let ledger = Ledger::builtin();
+    let named = |name: &String| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|r| r.id())));
+    let rule = args.rule.as_ref().map(named).transpose()?;
+    let named = |name: &String| {
+        Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|k| k.name())))
+    };
+    let scheduler = args.scheduler.as_ref().map(named).transpose()?;
+    let named = |name: &String| {
+        Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name())))
+    };
+    let plant = args.plant.as_ref().map(named).transpose()?;
+    let callers = callers(&args.callers)?;
+    let targets = match plant {
+        Some(plant) => {
+            let own = [plant.implementation().to_owned()];
+            let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
+            let planted = pairs(&implementations(list)?, &callers)?;
+            // The differential rule needs runs without the bug to compare with.
+            let others = Builtin::all().iter().map(|fs| Pair::natural(*fs));
+            let reference = others.filter(|pair| !planted.contains(pair)).take(3).map(Target::from);
+            let with_plant = planted.iter().map(|pair| Target { pair: *pair, plant: Some(plant) });
+            with_plant.chain(reference).collect()
+        }
+        None if args.implementations.is_empty() && callers.is_empty() => {
+            default_pairs(&ledger).into_iter().map(Target::from).collect()
+        }
+        None if args.implementations.is_empty() => {
+            let all = Builtin::all().iter().flat_map(|fs| callers.iter().map(|caller| Pair::new(*fs, *caller)));
+            all.flatten().map(Target::from).collect()
+        }
+        None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
+    };
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let cases = args.cases.unwrap_or(u64::MAX);
+    Ok(Plan { targets, seed, aligned: args.aligned, scheduler, rule, cases, ledger })
+}
+
+/// Ctrl-C ends the hunt; what was found so far is saved. A second one ends the program.
+fn stop_on_interrupt(progress: &Arc<Progress>) -> Result<Arc<AtomicBool>> {
+    static HUNT: OnceLock<Arc<Progress>> = OnceLock::new();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    HUNT.get_or_init(|| Arc::clone(progress));
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        if let Some(progress) = HUNT.get() {
+            progress.stop.store(true, Ordering::Relaxed);
+        }
+    })
+    .context("cannot handle Ctrl-C")?;
+    Ok(interrupted)
+}
+
+/// Draws the progress bar and ends the hunt when its time is up.
+fn watch(progress: &Progress, seconds: Option<u64>, cases: Option<u64>, start: Instant) {
+    let length = match (seconds, cases) {
+        (Some(seconds), _) => seconds * 1000,
+        (None, cases) => cases.unwrap_or(0),
+    };
+    let bar = ProgressBar::new(length);
+    let template = "{bar:30} {percent:>3}%  {msg}";
+    bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+    while !progress.stop.load(Ordering::Relaxed) {
+        let (done, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
+        let (found, new) = (progress.found.load(Ordering::Relaxed), progress.new.load(Ordering::Relaxed));
+        let elapsed = start.elapsed();
+        let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
+        bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
+        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {found} signatures, {new} NEW"));
+        if seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds)) {
+            progress.stop.store(true, Ordering::Relaxed);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bar.finish_and_clear();
+}
+
+/// A signature, with the file that shows it.
+struct Finding {
+    key: Key,
+    found: Found,
+    pair: Pair<Builtin>,
+    file: Option<PathBuf>,
+}
+
+/// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
+/// the signature alone.
+fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    // What is new first: the number of files is bounded.
+    let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
+    keys.sort_by_key(|(key, found)| (found.expected != Expected::No, **key));
+    for (n, (key, found)) in keys.into_iter().enumerate() {
+        let target = plan.targets[key.target];
+        let file = (n < FILES_MAX).then(|| args.out.join(file_name(target, key)));
+        if let Some(file) = &file {
+            let case = hunt::reproduce(plan, key, found);
+            files::write(file, document(plan, key, found, target, case).to_string().as_bytes())?;
+        }
+        findings.push(Finding { key: *key, found: *found, pair: target.pair, file });
+    }
+    findings.sort_by_key(|finding| finding.key);
+    Ok(findings)
+}
+
+fn file_name(target: Target, key: &Key) -> String {
+    let s = key.signature;
+    let class = match s.class {
+        Class::Root => "",
+        Class::Consequence => "-follows",
+        Class::New => "-new",
+    };
+    let (fs, caller) = (target.pair.implementation.name(), target.pair.caller.name());
+    format!("{fs}-{caller}-{}-{}-{}{class}.mkw", s.rule.id(), s.point.name(), s.operation)
+}
+
+fn document(plan: &Plan, key: &Key, found: &Found, target: Target, case: mkwrite_model::Case) -> Document {
+    let mut runner = Runner::default();
+    runner.run(target, &case, How::Own);
+    let mut document = Document::new(case);
+    document.runs.push((target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned()));
+    if target.plant.is_none() && key.signature.rule != Rule::Differential {
+        document.expects = expectations(&runner.judge);
+    }
+    let aligned = if plan.aligned { " --aligned" } else { "" };
+    let planted = target.plant.map_or(String::new(), |plant| format!(", planted {}", plant.name()));
+    let about = key.signature.rule.about();
+    let comments = [
+        format!("{} {}: {}", about.id, about.title, found.breach.what),
+        format!("Found as case {} of `hunt --seed {}{aligned}`, then made smaller{planted}.", found.case, plan.seed),
+    ];
+    document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();
+    document
+}
+
+fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) -> Value {
+    let findings = all.iter().map(|Finding { key, found, pair, file }| {
+        json!({
+            "implementation": pair.implementation.name(),
+            "caller": pair.caller.name(),
+            "rule": key.signature.rule.id(),
+            "point": key.signature.point.name(),
+            "operation": key.signature.operation,
+            "expected": found.expected != Expected::No,
+            "follows": key.signature.class == Class::Consequence,
+            "entry": entry(plan, found).map(|entry| entry.name.as_str()),
+            "group": entry(plan, found).map(|entry| entry.group.as_str()),
+            "cases_until_found": found.case + 1,
+            "cases": found.count,
+            "file": file.as_ref().map(|file| file.display().to_string()),
+        })
+    });
+    let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
+        let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), json!(reached[*point as usize])));
+        (target.pair.to_string(), counts.collect::<Value>())
+    });
+    json!({
+        "schema": SCHEMA,
+        "seed": plan.seed,
+        "jobs": jobs,
+        "cases": progress.cases.load(Ordering::Relaxed),
+        "runs": progress.runs.load(Ordering::Relaxed),
+        "steps": progress.steps.load(Ordering::Relaxed),
+        "seconds": elapsed.as_secs_f64(),
+        "undecided": outcome.undecided,
+        "findings": findings.collect::<Vec<_>>(),
+        "points": points.collect::<Value>(),
+    })
+}
+
+fn entry<'a>(plan: &'a Plan, found: &Found) -> Option<&'a mkwrite_oracle::ledger::Entry> {
+    match found.expected {
+        Expected::Root(entry) | Expected::Consequence(entry) => Some(&plan.ledger.entries[entry]),
+        Expected::No => None,
+    }
+}
+
+/// One line per pair, rule and point; what follows from an expected breach is one line per pair and rule.
+fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
+    let mut table = output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
+    let mut shown: Vec<(usize, Rule, Option<Point>, Class)> = Vec::new();
+    let mut sorted: Vec<&Finding> = all.iter().collect();
+    sorted.sort_by_key(|f| (f.key.target, f.key.signature.class, f.key.signature.rule, f.found.case));
+    for f in sorted {
+        let s = f.key.signature;
+        let row = (f.key.target, s.rule, (s.class != Class::Consequence).then_some(s.point), s.class);
+        if shown.contains(&row) {
+            continue;
+        }
+        shown.push(row);
+        let status = match f.found.expected {
+            Expected::Root(_) => format!("expected: {}", entry(plan, &f.found).map_or("", |e| &e.group)),
+            Expected::Consequence(_) => "follows".to_owned(),
+            Expected::No => "NEW".to_owned(),
+        };
+        let replay = f.file.as_ref().map_or(String::new(), |file| format!("mkwrite replay {}", file.display()));
+        table.add_row([
+            f.pair.implementation.name().to_owned(),
+            f.pair.caller.name().to_owned(),
+            s.rule.id().to_owned(),
+            s.point.name().to_owned(),
+            status,
+            (f.found.case + 1).to_string(),
+            replay,
+        ]);
+    }
+    if all.is_empty() {
+        line(format!("{GREEN}no rule was broken{GREEN:#}"));
+    } else {
+        print_table(&table);
+    }
+    let (cases, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
+    let steps = progress.steps.load(Ordering::Relaxed);
+    let seconds = elapsed.as_secs_f64();
+    let new = all.iter().filter(|f| f.found.expected == Expected::No).count();
+    let style = if new > 0 { RED } else { GREEN };
+    note(format!(
+        "{BOLD}{cases}{BOLD:#} cases, {runs} runs, {steps} steps in {seconds:.1} s ({:.0} runs/s); \
+         {} signatures, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
+        runs as f64 / seconds.max(0.001),
+        all.len(),
+        plan.seed,
+        args.out.display(),
+    ));
+    if outcome.undecided > 0 {
+        note(format!("{} runs had a cell that could not be judged", outcome.undecided));
+    }
+    if all.len() > FILES_MAX {
+        note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));
+    }
+    note(format!("{DIM}replay with `cargo run --release -- replay FILE --trace`{DIM:#}"));
+}

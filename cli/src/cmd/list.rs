@@ -1,0 +1,128 @@
+//! `mkwrite list`: the tables of the registries.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::{Operand, Operation};
+use mkwrite_model::implementation::{Implementation, Registry};
+use mkwrite_model::plant::Plant;
+use mkwrite_model::point::Point;
+use mkwrite_model::schedule::Kind;
+use mkwrite_oracle::Rule;
+use serde_json::{Value, json};
+
+use crate::Exit;
+use crate::output::{self, SCHEMA, print_table};
+
+/// List implementations, callers, rules, operations, points, plants or schedulers
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to list
+    #[arg(value_enum)]
+    what: What,
+    /// Of the points, only those that the last hunt did not reach
+    #[arg(long)]
+    unreached: bool,
+    /// The hunt's report that --unreached reads
+    #[arg(long, default_value = "findings/hunt.json", value_name = "FILE")]
+    from: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Implementations,
+    Callers,
+    Rules,
+    Operations,
+    Points,
+    Plants,
+    Schedulers,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let (columns, rows) = rows(args)?;
+    if args.json {
+        let object = |row: &Vec<String>| -> Value {
+            columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), json!(cell))).collect()
+        };
+        output::json(&json!({ "schema": SCHEMA, "items": rows.iter().map(object).collect::<Vec<_>>() }))?;
+        return Ok(Exit::Good);
+    }
+    let mut table = output::table(columns.iter().copied());
+    table.add_rows(rows);
+    print_table(&table);
+    Ok(Exit::Good)
+}
+
+type Rows = (&'static [&'static str], Vec<Vec<String>>);
+
+fn rows(args: &Args) -> Result<Rows> {
+    let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    Ok(match args.what {
+        What::Implementations => {
+            let all = Builtin::all().iter().map(|fs| {
+                let d = fs.declaration();
+                row(&[fs.name(), d.convention.name(), d.natural.name(), d.record, d.source])
+            });
+            (&["name", "convention", "caller", "record", "source"], all.collect())
+        }
+        What::Callers => {
+            let all = Caller::ALL.iter().map(|c| row(&[c.name(), c.accepts().name(), c.help()]));
+            (&["name", "convention", "what"], all.collect())
+        }
+        What::Rules => {
+            let all = Rule::ALL.iter().map(|rule| {
+                let about = rule.about();
+                row(&[about.id, about.title, about.plant.name(), about.source])
+            });
+            (&["name", "rule", "plant", "source"], all.collect())
+        }
+        What::Operations => {
+            let all = Operation::KINDS.iter().skip(1).map(|kind| {
+                let operand = match kind.operand {
+                    Operand::None => "",
+                    Operand::Cells => "CELL..CELL",
+                    Operand::Pages => "PAGE..PAGE",
+                    Operand::Size => "CELLS",
+                };
+                row(&[kind.name, operand, kind.help])
+            });
+            (&["name", "operand", "what"], all.collect())
+        }
+        What::Points => {
+            let listed = if args.unreached { unreached(args)? } else { Point::ALL.to_vec() };
+            let all = listed.iter().map(|p| row(&[&(*p as u8).to_string(), p.name(), p.does()]));
+            (&["number", "name", "next step"], all.collect())
+        }
+        What::Plants => {
+            let all = Plant::ALL.iter().map(|plant| {
+                let rule = Rule::ALL.iter().find(|rule| rule.about().plant == *plant).map_or("", |rule| rule.id());
+                row(&[plant.name(), rule, plant.implementation(), plant.what()])
+            });
+            (&["name", "rule", "implementation", "what is wrong"], all.collect())
+        }
+        What::Schedulers => {
+            let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
+            (&["name", "what"], all.collect())
+        }
+    })
+}
+
+/// The points that no pair of a hunt has reached, from its report.
+fn unreached(args: &Args) -> Result<Vec<Point>> {
+    let path = args.from.display();
+    let help = "run `mkwrite hunt` first, or name its report with --from";
+    let text = std::fs::read_to_string(&args.from).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
+    let reached = report["points"].as_object().ok_or_else(|| anyhow!("{path}: no `points` in it")).context(help)?;
+    let seen = |point: &Point| {
+        reached.values().any(|pair| pair[point.name()].as_u64().is_some_and(|count| count > 0))
+    };
+    Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
+}

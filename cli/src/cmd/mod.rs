@@ -1,0 +1,47 @@
+//! The subcommands, one file each.
+
+pub mod convert;
+pub mod hunt;
+pub mod list;
+pub mod replay;
+
+use anyhow::{Context, Result, anyhow};
+use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::implementation::{Pair, Registry};
+
+/// The implementations that a comma-separated list names; all if there is no list.
+pub fn implementations(list: &[String]) -> Result<Vec<Builtin>> {
+    if list.is_empty() {
+        return Ok(Builtin::all().to_vec());
+    }
+    let find = |name: &String| {
+        Builtin::by_name(name).ok_or_else(|| unknown("implementation", name, Builtin::all().iter().map(|fs| fs.name())))
+    };
+    list.iter().map(find).collect()
+}
+
+/// The callers that a comma-separated list names.
+pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
+    let find = |name: &String| {
+        Caller::from_name(name).ok_or_else(|| unknown("caller", name, Caller::ALL.iter().map(|caller| caller.name())))
+    };
+    list.iter().map(find).collect()
+}
+
+/// The pairs of these implementations with these callers, or with their natural ones. A pair that is named
+/// on both sides must fit.
+pub fn pairs(implementations: &[Builtin], callers: &[Caller]) -> Result<Vec<Pair<Builtin>>> {
+    if callers.is_empty() {
+        return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
+    }
+    let all = implementations.iter().flat_map(|fs| callers.iter().map(|caller| (*fs, *caller)));
+    let help = "run `mkwrite list implementations` to see their conventions";
+    all.map(|(fs, caller)| Pair::new(fs, caller).context(help)).collect()
+}
+
+/// An unknown name, with what is known.
+pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
+    let known: Vec<&str> = known.collect();
+    anyhow!("unknown {what} `{name}`").context(format!("known are: {}", known.join(", ")))
+}

@@ -1,0 +1,69 @@
+//! The `mkwrite` command: parses, dispatches, and turns the outcome into an exit code.
+
+mod cmd;
+mod files;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How the command ends. Everything else is in what it prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// All as expected.
+    Good = 0,
+    /// A breach that the ledger does not list, or an expected one that is gone.
+    Breach = 1,
+    /// Bad input or usage.
+    BadInput = 2,
+    /// Our own model is broken.
+    Model = 3,
+    /// Ended by Ctrl-C, with all that was found saved.
+    Interrupted = 130,
+}
+
+/// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a shared
+/// mapping becomes writable.
+///
+/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, or an expected one that is gone;
+/// 2 bad input or usage; 3 the model itself is broken; 130 after Ctrl-C, with all found so far saved.
+#[derive(Parser)]
+#[command(name = "mkwrite", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Hunt(cmd::hunt::Args),
+    Replay(cmd::replay::Args),
+    Convert(cmd::convert::Args),
+    List(cmd::list::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Hunt(args) => cmd::hunt::run(&args),
+        Command::Replay(args) => cmd::replay::run(&args),
+        Command::Convert(args) => cmd::convert::run(&args),
+        Command::List(args) => cmd::list::run(&args),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        output::error(&error);
+        Exit::BadInput
+    });
+    ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

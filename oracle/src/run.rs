@@ -1,0 +1,129 @@
+//! Runs cases on pairs: the one place where machine, scheduler and judge meet.
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::case::{Case, Schedule, Stop};
+use mkwrite_model::generate::Random;
+use mkwrite_model::implementation::Pair;
+use mkwrite_model::plant::Plant;
+use mkwrite_model::schedule::{self, Kind, Recorder, Scheduler};
+use mkwrite_model::trace::{Lines, TraceHash};
+use mkwrite_model::{End, Machine, Observer, Setup};
+
+use crate::judge::Judge;
+
+/// What a case runs on: an implementation under a caller, perhaps with a planted bug.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Target {
+    /// The implementation and its caller.
+    pub pair: Pair<Builtin>,
+    /// The planted bug.
+    pub plant: Option<Plant>,
+}
+
+impl From<Pair<Builtin>> for Target {
+    fn from(pair: Pair<Builtin>) -> Target {
+        Target { pair, plant: None }
+    }
+}
+
+/// Who schedules a run.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The schedule that the case carries.
+    Own,
+    /// A random scheduler.
+    Random(Kind, Random),
+}
+
+/// A machine with its judge.
+#[derive(Default)]
+pub struct Runner {
+    machine: Machine<Builtin>,
+    /// The judge of the last run.
+    pub judge: Judge,
+}
+
+struct Go<'a, O> {
+    machine: &'a mut Machine<Builtin>,
+    setup: Setup<'a, Builtin>,
+    observer: &'a mut O,
+}
+
+impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for Go<'_, O> {
+    fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
+        self.machine.run(self.setup, scheduler, self.observer)
+    }
+}
+
+struct GoRecording<'a>(Go<'a, Judge>, &'a mut Vec<Stop>);
+
+impl schedule::Run<(End, u32)> for GoRecording<'_> {
+    fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
+        let mut recorder = Recorder::new(scheduler);
+        let end = self.0.run(&mut recorder);
+        *self.1 = recorder.into_stops();
+        end
+    }
+}
+
+/// Steps that a run of this case may take, for schedulers that want to know. A function of the case alone.
+fn expected_length(case: &Case) -> u32 {
+    20 + 25 * case.operations().count() as u32
+}
+
+fn with<T>(case: &Case, how: How, run: impl schedule::Run<T>) -> T {
+    match how {
+        How::Own => schedule::with_schedule(&case.schedule, run),
+        How::Random(kind, random) => schedule::with(kind, random, expected_length(case), run),
+    }
+}
+
+impl Runner {
+    /// A runner whose judge lacks one rule.
+    pub fn with_judge(judge: Judge) -> Runner {
+        Runner { judge, ..Runner::default() }
+    }
+
+    /// Runs a case and judges it.
+    pub fn run(&mut self, target: Target, case: &Case, how: How) -> (End, u32) {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut self.judge })
+    }
+
+    /// The same, and records the schedule as stops.
+    pub fn record(&mut self, target: Target, case: &Case, how: How) -> Vec<Stop> {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let mut stops = Vec::new();
+        let go = Go { machine: &mut self.machine, setup, observer: &mut self.judge };
+        with(case, how, GoRecording(go, &mut stops));
+        stops
+    }
+
+    /// Runs a case with its own schedule, judged, watched and traced: the lines, and the hash.
+    pub fn trace(&mut self, target: Target, case: &Case, watch: &mut impl Observer<Builtin>) -> (Vec<String>, u64) {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
+        let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
+        schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
+        (lines.0, hash.0)
+    }
+
+    /// The hash of a run.
+    pub fn hash(&mut self, target: Target, case: &Case, how: How) -> u64 {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let mut hash = TraceHash::default();
+        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut hash });
+        hash.0
+    }
+
+    /// Steps of a run without a judge.
+    pub fn run_unjudged(&mut self, target: Target, case: &Case, how: How) -> u32 {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut () }).1
+    }
+}
+
+/// The case with this schedule by named points.
+pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
+    Case { schedule: Schedule::Order(stops), ..case.clone() }
+}

@@ -1,0 +1,140 @@
+//! Judges a document: runs it on its pairs, and compares what broke with what it expects.
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::kernel::Kernel;
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::text::{Document, Expect, Place, Reach};
+use mkwrite_model::{Case, Observer};
+
+use crate::judge::{Breach, Judge};
+use crate::ledger::{Expected, Ledger};
+use crate::run::{Runner, Target};
+
+/// What came of a document on one target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// No rule was broken, and none was expected to be.
+    Pass,
+    /// What was expected broke, and nothing else that the ledger does not list.
+    Expected,
+    /// Something broke that is not expected.
+    New,
+    /// What was expected did not break.
+    Missing,
+    /// The run did not reach what the document says it must.
+    Vacuous,
+    /// Nothing broke, but a cell could not be judged.
+    Undecided,
+}
+
+impl Verdict {
+    /// Its name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Expected => "expected",
+            Verdict::New => "NEW",
+            Verdict::Missing => "missing",
+            Verdict::Vacuous => "vacuous",
+            Verdict::Undecided => "undecided",
+        }
+    }
+
+    /// All is as it should be.
+    pub const fn is_good(self) -> bool {
+        matches!(self, Verdict::Pass | Verdict::Expected)
+    }
+}
+
+/// A document's run on one target.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Every rule that broke, in order, and whether the ledger expects it.
+    pub breaches: Vec<(Breach, Expected)>,
+    /// Expectations that were not met.
+    pub missing: Vec<Expect>,
+    /// Places that were not reached.
+    pub unreached: Vec<Reach>,
+    /// One line per step.
+    pub lines: Vec<String>,
+    /// The hash of the trace.
+    pub hash: u64,
+}
+
+/// Watches whether places are reached.
+struct Reaches<'a> {
+    wanted: &'a [Reach],
+    reached: Vec<bool>,
+}
+
+impl Observer<Builtin> for Reaches<'_> {
+    fn begin(&mut self, _: &Kernel<Builtin>, _: &Case) {
+        self.reached = vec![false; self.wanted.len()];
+    }
+
+    fn step(&mut self, k: &Kernel<Builtin>, _: Step) {
+        let at = |place: &Place| {
+            k.tasks.live() & place.task.bit() != 0
+                && k.tasks.at(place.task).point == place.point as u8
+                && (!place.waits || k.tasks.waits_for(place.task).is_some())
+        };
+        for (reach, reached) in self.wanted.iter().zip(&mut self.reached) {
+            *reached |= at(&reach.task) && at(&reach.other);
+        }
+    }
+}
+
+/// Runs `document` on `target` and judges it.
+pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Document) -> Judged {
+    let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
+    let (lines, hash) = runner.trace(target, &document.case, &mut reaches);
+    let mut classifier = ledger.classify(target.pair);
+    let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+
+    let shows = |expect: &Expect| match expect {
+        Expect::Pass => breaches.is_empty(),
+        Expect::Breach { rule, point, operation } => breaches
+            .iter()
+            .any(|(b, _)| b.rule.id() == rule && b.point == *point && b.operation == operation),
+    };
+    let missing: Vec<Expect> = document.expects.iter().filter(|expect| !shows(expect)).cloned().collect();
+    let reached = document.reaches.iter().zip(&reaches.reached);
+    let unreached: Vec<Reach> = reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
+
+    let listed = |b: &Breach| {
+        document.expects.iter().any(|expect| match expect {
+            Expect::Pass => false,
+            Expect::Breach { rule, point, operation } => {
+                b.rule.id() == rule && b.point == *point && b.operation == operation
+            }
+        })
+    };
+    let new = breaches.iter().any(|(b, expected)| *expected == Expected::No && !listed(b));
+    let verdict = if new || missing.contains(&Expect::Pass) {
+        Verdict::New
+    } else if !missing.is_empty() {
+        Verdict::Missing
+    } else if !unreached.is_empty() {
+        Verdict::Vacuous
+    } else if !breaches.is_empty() {
+        Verdict::Expected
+    } else if runner.judge.is_undecided() {
+        Verdict::Undecided
+    } else {
+        Verdict::Pass
+    };
+    Judged { verdict, breaches, missing, unreached, lines, hash }
+}
+
+/// What a document of this case should say that it expects on this target.
+pub fn expectations(judge: &Judge) -> Vec<Expect> {
+    let breach = |b: Breach| Expect::Breach {
+        rule: b.rule.id().to_owned(),
+        point: b.point,
+        operation: b.operation.to_owned(),
+    };
+    let all: Vec<Expect> = judge.breaches().map(breach).collect();
+    if all.is_empty() { vec![Expect::Pass] } else { all }
+}
