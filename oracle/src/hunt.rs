@@ -19,10 +19,10 @@ use mkwrite_model::schedule::Kind;
 use rand::Rng;
 
 use crate::judge::Breach;
-use crate::ledger::{Expected, Ledger};
+use crate::ledger::{Expected, Ledger, Signature};
 use crate::rules::Rule;
 use crate::run::{How, Runner, Target, with_order};
-use crate::shrink::{Shrinker, Signature};
+use crate::shrink::Shrinker;
 
 /// What to hunt.
 #[derive(Clone, Debug)]
@@ -72,8 +72,6 @@ pub struct Found {
     pub case: u64,
     /// How many cases showed it.
     pub count: u64,
-    /// How the ledger sees it.
-    pub expected: Expected,
     /// The breach in that case.
     pub breach: Breach,
 }
@@ -291,15 +289,15 @@ fn add(
     if plan.rule.is_some_and(|rule| rule != breach.rule) {
         return;
     }
-    let key = Key { target, signature: Signature::of(&breach, expected) };
+    let key = Key { target, signature: plan.ledger.signature(&breach, expected) };
     let entry = found.entry(key).or_insert_with(|| {
         progress.found.fetch_add(1, Ordering::Relaxed);
         progress.new.fetch_add(u64::from(expected == Expected::No), Ordering::Relaxed);
-        Found { case, count: 0, expected, breach }
+        Found { case, count: 0, breach }
     });
     entry.count += 1;
     if case < entry.case {
-        (entry.case, entry.breach, entry.expected) = (case, breach, expected);
+        (entry.case, entry.breach) = (case, breach);
     }
 }
 
@@ -310,7 +308,9 @@ pub fn reproduce(plan: &Plan, key: &Key, found: &Found) -> Case {
     let (mut runner, target) = (Runner::default(), plan.targets[key.target]);
     let stops = runner.record(target, &case, how(plan, found.case));
     let case = with_order(&case, stops);
-    let mut shrinker = Shrinker::new(&mut runner, target, &plan.ledger, key.signature);
+    // Where the signature says any point, the case keeps the one that it has.
+    let signature = Signature { point: Some(found.breach.point), ..key.signature };
+    let mut shrinker = Shrinker::new(&mut runner, target, &plan.ledger, signature);
     // The differential rule compares runs: one run alone does not show it.
     if key.signature.rule == Rule::Differential || !shrinker.shows(&case) { case } else { shrinker.shrink(case) }
 }

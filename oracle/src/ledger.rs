@@ -1,8 +1,9 @@
 //! The ledger of expected breaches: `corpus/ledger.toml`, compiled in.
 //!
 //! The old implementations are supposed to fail. An entry names the pairs, the rule with the point where it
-//! fires and the kind of operation that takes the step, the reason, the source, and cases that show it. What
-//! breaks later in the same run on account of such a breach can be listed as its consequences, by rule:
+//! fires (and the kind of operation that takes the step, where that makes a difference), the reason, the
+//! source, and cases that show it. Rules about the history fire wherever somebody notices, so for these an
+//! entry can say any point. What breaks later in the same run on account of such a breach can be listed as its consequences, by rule:
 //! after a page has lost its record, say, the store lacks what was stored. A breach that no entry explains
 //! is NEW. An entry whose cases no longer break what it lists fails the tests.
 
@@ -41,33 +42,32 @@ struct RawEntry {
     cases: Vec<String>,
 }
 
-/// Where a rule breaks: at a point, by some kinds of operations.
+/// Where a rule breaks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Site {
     /// The rule.
     pub rule: Rule,
-    /// The point; any if the entry is about the page at the end of the file.
+    /// The point, or any.
     pub point: Option<Point>,
-    /// The kinds of operations; any if empty.
+    /// The kinds of operations, or any if empty.
     pub operations: Vec<String>,
 }
 
 impl Site {
-    fn parse(text: &str, any_point: bool) -> Result<Site, String> {
+    fn parse(text: &str, eof_page: bool) -> Result<Site, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let [rule, point, operations] = words[..] else {
-            return Err(format!("`{text}` is not `RULE POINT OPERATION|..`"));
+        let (rule, point, operations) = match words[..] {
+            [rule, point] => (rule, point, ""),
+            [rule, point, operations] => (rule, point, operations),
+            _ => return Err(format!("`{text}` is not `RULE POINT` or `RULE POINT OPERATION|..`")),
         };
         let rule = Rule::by_id(rule).ok_or_else(|| format!("unknown rule `{rule}`"))?;
         let point = match point {
-            "*" if any_point => None,
-            "*" => return Err(format!("`{text}`: any point goes only with eof_page")),
+            "*" if eof_page || rule.reads_history() => None,
+            "*" => return Err(format!("`{text}`: any point goes only with eof_page or a rule about the history")),
             name => Some(Point::from_name(name).ok_or_else(|| format!("unknown point `{name}`"))?),
         };
-        let operations = match operations {
-            "*" => Vec::new(),
-            list => list.split('|').map(str::to_owned).collect(),
-        };
+        let operations = operations.split('|').filter(|o| !o.is_empty()).map(str::to_owned).collect();
         Ok(Site { rule, point, operations })
     }
 
@@ -136,6 +136,24 @@ pub enum Expected {
     No,
 }
 
+/// What makes two breaches of a pair the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Signature {
+    /// How the ledger sees it.
+    pub expected: Expected,
+    /// The rule.
+    pub rule: Rule,
+    /// The point where it fires, or any.
+    pub point: Option<Point>,
+}
+
+impl Signature {
+    /// The breach has this signature.
+    pub fn matches(&self, breach: &Breach, expected: Expected) -> bool {
+        self.rule == breach.rule && self.expected == expected && self.point.is_none_or(|point| point == breach.point)
+    }
+}
+
 impl Ledger {
     /// The ledger of this repository.
     pub fn builtin() -> Ledger {
@@ -155,6 +173,19 @@ impl Ledger {
     /// The pairs that entries are about.
     pub fn pairs(&self) -> impl Iterator<Item = Pair<Builtin>> + '_ {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
+    }
+
+    /// What a breach that the ledger sees in this way counts as: one finding per rule and point, except where
+    /// an entry covers several points.
+    pub fn signature(&self, breach: &Breach, expected: Expected) -> Signature {
+        let one_point = match expected {
+            Expected::Root(entry) => {
+                self.entries[entry].at.iter().find(|site| site.matches(breach)).is_some_and(|site| site.point.is_some())
+            }
+            Expected::Consequence(_) => false,
+            Expected::No => true,
+        };
+        Signature { rule: breach.rule, expected, point: one_point.then_some(breach.point) }
     }
 
     /// Goes over the breaches of a run, in order, and says of each whether it is expected.
@@ -269,7 +300,7 @@ mod tests {
         let broken = |from: &str, to: &str| Ledger::parse(&TEXT.replace(from, to)).unwrap_err().to_string();
         assert_eq!(broken("I34", "I99"), "entry `window`: unknown rule `I99`");
         assert_eq!(broken("wp.set_page_dirty", "wp.x"), "entry `window`: unknown point `wp.x`");
-        assert_eq!(broken("wp.set_page_dirty", "*"), "entry `window`: `I20 * store|load`: any point goes only with eof_page");
+        assert_eq!(broken("wp.set_page_dirty", "*"), "entry `window`: `I20 * store|load`: any point goes only with eof_page or a rule about the history");
         assert_eq!(broken("nfs@2.6.29 x", "nfs@9 x"), "entry `window`: unknown implementation `nfs@9`");
         assert!(broken("nfs@2.6.29 x 2.6.29", "nfs@3.0 x 2.6.29").contains("would deadlock"));
         assert!(broken("reason", "raison").contains("unknown field `raison`"));

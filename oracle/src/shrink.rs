@@ -1,5 +1,5 @@
-//! Makes a case that breaks a rule smaller, holding the signature fixed: rule, point, kind of operation, and
-//! whether the ledger expects it. So it never slips to another bug.
+//! Makes a case that breaks a rule smaller, holding the signature fixed: rule, point, and the ledger's entry
+//! if one expects it. So it never slips to another bug.
 //!
 //! Operations and schedule shrink together: a candidate with fewer operations is tried with the stops that
 //! are left, and if these no longer fit with a number of fresh schedules. Then fewer stops, a simpler file,
@@ -8,52 +8,13 @@
 use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
-use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
 
-use crate::judge::Breach;
-use crate::ledger::{Expected, Ledger};
-use crate::rules::Rule;
+use crate::ledger::{Ledger, Signature};
 use crate::run::{How, Runner, Target, with_order};
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
-
-/// What must stay the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub struct Signature {
-    /// The rule.
-    pub rule: Rule,
-    /// Where it fires.
-    pub point: Point,
-    /// The kind of operation that takes the step.
-    pub operation: &'static str,
-    /// How the ledger sees it: root, consequence, or not at all.
-    pub class: Class,
-}
-
-/// How the ledger sees a breach.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub enum Class {
-    /// Listed.
-    Root,
-    /// Listed as what another one brings about.
-    Consequence,
-    /// Not listed.
-    New,
-}
-
-impl Signature {
-    /// The signature of a breach.
-    pub fn of(breach: &Breach, expected: Expected) -> Signature {
-        let class = match expected {
-            Expected::Root(_) => Class::Root,
-            Expected::Consequence(_) => Class::Consequence,
-            Expected::No => Class::New,
-        };
-        Signature { rule: breach.rule, point: breach.point, operation: breach.operation, class }
-    }
-}
 
 /// Shrinks cases of one signature on one target.
 pub struct Shrinker<'a> {
@@ -77,7 +38,7 @@ impl<'a> Shrinker<'a> {
 
     fn last_run_shows(&self) -> bool {
         let mut classifier = self.ledger.classify(self.target.pair);
-        self.runner.judge.breaches().any(|b| Signature::of(&b, classifier.next(&b)) == self.signature)
+        self.runner.judge.breaches().any(|b| self.signature.matches(&b, classifier.next(&b)))
     }
 
     /// Shrinks `case`, which must show the signature under its own schedule of stops.

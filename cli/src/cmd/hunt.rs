@@ -15,9 +15,8 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
-use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::ledger::{Entry, Expected, Ledger, Signature};
 use mkwrite_oracle::run::{How, Runner, Target};
-use mkwrite_oracle::shrink::Class;
 use mkwrite_oracle::verdict::expectations;
 use serde_json::{Value, json};
 
@@ -112,7 +111,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     if interrupted.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
     }
-    let new = findings.iter().any(|finding| finding.found.expected == Expected::No);
+    let new = findings.iter().any(|finding| finding.key.signature.expected == Expected::No);
     Ok(if new { Exit::Breach } else { Exit::Good })
 }
 
@@ -210,10 +209,10 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     // What is new first: the number of files is bounded.
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
-    keys.sort_by_key(|(key, found)| (found.expected != Expected::No, **key));
+    keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     for (n, (key, found)) in keys.into_iter().enumerate() {
         let target = plan.targets[key.target];
-        let file = (n < FILES_MAX).then(|| args.out.join(file_name(target, key)));
+        let file = (n < FILES_MAX).then(|| args.out.join(file_name(plan, key)));
         if let Some(file) = &file {
             let case = hunt::reproduce(plan, key, found);
             files::write(file, document(plan, key, found, target, case).to_string().as_bytes())?;
@@ -224,15 +223,25 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn file_name(target: Target, key: &Key) -> String {
-    let s = key.signature;
-    let class = match s.class {
-        Class::Root => "",
-        Class::Consequence => "-follows",
-        Class::New => "-new",
+fn file_name(plan: &Plan, key: &Key) -> String {
+    let Signature { expected, rule, point } = key.signature;
+    let entry = entry(plan, expected).map(|entry| entry.name.as_str());
+    let class = match expected {
+        Expected::Root(_) => entry,
+        Expected::Consequence(_) => Some("after"),
+        Expected::No => Some("new"),
     };
-    let (fs, caller) = (target.pair.implementation.name(), target.pair.caller.name());
-    format!("{fs}-{caller}-{}-{}-{}{class}.mkw", s.rule.id(), s.point.name(), s.operation)
+    let after = entry.filter(|_| matches!(expected, Expected::Consequence(_)));
+    let pair = plan.targets[key.target].pair;
+    let parts = [
+        Some(pair.implementation.name()),
+        Some(pair.caller.name()),
+        Some(rule.id()),
+        point.map(Point::name),
+        class,
+        after,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("-") + ".mkw"
 }
 
 fn document(plan: &Plan, key: &Key, found: &Found, target: Target, case: mkwrite_model::Case) -> Document {
@@ -260,12 +269,12 @@ fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outc
             "implementation": pair.implementation.name(),
             "caller": pair.caller.name(),
             "rule": key.signature.rule.id(),
-            "point": key.signature.point.name(),
-            "operation": key.signature.operation,
-            "expected": found.expected != Expected::No,
-            "follows": key.signature.class == Class::Consequence,
-            "entry": entry(plan, found).map(|entry| entry.name.as_str()),
-            "group": entry(plan, found).map(|entry| entry.group.as_str()),
+            "point": found.breach.point.name(),
+            "operation": found.breach.operation,
+            "expected": key.signature.expected != Expected::No,
+            "follows": matches!(key.signature.expected, Expected::Consequence(_)),
+            "entry": entry(plan, key.signature.expected).map(|entry| entry.name.as_str()),
+            "group": entry(plan, key.signature.expected).map(|entry| entry.group.as_str()),
             "cases_until_found": found.case + 1,
             "cases": found.count,
             "file": file.as_ref().map(|file| file.display().to_string()),
@@ -289,8 +298,8 @@ fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outc
     })
 }
 
-fn entry<'a>(plan: &'a Plan, found: &Found) -> Option<&'a mkwrite_oracle::ledger::Entry> {
-    match found.expected {
+fn entry(plan: &Plan, expected: Expected) -> Option<&Entry> {
+    match expected {
         Expected::Root(entry) | Expected::Consequence(entry) => Some(&plan.ledger.entries[entry]),
         Expected::No => None,
     }
@@ -299,29 +308,21 @@ fn entry<'a>(plan: &'a Plan, found: &Found) -> Option<&'a mkwrite_oracle::ledger
 /// One line per pair, rule and point; what follows from an expected breach is one line per pair and rule.
 fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
     let mut table = output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
-    let mut shown: Vec<(usize, Rule, Option<Point>, Class)> = Vec::new();
-    let mut sorted: Vec<&Finding> = all.iter().collect();
-    sorted.sort_by_key(|f| (f.key.target, f.key.signature.class, f.key.signature.rule, f.found.case));
-    for f in sorted {
-        let s = f.key.signature;
-        let row = (f.key.target, s.rule, (s.class != Class::Consequence).then_some(s.point), s.class);
-        if shown.contains(&row) {
-            continue;
-        }
-        shown.push(row);
-        let status = match f.found.expected {
-            Expected::Root(_) => format!("expected: {}", entry(plan, &f.found).map_or("", |e| &e.group)),
-            Expected::Consequence(_) => "follows".to_owned(),
+    for Finding { key, found, pair, file } in all {
+        let entry = entry(plan, key.signature.expected).map_or("", |e| &e.name);
+        let status = match key.signature.expected {
+            Expected::Root(_) => format!("expected: {entry}"),
+            Expected::Consequence(_) => format!("after {entry}"),
             Expected::No => "NEW".to_owned(),
         };
-        let replay = f.file.as_ref().map_or(String::new(), |file| format!("mkwrite replay {}", file.display()));
+        let replay = file.as_ref().map_or(String::new(), |file| format!("mkwrite replay {}", file.display()));
         table.add_row([
-            f.pair.implementation.name().to_owned(),
-            f.pair.caller.name().to_owned(),
-            s.rule.id().to_owned(),
-            s.point.name().to_owned(),
+            pair.implementation.name().to_owned(),
+            pair.caller.name().to_owned(),
+            key.signature.rule.id().to_owned(),
+            found.breach.point.name().to_owned(),
             status,
-            (f.found.case + 1).to_string(),
+            (found.case + 1).to_string(),
             replay,
         ]);
     }
@@ -333,7 +334,7 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
     let (cases, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
     let steps = progress.steps.load(Ordering::Relaxed);
     let seconds = elapsed.as_secs_f64();
-    let new = all.iter().filter(|f| f.found.expected == Expected::No).count();
+    let new = all.iter().filter(|f| f.key.signature.expected == Expected::No).count();
     let style = if new > 0 { RED } else { GREEN };
     note(format!(
         "{BOLD}{cases}{BOLD:#} cases, {runs} runs, {steps} steps in {seconds:.1} s ({:.0} runs/s); \

@@ -54,6 +54,19 @@ pub enum Flaw {
     Size,
 }
 
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Flaw; 7] = [
+        Flaw::Stale,
+        Flaw::Exposed,
+        Flaw::NotDurable,
+        Flaw::Lost,
+        Flaw::Unreported,
+        Flaw::Sigbus,
+        Flaw::Size,
+    ];
+}
+
 /// A flaw and where it shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finding {

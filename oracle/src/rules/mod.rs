@@ -113,6 +113,14 @@ macro_rules! rules {
                     Rule::Differential => crate::differential::ABOUT,
                 }
             }
+
+            /// It judges the history of calls: it fires wherever somebody notices, not where it goes wrong.
+            pub fn reads_history(self) -> bool {
+                match self {
+                    $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::explains(*flaw).is_some()),)*
+                    Rule::Differential => true,
+                }
+            }
         }
 
         /// The rules that hold for a pair, one bit each.
