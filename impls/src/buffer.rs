@@ -327,9 +327,15 @@ pub(crate) async fn truncate_blocks(k: &Kernel, size: u8) {
 pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
     let below_eof = blocks_below_eof(k, page);
     let dirty = buffers(k, page).map_or(all_blocks(k), |b| b.dirty) & below_eof;
-    let allocated = |blocks| bits(blocks).all(|b| k.device.block(file_block(k, page, b)).is_some());
     let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty & below_eof != 0);
-    Record { live: allocated(dirty), whole: allocated(below_eof), claims_dirty }
+    Record { missing: unallocated(k, page, dirty), uncovered: unallocated(k, page, below_eof), claims_dirty }
+}
+
+/// The cells of those blocks of a page that have no block on the device, one bit each.
+pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
+    let cells = k.geometry().block_cells();
+    let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
+    bits(blocks).filter(lacks).fold(0, |mask, b| mask | ((1u16 << cells) - 1 << (b * cells)) as u8)
 }
 
 /// A cell of the device.

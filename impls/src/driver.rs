@@ -88,7 +88,7 @@ impl Implementation<Builtin> for Driver {
     }
 
     fn record(self, _: &Kernel, _: Frame) -> Record {
-        Record { live: true, whole: true, claims_dirty: false }
+        Record::NOT_NEEDED
     }
 
     fn durable(self, _: &Kernel, _: u8) -> Stamp {

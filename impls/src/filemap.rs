@@ -105,7 +105,7 @@ impl Implementation<Builtin> for Filemap {
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
         // Nothing is tied to a dirty page, so nothing can be missing.
-        Record { live: true, whole: true, ..buffer::record(k, page) }
+        Record { missing: 0, uncovered: 0, ..buffer::record(k, page) }
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

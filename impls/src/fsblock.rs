@@ -275,11 +275,11 @@ impl Implementation<Builtin> for Fsblock {
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
-        let Some(b) = blocks(k, page) else { return Record::default() };
+        let Some(b) = blocks(k, page) else { return Record::NONE };
         let below_eof = blocks_below_eof(k, page);
         let dirty = b.dirty & below_eof;
-        let mapped = |blocks| bits(blocks).all(|n| k.device.block(file_block(k, page, n)).is_some());
-        Record { live: b.dirty != 0 && mapped(dirty), whole: mapped(below_eof), claims_dirty: dirty != 0 }
+        let missing = if b.dirty == 0 { u8::MAX } else { buffer::unallocated(k, page, dirty) };
+        Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty: dirty != 0 }
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

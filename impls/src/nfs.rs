@@ -387,8 +387,9 @@ impl Implementation<Builtin> for Nfs {
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
-        let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::default() };
-        Record { live: true, whole: dirty.end >= k.length_below_eof(page), claims_dirty: true }
+        let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
+        let beyond = Range::new(dirty.end, k.length_below_eof(page));
+        Record { missing: 0, uncovered: beyond.iter().fold(0, |mask, cell| mask | 1 << cell), claims_dirty: true }
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

@@ -105,15 +105,22 @@ pub enum Aspect {
     Blocks,
 }
 
-/// The state of a page's record, for the judge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// The state of a page's record, for the judge: what this filesystem needs to write back the page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// Whatever this filesystem needs to write back what is dirty of the page is there.
-    pub live: bool,
-    /// The same for all of the page that lies below i_size: stores through a writable pte are covered.
-    pub whole: bool,
+    /// Cells of the page that are dirty and that this filesystem could not write back, one bit each.
+    pub missing: u8,
+    /// Cells below i_size where a store could not be written back.
+    pub uncovered: u8,
     /// The record says that the page has something to write.
     pub claims_dirty: bool,
+}
+
+impl Record {
+    /// There is none at all.
+    pub const NONE: Record = Record { missing: u8::MAX, uncovered: u8::MAX, claims_dirty: false };
+    /// This filesystem needs none.
+    pub const NOT_NEEDED: Record = Record { missing: 0, uncovered: 0, claims_dirty: false };
 }
 
 /// Who calls writepage, and what it may wait for.

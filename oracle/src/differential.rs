@@ -120,7 +120,7 @@ impl Summary {
             step,
             page: None,
             cell: None,
-            eof_page: false,
+            past_eof: false,
             what,
         };
         for (slot, (own, theirs)) in self.calls.iter().zip(&reference.calls).enumerate() {

@@ -4,7 +4,7 @@
 //! same rule at the same point by the same kind of operation is recorded once. The judge allocates nothing
 //! and keeps no log: its state is a bounded, canonical function of the run so far.
 
-use mkwrite_model::case::Case;
+use mkwrite_model::case::{Case, Geometry, PAGES_MAX, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::{Convention, Pair, Registry};
 use mkwrite_model::kernel::event::Step;
@@ -39,8 +39,9 @@ pub struct Breach {
     pub page: Option<u8>,
     /// The cell of the file, if it is about one.
     pub cell: Option<u8>,
-    /// That page (or, without one, some page) held the end of the file inside it at some time.
-    pub eof_page: bool,
+    /// It is about a part of the last page that was beyond i_size: a cell that was stored to there, or cells
+    /// that only an extension made part of the file.
+    pub past_eof: bool,
     /// What was wrong.
     pub what: &'static str,
 }
@@ -91,7 +92,7 @@ pub(crate) struct Cx<'a, R: Registry> {
     applicable: u64,
     step: Step,
     operation: &'static str,
-    eof_pages: u8,
+    eof: &'a Eof,
     culprits: &'a [Culprits; FRAMES],
     breaches: &'a mut Breaches,
 }
@@ -103,19 +104,27 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
-        self.report(None, None, what);
+        self.report(None, None, false, what);
     }
 
+    /// Reports a page.
     pub(crate) fn page_breach(&mut self, page: Frame, what: &'static str) {
-        self.report(Some(self.k.index(page)), None, what);
+        self.cells_breach(page, u8::MAX, what);
     }
 
+    /// Reports some cells of a page, one bit each.
+    pub(crate) fn cells_breach(&mut self, page: Frame, cells: u8, what: &'static str) {
+        let index = self.k.index(page);
+        self.report(Some(index), None, self.eof.is_beyond(index, cells), what);
+    }
+
+    /// Reports a cell of the file.
     pub(crate) fn cell_breach(&mut self, cell: u8, what: &'static str) {
-        self.report(Some(self.k.geometry().page_of(cell)), Some(cell), what);
+        self.report(Some(self.k.geometry().page_of(cell)), Some(cell), self.eof.was_stored_beyond(cell), what);
     }
 
     /// Reports a page in a wrong state, at the step of whoever is to blame for it.
-    pub(crate) fn blame(&mut self, page: Frame, culprit: Option<Culprit>, what: &'static str) {
+    pub(crate) fn blame(&mut self, page: Frame, cells: u8, culprit: Option<Culprit>, what: &'static str) {
         let culprits = &self.culprits[usize::from(page.0)];
         let known = match culprit {
             Some(Culprit::Dirtier) => culprits.dirtier,
@@ -126,16 +135,58 @@ impl<R: Registry> Cx<'_, R> {
         if let Some((step, operation)) = known {
             (self.step, self.operation) = (Step { number: own.0.number, ..step }, operation);
         }
-        self.page_breach(page, what);
+        self.cells_breach(page, cells, what);
         (self.step, self.operation) = own;
     }
 
     #[cold]
-    fn report(&mut self, page: Option<u8>, cell: Option<u8>, what: &'static str) {
+    fn report(&mut self, page: Option<u8>, cell: Option<u8>, past_eof: bool, what: &'static str) {
         let Step { task, point, slot, number } = self.step;
         let (rule, operation) = (self.rule, self.operation);
-        let eof_page = page.map_or(self.eof_pages != 0, |page| self.eof_pages >> page & 1 != 0);
-        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, eof_page, what });
+        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, past_eof, what });
+    }
+}
+
+/// What lay beyond i_size, in the last page.
+#[derive(Default)]
+struct Eof {
+    /// For each page, the first cell in it that was beyond i_size while the page was the last one.
+    beyond: [Option<u8>; PAGES_MAX],
+    /// The cells of the file that were stored to through a mapping while they were beyond i_size.
+    stored: u64,
+}
+
+impl Eof {
+    fn begin(&mut self, g: Geometry) {
+        *self = Eof::default();
+        self.size(g, g.size);
+    }
+
+    fn size(&mut self, g: Geometry, size: u8) {
+        let first = size % g.cells;
+        if first != 0 {
+            let beyond = &mut self.beyond[usize::from(g.page_of(size))];
+            *beyond = Some(beyond.map_or(first, |cell| cell.min(first)));
+        }
+    }
+
+    /// The page left the page cache: the next one at its index starts afresh.
+    fn removed<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+        self.beyond[usize::from(k.index(page))] = None;
+        self.size(k.geometry(), k.i_size());
+    }
+
+    fn stored(&mut self, cells: Range, size: u8) {
+        self.stored |= cells.iter().filter(|cell| *cell >= size).fold(0, |mask, cell| mask | 1 << cell);
+    }
+
+    /// All these cells of the page were beyond i_size once.
+    fn is_beyond(&self, page: u8, cells: u8) -> bool {
+        self.beyond[usize::from(page)].is_some_and(|beyond| cells & ((1u16 << beyond) - 1) as u8 == 0)
+    }
+
+    fn was_stored_beyond(&self, cell: u8) -> bool {
+        self.stored >> cell & 1 != 0
     }
 }
 
@@ -164,8 +215,7 @@ pub struct Judge {
     only: u64,
     broken: [u64; FRAMES],
     windows: Windows,
-    /// Pages that have held the end of the file inside them.
-    eof_pages: u8,
+    eof: Eof,
     culprits: [Culprits; FRAMES],
     breaches: Breaches,
     reached: [u32; 256],
@@ -183,7 +233,7 @@ impl Default for Judge {
             only: u64::MAX,
             broken: [0; FRAMES],
             windows: Windows::default(),
-            eof_pages: 0,
+            eof: Eof::default(),
             culprits: [Culprits::default(); FRAMES],
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
@@ -241,18 +291,11 @@ impl Judge {
             applicable: self.applicable,
             step,
             operation,
-            eof_pages: self.eof_pages,
+            eof: &self.eof,
             culprits: &self.culprits,
             breaches: &mut self.breaches,
         };
         (cx, &mut self.broken)
-    }
-
-    fn note_size<R: Registry>(&mut self, k: &Kernel<R>, size: u8) {
-        let g = k.geometry();
-        if !size.is_multiple_of(g.cells) {
-            self.eof_pages |= 1 << g.page_of(size);
-        }
     }
 
     fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
@@ -331,9 +374,8 @@ impl<R: Registry> Observer<R> for Judge {
         self.windows = Windows { excuses: dirties_late(&pair), of: [None; TASKS] };
         self.breaches.len = 0;
         self.end = End::Done;
-        self.eof_pages = 0;
         self.culprits = [Culprits::default(); FRAMES];
-        self.note_size(k, case.geometry.size);
+        self.eof.begin(case.geometry);
         self.summary.begin(case);
     }
 
@@ -343,7 +385,9 @@ impl<R: Registry> Observer<R> for Judge {
         for event in k.events() {
             self.windows.event(step.task, event);
             match event {
-                Event::SizeWritten { to, .. } => self.note_size(k, to),
+                Event::SizeWritten { to, .. } => self.eof.size(k.geometry(), to),
+                Event::Removed { page, .. } => self.eof.removed(k, page),
+                Event::Stored { cells } => self.eof.stored(cells, k.i_size()),
                 Event::Return => self.summary.returned(k, step),
                 Event::DirtySet { page, locked_by_us: false, .. } => {
                     self.culprits[usize::from(page.0)].dirtier = Some((step, operation_name(k, step)));

@@ -34,7 +34,7 @@ struct RawEntry {
     pairs: Vec<String>,
     at: Vec<String>,
     #[serde(default)]
-    eof_page: bool,
+    past_eof: bool,
     #[serde(default)]
     consequences: Vec<String>,
     reason: String,
@@ -54,7 +54,7 @@ pub struct Site {
 }
 
 impl Site {
-    fn parse(text: &str, eof_page: bool) -> Result<Site, String> {
+    fn parse(text: &str, past_eof: bool) -> Result<Site, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (rule, point, operations) = match words[..] {
             [rule, point] => (rule, point, ""),
@@ -63,8 +63,8 @@ impl Site {
         };
         let rule = Rule::by_id(rule).ok_or_else(|| format!("unknown rule `{rule}`"))?;
         let point = match point {
-            "*" if eof_page || rule.reads_history() => None,
-            "*" => return Err(format!("`{text}`: any point goes only with eof_page or a rule about the history")),
+            "*" if past_eof || rule.reads_history() => None,
+            "*" => return Err(format!("`{text}`: any point goes only with past_eof or a rule about the history")),
             name => Some(Point::from_name(name).ok_or_else(|| format!("unknown point `{name}`"))?),
         };
         let operations = operations.split('|').filter(|o| !o.is_empty()).map(str::to_owned).collect();
@@ -91,7 +91,7 @@ pub struct Entry {
     /// Where it breaks.
     pub at: Vec<Site>,
     /// Only on a page that has held the end of the file inside it.
-    pub eof_page: bool,
+    pub past_eof: bool,
     /// Rules that may break later in the run.
     pub consequences: u64,
     /// Why.
@@ -196,15 +196,15 @@ impl Ledger {
 
 fn entry(raw: RawEntry) -> Result<Entry, String> {
     let pairs = raw.pairs.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
-    let at = raw.at.iter().map(|text| Site::parse(text, raw.eof_page)).collect::<Result<_, _>>()?;
+    let at = raw.at.iter().map(|text| Site::parse(text, raw.past_eof)).collect::<Result<_, _>>()?;
     let rule = |id: &String| Rule::by_id(id).ok_or_else(|| format!("unknown rule `{id}`"));
     let consequences = raw.consequences.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
     let consequences = consequences.iter().fold(0, |mask, rule| mask | rule.bit());
     if pairs.is_empty() {
         return Err("an entry needs pairs, and cases that show it".to_owned());
     }
-    let RawEntry { name, group, eof_page, reason, source, cases, .. } = raw;
-    Ok(Entry { name, group, pairs, at, eof_page, consequences, reason, source, cases })
+    let RawEntry { name, group, past_eof, reason, source, cases, .. } = raw;
+    Ok(Entry { name, group, pairs, at, past_eof, consequences, reason, source, cases })
 }
 
 /// `nfs@2.6.29 x 2.6.29`.
@@ -227,7 +227,7 @@ impl Classifier<'_> {
     /// Whether the next breach of the run is expected.
     pub fn next(&mut self, breach: &Breach) -> Expected {
         let matches = |entry: &Entry| {
-            (!entry.eof_page || breach.eof_page)
+            (!entry.past_eof || breach.past_eof)
                 && entry.pairs.contains(&self.pair)
                 && entry.at.iter().any(|site| site.matches(breach))
         };
@@ -273,7 +273,7 @@ mod tests {
             step: 0,
             page: None,
             cell: None,
-            eof_page: false,
+            past_eof: false,
             what: "",
         }
     }
@@ -300,7 +300,7 @@ mod tests {
         let broken = |from: &str, to: &str| Ledger::parse(&TEXT.replace(from, to)).unwrap_err().to_string();
         assert_eq!(broken("I34", "I99"), "entry `window`: unknown rule `I99`");
         assert_eq!(broken("wp.set_page_dirty", "wp.x"), "entry `window`: unknown point `wp.x`");
-        assert_eq!(broken("wp.set_page_dirty", "*"), "entry `window`: `I20 * store|load`: any point goes only with eof_page or a rule about the history");
+        assert_eq!(broken("wp.set_page_dirty", "*"), "entry `window`: `I20 * store|load`: any point goes only with past_eof or a rule about the history");
         assert_eq!(broken("nfs@2.6.29 x", "nfs@9 x"), "entry `window`: unknown implementation `nfs@9`");
         assert!(broken("nfs@2.6.29 x 2.6.29", "nfs@3.0 x 2.6.29").contains("would deadlock"));
         assert!(broken("reason", "raison").contains("unknown field `raison`"));

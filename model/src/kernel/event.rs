@@ -7,6 +7,7 @@
 use std::cell::Cell;
 
 use super::page::Frame;
+use crate::case::Range;
 use crate::exec::TaskId;
 
 /// Lock classes, in the order in which they may be taken (appendix C of the dossier, eras B and D).
@@ -87,6 +88,8 @@ pub enum Event {
     FaultReturned,
     /// A fault made a pte present or writable.
     PteSet { page: Frame, write: bool, new: bool, locked: bool, mapping: bool },
+    /// Stored to these cells of the file through a pte.
+    Stored { cells: Range },
     /// set_page_dirty ran.
     DirtySet { page: Frame, newly: bool, locked_by_us: bool },
     /// set_page_dirty set the tag DIRTY.

@@ -7,7 +7,7 @@ use super::by_page;
 use super::fault::handle_mm_fault;
 use crate::case::Range;
 use crate::implementation::{ERROR, OOM, Registry, SIGSEGV};
-use crate::kernel::{Kernel, Mm, Stamp, Status};
+use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
 use crate::point::Point;
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
@@ -30,6 +30,7 @@ pub(super) async fn access<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, cells: 
                 }
                 if write {
                     k.hardware_dirty(mm, index);
+                    k.event(Event::Stored { cells: Range::new(first + cells.start, first + cells.end) });
                 }
                 break;
             }

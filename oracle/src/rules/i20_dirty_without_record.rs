@@ -29,9 +29,9 @@ impl Check for DirtyWithoutRecord {
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::DirtySet { page, newly: true, locked_by_us: false } = event
             && cx.k.in_mapping(page)
-            && !cx.k.fs().record(cx.k, page).live
+            && cx.k.fs().record(cx.k, page).missing != 0
         {
-            cx.page_breach(page, "set_page_dirty, unlocked, on a page without a record");
+            cx.cells_breach(page, missing(cx.k, page), "set_page_dirty, unlocked, on a page without a record");
         }
     }
 
@@ -39,12 +39,14 @@ impl Check for DirtyWithoutRecord {
         if !k.is_dirty(page) || !k.in_mapping(page) {
             return None;
         }
-        let record = k.fs().record(k, page);
-        if !record.live {
+        if k.fs().record(k, page).missing != 0 {
             return Some("dirty without a record");
         }
-        let uncovered = !record.whole && k.ptes_of(page).any(|pte| pte.is_writable());
-        uncovered.then_some("the record does not cover what a writable pte can store to")
+        (missing(k, page) != 0).then_some("the record does not cover what a writable pte can store to")
+    }
+
+    fn cells<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+        missing(k, page)
     }
 
     fn culprit<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<Culprit> {
@@ -57,9 +59,19 @@ impl Check for DirtyWithoutRecord {
     }
 }
 
-/// This step has moved the end of the file out of the page, or further inside it.
+/// The cells that are dirty, or can become so at any time, without what it takes to write them back.
+fn missing<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+    let record = k.fs().record(k, page);
+    let writable = k.ptes_of(page).any(|pte| pte.is_writable());
+    record.missing | if writable { record.uncovered } else { 0 }
+}
+
+/// This step has moved the end of the file out of the page, or further inside it, and only what that made part
+/// of the file is missing.
 fn is_extended<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
     let g = k.geometry();
+    let below = |from: u8| ((1u16 << (from % g.cells)) - 1) as u8;
     let inside = |from: u8| !from.is_multiple_of(g.cells) && g.page_of(from) == k.index(page);
+    let inside = |from: u8| inside(from) && missing(k, page) & below(from) == 0;
     k.events().any(|event| matches!(event, Event::SizeWritten { from, to, .. } if to > from && inside(from)))
 }

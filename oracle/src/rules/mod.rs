@@ -59,6 +59,11 @@ pub(crate) trait Check {
         false
     }
 
+    /// The cells of the page that this is about, one bit each.
+    fn cells<R: Registry>(_k: &Kernel<R>, _page: Frame) -> u8 {
+        u8::MAX
+    }
+
     /// Who is to blame for what [`Check::page`] found, if it is not whoever took the step.
     fn culprit<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<Culprit> {
         None
@@ -147,7 +152,8 @@ macro_rules! rules {
                 let was = known & Rule::$variant.bit();
                 if was == 0 && !off {
                     cx.rule = Rule::$variant;
-                    cx.blame(page, $module::$variant::culprit(cx.k, page), what);
+                    let cells = $module::$variant::cells(cx.k, page);
+                    cx.blame(page, cells, $module::$variant::culprit(cx.k, page), what);
                 }
                 broken |= if off { was } else { Rule::$variant.bit() };
             })*
