@@ -68,7 +68,7 @@ plants! {
     FsyncSkipsWait      "fsync-skips-wait"      "block@2.6.30"  "fsync does not wait for pages that are under writeback";
     ShortTransfer       "short-transfer"        "block@2.6.30"  "the device loses the last block of a request";
     ErrorForgotten      "error-forgotten"       "block@2.6.30"  "a failed write does not set the mapping's error";
-    InvalidateDirty     "invalidate-dirty"      "block@2.6.30"  "invalidate_mapping_pages removes dirty pages";
+    InvalidateDirty     "invalidate-dirty"      "filemap@3.10"  "invalidate_mapping_pages removes dirty pages";
     ShortExtend         "short-extend"          "block@2.6.30"  "write(2) does not raise i_size when the page was already dirty";
     ThrottleNull        "throttle-null"         "driver@2.6.30" "MISS path: balance_dirty_pages without the test for a NULL mapping";
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";

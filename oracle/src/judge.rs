@@ -70,18 +70,27 @@ impl Windows {
     }
 }
 
-/// Who set PG_dirty, or the tag DIRTY, of a page without holding its lock. A page that is found in a wrong
-/// state because of it is reported at that step, not where somebody else happened to unlock the page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Culprit {
-    Dirtier,
-    Tagger,
+/// For each page, which page rules are broken.
+pub(crate) struct PageStates {
+    /// Broken and reported.
+    reported: [u64; FRAMES],
+    /// Broken, and not judged yet, because somebody holds the page lock or is about to mend it.
+    deferred: [u64; FRAMES],
+    /// Since which step.
+    since: Box<[[(Step, &'static str); 64]; FRAMES]>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Culprits {
-    dirtier: Option<(Step, &'static str)>,
-    tagger: Option<(Step, &'static str)>,
+impl Default for PageStates {
+    fn default() -> Self {
+        let since = Box::new([[(NOWHERE, ""); 64]; FRAMES]);
+        PageStates { reported: [0; FRAMES], deferred: [0; FRAMES], since }
+    }
+}
+
+impl PageStates {
+    fn begin(&mut self) {
+        (self.reported, self.deferred) = ([0; FRAMES], [0; FRAMES]);
+    }
 }
 
 /// What a rule sees, and where it reports to.
@@ -93,7 +102,6 @@ pub(crate) struct Cx<'a, R: Registry> {
     step: Step,
     operation: &'static str,
     eof: &'a Eof,
-    culprits: &'a [Culprits; FRAMES],
     breaches: &'a mut Breaches,
 }
 
@@ -123,20 +131,27 @@ impl<R: Registry> Cx<'_, R> {
         self.report(Some(self.k.geometry().page_of(cell)), Some(cell), self.eof.was_stored_beyond(cell), what);
     }
 
-    /// Reports a page in a wrong state, at the step of whoever is to blame for it.
-    pub(crate) fn blame(&mut self, page: Frame, cells: u8, culprit: Option<Culprit>, what: &'static str) {
-        let culprits = &self.culprits[usize::from(page.0)];
-        let known = match culprit {
-            Some(Culprit::Dirtier) => culprits.dirtier,
-            Some(Culprit::Tagger) => culprits.tagger,
-            None => None,
-        };
-        let own = (self.step, self.operation);
-        if let Some((step, operation)) = known {
-            (self.step, self.operation) = (Step { number: own.0.number, ..step }, operation);
+    /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
+    /// made it so.
+    pub(crate) fn broken_page(&mut self, states: &mut PageStates, page: Frame, cells: u8, judged: bool, what: &'static str) {
+        let (n, bit) = (usize::from(page.0), self.rule.bit());
+        if states.reported[n] & bit != 0 {
+            return;
         }
-        self.cells_breach(page, cells, what);
-        (self.step, self.operation) = own;
+        let now = (self.step, self.operation);
+        let since = &mut states.since[n][self.rule as usize];
+        if states.deferred[n] & bit == 0 {
+            *since = now;
+        }
+        if judged {
+            (self.step, self.operation) = *since;
+            self.cells_breach(page, cells, what);
+            (self.step, self.operation) = now;
+            states.reported[n] |= bit;
+            states.deferred[n] &= !bit;
+        } else {
+            states.deferred[n] |= bit;
+        }
     }
 
     #[cold]
@@ -213,10 +228,9 @@ pub struct Judge {
     judges_history: bool,
     applicable: u64,
     only: u64,
-    broken: [u64; FRAMES],
+    pages: PageStates,
     windows: Windows,
     eof: Eof,
-    culprits: [Culprits; FRAMES],
     breaches: Breaches,
     reached: [u32; 256],
     last: Step,
@@ -231,10 +245,9 @@ impl Default for Judge {
             judges_history: true,
             applicable: 0,
             only: u64::MAX,
-            broken: [0; FRAMES],
+            pages: PageStates::default(),
             windows: Windows::default(),
             eof: Eof::default(),
-            culprits: [Culprits::default(); FRAMES],
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
             last: NOWHERE,
@@ -282,7 +295,7 @@ impl Judge {
         &self.summary
     }
 
-    fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut [u64; FRAMES]) {
+    fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut PageStates) {
         let operation = operation_name(k, step);
         let cx = Cx {
             k,
@@ -292,17 +305,18 @@ impl Judge {
             step,
             operation,
             eof: &self.eof,
-            culprits: &self.culprits,
             breaches: &mut self.breaches,
         };
-        (cx, &mut self.broken)
+        (cx, &mut self.pages)
     }
 
     fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
-        let (mut cx, known) = self.cx(k, step);
+        let (mut cx, states) = self.cx(k, step);
         for page in Frame::all(pages) {
-            let before = known[usize::from(page.0)];
-            known[usize::from(page.0)] = if k.is_free(page) { 0 } else { rules::page(&mut cx, page, before) };
+            let n = usize::from(page.0);
+            let broken = if k.is_free(page) { 0 } else { rules::page(&mut cx, states, page) };
+            states.reported[n] &= broken;
+            states.deferred[n] &= broken;
         }
     }
 
@@ -370,11 +384,10 @@ impl<R: Registry> Observer<R> for Judge {
         if self.judges_history {
             self.history.begin(case.geometry);
         }
-        self.broken = [0; FRAMES];
+        self.pages.begin();
         self.windows = Windows { excuses: dirties_late(&pair), of: [None; TASKS] };
         self.breaches.len = 0;
         self.end = End::Done;
-        self.culprits = [Culprits::default(); FRAMES];
         self.eof.begin(case.geometry);
         self.summary.begin(case);
     }
@@ -389,13 +402,6 @@ impl<R: Registry> Observer<R> for Judge {
                 Event::Removed { page, .. } => self.eof.removed(k, page),
                 Event::Stored { cells } => self.eof.stored(cells, k.i_size()),
                 Event::Return => self.summary.returned(k, step),
-                Event::DirtySet { page, locked_by_us: false, .. } => {
-                    self.culprits[usize::from(page.0)].dirtier = Some((step, operation_name(k, step)));
-                }
-                Event::TagSet { page, locked_by_us: false } => {
-                    self.culprits[usize::from(page.0)].tagger = Some((step, operation_name(k, step)));
-                }
-                Event::DirtyCleared { page, .. } => self.culprits[usize::from(page.0)].dirtier = None,
                 _ => {}
             }
             let (mut cx, _) = self.cx(k, step);

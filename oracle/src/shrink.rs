@@ -132,7 +132,9 @@ impl<'a> Shrinker<'a> {
 
     fn simplify_file(&mut self, case: &mut Case) {
         self.attempt(case, |c| c.faults = Faults::default());
-        self.attempt(case, |c| c.faults.stable = u16::MAX);
+        if case.faults.stable != 0 {
+            self.attempt(case, |c| c.faults.stable = u16::MAX);
+        }
         self.attempt(case, |c| c.geometry.free = AMPLE);
         self.attempt(case, |c| c.geometry.holes = 0);
         for actor in 0..case.actors.len() {
@@ -186,6 +188,13 @@ impl<'a> Shrinker<'a> {
                 actor.operations.retain(|operation| *operation != Operation::Empty);
             }
             c.actors.retain(|actor| !actor.operations.is_empty());
+            // A stop beyond an actor's last operation means its end.
+            let last: Vec<u8> = c.actors.iter().map(|actor| actor.operations.len().max(1) as u8 - 1).collect();
+            for stop in stops(c) {
+                if let Some(last) = last.get(stop.task.index()).filter(|last| stop.slot > **last) {
+                    *stop = Stop { task: stop.task, slot: *last, point: None, occurrence: 1 };
+                }
+            }
         });
     }
 }

@@ -35,10 +35,6 @@ impl Check for StaleDirtyTag {
         broken.then_some("tagged DIRTY, clean and unlocked")
     }
 
-    fn culprit<R: Registry>(_: &Kernel<R>, _: Frame) -> Option<Culprit> {
-        Some(Culprit::Tagger)
-    }
-
     fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
         k.is_locked(page)
     }

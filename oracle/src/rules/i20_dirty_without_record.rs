@@ -49,10 +49,6 @@ impl Check for DirtyWithoutRecord {
         missing(k, page)
     }
 
-    fn culprit<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<Culprit> {
-        (!is_extended(k, page)).then_some(Culprit::Dirtier)
-    }
-
     fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
         // An extension that makes dirty blocks part of the file is judged at once: nobody attaches a record.
         k.is_locked(page) && !is_extended(k, page)

@@ -13,14 +13,14 @@ use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
 use crate::history::Flaw;
-use crate::judge::{Culprit, Cx, Windows};
+use crate::judge::{Cx, PageStates, Windows};
 
 pub(crate) mod prelude {
     pub(crate) use super::{About, Check, has_page_cache};
     #[allow(unused_imports)]
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
-    pub(crate) use crate::judge::{Culprit, Cx, Windows};
+    pub(crate) use crate::judge::{Cx, Windows};
 }
 
 /// What a rule says of itself.
@@ -62,11 +62,6 @@ pub(crate) trait Check {
     /// The cells of the page that this is about, one bit each.
     fn cells<R: Registry>(_k: &Kernel<R>, _page: Frame) -> u8 {
         u8::MAX
-    }
-
-    /// Who is to blame for what [`Check::page`] found, if it is not whoever took the step.
-    fn culprit<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<Culprit> {
-        None
     }
 
     /// A fault under way excuses what [`Check::page`] found.
@@ -143,19 +138,15 @@ macro_rules! rules {
 
         /// Returns the page rules that are broken.
         #[inline]
-        pub(crate) fn page<R: Registry>(cx: &mut Cx<'_, R>, page: Frame, known: u64) -> u64 {
+        pub(crate) fn page<R: Registry>(cx: &mut Cx<'_, R>, states: &mut PageStates, page: Frame) -> u64 {
             let mut broken = 0;
             $(if let Some(what) = $module::$variant::page(cx.k, page)
                 && cx.applies(Rule::$variant)
             {
                 let off = $module::$variant::deferred(cx.k, page) || $module::$variant::excused(cx.windows, page);
-                let was = known & Rule::$variant.bit();
-                if was == 0 && !off {
-                    cx.rule = Rule::$variant;
-                    let cells = $module::$variant::cells(cx.k, page);
-                    cx.blame(page, cells, $module::$variant::culprit(cx.k, page), what);
-                }
-                broken |= if off { was } else { Rule::$variant.bit() };
+                cx.rule = Rule::$variant;
+                cx.broken_page(states, page, $module::$variant::cells(cx.k, page), !off, what);
+                broken |= Rule::$variant.bit();
             })*
             broken
         }
