@@ -212,7 +212,7 @@ impl std::fmt::Display for Expect {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let how = if self.waits { "waits" } else { "at" };
+        let how = if self.waits { "waits at" } else { "is at" };
         write!(f, "{} {how} {}", self.task, self.point.name())
     }
 }
@@ -583,12 +583,16 @@ impl Builder {
 fn place(words: &mut Words<'_>) -> Parsed<Place> {
     let word = words.next("a task")?;
     let task = task(&word, word.text)?;
-    let how = words.next("`at` or `waits`")?;
+    let how = words.next("`is at` or `waits at`")?;
     let waits = match how.text {
-        "at" => false,
+        "is" => false,
         "waits" => true,
-        other => return error(&how.span, format!("unknown word `{other}`"), "`at` or `waits`"),
+        other => return error(&how.span, format!("unknown word `{other}`"), "`is at` or `waits at`"),
     };
+    let at = words.next("`at`")?;
+    if at.text != "at" {
+        return error(&at.span, format!("unknown word `{}`", at.text), "`is at` or `waits at`");
+    }
     Ok(Place { task, waits, point: point(&words.next("a point")?)? })
 }
 

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::case::Case;
 use crate::exec::TaskId;
-use crate::implementation::Registry;
+use crate::implementation::{Convention, Registry};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
 use crate::kernel::{Class, Event, Frame, Kernel, Mm};
@@ -79,7 +79,10 @@ pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
     let _ = write!(line, " size {} held {}", k.i_size(), held(k, task));
     for event in k.events() {
         match event {
-            Event::MkwriteReturned { code, .. } => _ = write!(line, " | page_mkwrite = {}", code_name(code)),
+            Event::MkwriteReturned { code, .. } => {
+                let code = code_name(k.fs().declaration().convention, code);
+                let _ = write!(line, " | page_mkwrite = {code}");
+            }
             Event::Return => {
                 let outcome = k.outcome(task);
                 let _ = write!(line, " | returns {} after {} cells", outcome.status().name(), outcome.done());
@@ -150,11 +153,12 @@ fn held<R: Registry>(k: &Kernel<R>, task: TaskId) -> String {
 }
 
 /// A return of page_mkwrite in words.
-pub fn code_name(code: i32) -> String {
+pub fn code_name(convention: Convention, code: i32) -> String {
     use crate::implementation::{EINVAL, ENOSPC, LOCKED, NOPAGE, OOM, SIGBUS, SIGSEGV};
     match code {
         EINVAL => "-EINVAL".to_owned(),
         ENOSPC => "-ENOSPC".to_owned(),
+        count if convention == Convention::Errno => count.to_string(),
         LOCKED => "VM_FAULT_LOCKED".to_owned(),
         NOPAGE => "VM_FAULT_NOPAGE".to_owned(),
         OOM => "VM_FAULT_OOM".to_owned(),

@@ -175,6 +175,14 @@ impl Ledger {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
     }
 
+    /// The entry by which a breach is expected.
+    pub fn entry(&self, expected: Expected) -> Option<&Entry> {
+        match expected {
+            Expected::Root(entry) | Expected::Consequence(entry) => Some(&self.entries[entry]),
+            Expected::No => None,
+        }
+    }
+
     /// What a breach that the ledger sees in this way counts as: one finding per rule and point, except where
     /// an entry covers several points.
     pub fn signature(&self, breach: &Breach, expected: Expected) -> Signature {
@@ -200,7 +208,7 @@ fn entry(raw: RawEntry) -> Result<Entry, String> {
     let rule = |id: &String| Rule::by_id(id).ok_or_else(|| format!("unknown rule `{id}`"));
     let consequences = raw.consequences.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
     let consequences = consequences.iter().fold(0, |mask, rule| mask | rule.bit());
-    if pairs.is_empty() {
+    if pairs.is_empty() || raw.cases.is_empty() {
         return Err("an entry needs pairs, and cases that show it".to_owned());
     }
     let RawEntry { name, group, past_eof, reason, source, cases, .. } = raw;

@@ -3,6 +3,7 @@
 use mkwrite_impls::Builtin;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
+use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::{Document, Expect, Place, Reach};
 use mkwrite_model::{Case, Observer};
 
@@ -86,6 +87,13 @@ impl Observer<Builtin> for Reaches<'_> {
     }
 }
 
+/// What the document expects of a pair: nothing, if it is about others.
+fn expects<'a>(document: &'a Document, pair: Pair<Builtin>) -> &'a [Expect] {
+    let (fs, caller) = (pair.implementation.name(), pair.caller.name());
+    let named = document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
+    if named { &document.expects } else { &[] }
+}
+
 /// Runs `document` on `target` and judges it.
 pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Document) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
@@ -99,12 +107,13 @@ pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Do
             .iter()
             .any(|(b, _)| b.rule.id() == rule && b.point == *point && b.operation == operation),
     };
-    let missing: Vec<Expect> = document.expects.iter().filter(|expect| !shows(expect)).cloned().collect();
+    let expects = expects(document, target.pair);
+    let missing: Vec<Expect> = expects.iter().filter(|expect| !shows(expect)).cloned().collect();
     let reached = document.reaches.iter().zip(&reaches.reached);
     let unreached: Vec<Reach> = reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
 
     let listed = |b: &Breach| {
-        document.expects.iter().any(|expect| match expect {
+        expects.iter().any(|expect| match expect {
             Expect::Pass => false,
             Expect::Breach { rule, point, operation } => {
                 b.rule.id() == rule && b.point == *point && b.operation == operation

@@ -15,7 +15,7 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
-use mkwrite_oracle::ledger::{Entry, Expected, Ledger, Signature};
+use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::run::{How, Runner, Target};
 use mkwrite_oracle::verdict::expectations;
 use serde_json::{Value, json};
@@ -64,6 +64,9 @@ pub struct Args {
     /// Where to write the cases and the report
     #[arg(long, default_value = "findings", value_name = "DIR")]
     out: PathBuf,
+    /// One line per rule and point, and what follows from an expected breach
+    #[arg(long)]
+    all: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -225,7 +228,7 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
 
 fn file_name(plan: &Plan, key: &Key) -> String {
     let Signature { expected, rule, point } = key.signature;
-    let entry = entry(plan, expected).map(|entry| entry.name.as_str());
+    let entry = plan.ledger.entry(expected).map(|entry| entry.name.as_str());
     let class = match expected {
         Expected::Root(_) => entry,
         Expected::Consequence(_) => Some("after"),
@@ -273,8 +276,8 @@ fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outc
             "operation": found.breach.operation,
             "expected": key.signature.expected != Expected::No,
             "follows": matches!(key.signature.expected, Expected::Consequence(_)),
-            "entry": entry(plan, key.signature.expected).map(|entry| entry.name.as_str()),
-            "group": entry(plan, key.signature.expected).map(|entry| entry.group.as_str()),
+            "entry": plan.ledger.entry(key.signature.expected).map(|entry| entry.name.as_str()),
+            "group": plan.ledger.entry(key.signature.expected).map(|entry| entry.group.as_str()),
             "cases_until_found": found.case + 1,
             "cases": found.count,
             "file": file.as_ref().map(|file| file.display().to_string()),
@@ -298,29 +301,57 @@ fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outc
     })
 }
 
-fn entry(plan: &Plan, expected: Expected) -> Option<&Entry> {
-    match expected {
-        Expected::Root(entry) | Expected::Consequence(entry) => Some(&plan.ledger.entries[entry]),
-        Expected::No => None,
-    }
+/// A line of the table: findings of one pair that an entry of the ledger explains, or one finding.
+struct Row<'a> {
+    expected: Expected,
+    findings: Vec<&'a Finding>,
 }
 
-/// One line per pair, rule and point; what follows from an expected breach is one line per pair and rule.
+/// One row per pair and entry of the ledger, or per finding if `every`; what is NEW stands at the end, one by
+/// one.
+fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for finding in all {
+        let expected = finding.key.signature.expected;
+        let same = |row: &&mut Row| row.expected == expected && row.findings[0].key.target == finding.key.target;
+        match rows.iter_mut().find(same).filter(|_| !every && expected != Expected::No) {
+            Some(row) => row.findings.push(finding),
+            None if matches!(expected, Expected::Consequence(_)) && !every => {}
+            None => rows.push(Row { expected, findings: vec![finding] }),
+        }
+    }
+    for row in &mut rows {
+        row.findings.sort_by_key(|finding| finding.found.case);
+    }
+    rows.sort_by_key(|row| {
+        let last = plan.ledger.entry(row.expected).is_none_or(|entry| entry.past_eof);
+        (row.expected == Expected::No, last, row.expected, row.findings[0].key.target, row.findings[0].found.case)
+    });
+    rows
+}
+
 fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
-    let mut table = output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
-    for Finding { key, found, pair, file } in all {
-        let entry = entry(plan, key.signature.expected).map_or("", |e| &e.name);
-        let status = match key.signature.expected {
+    let program = std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned());
+    let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
+    let mut table = output::table(header);
+    for Row { expected, findings } in rows(plan, all, args.all) {
+        let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
+        let status = match expected {
             Expected::Root(_) => format!("expected: {entry}"),
             Expected::Consequence(_) => format!("after {entry}"),
             Expected::No => "NEW".to_owned(),
         };
-        let replay = file.as_ref().map_or(String::new(), |file| format!("mkwrite replay {}", file.display()));
+        let mut rules: Vec<&str> = findings.iter().map(|finding| finding.key.signature.rule.id()).collect();
+        let mut seen = Vec::new();
+        rules.retain(|rule| !seen.contains(rule) && { seen.push(*rule); true });
+        let Finding { found, pair, file, .. } = findings[0];
+        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", file.display()));
+        let more = if findings.len() > 1 { format!(" +{}", findings.len() - 1) } else { String::new() };
         table.add_row([
             pair.implementation.name().to_owned(),
             pair.caller.name().to_owned(),
-            key.signature.rule.id().to_owned(),
-            found.breach.point.name().to_owned(),
+            rules.join(" "),
+            format!("{}{more}", found.breach.point.name()),
             status,
             (found.case + 1).to_string(),
             replay,
@@ -350,5 +381,7 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
     if all.len() > FILES_MAX {
         note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));
     }
-    note(format!("{DIM}replay with `cargo run --release -- replay FILE --trace`{DIM:#}"));
+    if !all.is_empty() {
+        note(format!("{DIM}replay with --trace shows every step; hunt --all lists every rule and point{DIM:#}"));
+    }
 }

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<Exit> {
                 exit = Exit::Breach;
             }
             if args.json {
-                runs.push(report(path, pair, &judged));
+                runs.push(report(&ledger, path, pair, &judged));
             } else {
                 print(args, path, pair, &judged);
             }
@@ -89,7 +89,7 @@ fn targets(args: &Args, document: &Document) -> Result<Vec<Pair<Builtin>>> {
     Ok(all)
 }
 
-fn report(path: &Path, pair: Pair<Builtin>, judged: &Judged) -> serde_json::Value {
+fn report(ledger: &Ledger, path: &Path, pair: Pair<Builtin>, judged: &Judged) -> serde_json::Value {
     let rules = judged.breaches.iter().map(|(b, expected)| {
         json!({
             "rule": b.rule.id(),
@@ -97,6 +97,8 @@ fn report(path: &Path, pair: Pair<Builtin>, judged: &Judged) -> serde_json::Valu
             "point": b.point.name(),
             "operation": b.operation,
             "expected": *expected != Expected::No,
+            "entry": ledger.entry(*expected).map(|entry| entry.name.as_str()),
+            "follows": matches!(expected, Expected::Consequence(_)),
             "what": b.what,
         })
     });

@@ -9,7 +9,7 @@ mkw 1
 run      nfs@2.6.29 2.6.29
 expect   I20 wp.set_page_dirty store
 expect   pass
-reach    B waits wb.lock_page while A at mkwrite.returned
+reach    B waits at wb.lock_page while A is at mkwrite.returned
 limits   actors 3 operations 20 pages 4 steps 500
 file     pages 2 cells 4 blocks 2 size 7 mms 2 holes 1 free 3
 stable   0,2

@@ -1,0 +1,33 @@
+//! Running and judging a case allocates nothing, once the buffers have their size.
+
+use mkwrite_model::Case;
+use mkwrite_model::generate::Generator;
+use mkwrite_oracle::hunt::{Plan, default_pairs, how};
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{Runner, Target};
+
+#[test]
+fn a_run_allocates_nothing() {
+    let ledger = Ledger::builtin();
+    let targets: Vec<Target> = default_pairs(&ledger).into_iter().map(Target::from).collect();
+    let plan = Plan { targets, seed: 3, aligned: false, scheduler: None, rule: None, cases: 0, ledger };
+    let cases: Vec<Case> = (0..400).map(|index| generated(plan.seed, index)).collect();
+    let (mut runner, mut steps) = (Runner::default(), 0);
+    let mut run = |indices: std::ops::Range<usize>| {
+        for index in indices {
+            for target in &plan.targets {
+                steps += runner.run(*target, &cases[index], how(&plan, index as u64)).1;
+            }
+        }
+    };
+    run(0..200);
+    let measured = allocation_counter::measure(|| run(200..400));
+    assert_eq!(measured.count_total, 0, "{measured:?}");
+    assert!(steps > 100_000, "{steps}");
+}
+
+fn generated(seed: u64, index: u64) -> Case {
+    let mut case = Case::default();
+    Generator::new(false).generate(seed, index, &mut case);
+    case
+}

@@ -1,0 +1,98 @@
+//! One named test per file of the corpus, and one per entry of the ledger.
+//!
+//! A file in `known` must break what it expects on each of its pairs, and nothing else that the ledger does not
+//! list; a file in `pass` must break nothing and reach what it says. Both must be in canonical form. An entry of
+//! the ledger must be shown by its cases, for every pair and every site that it names.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::text::{Document, parse};
+use mkwrite_oracle::ledger::{Entry, Expected, Ledger};
+use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::verdict::{Judged, Verdict, judge};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for (folder, wanted) in [("known", Verdict::Expected), ("pass", Verdict::Pass)] {
+        for path in files(folder) {
+            let stem = path.file_stem().expect("a file has a name").to_string_lossy();
+            trials.push(Trial::test(format!("{folder}::{stem}"), move || replay(&path, wanted)));
+        }
+    }
+    for (n, entry) in Ledger::builtin().entries.into_iter().enumerate() {
+        trials.push(Trial::test(format!("ledger::{}", entry.name), move || is_shown(n, &entry)));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus")
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(corpus().join(folder)).expect("the corpus has this folder");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    files.sort();
+    files
+}
+
+fn read(path: &Path) -> Result<Document, Failed> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let document = parse(&text)?;
+    if document.to_string() != text {
+        return Err(format!("not in canonical form, which is\n{document}").into());
+    }
+    Ok(document)
+}
+
+fn pairs(document: &Document) -> Vec<Pair<Builtin>> {
+    let pair = |(fs, caller): &(String, String)| {
+        let fs = Builtin::by_name(fs).expect("a built-in implementation");
+        Pair::new(fs, Caller::from_name(caller).expect("a caller")).expect("a pair that makes sense")
+    };
+    document.runs.iter().map(pair).collect()
+}
+
+fn run(document: &Document, pair: Pair<Builtin>) -> Judged {
+    judge(&mut Runner::default(), &Ledger::builtin(), Target::from(pair), document)
+}
+
+fn replay(path: &Path, wanted: Verdict) -> Result<(), Failed> {
+    let document = read(path)?;
+    let pairs = pairs(&document);
+    if pairs.is_empty() || document.expects.is_empty() {
+        return Err("a case of the corpus says what it runs on, and what to expect".into());
+    }
+    for pair in pairs {
+        let judged = run(&document, pair);
+        if judged.verdict != wanted {
+            let Judged { verdict, breaches, missing, unreached, .. } = judged;
+            return Err(format!("{pair}: {verdict:?}, {breaches:?}, missing {missing:?}, unreached {unreached:?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn is_shown(n: usize, entry: &Entry) -> Result<(), Failed> {
+    let (mut pairs_left, mut sites_left) = (entry.pairs.clone(), entry.at.clone());
+    for case in &entry.cases {
+        let document = read(&corpus().join(case))?;
+        for pair in pairs(&document) {
+            let roots = run(&document, pair).breaches.into_iter().filter(|(_, expected)| *expected == Expected::Root(n));
+            for (breach, _) in roots {
+                pairs_left.retain(|left| *left != pair);
+                sites_left.retain(|left| !left.matches(&breach));
+            }
+        }
+    }
+    let names: Vec<String> = pairs_left.iter().map(|p| format!("{} x {}", p.implementation.name(), p.caller.name())).collect();
+    if names.is_empty() && sites_left.is_empty() {
+        return Ok(());
+    }
+    Err(format!("no case shows it on {names:?}, at {sites_left:?}").into())
+}

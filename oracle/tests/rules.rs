@@ -1,0 +1,49 @@
+//! Each rule finds its planted bug, under its own name; without the rule nobody does under that name, so that
+//! taking a rule away fails here. The differential rule's bug is one that no other rule sees.
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_oracle::Rule;
+use mkwrite_oracle::hunt::{Plan, Progress, hunt};
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::Target;
+
+/// The rules that break NEW in `cases` cases of the rule's planted bug.
+fn found(rule: Rule, cases: u64) -> Vec<Rule> {
+    let plant = rule.about().plant;
+    let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
+    let mut targets = vec![Target { pair: Pair::natural(fs), plant: Some(plant) }];
+    if rule == Rule::Differential {
+        let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
+        targets.push(Target::from(Pair::natural(other)));
+    }
+    let ledger = Ledger::builtin();
+    let plan = Plan { targets, seed: 5, aligned: false, scheduler: None, rule: None, cases, ledger };
+    let outcome = hunt(&plan, 2, &Progress::default());
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let new = outcome.found.keys().filter(|key| key.target == 0 && key.signature.expected == Expected::No);
+    new.map(|key| key.signature.rule).collect()
+}
+
+#[test]
+fn each_rule_finds_its_planted_bug() {
+    for rule in Rule::ALL {
+        assert!([200, 3000].iter().any(|cases| found(*rule, *cases).contains(rule)), "{rule} misses its planted bug");
+    }
+}
+
+#[test]
+fn no_two_rules_share_a_planted_bug() {
+    for (n, rule) in Rule::ALL.iter().enumerate() {
+        for other in &Rule::ALL[..n] {
+            assert_ne!(rule.about().plant, other.about().plant, "{rule} and {other}");
+        }
+    }
+}
+
+#[test]
+fn only_the_differential_rule_sees_its_planted_bug() {
+    let mut rules = found(Rule::Differential, 20_000);
+    rules.dedup();
+    assert_eq!(rules, [Rule::Differential]);
+}
