@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use anyhow::{Context, Result, anyhow};
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
@@ -51,7 +52,8 @@ pub fn run(args: &Args) -> Result<Exit> {
         let object = |row: &Vec<String>| -> Value {
             columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), json!(cell))).collect()
         };
-        output::json(&json!({ "schema": SCHEMA, "items": rows.iter().map(object).collect::<Vec<_>>() }))?;
+        let what = args.what.to_possible_value().expect("no value is skipped");
+        output::json(&json!({ "schema": SCHEMA, what.get_name(): rows.iter().map(object).collect::<Vec<_>>() }))?;
         return Ok(Exit::Good);
     }
     let mut table = output::table(columns.iter().copied());

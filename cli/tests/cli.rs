@@ -1,0 +1,239 @@
+//! The command as a user meets it: what it finds, that it repeats, and how it takes bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// One run of the command in a folder of its own.
+struct Run {
+    folder: TempDir,
+}
+
+impl Run {
+    fn new() -> Run {
+        Run { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mkwrite"));
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command refuses, and says this.
+    fn refuses(&self, arguments: &str, texts: &[&str]) {
+        let output = self.run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        for text in texts {
+            assert!(error.contains(text), "`{text}` is missing in\n{error}");
+        }
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    }
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+fn corpus(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+/// What the hunt must find, by pair and rule.
+const ROWS: &[(&str, &str, &[&str])] = &[
+    ("nfs@2.6.29", "2.6.29", &["I20", "I17", "I34", "kernel-bug", "I32", "I37"]),
+    ("fsblock@2007", "2.6.29", &["I20"]),
+    ("fsblock@2007", "2.6.30-rc", &["I20"]),
+    ("block@2.6.29", "2.6.29", &["I32", "I31", "I20"]),
+    ("nfs@2.6.30", "try3", &["I32", "I20", "I8"]),
+    ("nfs@2.6.30", "2.6.30", &["I32", "I20"]),
+    ("driver@2.6.30", "try3", &["null-mapping", "I8"]),
+    ("block@2.6.29", "try3", &["I8"]),
+    ("block@2.6.30-rc", "try3", &["I8"]),
+    ("block@2.6.30", "try3", &["I8"]),
+    ("nfs@2.6.29", "try3", &["I8"]),
+    ("nfs@3.0", "try3", &["I8"]),
+    ("fsblock@2007", "try3", &["I8"]),
+    ("fsblock@2009", "try3", &["I8"]),
+    ("filemap@3.10", "try3", &["I8"]),
+    ("block@2.6.30-rc", "2.6.30-rc", &["I31", "I20"]),
+    ("block@2.6.30", "2.6.30", &["I31", "I20"]),
+    ("fsblock@2009", "2.6.30", &["I31", "I20"]),
+    ("filemap@3.10", "2.6.30", &["I31"]),
+    ("nfs@3.0", "2.6.30", &["I20", "I34"]),
+];
+
+#[test]
+fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
+    let run = Run::new();
+    let output = run.run("hunt --seed 1 --cases 100000 --json");
+    assert_eq!(output.status.code(), Some(0));
+    let report = json(&output);
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["cases"], 100_000);
+    assert_eq!(report["undecided"], 0);
+    let findings = report["findings"].as_array().unwrap();
+    for (fs, caller, rules) in ROWS {
+        for rule in *rules {
+            let row = |f: &&Value| f["implementation"] == *fs && f["caller"] == *caller && f["rule"] == *rule;
+            assert!(findings.iter().any(|f| row(&f) && f["expected"] == true), "{fs} x {caller}: {rule}");
+        }
+    }
+    for finding in findings {
+        assert_eq!(finding["expected"], true, "{finding}");
+        assert!(run.path(finding["file"].as_str().unwrap()).is_file(), "{finding}");
+    }
+    let unreached = json(&run.run("list points --unreached --json"));
+    assert_eq!(unreached["points"].as_array().unwrap().len(), 0, "{unreached}");
+}
+
+#[test]
+fn each_finding_replays() {
+    let run = Run::new();
+    run.run("hunt --seed 2 --cases 3000 --impl nfs@2.6.29,fsblock@2007");
+    let mut files: Vec<_> = fs::read_dir(run.path("findings")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "mkw"));
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        let output = run.run(&format!("replay --json {}", file.display()));
+        assert_eq!(output.status.code(), Some(0), "{}", file.display());
+        assert_eq!(json(&output)["runs"][0]["verdict"], "expected", "{}", file.display());
+    }
+}
+
+#[test]
+fn the_result_does_not_depend_on_the_number_of_threads() {
+    let report = |jobs: u32| {
+        let output = Run::new().run(&format!("hunt --seed 4 --cases 2500 --json --jobs {jobs}"));
+        let mut report = json(&output);
+        let object = report.as_object_mut().unwrap();
+        assert_eq!(object.remove("jobs"), Some(Value::from(jobs)));
+        assert!(object.remove("seconds").is_some());
+        report
+    };
+    let one = report(1);
+    assert_eq!(one, report(2));
+    assert_eq!(one, report(5));
+}
+
+#[test]
+fn a_planted_bug_is_new_and_fails_the_hunt() {
+    let run = Run::new();
+    let output = run.run("hunt --plant locked-without-lock --seed 1 --cases 50");
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let row = table.lines().find(|line| line.contains(" I1 ")).unwrap();
+    assert!(row.starts_with("block@2.6.30") && row.contains(" NEW ") && row.contains(" replay findings/"), "{row}");
+}
+
+#[test]
+fn interrupting_a_hunt_saves_what_it_has_found() {
+    let run = Run::new();
+    let mut child = run.command("hunt --seed 1 --seconds 600 --impl nfs@2.6.29").stderr(Stdio::null()).spawn().unwrap();
+    // Without a terminal there is nothing to wait for but time; the first finds take milliseconds.
+    std::thread::sleep(Duration::from_secs(2));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let start = Instant::now();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(start.elapsed() < Duration::from_secs(60), "it stops soon");
+    let report: Value = serde_json::from_slice(&fs::read(run.path("findings/hunt.json")).unwrap()).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert!(!findings.is_empty());
+    for finding in findings {
+        assert!(run.path(finding["file"].as_str().unwrap()).is_file(), "{finding}");
+    }
+}
+
+#[test]
+fn replay_overrides_pairs_and_traces() {
+    let run = Run::new();
+    let case = corpus("known/race-nfs-unstable.mkw");
+    let report = json(&run.run(&format!("replay --json {case} --impl nfs@2.6.30,nfs@3.0 --caller 2.6.30")));
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    assert!(runs.iter().all(|run| run["verdict"] == "pass" && run["rules"] == Value::Array(Vec::new())), "{report}");
+
+    let report = json(&run.run(&format!("replay --json {case}")));
+    let rules = report["runs"][0]["rules"].as_array().unwrap();
+    assert_eq!(rules[0]["rule"], "I20");
+    assert_eq!(rules[0]["point"], "miss.set_page_dirty");
+    assert_eq!(rules[1]["rule"], "kernel-bug");
+
+    let trace = String::from_utf8(run.run(&format!("replay {case} --trace")).stdout).unwrap();
+    let step = trace.lines().find(|line| line.contains("mkwrite.return ")).unwrap();
+    assert!(step.contains("A.0") && step.contains("DIRTY") && step.contains("<request 0..1>"), "{step}");
+}
+
+#[test]
+fn convert_goes_there_and_back() {
+    let run = Run::new();
+    let case = corpus("known/dropped-store.mkw");
+    assert!(run.run(&format!("convert {case} -o case.bin")).status.success());
+    assert!(run.run("convert case.bin -o case.mkw").status.success());
+    let strip = |text: String| {
+        let keep = |line: &&str| !line.starts_with(['#']) && !line.starts_with("run") && !line.starts_with("expect");
+        text.lines().filter(keep).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, after) = (fs::read_to_string(case).unwrap(), fs::read_to_string(run.path("case.mkw")).unwrap());
+    assert_eq!(strip(before), strip(after));
+}
+
+#[test]
+fn bad_input_gets_an_error_with_place_and_remedy() {
+    let run = Run::new();
+    fs::write(run.path("empty.mkw"), "").unwrap();
+    run.refuses("replay empty.mkw", &["empty.mkw", "empty"]);
+    run.refuses("replay none.mkw", &["none.mkw", "No such file", "help"]);
+    let text = "mkw 1\nfile pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 stoer 0..1\n";
+    fs::write(run.path("bad.mkw"), text).unwrap();
+    run.refuses("replay bad.mkw", &["bad.mkw:4:5", "^^^^^", "store"]);
+    fs::write(run.path("latin1.mkw"), b"mkw 1\n# caf\xe9\n").unwrap();
+    run.refuses("replay latin1.mkw", &["byte 11"]);
+    // Nothing runs if any file is bad.
+    run.refuses(&format!("replay {} bad.mkw", corpus("known/null-mapping.mkw")), &["bad.mkw:4:5"]);
+    run.refuses("replay .", &["Is a directory"]);
+
+    run.refuses("hunt --impl nfs@2.6.31", &["nfs@2.6.31", "nfs@2.6.30", "known are"]);
+    run.refuses("hunt --caller 2.6.28", &["2.6.28", "2.6.29"]);
+    run.refuses("hunt --rule I99", &["I99", "known are: I1, I2"]);
+    run.refuses("hunt --plant no-such", &["no-such", "leak-page-lock"]);
+    run.refuses("hunt --scheduler fifo", &["fifo", "pct"]);
+    run.refuses("hunt --impl nfs@3.0 --caller 2.6.29", &["nfs@3.0", "2.6.29", "deadlock"]);
+    run.refuses("hunt --seconds many", &["many", "--seconds"]);
+    fs::write(run.path("file"), "").unwrap();
+    run.refuses("hunt --out file/findings --cases 1", &["file/findings", "--out"]);
+    run.refuses("list points --unreached --from none.json", &["none.json"]);
+    assert!(!run.path("findings").exists());
+}
+
+#[test]
+fn a_broken_pipe_is_quiet() {
+    let run = Run::new();
+    let mut child = run
+        .command(&format!("replay --trace {}", corpus("known/race-nfs-unstable.mkw")))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
