@@ -335,7 +335,7 @@ pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
 pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
     let cells = k.geometry().block_cells();
     let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
-    bits(blocks).filter(lacks).fold(0, |mask, b| mask | ((1u16 << cells) - 1 << (b * cells)) as u8)
+    bits(blocks).filter(lacks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
 }
 
 /// A cell of the device.
@@ -343,4 +343,3 @@ pub(crate) fn durable(k: &Kernel, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.durable(cell / per_block, cell % per_block)
 }
-

@@ -130,9 +130,8 @@ impl Nfs {
                 k.put_page(page);
                 continue;
             }
-            let wanted = |page: &Frame| {
-                only.is_none_or(|only| only == *page) && request(k, *page).is_some_and(|r| r.clean)
-            };
+            let wanted =
+                |page: &Frame| only.is_none_or(|only| only == *page) && request(k, *page).is_some_and(|r| r.clean);
             if !k.cached_pages().any(|page| wanted(&page)) {
                 return;
             }

@@ -20,9 +20,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::case::{
-    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop,
-};
+use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
 use crate::exec::{TASKS, TaskId};
 use crate::point::Point;
 
@@ -64,13 +62,11 @@ impl Table {
 mod v1 {
     use super::Table;
 
-    pub(super) const PAGES: Table =
-        Table(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
+    pub(super) const PAGES: Table = Table(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
     pub(super) const CELLS: Table = Table(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
     pub(super) const BLOCKS: Table = Table(&[(1, 96), (4, 64), (2, 96)]);
     pub(super) const MMS: Table = Table(&[(1, 128), (3, 32), (2, 96)]);
-    pub(super) const ACTORS: Table =
-        Table(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
+    pub(super) const ACTORS: Table = Table(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
     pub(super) const KINDS: Table = Table(&[
         (0, 4),   // an empty slot
         (2, 14),  // load

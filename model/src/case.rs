@@ -520,10 +520,7 @@ mod tests {
     fn alignment_is_of_every_size() {
         let mut case = Case {
             geometry: Geometry { pages: 2, size: 3, ..Geometry::default() },
-            actors: vec![Actor {
-                mm: 0,
-                operations: vec![Operation::Truncate(5), Operation::Write(Range::new(0, 1))],
-            }],
+            actors: vec![Actor { mm: 0, operations: vec![Operation::Truncate(5), Operation::Write(Range::new(0, 1))] }],
             ..Case::default()
         };
         case.fix_up();

@@ -303,8 +303,7 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
 
     fn can_take(&self, object: u8, mode: Mode) -> bool {
         let o = &self.objects[object as usize];
-        o.holder.get() == NOBODY
-            && (o.readers.get() == 0 || (mode == Mode::Shared && !self.writer_waits(o)))
+        o.holder.get() == NOBODY && (o.readers.get() == 0 || (mode == Mode::Shared && !self.writer_waits(o)))
     }
 
     fn writer_waits(&self, o: &Object) -> bool {

@@ -22,9 +22,7 @@
 use std::fmt::Write;
 use std::ops::Range as Span;
 
-use crate::case::{
-    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop,
-};
+use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
 use crate::point::Point;
 
@@ -127,16 +125,10 @@ impl Document {
         }
         let Case { limits: l, geometry: g, faults: f, actors, schedule } = &self.case;
         if *l != Limits::default() {
-            let text = format!(
-                "actors {} operations {} pages {} steps {}",
-                l.actors, l.operations, l.pages, l.steps
-            );
+            let text = format!("actors {} operations {} pages {} steps {}", l.actors, l.operations, l.pages, l.steps);
             add("limits", line("limits", &text));
         }
-        let mut file = format!(
-            "pages {} cells {} blocks {} size {} mms {}",
-            g.pages, g.cells, g.blocks, g.size, g.mms
-        );
+        let mut file = format!("pages {} cells {} blocks {} size {} mms {}", g.pages, g.cells, g.blocks, g.size, g.mms);
         if g.holes != 0 {
             let _ = write!(file, " holes {}", numbers(u16::from(g.holes)));
         }
@@ -189,9 +181,10 @@ impl Document {
 impl std::fmt::Display for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let comments = |f: &mut std::fmt::Formatter<'_>, key: &str| {
-            self.comments.iter().filter(|(k, _)| k == key).try_for_each(|(_, text)| {
-                if text.is_empty() { writeln!(f, "#") } else { writeln!(f, "# {text}") }
-            })
+            self.comments
+                .iter()
+                .filter(|(k, _)| k == key)
+                .try_for_each(|(_, text)| if text.is_empty() { writeln!(f, "#") } else { writeln!(f, "# {text}") })
         };
         for (key, text) in self.statements() {
             comments(f, &key)?;
@@ -400,8 +393,7 @@ struct Builder {
     limits: Option<Span<usize>>,
 }
 
-const STATEMENTS: &str =
-    "mkw, run, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
+const STATEMENTS: &str = "mkw, run, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
 
 impl Builder {
     /// Reads one statement. Returns its key.
@@ -414,7 +406,11 @@ impl Builder {
             "mkw" => {
                 let version: u32 = words.number("a version")?;
                 if version != VERSION {
-                    return error(&whole, format!("version {version} is unknown"), format!("this is version {VERSION}"));
+                    return error(
+                        &whole,
+                        format!("version {version} is unknown"),
+                        format!("this is version {VERSION}"),
+                    );
                 }
                 "mkw".to_owned()
             }

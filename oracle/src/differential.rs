@@ -10,6 +10,7 @@
 //! Concurrent cases are not compared: two runs that history explains in exactly one way each may have gone
 //! in two different orders; where they went in the same order, history has fixed what they hold.
 
+use mkwrite_model::End;
 use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Aspect, Pair, Registry};
@@ -17,7 +18,6 @@ use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
-use mkwrite_model::End;
 
 use crate::judge::Breach;
 use crate::rules::{About, Rule};

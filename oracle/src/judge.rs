@@ -133,7 +133,14 @@ impl<R: Registry> Cx<'_, R> {
 
     /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
     /// made it so.
-    pub(crate) fn broken_page(&mut self, states: &mut PageStates, page: Frame, cells: u8, judged: bool, what: &'static str) {
+    pub(crate) fn broken_page(
+        &mut self,
+        states: &mut PageStates,
+        page: Frame,
+        cells: u8,
+        judged: bool,
+        what: &'static str,
+    ) {
         let (n, bit) = (usize::from(page.0), self.rule.bit());
         if states.reported[n] & bit != 0 {
             return;

@@ -308,7 +308,10 @@ mod tests {
         let broken = |from: &str, to: &str| Ledger::parse(&TEXT.replace(from, to)).unwrap_err().to_string();
         assert_eq!(broken("I34", "I99"), "entry `window`: unknown rule `I99`");
         assert_eq!(broken("wp.set_page_dirty", "wp.x"), "entry `window`: unknown point `wp.x`");
-        assert_eq!(broken("wp.set_page_dirty", "*"), "entry `window`: `I20 * store|load`: any point goes only with past_eof or a rule about the history");
+        assert_eq!(
+            broken("wp.set_page_dirty", "*"),
+            "entry `window`: `I20 * store|load`: any point goes only with past_eof or a rule about the history"
+        );
         assert_eq!(broken("nfs@2.6.29 x", "nfs@9 x"), "entry `window`: unknown implementation `nfs@9`");
         assert!(broken("nfs@2.6.29 x 2.6.29", "nfs@3.0 x 2.6.29").contains("would deadlock"));
         assert!(broken("reason", "raison").contains("unknown field `raison`"));

@@ -1,9 +1,9 @@
 //! Judges a document: runs it on its pairs, and compares what broke with what it expects.
 
 use mkwrite_impls::Builtin;
+use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::{Document, Expect, Place, Reach};
 use mkwrite_model::{Case, Observer};
 
@@ -88,7 +88,7 @@ impl Observer<Builtin> for Reaches<'_> {
 }
 
 /// What the document expects of a pair: nothing, if it is about others.
-fn expects<'a>(document: &'a Document, pair: Pair<Builtin>) -> &'a [Expect] {
+fn expects(document: &Document, pair: Pair<Builtin>) -> &[Expect] {
     let (fs, caller) = (pair.implementation.name(), pair.caller.name());
     let named = document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
     if named { &document.expects } else { &[] }
@@ -103,9 +103,9 @@ pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Do
 
     let shows = |expect: &Expect| match expect {
         Expect::Pass => breaches.is_empty(),
-        Expect::Breach { rule, point, operation } => breaches
-            .iter()
-            .any(|(b, _)| b.rule.id() == rule && b.point == *point && b.operation == operation),
+        Expect::Breach { rule, point, operation } => {
+            breaches.iter().any(|(b, _)| b.rule.id() == rule && b.point == *point && b.operation == operation)
+        }
     };
     let expects = expects(document, target.pair);
     let missing: Vec<Expect> = expects.iter().filter(|expect| !shows(expect)).cloned().collect();
@@ -139,11 +139,8 @@ pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Do
 
 /// What a document of this case should say that it expects on this target.
 pub fn expectations(judge: &Judge) -> Vec<Expect> {
-    let breach = |b: Breach| Expect::Breach {
-        rule: b.rule.id().to_owned(),
-        point: b.point,
-        operation: b.operation.to_owned(),
-    };
+    let breach =
+        |b: Breach| Expect::Breach { rule: b.rule.id().to_owned(), point: b.point, operation: b.operation.to_owned() };
     let all: Vec<Expect> = judge.breaches().map(breach).collect();
     if all.is_empty() { vec![Expect::Pass] } else { all }
 }

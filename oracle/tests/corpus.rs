@@ -72,7 +72,9 @@ fn replay(path: &Path, wanted: Verdict) -> Result<(), Failed> {
         let judged = run(&document, pair);
         if judged.verdict != wanted {
             let Judged { verdict, breaches, missing, unreached, .. } = judged;
-            return Err(format!("{pair}: {verdict:?}, {breaches:?}, missing {missing:?}, unreached {unreached:?}").into());
+            return Err(
+                format!("{pair}: {verdict:?}, {breaches:?}, missing {missing:?}, unreached {unreached:?}").into()
+            );
         }
     }
     Ok(())
@@ -83,14 +85,16 @@ fn is_shown(n: usize, entry: &Entry) -> Result<(), Failed> {
     for case in &entry.cases {
         let document = read(&corpus().join(case))?;
         for pair in pairs(&document) {
-            let roots = run(&document, pair).breaches.into_iter().filter(|(_, expected)| *expected == Expected::Root(n));
+            let roots =
+                run(&document, pair).breaches.into_iter().filter(|(_, expected)| *expected == Expected::Root(n));
             for (breach, _) in roots {
                 pairs_left.retain(|left| *left != pair);
                 sites_left.retain(|left| !left.matches(&breach));
             }
         }
     }
-    let names: Vec<String> = pairs_left.iter().map(|p| format!("{} x {}", p.implementation.name(), p.caller.name())).collect();
+    let names: Vec<String> =
+        pairs_left.iter().map(|p| format!("{} x {}", p.implementation.name(), p.caller.name())).collect();
     if names.is_empty() && sites_left.is_empty() {
         return Ok(());
     }

@@ -120,7 +120,8 @@ pub fn run(args: &Args) -> Result<Exit> {
 
 fn plan(args: &Args) -> Result<Plan> {
     let ledger = Ledger::builtin();
-    let named = |name: &String| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|r| r.id())));
+    let named =
+        |name: &String| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|r| r.id())));
     let rule = args.rule.as_ref().map(named).transpose()?;
     let named = |name: &String| {
         Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|k| k.name())))
@@ -266,7 +267,14 @@ fn document(plan: &Plan, key: &Key, found: &Found, target: Target, case: mkwrite
     document
 }
 
-fn report(plan: &Plan, jobs: usize, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) -> Value {
+fn report(
+    plan: &Plan,
+    jobs: usize,
+    progress: &Progress,
+    elapsed: Duration,
+    outcome: &Outcome,
+    all: &[Finding],
+) -> Value {
     let findings = all.iter().map(|Finding { key, found, pair, file }| {
         json!({
             "implementation": pair.implementation.name(),
@@ -343,7 +351,12 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
         };
         let mut rules: Vec<&str> = findings.iter().map(|finding| finding.key.signature.rule.id()).collect();
         let mut seen = Vec::new();
-        rules.retain(|rule| !seen.contains(rule) && { seen.push(*rule); true });
+        rules.retain(|rule| {
+            !seen.contains(rule) && {
+                seen.push(*rule);
+                true
+            }
+        });
         let Finding { found, pair, file, .. } = findings[0];
         let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", file.display()));
         let more = if findings.len() > 1 { format!(" +{}", findings.len() - 1) } else { String::new() };

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operand, Operation};
@@ -123,8 +123,6 @@ fn unreached(args: &Args) -> Result<Vec<Point>> {
     let text = std::fs::read_to_string(&args.from).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
     let report: Value = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
     let reached = report["points"].as_object().ok_or_else(|| anyhow!("{path}: no `points` in it")).context(help)?;
-    let seen = |point: &Point| {
-        reached.values().any(|pair| pair[point.name()].as_u64().is_some_and(|count| count > 0))
-    };
+    let seen = |point: &Point| reached.values().any(|pair| pair[point.name()].as_u64().is_some_and(|count| count > 0));
     Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
 }

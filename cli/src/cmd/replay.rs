@@ -46,9 +46,10 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let plant = args.plant.as_ref().map(|name| {
-        Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name())))
-    });
+    let plant = args
+        .plant
+        .as_ref()
+        .map(|name| Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name()))));
     let plant = plant.transpose()?;
     // Read everything before anything runs: bad input changes nothing.
     let documents = args.files.iter().map(|path| Ok((path, files::read(path)?))).collect::<Result<Vec<_>>>()?;

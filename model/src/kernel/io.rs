@@ -231,11 +231,7 @@ impl<R: Registry> Kernel<R> {
         let n = self.writes.replace(self.writes.get() + 1);
         let faults = self.faults.get();
         let bit = |mask: u16| n < 16 && mask >> n & 1 != 0;
-        let request = Request {
-            stable: request.stable || bit(faults.stable),
-            fails: bit(faults.eio),
-            ..request
-        };
+        let request = Request { stable: request.stable || bit(faults.stable), fails: bit(faults.eio), ..request };
         let index = usize::from(self.index(request.page));
         let slot = std::iter::once(index)
             .chain(0..IO_MAX)

@@ -49,15 +49,8 @@ impl<R: Registry> Kernel<R> {
     fn check_order(&self, wanted: Class) {
         let after = self.task().held.get() >> wanted as u8;
         if after != 0 {
-            const CLASSES: [Class; 7] = [
-                Class::Inode,
-                Class::Mmap,
-                Class::Flush,
-                Class::Page,
-                Class::IMmap,
-                Class::Pte,
-                Class::Tree,
-            ];
+            const CLASSES: [Class; 7] =
+                [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte, Class::Tree];
             let held = CLASSES[usize::from(wanted as u8) + after.trailing_zeros() as usize];
             self.event(Event::LockOrder { held, wanted });
         }

@@ -24,9 +24,8 @@ impl Pct {
     pub fn new(mut random: Random, depth: usize, length: u32) -> Pct {
         // Initial priorities fill the upper half; tasks that drop get ever lower ones of the lower half.
         let priority = std::array::from_fn(|_| random.next_u32() | 1 << 31);
-        let changes = std::array::from_fn(|i| {
-            if i + 1 < depth { random.random_range(0..length.max(1)) } else { u32::MAX }
-        });
+        let changes =
+            std::array::from_fn(|i| if i + 1 < depth { random.random_range(0..length.max(1)) } else { u32::MAX });
         Pct { priority, changes, steps: 0, lowest: (1 << 31) - 1, last: None }
     }
 

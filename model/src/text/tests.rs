@@ -66,19 +66,43 @@ fn errors_name_line_column_and_remedy() {
     };
     assert_eq!(broken("mkw 1", "mkw 9"), "2:1: version 9 is unknown (this is version 1)");
     assert_eq!(broken("# The race.\nmkw 1\n", ""), "1:1: the first statement is not `mkw` (mkw 1)");
-    assert_eq!(broken("wp.set_page_dirty", "wp.set_dirty"), "4:14: unknown point `wp.set_dirty` (did you mean `wp.set_page_dirty`?)");
-    assert_eq!(broken("A.0      store 0..4", "A.0      stor 0..4"), "14:10: unknown operation `stor` (did you mean `store`?)");
+    assert_eq!(
+        broken("wp.set_page_dirty", "wp.set_dirty"),
+        "4:14: unknown point `wp.set_dirty` (did you mean `wp.set_page_dirty`?)"
+    );
+    assert_eq!(
+        broken("A.0      store 0..4", "A.0      stor 0..4"),
+        "14:10: unknown operation `stor` (did you mean `store`?)"
+    );
     assert_eq!(broken("store 0..4", "store 0-4"), "14:16: `0-4` is not a range (a range of cells, like 0..4)");
-    assert_eq!(broken("store 0..4", "store 0..9"), "14:1: `store 0..9` lies outside the file (the file has 2 pages and 8 cells)");
+    assert_eq!(
+        broken("store 0..4", "store 0..9"),
+        "14:1: `store 0..9` lies outside the file (the file has 2 pages and 8 cells)"
+    );
     assert_eq!(broken("store 0..4", "store 0..4 now"), "14:21: unexpected `now` (the line is complete before it)");
     assert_eq!(broken("A.2      truncate 4", "A.0      truncate 4"), "15:1: A.0 is taken (one operation per slot)");
-    assert_eq!(broken("actor    B mm 1", "actor    B mm 2"), "16:1: there is no address space 2 (raise `mms` in `file`)");
+    assert_eq!(
+        broken("actor    B mm 1", "actor    B mm 2"),
+        "16:1: there is no address space 2 (raise `mms` in `file`)"
+    );
     assert_eq!(broken("actor    B mm 1", "actor    C mm 1"), "16:10: actors are declared in order (the next one is B)");
-    assert_eq!(broken("cells 4", "cells 3"), "8:1: the file has no such shape (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)");
-    assert_eq!(broken("order    io0.1 *", "order    io9.1 *"), "19:10: unknown task `io9` (an actor A to H, or io0 to io7)");
+    assert_eq!(
+        broken("cells 4", "cells 3"),
+        "8:1: the file has no such shape (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
+    );
+    assert_eq!(
+        broken("order    io0.1 *", "order    io9.1 *"),
+        "19:10: unknown task `io9` (an actor A to H, or io0 to io7)"
+    );
     assert_eq!(broken("order    io0.1 *", "seed 5"), "18:1: both `seed` and `order` (one kind of schedule)");
-    assert_eq!(broken("order    io0.1 *", "frobnicate"), format!("19:1: unknown statement `frobnicate` (one of: {STATEMENTS})"));
-    assert_eq!(broken("stable   0,2", "stable   0,x"), "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)");
+    assert_eq!(
+        broken("order    io0.1 *", "frobnicate"),
+        format!("19:1: unknown statement `frobnicate` (one of: {STATEMENTS})")
+    );
+    assert_eq!(
+        broken("stable   0,2", "stable   0,x"),
+        "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
+    );
     assert_eq!(broken("steps 500", "steps"), "7:46: the line ends where a number should stand (a number)");
     assert!(parse("").unwrap_err().message.contains("no statements"));
     assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));

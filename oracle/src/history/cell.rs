@@ -20,15 +20,8 @@ struct Entry {
     during: u16,
 }
 
-const NONE: Entry = Entry {
-    value: Stamp::ZERO,
-    caller: u8::MAX,
-    complete: true,
-    live: true,
-    superseders: 0,
-    ghosts: 0,
-    during: 0,
-};
+const NONE: Entry =
+    Entry { value: Stamp::ZERO, caller: u8::MAX, complete: true, live: true, superseders: 0, ghosts: 0, during: 0 };
 
 /// See the file's head.
 pub(super) struct Cell {

@@ -56,15 +56,8 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 7] = [
-        Flaw::Stale,
-        Flaw::Exposed,
-        Flaw::NotDurable,
-        Flaw::Lost,
-        Flaw::Unreported,
-        Flaw::Sigbus,
-        Flaw::Size,
-    ];
+    pub const ALL: [Flaw; 7] =
+        [Flaw::Stale, Flaw::Exposed, Flaw::NotDurable, Flaw::Lost, Flaw::Unreported, Flaw::Sigbus, Flaw::Size];
 }
 
 /// A flaw and where it shows.
@@ -171,8 +164,7 @@ impl History {
 
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
-        self.pending[caller.index()] = 
-            Pending { operation, slot, least: self.size.least(), most: self.size.most() };
+        self.pending[caller.index()] = Pending { operation, slot, least: self.size.least(), most: self.size.most() };
         match operation {
             Operation::Store(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
