@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Case;
 use mkwrite_model::generate::{Generator, random};
-use mkwrite_model::implementation::{Implementation, Pair, Registry};
+use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
 use rand::Rng;
@@ -21,7 +21,7 @@ use rand::Rng;
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
 use crate::rules::Rule;
-use crate::run::{How, Runner, Target, with_order};
+use crate::run::{How, Runner, Target, Targets, with_order};
 use crate::shrink::Shrinker;
 
 /// What to hunt.
@@ -158,7 +158,7 @@ pub fn how(plan: &Plan, index: u64) -> How {
 struct Worker<'a> {
     plan: &'a Plan,
     progress: &'a Progress,
-    runners: Vec<Runner>,
+    targets: Targets<'a>,
     found: BTreeMap<Key, Found>,
     undecided: u64,
     case: Case,
@@ -167,8 +167,8 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(plan: &'a Plan, progress: &'a Progress) -> Worker<'a> {
-        let runners = plan.targets.iter().map(|_| Runner::default()).collect();
-        Worker { plan, progress, runners, found: BTreeMap::new(), undecided: 0, case: Case::default(), at: 0 }
+        let targets = Targets::new(&plan.targets, &plan.ledger);
+        Worker { plan, progress, targets, found: BTreeMap::new(), undecided: 0, case: Case::default(), at: 0 }
     }
 
     fn chunk(&mut self, cases: std::ops::Range<u64>) -> Option<ModelError> {
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
                 self.at = index;
                 steps += self.run_case(index)?;
                 self.progress.cases.fetch_add(1, Ordering::Relaxed);
-                self.progress.runs.fetch_add(self.runners.len() as u64, Ordering::Relaxed);
+                self.progress.runs.fetch_add(self.plan.targets.len() as u64, Ordering::Relaxed);
             }
             self.progress.steps.fetch_add(steps, Ordering::Relaxed);
             Ok(())
@@ -200,58 +200,16 @@ impl<'a> Worker<'a> {
     }
 
     fn run_case(&mut self, index: u64) -> Result<u64, String> {
-        let plan = self.plan;
-        Generator::new(plan.aligned).generate(plan.seed, index, &mut self.case);
-        let mut steps = 0;
-        for target in 0..plan.targets.len() {
-            let runner = &mut self.runners[target];
-            steps += u64::from(runner.run(plan.targets[target], &self.case, how(plan, index)).1);
-            self.undecided += u64::from(runner.judge.is_undecided());
-            if !runner.judge.is_clean() {
-                self.note(target, index);
-            }
-            if index % TWICE == TWICE - 1 {
-                self.run_twice(target, index)?;
-            }
+        let Worker { plan, progress, targets, found, undecided, case, .. } = self;
+        Generator::new(plan.aligned).generate(plan.seed, index, case);
+        let steps = targets.run(case, how(plan, index), |target, breach, expected| {
+            add(found, plan, progress, target, index, breach, expected);
+        });
+        *undecided += targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
+        if index % TWICE == TWICE - 1 && !targets.repeats(case, how(plan, index)) {
+            return Err("the same run has two traces".to_owned());
         }
-        self.compare(index);
         Ok(steps)
-    }
-
-    fn run_twice(&mut self, target: usize, index: u64) -> Result<(), String> {
-        let mut hash = || self.runners[target].hash(self.plan.targets[target], &self.case, how(self.plan, index));
-        if hash() == hash() { Ok(()) } else { Err("the same run has two traces".to_owned()) }
-    }
-
-    fn note(&mut self, target: usize, index: u64) {
-        let mut classifier = self.plan.ledger.classify(self.plan.targets[target].pair);
-        for breach in self.runners[target].judge.breaches() {
-            let expected = classifier.next(&breach);
-            add(&mut self.found, self.plan, self.progress, target, index, breach, expected);
-        }
-    }
-
-    /// The differential rule: each clean run against the first clean one.
-    fn compare(&mut self, index: u64) {
-        if !crate::differential::is_comparable(&self.case) {
-            return;
-        }
-        let pair = |target: usize| self.plan.targets[target].pair;
-        let clean = |target: &usize| {
-            self.runners[*target].judge.is_clean() && pair(*target).implementation.declaration().page_cache
-        };
-        let planted = |target: &usize| self.plan.targets[*target].plant.is_some();
-        let targets = || (0..self.runners.len()).filter(clean);
-        let Some(reference) = targets().find(|t| !planted(t)).or_else(|| targets().next()) else { return };
-        let mut differing = Vec::new();
-        for target in targets().filter(|target| *target != reference) {
-            let other = self.runners[reference].judge.summary();
-            let breach = self.runners[target].judge.summary().differs(pair(target), other, pair(reference));
-            differing.extend(breach.map(|breach| (target, breach)));
-        }
-        for (target, breach) in differing {
-            add(&mut self.found, self.plan, self.progress, target, index, breach, Expected::No);
-        }
     }
 
     fn merge_into(self, total: &mut Outcome) {
@@ -268,7 +226,7 @@ impl<'a> Worker<'a> {
                 })
                 .or_insert(found);
         }
-        for (sum, runner) in total.reached.iter_mut().zip(&self.runners) {
+        for (sum, runner) in total.reached.iter_mut().zip(self.targets.runners()) {
             for (sum, n) in sum.iter_mut().zip(runner.judge.reached()) {
                 *sum += u64::from(*n);
             }

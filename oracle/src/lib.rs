@@ -1,6 +1,7 @@
 //! The judge of mkwrite.
 
 pub mod differential;
+pub mod fuzz;
 pub mod history;
 pub mod hunt;
 pub mod judge;

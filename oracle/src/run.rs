@@ -3,13 +3,15 @@
 use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::Pair;
+use mkwrite_model::implementation::{Implementation, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::schedule::{self, Kind, Recorder, Scheduler};
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
 
-use crate::judge::Judge;
+use crate::differential;
+use crate::judge::{Breach, Judge};
+use crate::ledger::{Expected, Ledger};
 
 /// What a case runs on: an implementation under a caller, perhaps with a planted bug.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -120,6 +122,67 @@ impl Runner {
     pub fn run_unjudged(&mut self, target: Target, case: &Case, how: How) -> u32 {
         let setup = Setup { case, pair: target.pair, plant: target.plant };
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut () }).1
+    }
+}
+
+/// Machines with their judges, one per target, for cases that run on all of them.
+pub struct Targets<'a> {
+    runners: Vec<(Target, Runner)>,
+    ledger: &'a Ledger,
+}
+
+impl<'a> Targets<'a> {
+    /// One machine per target; the ledger says what is expected there.
+    pub fn new(targets: &[Target], ledger: &'a Ledger) -> Targets<'a> {
+        Targets { runners: targets.iter().map(|target| (*target, Runner::default())).collect(), ledger }
+    }
+
+    /// The machines, in the order of the targets.
+    pub fn runners(&self) -> impl Iterator<Item = &Runner> {
+        self.runners.iter().map(|(_, runner)| runner)
+    }
+
+    /// Runs a case on every target and compares the outcomes. Shows each breach with the number of its target;
+    /// returns the steps.
+    pub fn run(&mut self, case: &Case, how: How, mut breached: impl FnMut(usize, Breach, Expected)) -> u64 {
+        let mut steps = 0;
+        for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
+            steps += u64::from(runner.run(*target, case, how.clone()).1);
+            if !runner.judge.is_clean() {
+                let mut classifier = self.ledger.classify(target.pair);
+                for breach in runner.judge.breaches() {
+                    breached(number, breach, classifier.next(&breach));
+                }
+            }
+        }
+        if differential::is_comparable(case) {
+            self.compare(breached);
+        }
+        steps
+    }
+
+    /// The differential rule: each clean run against the first clean one, if possible one without a plant.
+    fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
+        let clean = |(target, runner): &&(Target, Runner)| {
+            runner.judge.is_clean() && target.pair.implementation.declaration().page_cache
+        };
+        let runs = || self.runners.iter().filter(clean);
+        let Some((reference, theirs)) = runs().find(|(t, _)| t.plant.is_none()).or_else(|| runs().next()) else {
+            return;
+        };
+        for (number, (target, runner)) in self.runners.iter().enumerate().filter(|(_, run)| clean(run)) {
+            let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
+            if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
+                breached(number, breach, Expected::No);
+            }
+        }
+    }
+
+    /// Whether the case gives the same trace twice, on every target.
+    pub fn repeats(&mut self, case: &Case, how: How) -> bool {
+        self.runners.iter_mut().all(|(target, runner)| {
+            runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone())
+        })
     }
 }
 
