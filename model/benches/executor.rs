@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::process::Command;
 
 use criterion::{Criterion, Throughput};
-use mkwrite_model::exec::{Mode, TaskId, Tasks};
+use mkwrite_model::exec::{Acquire, Mode, Step, TaskId, Tasks};
 use mkwrite_model::generate::{Random, random};
 use mkwrite_model::schedule::{Scheduler, Walk};
 
@@ -19,7 +19,9 @@ const LOCK: u8 = 1;
 const PAGE: u8 = 2;
 const SIZE: u8 = 3;
 const STORE: u8 = 4;
-const PTE: u8 = 5;
+const RECORD: u8 = 5;
+const PTE: u8 = 6;
+const OBJECTS: usize = 8;
 /// Points have no names here.
 const HERE: u8 = 0;
 
@@ -33,7 +35,7 @@ struct Pte {
 /// One page, and what surrounds it.
 #[derive(Default)]
 struct World {
-    tasks: Tasks<8>,
+    tasks: Tasks<OBJECTS>,
     dirty: Cell<bool>,
     mapped: Cell<bool>,
     record: Cell<bool>,
@@ -62,12 +64,12 @@ impl World {
         self.broken.set(false);
     }
 
-    async fn access(&self, object: u8) {
-        self.tasks.point(HERE, object).await;
+    fn access(&self, object: u8) -> Step<'_, OBJECTS> {
+        self.tasks.point(HERE, object)
     }
 
-    async fn lock_page(&self) {
-        self.tasks.acquire(HERE, LOCK, Mode::Exclusive).await;
+    fn lock_page(&self) -> Acquire<'_, OBJECTS> {
+        self.tasks.acquire(HERE, LOCK, Mode::Exclusive)
     }
 
     /// Stores through a mapping. `legacy` returns from page_mkwrite with the page unlocked.
@@ -82,12 +84,16 @@ impl World {
             }
             self.lock_page().await;
             self.access(PAGE).await;
-            if !self.mapped.get() || self.truncated.get() {
+            let mapped = self.mapped.get();
+            self.access(SIZE).await;
+            if !mapped || self.truncated.get() {
+                self.access(LOCK).await;
                 return self.tasks.release(LOCK);
             }
-            self.access(PAGE).await;
+            self.access(RECORD).await;
             self.record.set(true);
             if legacy {
+                self.access(LOCK).await;
                 self.tasks.release(LOCK);
             }
             self.access(PTE + i as u8).await;
@@ -101,6 +107,7 @@ impl World {
             self.access(PAGE).await;
             self.dirty.set(true);
             if !legacy {
+                self.access(LOCK).await;
                 self.tasks.release(LOCK);
             }
         }
@@ -111,13 +118,19 @@ impl World {
             self.lock_page().await;
             self.access(PAGE).await;
             if self.mapped.get() {
+                self.access(PTE).await;
                 self.clean();
                 self.access(PAGE).await;
                 if self.dirty.replace(false) {
+                    self.access(RECORD).await;
+                    self.broken.set(self.broken.get() || !self.record.get());
                     self.access(STORE).await;
-                    self.write();
+                    self.disk.set(self.byte.get());
+                    self.access(RECORD).await;
+                    self.record.set(false);
                 }
             }
+            self.access(LOCK).await;
             self.tasks.release(LOCK);
         }
     }
@@ -133,7 +146,9 @@ impl World {
         self.access(PAGE).await;
         self.dirty.set(false);
         self.record.set(false);
+        self.access(PAGE).await;
         self.mapped.set(false);
+        self.access(LOCK).await;
         self.tasks.release(LOCK);
     }
 
@@ -147,17 +162,12 @@ impl World {
         }
     }
 
-    /// writepage, and its completion.
-    fn write(&self) {
-        self.broken.set(self.broken.get() || !self.record.replace(false));
-        self.disk.set(self.byte.get());
-    }
-
     /// A last sync, and whether anything was lost.
     fn is_broken(&self) -> bool {
         self.clean();
         if self.mapped.get() && self.dirty.get() {
-            self.write();
+            self.broken.set(self.broken.get() || !self.record.get());
+            self.disk.set(self.byte.get());
         }
         self.broken.get() || (self.mapped.get() && self.disk.get() != self.byte.get())
     }

@@ -76,8 +76,9 @@ pub enum Mode {
     Free,
 }
 
-/// Where a task stands: what it will do when it is picked next.
+/// Where a task stands: what it will do when it is picked next. Aligned, so that it moves as one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(align(8))]
 pub struct At {
     /// The point's number.
     pub point: u8,
@@ -137,9 +138,6 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
         self.live.set(0);
         self.blocked.set(0);
         self.yielded.set(0);
-        for at in &self.at {
-            at.set(At::default());
-        }
         for object in &self.objects {
             object.holder.set(NOBODY);
             object.readers.set(0);
@@ -189,17 +187,18 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
 
     /// Starts `task`: polls it up to its first point. The first point must be an await of this executor.
     pub fn spawn<F: Future<Output = ()>>(&self, task: TaskId, future: Pin<&mut F>) {
+        self.at[task.index()].set(At::default());
         self.live.set(self.live.get() | task.bit());
         self.poll(task, false, future);
     }
 
     /// Lets `task` take one step. Returns whether it has finished.
-    #[inline]
+    #[inline(always)]
     pub fn step<F: Future<Output = ()>>(&self, task: TaskId, future: Pin<&mut F>) -> bool {
         self.poll(task, true, future)
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll<F: Future<Output = ()>>(&self, task: TaskId, token: bool, future: Pin<&mut F>) -> bool {
         self.current.set(task);
         self.token.set(token);
@@ -221,7 +220,7 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
     fn announce(&self, point: u8, object: u8) {
         let at = &self.at[self.current().index()];
         let At { slot, nth, .. } = at.get();
-        at.set(At { point, object, slot, nth: nth.saturating_add(1) });
+        at.set(At { point, object, slot, nth: nth.wrapping_add(1) });
     }
 
     /// A plain scheduling point.
@@ -374,7 +373,7 @@ pub struct Acquire<'a, const OBJECTS: usize> {
 impl<const OBJECTS: usize> Future for Acquire<'_, OBJECTS> {
     type Output = ();
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let Acquire { tasks, point, object, mode } = *self;
         let task = tasks.current();

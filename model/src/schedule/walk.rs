@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::{Scheduler, View};
-use crate::exec::{TaskId, bits};
+use crate::exec::TaskId;
 use crate::generate::Random;
 
 /// See the file's head.
@@ -19,9 +19,13 @@ impl Walk {
 }
 
 impl Scheduler for Walk {
-    fn pick(&mut self, runnable: u32, _: &impl View) -> TaskId {
+    #[inline]
+    fn pick(&mut self, mut runnable: u32, _: &impl View) -> TaskId {
         // Multiply-shift instead of a division: the bias of 2^-32 is nothing here.
         let n = (u64::from(self.random.next_u32()) * u64::from(runnable.count_ones())) >> 32;
-        bits(runnable).nth(n as usize).expect("n is below the number of runnable tasks")
+        for _ in 0..n {
+            runnable &= runnable - 1;
+        }
+        TaskId(runnable.trailing_zeros() as u8)
     }
 }
