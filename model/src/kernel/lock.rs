@@ -3,7 +3,7 @@
 //!
 //! Each acquisition is checked against the order of the era. The tree lock and private_lock are never held
 //! across a step, so they are not objects: the code that holds them runs in one step, and
-//! [`Kernel::tree_lock`] only checks the order. A violation is reported and the run goes on.
+//! `Kernel::tree_lock` only checks the order. A violation is reported and the run goes on.
 
 use super::event::{Class, Event};
 use super::page::{Frame, MKCLEANED};
