@@ -180,9 +180,9 @@ impl<'a> Targets<'a> {
 
     /// Whether the case gives the same trace twice, on every target.
     pub fn repeats(&mut self, case: &Case, how: How) -> bool {
-        self.runners.iter_mut().all(|(target, runner)| {
-            runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone())
-        })
+        self.runners
+            .iter_mut()
+            .all(|(target, runner)| runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone()))
     }
 }
 
