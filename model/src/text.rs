@@ -97,6 +97,19 @@ pub struct Document {
     pub comments: Vec<(String, String)>,
 }
 
+/// A line of a schedule that names a point which does not exist (any more).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stale {
+    /// Where its stop would stand in the order.
+    pub position: usize,
+    /// Whose stop it is.
+    pub task: TaskId,
+    /// In which slot.
+    pub slot: u8,
+    /// What is wrong, and where.
+    pub error: ParseError,
+}
+
 /// One statement: its key (unique in a document, the order of printing) and its text.
 type Statement = (String, String);
 
@@ -391,6 +404,8 @@ struct Builder {
     operations: Vec<(TaskId, u8, Operation, Span<usize>)>,
     actors: Vec<(TaskId, u8, Span<usize>)>,
     limits: Option<Span<usize>>,
+    /// Stops with unknown points are taken out and put here, if this is to be so.
+    stale: Option<Vec<(usize, TaskId, u8, (Span<usize>, String, String))>>,
 }
 
 const STATEMENTS: &str = "mkw, run, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
@@ -490,7 +505,15 @@ impl Builder {
             "order" => {
                 let (task, slot) = slot(&words.next("a slot, like A.0")?)?;
                 let word = words.next("a point, or *")?;
-                let point = if word.text == "*" { None } else { Some(point(&word)?) };
+                let point = match (word.text, point(&word), &mut self.stale) {
+                    ("*", ..) => Ok(None),
+                    (_, Ok(point), _) => Ok(Some(point)),
+                    (_, Err(error), Some(stale)) => {
+                        stale.push((self.stops.len(), task, slot, error));
+                        return Ok(format!("order {}", self.stops.len()));
+                    }
+                    (_, Err(error), None) => Err(error),
+                }?;
                 let occurrence = match words.words.next() {
                     Some(word) => number(&word, "how many times it has stood there")?,
                     None => 1,
@@ -516,8 +539,8 @@ impl Builder {
     }
 
     /// Puts the case together and checks that nothing would have to be clamped.
-    fn finish(mut self, end: usize) -> Parsed<Document> {
-        let Some(file) = self.file else {
+    fn finish(&mut self, end: usize) -> Parsed<Document> {
+        let Some(file) = self.file.clone() else {
             return error(&(end..end), "no `file` statement", "file pages 1 cells 4 blocks 1 size 4 mms 1");
         };
         let case = &mut self.document.case;
@@ -536,16 +559,16 @@ impl Builder {
                 return error(span, format!("{task}.{slot} is taken"), "one operation per slot");
             }
         }
-        case.schedule = match (self.seed, self.order) {
+        case.schedule = match (self.seed.clone(), self.order.clone()) {
             (Some((_, _)), Some(order)) => return error(&order, "both `seed` and `order`", "one kind of schedule"),
-            (Some((seed, _)), None) => Schedule::Seed { seed, overrides: self.overrides },
-            (None, _) => Schedule::Order(self.stops),
+            (Some((seed, _)), None) => Schedule::Seed { seed, overrides: std::mem::take(&mut self.overrides) },
+            (None, _) => Schedule::Order(std::mem::take(&mut self.stops)),
         };
 
         let mut fixed = case.clone();
         fixed.fix_up();
         if fixed.limits != case.limits {
-            let span = self.limits.unwrap_or(file);
+            let span = self.limits.clone().unwrap_or(file);
             return error(&span, "a limit is out of range", "at most 8 actors, 32 operations, 8 pages, 16384 steps");
         }
         if fixed.geometry != case.geometry {
@@ -572,7 +595,7 @@ impl Builder {
                 return error(span, format!("`{operation}` lies outside the file"), all);
             }
         }
-        Ok(self.document)
+        Ok(std::mem::take(&mut self.document))
     }
 }
 
@@ -622,6 +645,15 @@ fn geometry(words: &mut Words<'_>) -> Parsed<Geometry> {
 
 /// Reads a text.
 pub fn parse(text: &str) -> Result<Document, ParseError> {
+    read(text, false).map(|(document, _)| document)
+}
+
+/// Reads a text in whose schedule points may have gone stale: those lines are taken out, and named.
+pub fn parse_with_stale(text: &str) -> Result<(Document, Vec<Stale>), ParseError> {
+    read(text, true)
+}
+
+fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError> {
     let locate = |(span, message, help): (Span<usize>, String, String)| {
         let before = &text[..span.start];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
@@ -633,7 +665,7 @@ pub fn parse(text: &str) -> Result<Document, ParseError> {
             help,
         }
     };
-    let mut builder = Builder::default();
+    let mut builder = Builder { stale: tolerant.then(Vec::new), ..Builder::default() };
     let mut waiting: Vec<String> = Vec::new();
     let (mut offset, mut seen_version) = (0, false);
     for raw in text.split_inclusive('\n') {
@@ -660,7 +692,10 @@ pub fn parse(text: &str) -> Result<Document, ParseError> {
     }
     let comments = waiting.into_iter().map(|comment| (END.to_owned(), comment));
     builder.document.comments.extend(comments);
-    builder.finish(text.trim_end().len()).map_err(locate)
+    let document = builder.finish(text.trim_end().len()).map_err(locate)?;
+    let stale = builder.stale.unwrap_or_default().into_iter();
+    let stale = stale.map(|(position, task, slot, error)| Stale { position, task, slot, error: locate(error) });
+    Ok((document, stale.collect()))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
 use crate::rules::Rule;
 use crate::run::{How, Runner, Target, Targets, with_order};
-use crate::shrink::Shrinker;
+use crate::shrink::{Goal, Shrinker};
 
 /// What to hunt.
 #[derive(Clone, Debug)]
@@ -268,9 +268,15 @@ pub fn reproduce(plan: &Plan, key: &Key, found: &Found) -> Case {
     let case = with_order(&case, stops);
     // Where the signature says any point, the case keeps the one that it has.
     let signature = Signature { point: Some(found.breach.point), ..key.signature };
-    let mut shrinker = Shrinker::new(&mut runner, target, &plan.ledger, signature);
-    // The differential rule compares runs: one run alone does not show it.
-    if key.signature.rule == Rule::Differential || !shrinker.shows(&case) { case } else { shrinker.shrink(case) }
+    let goal = match key.signature.rule {
+        Rule::Differential => match plan.targets.iter().find(|other| **other != target) {
+            Some(other) => Goal::Difference(target, *other, signature),
+            None => return case,
+        },
+        _ => Goal::Signature(target, signature),
+    };
+    let mut shrinker = Shrinker::new(&mut runner, goal, &plan.ledger);
+    if shrinker.shows(&case) { shrinker.shrink(case) } else { case }
 }
 
 /// The points that no target of a hunt has reached.

@@ -2,16 +2,18 @@
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
+use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
 use mkwrite_model::implementation::{Implementation, Pair};
 use mkwrite_model::plant::Plant;
-use mkwrite_model::schedule::{self, Kind, Recorder, Scheduler};
+use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
 
 use crate::differential;
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
+use crate::timeline::Timeline;
 
 /// What a case runs on: an implementation under a caller, perhaps with a planted bug.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -108,6 +110,42 @@ impl Runner {
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
         schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
         (lines.0, hash.0)
+    }
+
+    /// Runs a case under this scheduler and judges it.
+    pub fn run_scheduled(&mut self, target: Target, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        self.machine.run(setup, scheduler, &mut self.judge)
+    }
+
+    /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by number: those that
+    /// were passed over, and those that the run ended before.
+    pub fn missed_stops(&mut self, target: Target, case: &Case) -> Vec<usize> {
+        let Schedule::Order(stops) = &case.schedule else { return Vec::new() };
+        let mut order = Order::new(stops);
+        self.run_scheduled(target, case, &mut order);
+        let passed = order.passed();
+        let mut missed = order.missed;
+        missed.extend((passed..stops.len()).filter(|n| stops[*n].point.is_some()));
+        missed
+    }
+
+    /// Runs a case with its own schedule, judged: every step as data.
+    pub fn watch(&mut self, target: Target, case: &Case) -> Timeline {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let mut timeline = Timeline::default();
+        let mut observer = (&mut self.judge, &mut timeline);
+        schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
+        timeline
+    }
+
+    /// The same with these picks.
+    pub fn watch_picks(&mut self, target: Target, case: &Case, picks: &[TaskId]) -> Timeline {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let mut timeline = Timeline::default();
+        let mut observer = (&mut self.judge, &mut timeline);
+        self.machine.run(setup, &mut Picks::new(picks), &mut observer);
+        timeline
     }
 
     /// The hash of a run.

@@ -1,47 +1,208 @@
-//! Makes a case that breaks a rule smaller, holding the signature fixed: rule, point, and the ledger's entry
-//! if one expects it. So it never slips to another bug.
+//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, so that it never slips
+//! to another bug.
 //!
-//! Operations and schedule shrink together: a candidate with fewer operations is tried with the stops that
-//! are left, and if these no longer fit with a number of fresh schedules. Then fewer stops, a simpler file,
-//! shorter ranges, and numbering without gaps; again until nothing helps. Deterministic.
+//! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried with the stops
+//! that are left, and if these no longer fit with a number of fresh schedules. *Preemptions*: fewer stops, and
+//! "until it blocks" instead of a point. *Sizes*: a simpler file, shorter ranges, no faults, numbering without
+//! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule needs a
+//! second one. All again until nothing helps; then the result is 1-minimal: no single [`removals`] step shows it.
+//!
+//! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel, and the
+//! smallest result is taken: the same on any number of threads.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
 use mkwrite_model::schedule::Kind;
+use mkwrite_model::text::{Document, Expect};
 
+use crate::differential;
 use crate::ledger::{Ledger, Signature};
 use crate::run::{How, Runner, Target, with_order};
+use crate::verdict::shows;
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
+/// Orders of attempts.
+pub const ORDERS: u64 = 8;
 
-/// Shrinks cases of one signature on one target.
+/// What a smaller case must still show.
+#[derive(Clone, Debug)]
+pub enum Goal<'a> {
+    /// This signature on this target.
+    Signature(Target, Signature),
+    /// A difference, on the first target, from a run on the second, at this point.
+    Difference(Target, Target, Signature),
+    /// All that the document expects, on all its targets.
+    Document(&'a [Expect], &'a [Target]),
+}
+
+impl Goal<'_> {
+    /// The target that schedules are recorded on.
+    fn target(&self) -> Target {
+        match self {
+            Goal::Signature(target, _) | Goal::Difference(target, ..) => *target,
+            Goal::Document(_, targets) => targets[0],
+        }
+    }
+}
+
+/// A dimension on which a case can be smaller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Axis {
+    /// Fewer actors.
+    Actors,
+    /// Fewer operations.
+    Operations,
+    /// Fewer stops.
+    Preemptions,
+    /// A smaller or simpler file, shorter ranges, no faults.
+    Sizes,
+    /// Fewer pairs.
+    Implementations,
+}
+
+impl Axis {
+    /// All of them.
+    pub const ALL: [Axis; 5] = [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Axis::Actors => "actors",
+            Axis::Operations => "operations",
+            Axis::Preemptions => "preemptions",
+            Axis::Sizes => "sizes",
+            Axis::Implementations => "implementations",
+        }
+    }
+}
+
+/// How large a case is: operations, stops, and the rest.
+#[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Size {
+    /// Operations.
+    pub operations: usize,
+    /// Stops of the schedule.
+    pub preemptions: usize,
+    /// Actors.
+    pub actors: usize,
+    /// Cells of the file, and cells and pages that operations name.
+    pub cells: usize,
+    /// To have one order among cases of the same size.
+    text: String,
+}
+
+impl Size {
+    /// The size of a case.
+    pub fn of(case: &Case) -> Size {
+        let named = |o: Operation| usize::from(o.range().end.saturating_sub(o.range().start));
+        Size {
+            operations: case.operations().count(),
+            preemptions: match &case.schedule {
+                Schedule::Order(stops) => stops.len(),
+                Schedule::Seed { overrides, .. } => 1 + overrides.len(),
+            },
+            actors: case.actors.len(),
+            cells: usize::from(case.geometry.file_cells()) + case.operations().map(|(_, _, o)| named(o)).sum::<usize>(),
+            text: Document::new(case.clone()).to_string(),
+        }
+    }
+}
+
+/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; set
+/// `stop` to end early with the best so far. The case must show the goal under its own schedule.
+pub fn shrink(
+    case: &Case,
+    goal: &Goal<'_>,
+    ledger: &Ledger,
+    jobs: usize,
+    stop: &AtomicBool,
+    better: &(dyn Fn(&Case) + Sync),
+) -> Case {
+    let (next, best) = (AtomicU64::new(0), Mutex::new((Size::of(case), case.clone())));
+    let offer = |case: &Case| {
+        let size = Size::of(case);
+        let mut best = best.lock().expect("no thread panics here");
+        if size < best.0 {
+            *best = (size, case.clone());
+            better(case);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, ORDERS as usize) {
+            scope.spawn(|| {
+                let mut runner = Runner::default();
+                loop {
+                    let order = next.fetch_add(1, Ordering::Relaxed);
+                    if order >= ORDERS || stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
+                    (shrinker.order, shrinker.stop) = (order, Some(stop));
+                    let case = shrinker.shrink(case.clone());
+                    offer(&case);
+                }
+            });
+        }
+    });
+    best.into_inner().expect("no thread panics here").1
+}
+
+/// Shrinks cases towards one goal, in one order of attempts.
 pub struct Shrinker<'a> {
     runner: &'a mut Runner,
-    target: Target,
+    reference: Runner,
+    goal: Goal<'a>,
     ledger: &'a Ledger,
-    signature: Signature,
+    order: u64,
+    stop: Option<&'a AtomicBool>,
 }
 
 impl<'a> Shrinker<'a> {
-    /// Holds `signature` on `target`.
-    pub fn new(runner: &'a mut Runner, target: Target, ledger: &'a Ledger, signature: Signature) -> Shrinker<'a> {
-        Shrinker { runner, target, ledger, signature }
+    /// Holds `goal`.
+    pub fn new(runner: &'a mut Runner, goal: Goal<'a>, ledger: &'a Ledger) -> Shrinker<'a> {
+        Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, stop: None }
     }
 
-    /// The case breaks the rule in this way, under its own schedule.
+    /// The case shows the goal, under its own schedule.
     pub fn shows(&mut self, case: &Case) -> bool {
-        self.runner.run(self.target, case, How::Own);
-        self.last_run_shows()
+        self.shows_under(case, &How::Own)
     }
 
-    fn last_run_shows(&self) -> bool {
-        let mut classifier = self.ledger.classify(self.target.pair);
-        self.runner.judge.breaches().any(|b| self.signature.matches(&b, classifier.next(&b)))
+    fn shows_under(&mut self, case: &Case, how: &How) -> bool {
+        let Shrinker { runner, reference, goal, ledger, .. } = self;
+        match goal {
+            Goal::Signature(target, signature) => {
+                runner.run(*target, case, how.clone());
+                let mut classifier = ledger.classify(target.pair);
+                runner.judge.breaches().any(|b| signature.matches(&b, classifier.next(&b)))
+            }
+            Goal::Difference(target, other, signature) => {
+                if !differential::is_comparable(case) {
+                    return false;
+                }
+                runner.run(*target, case, how.clone());
+                reference.run(*other, case, how.clone());
+                let theirs = reference.judge.summary();
+                let differs = runner.judge.summary().differs(target.pair, theirs, other.pair);
+                let clean = runner.judge.is_clean() && reference.judge.is_clean();
+                clean && differs.is_some_and(|breach| signature.point.is_none_or(|point| point == breach.point))
+            }
+            Goal::Document(expects, targets) => targets.iter().all(|target| {
+                runner.run(*target, case, how.clone());
+                expects.iter().all(|expect| match expect {
+                    Expect::Pass => runner.judge.is_clean(),
+                    Expect::Breach { .. } => runner.judge.breaches().any(|b| shows(expect, &b)),
+                })
+            }),
+        }
     }
 
-    /// Shrinks `case`, which must show the signature under its own schedule of stops.
+    /// Shrinks `case`, which must show the goal under its own schedule of stops.
     pub fn shrink(&mut self, mut case: Case) -> Case {
         loop {
             let before = case.clone();
@@ -50,10 +211,35 @@ impl<'a> Shrinker<'a> {
             self.simplify_file(&mut case);
             self.shorten_ranges(&mut case);
             self.renumber(&mut case);
-            if case == before {
+            if case == before && !self.take_removal(&mut case) {
                 return case;
             }
         }
+    }
+
+    /// Takes the first single removal that still shows the goal.
+    fn take_removal(&mut self, case: &mut Case) -> bool {
+        removals(case).into_iter().any(|(_, candidate)| {
+            let shows = self.goes_on() && self.shows(&candidate);
+            if shows {
+                *case = candidate;
+            }
+            shows
+        })
+    }
+
+    /// The axes on which some single removal still shows the goal, under the stops that are left or a fresh
+    /// schedule. None of them: the case is 1-minimal.
+    pub fn not_minimal(&mut self, case: &Case) -> Vec<(Axis, Case)> {
+        let mut found = removals(case);
+        found.retain(|(axis, candidate)| {
+            self.shows(candidate) || (*axis < Axis::Preemptions && self.find_schedule(candidate).is_some())
+        });
+        found
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// Takes a change if the case still shows what it should.
@@ -61,7 +247,7 @@ impl<'a> Shrinker<'a> {
         let mut candidate = case.clone();
         change(&mut candidate);
         candidate.fix_up();
-        let better = candidate != *case && self.shows(&candidate);
+        let better = self.goes_on() && candidate != *case && self.shows(&candidate);
         if better {
             *case = candidate;
         }
@@ -79,26 +265,56 @@ impl<'a> Shrinker<'a> {
         if candidate == *case {
             return false;
         }
-        for n in 0..SCHEDULES {
-            let kind = [Kind::Pos, Kind::Pct3, Kind::Pct2, Kind::Walk][n as usize % 4];
-            self.runner.run(self.target, &candidate, How::Random(kind, random(n, 0, 3)));
-            if self.last_run_shows() {
-                let stops = self.runner.record(self.target, &candidate, How::Random(kind, random(n, 0, 3)));
-                let ordered = with_order(&candidate, stops);
-                if self.shows(&ordered) {
-                    *case = ordered;
-                    self.drop_stops(case);
-                    return true;
-                }
-            }
+        let found = self.find_schedule(&candidate);
+        if let Some(ordered) = found {
+            *case = ordered;
+            self.drop_stops(case);
+            return true;
         }
         false
     }
 
+    /// A fresh schedule under which the case shows the goal, with as few stops as may be.
+    pub fn reschedule(&mut self, case: &Case) -> Option<Case> {
+        let mut found = self.find_schedule(case)?;
+        self.drop_stops(&mut found);
+        Some(found)
+    }
+
+    /// A fresh schedule under which the case shows the goal.
+    fn find_schedule(&mut self, case: &Case) -> Option<Case> {
+        if !matches!(self.goal, Goal::Difference(..)) && case.operations().count() == 0 {
+            return None;
+        }
+        (0..SCHEDULES).find_map(|n| {
+            if !self.goes_on() {
+                return None;
+            }
+            let kind = [Kind::Pos, Kind::Pct3, Kind::Pct2, Kind::Walk][n as usize % 4];
+            let how = How::Random(kind, random(n, self.order, 3));
+            if !self.shows_under(case, &how) {
+                return None;
+            }
+            let stops = self.runner.record(self.goal.target(), case, how);
+            let ordered = with_order(case, stops);
+            self.shows(&ordered).then_some(ordered)
+        })
+    }
+
+    /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the middle.
+    fn ordered(&self, n: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..n).collect();
+        if self.order % 2 == 0 {
+            all.reverse();
+        }
+        all.rotate_left((self.order as usize / 2) % n.max(1));
+        all
+    }
+
     fn drop_operations(&mut self, case: &mut Case) {
-        for actor in (0..case.actors.len()).rev() {
+        for actor in self.ordered(case.actors.len()) {
             self.attempt_anew(case, |c| c.actors[actor].operations.clear());
-            for slot in (0..case.actors[actor].operations.len()).rev() {
+            for slot in self.ordered(case.actors[actor].operations.len()) {
                 self.attempt_anew(case, |c| {
                     if let Some(operation) = c.actors[actor].operations.get_mut(slot) {
                         *operation = Operation::Empty;
@@ -152,51 +368,96 @@ impl<'a> Shrinker<'a> {
         for actor in 0..case.actors.len() {
             for slot in 0..case.actors[actor].operations.len() {
                 let operation = case.actors[actor].operations[slot];
-                let (kind, Range { start, end }) = (operation.kind(), operation.range());
-                if !matches!(kind.operand, Operand::Cells | Operand::Pages) {
-                    continue;
-                }
-                for (start, end) in [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))] {
-                    let range = Range::new(start, end);
-                    let shorter = Operation::from_code(kind.code, range).expect("the code is the operation's own");
-                    if self.attempt(case, |c| c.actors[actor].operations[slot] = shorter) {
-                        break;
-                    }
-                }
+                shorter_ranges(operation).any(|o| self.attempt(case, |c| c.actors[actor].operations[slot] = o));
             }
         }
     }
 
-    /// Actors and slots without gaps.
     fn renumber(&mut self, case: &mut Case) {
-        self.attempt_anew(case, |c| {
-            let full = |actor: &Actor| {
-                let slots = 0..actor.operations.len() as u8;
-                slots.filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty).collect::<Vec<u8>>()
-            };
-            let slots: Vec<Vec<u8>> = c.actors.iter().map(full).collect();
-            let kept: Vec<usize> = (0..slots.len()).filter(|actor| !slots[*actor].is_empty()).collect();
-            for stop in stops(c) {
-                let old = stop.task.index();
-                if let Some(new) = kept.iter().position(|actor| *actor == old) {
-                    stop.task = TaskId(new as u8);
-                    let slot = slots[old].iter().position(|slot| *slot == stop.slot);
-                    stop.slot = slot.map_or(stop.slot, |slot| slot as u8);
-                }
-            }
-            for actor in &mut c.actors {
-                actor.operations.retain(|operation| *operation != Operation::Empty);
-            }
-            c.actors.retain(|actor| !actor.operations.is_empty());
-            // A stop beyond an actor's last operation means its end.
-            let last: Vec<u8> = c.actors.iter().map(|actor| actor.operations.len().max(1) as u8 - 1).collect();
-            for stop in stops(c) {
-                if let Some(last) = last.get(stop.task.index()).filter(|last| stop.slot > **last) {
-                    *stop = Stop { task: stop.task, slot: *last, point: None, occurrence: 1 };
-                }
-            }
-        });
+        self.attempt_anew(case, close_gaps);
     }
+}
+
+/// Actors and slots without gaps.
+fn close_gaps(c: &mut Case) {
+    let full = |actor: &Actor| {
+        let slots = 0..actor.operations.len() as u8;
+        slots.filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty).collect::<Vec<u8>>()
+    };
+    let slots: Vec<Vec<u8>> = c.actors.iter().map(full).collect();
+    let kept: Vec<usize> = (0..slots.len()).filter(|actor| !slots[*actor].is_empty()).collect();
+    for stop in stops(c) {
+        let old = stop.task.index();
+        if let Some(new) = kept.iter().position(|actor| *actor == old) {
+            stop.task = TaskId(new as u8);
+            let slot = slots[old].iter().position(|slot| *slot == stop.slot);
+            stop.slot = slot.map_or(stop.slot, |slot| slot as u8);
+        }
+    }
+    for actor in &mut c.actors {
+        actor.operations.retain(|operation| *operation != Operation::Empty);
+    }
+    c.actors.retain(|actor| !actor.operations.is_empty());
+    // A stop beyond an actor's last operation means its end.
+    let last: Vec<u8> = c.actors.iter().map(|actor| actor.operations.len().max(1) as u8 - 1).collect();
+    for stop in stops(c) {
+        if let Some(last) = last.get(stop.task.index()).filter(|last| stop.slot > **last) {
+            *stop = Stop { task: stop.task, slot: *last, point: None, occurrence: 1 };
+        }
+    }
+}
+
+/// Every case that is one step smaller, by axis.
+pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
+    let mut all = Vec::new();
+    let mut add = |axis: Axis, change: &dyn Fn(&mut Case)| {
+        let mut smaller = case.clone();
+        change(&mut smaller);
+        smaller.fix_up();
+        if smaller != *case && all.iter().all(|(_, known)| *known != smaller) {
+            all.push((axis, smaller));
+        }
+    };
+    for actor in 0..case.actors.len() {
+        if case.actors.len() > 1 {
+            add(Axis::Actors, &|c| c.actors[actor].operations.clear());
+        }
+        for slot in 0..case.actors[actor].operations.len() {
+            add(Axis::Operations, &|c| c.actors[actor].operations[slot] = Operation::Empty);
+        }
+    }
+    if let Schedule::Order(order) = &case.schedule {
+        for stop in 0..order.len() {
+            add(Axis::Preemptions, &|c| _ = stops(c).remove(stop));
+        }
+    }
+    let g = case.geometry;
+    add(Axis::Sizes, &|c| c.faults.eio = 0);
+    add(Axis::Sizes, &|c| c.faults.stable = 0);
+    add(Axis::Sizes, &|c| c.geometry.free = AMPLE);
+    add(Axis::Sizes, &|c| c.geometry.holes = 0);
+    add(Axis::Sizes, &|c| c.geometry.pages = (g.pages - 1).max(1));
+    add(Axis::Sizes, &|c| c.geometry.mms = (g.mms - 1).max(1));
+    add(Axis::Sizes, &|c| c.geometry.blocks /= 2);
+    add(Axis::Sizes, &|c| c.geometry.cells /= 2);
+    for actor in 0..case.actors.len() {
+        for slot in 0..case.actors[actor].operations.len() {
+            for shorter in shorter_ranges(case.actors[actor].operations[slot]) {
+                add(Axis::Sizes, &|c| c.actors[actor].operations[slot] = shorter);
+            }
+        }
+    }
+    all
+}
+
+/// The operation on less.
+fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
+    let (kind, Range { start, end }) = (operation.kind(), operation.range());
+    let ranged = matches!(kind.operand, Operand::Cells | Operand::Pages) && end > start + 1;
+    let shorter = [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
+    shorter.into_iter().filter(move |_| ranged).map(move |(start, end)| {
+        Operation::from_code(kind.code, Range::new(start, end)).expect("the code is the operation's own")
+    })
 }
 
 /// Everything one page nearer to the start of the file.

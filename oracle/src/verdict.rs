@@ -94,6 +94,16 @@ fn expects(document: &Document, pair: Pair<Builtin>) -> &[Expect] {
     if named { &document.expects } else { &[] }
 }
 
+/// The breach is what is expected.
+pub fn shows(expect: &Expect, breach: &Breach) -> bool {
+    match expect {
+        Expect::Pass => false,
+        Expect::Breach { rule, point, operation } => {
+            breach.rule.id() == rule && breach.point == *point && breach.operation == operation
+        }
+    }
+}
+
 /// Runs `document` on `target` and judges it.
 pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Document) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
@@ -101,25 +111,16 @@ pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Do
     let mut classifier = ledger.classify(target.pair);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
 
-    let shows = |expect: &Expect| match expect {
-        Expect::Pass => breaches.is_empty(),
-        Expect::Breach { rule, point, operation } => {
-            breaches.iter().any(|(b, _)| b.rule.id() == rule && b.point == *point && b.operation == operation)
-        }
-    };
     let expects = expects(document, target.pair);
-    let missing: Vec<Expect> = expects.iter().filter(|expect| !shows(expect)).cloned().collect();
+    let met = |expect: &Expect| match expect {
+        Expect::Pass => breaches.is_empty(),
+        Expect::Breach { .. } => breaches.iter().any(|(b, _)| shows(expect, b)),
+    };
+    let missing: Vec<Expect> = expects.iter().filter(|expect| !met(expect)).cloned().collect();
     let reached = document.reaches.iter().zip(&reaches.reached);
     let unreached: Vec<Reach> = reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
 
-    let listed = |b: &Breach| {
-        expects.iter().any(|expect| match expect {
-            Expect::Pass => false,
-            Expect::Breach { rule, point, operation } => {
-                b.rule.id() == rule && b.point == *point && b.operation == operation
-            }
-        })
-    };
+    let listed = |b: &Breach| expects.iter().any(|expect| shows(expect, b));
     let new = breaches.iter().any(|(b, expected)| *expected == Expected::No && !listed(b));
     let verdict = if new || missing.contains(&Expect::Pass) {
         Verdict::New

@@ -1,7 +1,7 @@
 //! One named test per file of the corpus, and one per entry of the ledger.
 //!
 //! A file in `known` must break what it expects on each of its pairs, and nothing else that the ledger does not
-//! list; a file in `pass` must break nothing and reach what it says. Both must be in canonical form. An entry of
+//! list, and must be 1-minimal in that; a file in `pass` must break nothing and reach what it says. Both must be in canonical form. An entry of
 //! the ledger must be shown by its cases, for every pair and every site that it names.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::{Document, parse};
 use mkwrite_oracle::ledger::{Entry, Expected, Ledger};
 use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::shrink::{Goal, Shrinker};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 
 fn main() {
@@ -21,7 +22,12 @@ fn main() {
     for (folder, wanted) in [("known", Verdict::Expected), ("pass", Verdict::Pass)] {
         for path in files(folder) {
             let stem = path.file_stem().expect("a file has a name").to_string_lossy();
-            trials.push(Trial::test(format!("{folder}::{stem}"), move || replay(&path, wanted)));
+            let test = format!("{folder}::{stem}");
+            if folder == "known" {
+                let path = path.clone();
+                trials.push(Trial::test(format!("{test} is minimal"), move || is_minimal(&path)));
+            }
+            trials.push(Trial::test(test, move || replay(&path, wanted)));
         }
     }
     for (n, entry) in Ledger::builtin().entries.into_iter().enumerate() {
@@ -78,6 +84,21 @@ fn replay(path: &Path, wanted: Verdict) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// No single removal, on any axis, shows all that the file expects.
+fn is_minimal(path: &Path) -> Result<(), Failed> {
+    let document = read(path)?;
+    let targets: Vec<Target> = pairs(&document).into_iter().map(Target::from).collect();
+    let (mut runner, ledger) = (Runner::default(), Ledger::builtin());
+    let goal = Goal::Document(&document.expects, &targets);
+    match Shrinker::new(&mut runner, goal, &ledger).not_minimal(&document.case).first() {
+        None => Ok(()),
+        Some((axis, smaller)) => {
+            Err(format!("not minimal in its {}; this shows the same:\n{}", axis.name(), Document::new(smaller.clone()))
+                .into())
+        }
+    }
 }
 
 fn is_shown(n: usize, entry: &Entry) -> Result<(), Failed> {

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod convert;
+pub mod explain;
 pub mod hunt;
 pub mod list;
 pub mod replay;

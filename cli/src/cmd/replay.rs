@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for (path, document) in &documents {
-        for pair in targets(args, document)? {
+        for pair in targets(&args.implementations, &args.callers, document)? {
             let judged = judge(&mut runner, &ledger, Target { pair, plant }, document);
             if !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
                 exit = Exit::Breach;
@@ -75,16 +75,16 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 /// The pairs that a document runs on: those of the command line, those of the file, or every natural one.
-fn targets(args: &Args, document: &Document) -> Result<Vec<Pair<Builtin>>> {
-    let callers = callers(&args.callers)?;
-    if !args.implementations.is_empty() || document.runs.is_empty() {
-        return pairs(&implementations(&args.implementations)?, &callers);
+pub fn targets(named: &[String], under: &[String], document: &Document) -> Result<Vec<Pair<Builtin>>> {
+    let under = callers(under)?;
+    if !named.is_empty() || document.runs.is_empty() {
+        return pairs(&implementations(named)?, &under);
     }
     let mut all = Vec::new();
     for (implementation, caller) in &document.runs {
         let own = [Caller::from_name(caller)
             .ok_or_else(|| unknown("caller", caller, Caller::ALL.iter().map(|caller| caller.name())))?];
-        let callers = if callers.is_empty() { &own[..] } else { &callers[..] };
+        let callers = if under.is_empty() { &own[..] } else { &under[..] };
         all.extend(pairs(&implementations(std::slice::from_ref(implementation))?, callers)?);
     }
     Ok(all)

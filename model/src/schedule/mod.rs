@@ -6,6 +6,7 @@
 
 mod order;
 mod pct;
+mod picks;
 mod pos;
 mod record;
 mod seed;
@@ -19,6 +20,7 @@ use crate::generate::Random;
 
 pub use order::Order;
 pub use pct::Pct;
+pub use picks::Picks;
 pub use pos::Pos;
 pub use record::Recorder;
 pub use seed::Seeded;

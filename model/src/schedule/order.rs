@@ -15,14 +15,14 @@ pub struct Order<'a> {
     next: usize,
     current: Option<TaskId>,
     arrivals: Arrivals,
-    /// The first stop that was never reached, as an index into the list.
-    pub missed: Option<usize>,
+    /// The stops that were never reached, as indices into the list.
+    pub missed: Vec<usize>,
 }
 
 impl<'a> Order<'a> {
     /// Replays these stops.
     pub fn new(stops: &'a [Stop]) -> Order<'a> {
-        Order { stops, next: 0, current: None, arrivals: Arrivals::new(), missed: None }
+        Order { stops, next: 0, current: None, arrivals: Arrivals::new(), missed: Vec::new() }
     }
 
     /// Stops that were passed, reached or not.
@@ -40,7 +40,7 @@ impl<'a> Order<'a> {
             match stop.point {
                 None if over || blocked => {}
                 Some(_) if over => {
-                    self.missed.get_or_insert(self.next);
+                    self.missed.push(self.next);
                 }
                 Some(point)
                     if at.slot == stop.slot

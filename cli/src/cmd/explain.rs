@@ -1,0 +1,81 @@
+//! `mkwrite explain`: what a case breaks, step by step, in words and pictures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::text::Document;
+use mkwrite_oracle::explain::{Explanation, explain, with_stops};
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_report::terminal;
+
+use super::replay;
+use crate::output::{self, line};
+use crate::{Exit, files};
+
+/// Explain what a case breaks: what was lost, when, and between which two steps the race lies
+///
+/// One column per task and one row per step, with every change of state; then the nearest schedule that breaks
+/// nothing. A case that names several pairs is explained on the first, or on the one given here.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A case: .mkw text, or bytes
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Run on this implementation
+    #[arg(long = "impl", value_name = "NAME")]
+    implementation: Option<String>,
+    /// Run under this caller
+    #[arg(long = "caller", value_name = "NAME")]
+    caller: Option<String>,
+    /// Show every step, also those that change nothing
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let document = files::read(&args.file)?;
+    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
+    let callers: Vec<String> = args.caller.iter().cloned().collect();
+    let pairs = replay::targets(&implementations, &callers, &document)?;
+    let pair = pairs.first().copied().context("give a pair with --impl and --caller")?;
+    let target = Target::from(pair);
+    let case = with_stops(&mut runner, target, &document.case);
+    let document = Document { case, ..document };
+    let explanation = explain(&mut runner, &ledger, target, &document, None);
+    if args.json {
+        output::json(&json(&explanation))?;
+    } else {
+        line(terminal::explanation(&explanation, args.all).trim_end());
+    }
+    Ok(Exit::Good)
+}
+
+fn json(e: &Explanation) -> serde_json::Value {
+    let isolation = e.isolation.as_ref().map(|i| {
+        serde_json::json!({
+            "first": i.failing.steps[i.first].step,
+            "second": i.failing.steps[i.second].step,
+            "window": [i.window().0, i.window().1],
+            "distance": i.distance,
+            "passing": i.passing,
+        })
+    });
+    serde_json::json!({
+        "schema": output::SCHEMA,
+        "implementation": e.target.pair.implementation.name(),
+        "caller": e.target.pair.caller.name(),
+        "rule": e.main.map(|breach| breach.rule.id()),
+        "point": e.main.map(|breach| breach.point.name()),
+        "story": e.story,
+        "hints": e.hints,
+        "timeline": e.timeline,
+        "isolation": isolation,
+    })
+}
