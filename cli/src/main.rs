@@ -39,6 +39,7 @@ struct Cli {
 enum Command {
     Hunt(cmd::hunt::Args),
     Replay(cmd::replay::Args),
+    Shrink(cmd::shrink::Args),
     Explain(cmd::explain::Args),
     Convert(cmd::convert::Args),
     List(cmd::list::Args),
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Hunt(args) => cmd::hunt::run(&args),
         Command::Replay(args) => cmd::replay::run(&args),
+        Command::Shrink(args) => cmd::shrink::run(&args),
         Command::Explain(args) => cmd::explain::run(&args),
         Command::Convert(args) => cmd::convert::run(&args),
         Command::List(args) => cmd::list::run(&args),

@@ -81,9 +81,12 @@ impl Axis {
     }
 }
 
-/// How large a case is: operations, stops, and the rest.
+/// How large a case is: first the sum of operations and stops, so that no operation is saved at the price of a
+/// longer schedule; then the rest.
 #[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Size {
+    /// Operations and stops.
+    pub sum: usize,
     /// Operations.
     pub operations: usize,
     /// Stops of the schedule.
@@ -100,12 +103,15 @@ impl Size {
     /// The size of a case.
     pub fn of(case: &Case) -> Size {
         let named = |o: Operation| usize::from(o.range().end.saturating_sub(o.range().start));
+        let operations = case.operations().count();
+        let preemptions = match &case.schedule {
+            Schedule::Order(stops) => stops.len(),
+            Schedule::Seed { overrides, .. } => 1 + overrides.len(),
+        };
         Size {
-            operations: case.operations().count(),
-            preemptions: match &case.schedule {
-                Schedule::Order(stops) => stops.len(),
-                Schedule::Seed { overrides, .. } => 1 + overrides.len(),
-            },
+            sum: operations + preemptions,
+            operations,
+            preemptions,
             actors: case.actors.len(),
             cells: usize::from(case.geometry.file_cells()) + case.operations().map(|(_, _, o)| named(o)).sum::<usize>(),
             text: Document::new(case.clone()).to_string(),
@@ -228,14 +234,18 @@ impl<'a> Shrinker<'a> {
         })
     }
 
-    /// The axes on which some single removal still shows the goal, under the stops that are left or a fresh
-    /// schedule. None of them: the case is 1-minimal.
+    /// The single removals that still show the goal, under the stops that are left or a fresh schedule that is no
+    /// longer, by axis. None of them: the case is 1-minimal.
     pub fn not_minimal(&mut self, case: &Case) -> Vec<(Axis, Case)> {
-        let mut found = removals(case);
-        found.retain(|(axis, candidate)| {
-            self.shows(candidate) || (*axis < Axis::Preemptions && self.find_schedule(candidate).is_some())
+        let sum = Size::of(case).sum;
+        let smaller = removals(case).into_iter().filter_map(|(axis, candidate)| {
+            if self.shows(&candidate) {
+                return Some((axis, candidate));
+            }
+            let rescheduled = (axis < Axis::Preemptions).then(|| self.reschedule(&candidate)).flatten();
+            rescheduled.filter(|case| Size::of(case).sum < sum).map(|case| (axis, case))
         });
-        found
+        smaller.collect()
     }
 
     fn goes_on(&self) -> bool {
@@ -265,13 +275,13 @@ impl<'a> Shrinker<'a> {
         if candidate == *case {
             return false;
         }
-        let found = self.find_schedule(&candidate);
-        if let Some(ordered) = found {
-            *case = ordered;
-            self.drop_stops(case);
-            return true;
+        match self.reschedule(&candidate) {
+            Some(smaller) if Size::of(&smaller).sum <= Size::of(case).sum => {
+                *case = smaller;
+                true
+            }
+            _ => false,
         }
-        false
     }
 
     /// A fresh schedule under which the case shows the goal, with as few stops as may be.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
@@ -20,7 +20,7 @@ use mkwrite_oracle::run::{How, Runner, Target};
 use mkwrite_oracle::verdict::expectations;
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, unknown};
+use super::{callers, implementations, pairs, stop_on_interrupt, unknown};
 use crate::Exit;
 use crate::files;
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
@@ -81,17 +81,17 @@ const SECONDS: u64 = 20;
 pub fn run(args: &Args) -> Result<Exit> {
     let plan = plan(args)?;
     files::prepare_folder(&args.out)?;
-    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let jobs = args.jobs.unwrap_or_else(super::jobs);
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
 
     let progress = Arc::new(Progress::default());
-    let interrupted = stop_on_interrupt(&progress)?;
+    let interrupted = stop_on_interrupt()?;
     if !args.json {
         note(format!("hunting on {} pairs, {jobs} threads, seed {}", plan.targets.len(), plan.seed));
     }
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(&progress, seconds, args.cases, start));
+        let watcher = scope.spawn(|| watch(&progress, &interrupted, seconds, args.cases, start));
         let outcome = hunt::hunt(&plan, jobs, &progress);
         progress.stop.store(true, Ordering::Relaxed);
         watcher.join().expect("the progress bar does not panic");
@@ -157,26 +157,8 @@ fn plan(args: &Args) -> Result<Plan> {
     Ok(Plan { targets, seed, aligned: args.aligned, scheduler, rule, cases, ledger })
 }
 
-/// Ctrl-C ends the hunt; what was found so far is saved. A second one ends the program.
-fn stop_on_interrupt(progress: &Arc<Progress>) -> Result<Arc<AtomicBool>> {
-    static HUNT: OnceLock<Arc<Progress>> = OnceLock::new();
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    HUNT.get_or_init(|| Arc::clone(progress));
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-        if let Some(progress) = HUNT.get() {
-            progress.stop.store(true, Ordering::Relaxed);
-        }
-    })
-    .context("cannot handle Ctrl-C")?;
-    Ok(interrupted)
-}
-
 /// Draws the progress bar and ends the hunt when its time is up.
-fn watch(progress: &Progress, seconds: Option<u64>, cases: Option<u64>, start: Instant) {
+fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, cases: Option<u64>, start: Instant) {
     let length = match (seconds, cases) {
         (Some(seconds), _) => seconds * 1000,
         (None, cases) => cases.unwrap_or(0),
@@ -191,7 +173,8 @@ fn watch(progress: &Progress, seconds: Option<u64>, cases: Option<u64>, start: I
         let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
         bar.set_message(format!("{done} cases, {rate:.0} runs/s, {found} signatures, {new} NEW"));
-        if seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds)) {
+        let over = seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
+        if over || interrupted.load(Ordering::Relaxed) {
             progress.stop.store(true, Ordering::Relaxed);
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -339,7 +322,7 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
 }
 
 fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
-    let program = std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned());
+    let program = super::program();
     let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
     let mut table = output::table(header);
     for Row { expected, findings } in rows(plan, all, args.all) {

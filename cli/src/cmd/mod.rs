@@ -5,6 +5,10 @@ pub mod explain;
 pub mod hunt;
 pub mod list;
 pub mod replay;
+pub mod shrink;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_impls::Builtin;
@@ -45,4 +49,27 @@ pub fn pairs(implementations: &[Builtin], callers: &[Caller]) -> Result<Vec<Pair
 pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
     let known: Vec<&str> = known.collect();
     anyhow!("unknown {what} `{name}`").context(format!("known are: {}", known.join(", ")))
+}
+
+/// As many threads as there are cores.
+pub fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// How this program was called, for commands to copy.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
+}
+
+/// A flag that Ctrl-C sets, so that what is under way ends and saves. A second one ends the program.
+pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(crate::Exit::Interrupted as i32);
+        }
+    })
+    .context("cannot handle Ctrl-C")?;
+    Ok(flag)
 }
