@@ -1,30 +1,96 @@
 //! Files that the command reads and writes. Whole or not at all: a new file is written beside its place and
-//! renamed. A `.mkw` file is text; any other file that is not empty is a case in bytes, and always valid.
+//! renamed. A `.mkw` file is text; any other file that is not empty is a case in bytes, and always valid, unless it
+//! is the text of a case under a wrong name.
 
+use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
-use mkwrite_model::text::{self, Document, ParseError};
+use mkwrite_model::case::Operation;
+use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
+use mkwrite_oracle::Rule;
+
+use crate::cmd::{callers, implementations, pairs, unknown};
 
 /// Reads a case in either form.
 pub fn read(path: &Path) -> Result<Document> {
+    let (document, stale) = read_with_stale(path)?;
+    match stale.first() {
+        None => Ok(document),
+        Some(stale) => {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            Err(anyhow!(diagnostic(&stale.error, &text, path)).context("`mkwrite replay` can realign a stale schedule"))
+        }
+    }
+}
+
+/// Reads a case whose schedule may name points that do not exist any more: those lines are taken out, and named.
+pub fn read_with_stale(path: &Path) -> Result<(Document, Vec<Stale>)> {
     let content = std::fs::read(path)
         .map_err(|error| anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes"))?;
     if content.is_empty() {
         bail!("{}: the file is empty", path.display());
     }
     if !is_text(path) {
-        return Ok(Document::new(bytes::decode(&content)));
+        if looks_like_text(&content) {
+            return Err(anyhow!("{}: this is a case in text, not in bytes", path.display()).context("call it .mkw"));
+        }
+        return Ok((Document::new(bytes::decode(&content)), Vec::new()));
     }
     let text = String::from_utf8(content).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         anyhow!("{}: not text: byte {offset} is not UTF-8", path.display())
             .context("a case in bytes must not be called .mkw")
     })?;
-    text::parse(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))
+    let (document, stale) = text::parse_with_stale(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))?;
+    check(&document).map_err(|((word, nth), error)| {
+        let line = line_of(&text, word, nth);
+        error.context(format!("{}, line {line}", path.display()))
+    })?;
+    Ok((document, stale))
+}
+
+/// The number of the line of the n-th statement that begins with `word`.
+pub fn line_of(text: &str, word: &str, nth: usize) -> usize {
+    let is_one = |(_, line): &(usize, &str)| line.split_whitespace().next() == Some(word);
+    text.lines().enumerate().filter(is_one).nth(nth).map_or(0, |(n, _)| n + 1)
+}
+
+/// The first statement is one of a case in text.
+fn looks_like_text(content: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content) else { return false };
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next().is_some_and(|line| line.split_whitespace().next() == Some("mkw"))
+}
+
+/// Everything that the statements name exists, and the pairs make sense.
+fn check(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
+    for (n, (fs, caller)) in document.runs.iter().enumerate() {
+        let pair = || {
+            let fs = implementations(std::slice::from_ref(fs))?;
+            pairs(&fs, &callers(std::slice::from_ref(caller))?)
+        };
+        pair().map_err(|error| (("run", n), error))?;
+    }
+    for (n, expect) in document.expects.iter().enumerate() {
+        let Expect::Breach { rule, operation, .. } = expect else { continue };
+        let known = || {
+            if Rule::by_id(rule).is_none() {
+                return Err(unknown("rule", rule, Rule::ALL.iter().map(|rule| rule.id())));
+            }
+            let kinds = Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing", "call"]);
+            match kinds.clone().any(|kind| kind == operation) {
+                true => Ok(()),
+                false => Err(unknown("kind of operation", operation, kinds)),
+            }
+        };
+        known().map_err(|error| (("expect", n), error))?;
+    }
+    Ok(())
 }
 
 /// The path says that it is text.
@@ -57,16 +123,18 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file, whole or not at all.
+/// Writes a file, whole or not at all. What is no regular file (a pipe, a device) is written to as it is.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
     let written = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+            return std::fs::OpenOptions::new().write(true).open(&path)?.write_all(content);
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        // The usual rights of a new file, where a temporary one would be its owner's alone.
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
         file.write_all(content)?;
-        file.persist(path)?;
+        file.persist(&path)?;
         Ok(())
     };
     written().map_err(|error| anyhow!("cannot write {}: {error}", path.display()))

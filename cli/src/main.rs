@@ -2,6 +2,7 @@
 
 mod cmd;
 mod files;
+mod finding;
 mod output;
 
 use std::process::ExitCode;
@@ -26,8 +27,9 @@ pub enum Exit {
 /// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a shared
 /// mapping becomes writable.
 ///
-/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, or an expected one that is gone;
-/// 2 bad input or usage; 3 the model itself is broken; 130 after Ctrl-C, with all found so far saved.
+/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is gone, or a case
+/// that did not reach what it must (vacuous); 2 bad input or usage; 3 the model itself is broken; 130 after Ctrl-C,
+/// with all found so far saved.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {
@@ -40,7 +42,11 @@ enum Command {
     Hunt(cmd::hunt::Args),
     Replay(cmd::replay::Args),
     Shrink(cmd::shrink::Args),
+    Triage(cmd::triage::Args),
     Explain(cmd::explain::Args),
+    Matrix(cmd::matrix::Args),
+    Bisect(cmd::bisect::Args),
+    File(cmd::file::Args),
     Convert(cmd::convert::Args),
     List(cmd::list::Args),
 }
@@ -50,10 +56,15 @@ fn main() -> ExitCode {
         Command::Hunt(args) => cmd::hunt::run(&args),
         Command::Replay(args) => cmd::replay::run(&args),
         Command::Shrink(args) => cmd::shrink::run(&args),
+        Command::Triage(args) => cmd::triage::run(&args),
         Command::Explain(args) => cmd::explain::run(&args),
+        Command::Matrix(args) => cmd::matrix::run(&args),
+        Command::Bisect(args) => cmd::bisect::run(&args),
+        Command::File(args) => cmd::file::run(&args),
         Command::Convert(args) => cmd::convert::run(&args),
         Command::List(args) => cmd::list::run(&args),
     };
+    let result = result.and_then(|exit| output::finish().map(|()| exit));
     let exit = result.unwrap_or_else(|error| {
         output::error(&error);
         Exit::BadInput

@@ -1,9 +1,10 @@
 //! What the command prints: prose and progress to standard error, results to standard output, JSON alone.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
@@ -13,6 +14,8 @@ pub const SCHEMA: u32 = 1;
 
 /// What went wrong.
 pub const RED: Style = AnsiColor::BrightRed.on_default().bold();
+/// What should be looked at.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// What is fine.
 pub const GREEN: Style = AnsiColor::Green.on_default();
 /// What stands back.
@@ -20,12 +23,38 @@ pub const DIM: Style = Style::new().dimmed();
 /// What stands out.
 pub const BOLD: Style = Style::new().bold();
 
+/// The first error of standard output. A closed pipe is none: the reader has seen what it wanted.
+static FAILED: OnceLock<std::io::Error> = OnceLock::new();
+
+fn printed(result: std::io::Result<()>) -> bool {
+    match result {
+        Ok(()) => return true,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => _ = FAILED.set(error),
+    }
+    false
+}
+
+/// Writes out what is buffered. Says whether everything could be printed.
+pub fn finish() -> Result<()> {
+    printed(std::io::stdout().flush());
+    match FAILED.get() {
+        None => Ok(()),
+        Some(error) => Err(anyhow!("cannot write to standard output: {error}")),
+    }
+}
+
 /// Prints one JSON document.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    bytes(&text);
     Ok(())
+}
+
+/// Prints bytes as they are.
+pub fn bytes(content: &[u8]) {
+    printed(std::io::stdout().write_all(content));
 }
 
 /// A table without lines, for terminals and pipes alike.
@@ -38,19 +67,19 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     table
 }
 
-/// Prints a table without trailing blanks. A closed pipe is not an error.
+/// Prints a table without trailing blanks.
 pub fn print_table(table: &Table) {
     let mut out = anstream::stdout().lock();
     for line in table.lines() {
-        if writeln!(out, "{}", line.trim_end()).is_err() {
+        if !printed(writeln!(out, "{}", line.trim_end())) {
             return;
         }
     }
 }
 
-/// Prints a line to standard output. A closed pipe is not an error.
+/// Prints a line to standard output.
 pub fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(anstream::stdout(), "{text}");
+    printed(writeln!(anstream::stdout(), "{text}"));
 }
 
 /// Prints a line of prose to standard error.

@@ -7,7 +7,7 @@
 //! A case is a value of plain small integers. [`Case::fix_up`] clamps whatever is out of range and never
 //! rejects, so that every byte string is a case (see [`crate::bytes`]).
 
-use crate::exec::{ACTORS_MAX, TASKS, TaskId};
+use crate::exec::{ACTORS_MAX, IO_MAX, TaskId};
 use crate::point::Point;
 
 /// Pages that a file can have at the most.
@@ -389,18 +389,28 @@ impl Case {
                 actor.operations.pop();
             }
         }
-        let last_task = TaskId(TASKS as u8 - 1);
+        // What a schedule says of a slot beyond an actor's last one means the end of the actor.
+        let last_slot = |task: TaskId| match (task.io_slot(), self.actors.get(task.index())) {
+            (Some(io), _) => (io < IO_MAX).then_some(u8::MAX),
+            (None, Some(actor)) => (actor.operations.len() as u8).checked_sub(1),
+            (None, None) => None,
+        };
         match &mut self.schedule {
             Schedule::Seed { overrides, .. } => {
-                for o in overrides {
-                    (o.task, o.nth) = (o.task.min(last_task), o.nth.max(1));
-                }
+                overrides.retain_mut(|o| {
+                    o.nth = o.nth.max(1);
+                    last_slot(o.task).is_some_and(|last| o.slot <= last)
+                });
             }
             Schedule::Order(stops) => {
-                for s in stops {
-                    s.task = s.task.min(last_task);
+                stops.retain_mut(|s| {
+                    let Some(last) = last_slot(s.task) else { return false };
+                    if s.slot > last || s.point.is_some_and(|point| !point.is_scheduling_point()) {
+                        (s.slot, s.point) = (s.slot.min(last), None);
+                    }
                     s.occurrence = if s.point.is_some() { s.occurrence.max(1) } else { 1 };
-                }
+                    true
+                });
             }
         }
     }

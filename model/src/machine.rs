@@ -99,6 +99,11 @@ impl<R: Registry> Default for Machine<R> {
 }
 
 impl<R: Registry> Machine<R> {
+    /// Some run on this machine came by the bug that was planted there.
+    pub fn plant_reached(&self) -> bool {
+        self.kernel.plant_reached()
+    }
+
     /// Runs a case. Returns how it ended and how many steps it took.
     #[inline(never)]
     pub fn run(

@@ -26,6 +26,11 @@ macro_rules! points {
                 match self { $(Point::$variant => $does,)* }
             }
 
+            /// Tasks stand there; the others are moments of a run.
+            pub const fn is_scheduling_point(self) -> bool {
+                (self as u8) < Point::RunQuiescent as u8
+            }
+
             /// The point with this number.
             pub const fn from_number(number: u8) -> Option<Point> {
                 match number { $($number => Some(Point::$variant),)* _ => None }

@@ -387,7 +387,10 @@ fn range(words: &mut Words<'_>, what: &str) -> Parsed<Range> {
     let word = words.next(what)?;
     let parts = word.text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     match parts {
-        Some((start, end)) => Ok(Range::new(start, end)),
+        Some((start, end)) if start < end => Ok(Range::new(start, end)),
+        Some(_) => {
+            error(&word.span, format!("`{}` is empty", word.text), "the end is not part of a range: 0..1 is the first")
+        }
         None => error(&word.span, format!("`{}` is not a range", word.text), what),
     }
 }
@@ -396,12 +399,15 @@ fn range(words: &mut Words<'_>, what: &str) -> Parsed<Range> {
 #[derive(Default)]
 struct Builder {
     document: Document,
+    keys: Vec<String>,
     seed: Option<(u32, Span<usize>)>,
     overrides: Vec<Override>,
     stops: Vec<Stop>,
     order: Option<Span<usize>>,
     file: Option<Span<usize>>,
     operations: Vec<(TaskId, u8, Operation, Span<usize>)>,
+    /// What the schedule is about, and where it stands.
+    scheduled: Vec<(TaskId, u8, Span<usize>)>,
     actors: Vec<(TaskId, u8, Span<usize>)>,
     limits: Option<Span<usize>>,
     /// Stops with unknown points are taken out and put here, if this is to be so.
@@ -432,6 +438,9 @@ impl Builder {
             "run" => {
                 let implementation = words.next("an implementation, like nfs@2.6.29")?.text.to_owned();
                 let caller = words.next("a caller, like 2.6.29")?.text.to_owned();
+                if d.runs.contains(&(implementation.clone(), caller.clone())) {
+                    return error(&whole, format!("`{implementation} {caller}` stands here twice"), "say it once");
+                }
                 d.runs.push((implementation, caller));
                 format!("run {}", d.runs.len() - 1)
             }
@@ -444,6 +453,9 @@ impl Builder {
                     let operation = words.next("a kind of operation, `io`, or `closing`")?.text.to_owned();
                     Expect::Breach { rule: rule.to_owned(), point, operation }
                 });
+                if d.expects.len() > 1 && d.expects.contains(&Expect::Pass) {
+                    return error(&whole, "`pass` beside other expectations", "either nothing breaks, or something");
+                }
                 format!("expect {}", d.expects.len() - 1)
             }
             "reach" => {
@@ -454,7 +466,7 @@ impl Builder {
                 format!("reach {}", d.reaches.len() - 1)
             }
             "limits" => {
-                self.limits = Some(whole);
+                self.limits = Some(whole.clone());
                 let mut value = |keyword| {
                     words.keyword(keyword)?;
                     words.number::<u16>("a number")
@@ -467,9 +479,7 @@ impl Builder {
                 "limits".to_owned()
             }
             "file" => {
-                if self.file.replace(whole.clone()).is_some() {
-                    return error(&whole, "a second `file`", "a case has one file");
-                }
+                self.file.get_or_insert(whole.clone());
                 d.case.geometry = geometry(&mut words)?;
                 "file".to_owned()
             }
@@ -487,11 +497,11 @@ impl Builder {
                     return error(&word.span, "actors are declared in order", format!("the next one is {next}"));
                 }
                 words.keyword("mm")?;
-                self.actors.push((task, words.number("an address space")?, whole));
+                self.actors.push((task, words.number("an address space")?, whole.clone()));
                 format!("actor {task}")
             }
             "seed" => {
-                self.seed = Some((words.number("a seed")?, whole));
+                self.seed = Some((words.number("a seed")?, whole.clone()));
                 "seed".to_owned()
             }
             "override" => {
@@ -500,6 +510,7 @@ impl Builder {
                 let nth = words.number("a step number")?;
                 words.keyword("priority")?;
                 self.overrides.push(Override { task, slot, nth, priority: words.number("a priority")? });
+                self.scheduled.push((task, slot, whole.clone()));
                 format!("override {}", self.overrides.len() - 1)
             }
             "order" => {
@@ -514,12 +525,23 @@ impl Builder {
                     }
                     (_, Err(error), None) => Err(error),
                 }?;
+                if point.is_some_and(|point| !point.is_scheduling_point()) {
+                    return error(
+                        &word.span,
+                        format!("`{}` is not a scheduling point", word.text),
+                        "a task never stands there",
+                    );
+                }
                 let occurrence = match words.words.next() {
-                    Some(word) => number(&word, "how many times it has stood there")?,
+                    Some(word) => match number(&word, "how many times it has stood there, from 1")? {
+                        0 => return error(&word.span, "nobody stands there for the 0th time", "count from 1"),
+                        n => n,
+                    },
                     None => 1,
                 };
+                self.scheduled.push((task, slot, whole.clone()));
                 self.stops.push(Stop { task, slot, point, occurrence });
-                self.order.get_or_insert(whole);
+                self.order.get_or_insert(whole.clone());
                 format!("order {}", self.stops.len() - 1)
             }
             text if text.contains('.') => {
@@ -529,12 +551,16 @@ impl Builder {
                 }
                 let word = words.next("an operation")?;
                 let operation = operation(&word, &mut words)?;
-                self.operations.push((task, slot, operation, whole));
+                self.operations.push((task, slot, operation, whole.clone()));
                 format!("{task}.{slot}")
             }
             text => return error(&first.span, format!("unknown statement `{text}`"), format!("one of: {STATEMENTS}")),
         };
         words.finish()?;
+        if self.keys.contains(&key) {
+            return error(&whole, format!("a second `{}`", first.text), "say it once");
+        }
+        self.keys.push(key.clone());
         Ok(key)
     }
 
@@ -555,21 +581,41 @@ impl Builder {
             }
             let slots = &mut actor.operations;
             slots.resize(slots.len().max(usize::from(*slot) + 1), Operation::Empty);
-            if std::mem::replace(&mut slots[usize::from(*slot)], *operation) != Operation::Empty {
-                return error(span, format!("{task}.{slot} is taken"), "one operation per slot");
-            }
+            slots[usize::from(*slot)] = *operation;
         }
         case.schedule = match (self.seed.clone(), self.order.clone()) {
-            (Some((_, _)), Some(order)) => return error(&order, "both `seed` and `order`", "one kind of schedule"),
+            (Some(_), Some(order)) => return error(&order, "both `seed` and `order`", "one kind of schedule"),
+            (None, _) if !self.overrides.is_empty() => {
+                return error(&(end..end), "`override` without `seed`", "an override changes a schedule by `seed`");
+            }
             (Some((seed, _)), None) => Schedule::Seed { seed, overrides: std::mem::take(&mut self.overrides) },
             (None, _) => Schedule::Order(std::mem::take(&mut self.stops)),
         };
+
+        for (task, slot, span) in &self.scheduled {
+            let slots = case.actors.get(task.index()).map(|actor| actor.operations.len());
+            match (task.io_slot(), slots) {
+                (None, Some(slots)) if usize::from(*slot) >= slots => {
+                    return error(
+                        span,
+                        format!("{task} has no slot {slot}"),
+                        format!("{task} has {slots} slots, from 0"),
+                    );
+                }
+                (None, None) => return error(span, format!("{task} is not scheduled"), "an actor, or io0 to io7"),
+                _ => {}
+            }
+        }
 
         let mut fixed = case.clone();
         fixed.fix_up();
         if fixed.limits != case.limits {
             let span = self.limits.clone().unwrap_or(file);
-            return error(&span, "a limit is out of range", "at most 8 actors, 32 operations, 8 pages, 16384 steps");
+            return error(
+                &span,
+                "a limit is out of range",
+                "1 to 8 actors, 1 to 32 operations, 1 to 8 pages, 64 to 16384 steps",
+            );
         }
         if fixed.geometry != case.geometry {
             let text = Document::new(fixed).statements();
@@ -617,7 +663,12 @@ fn place(words: &mut Words<'_>) -> Parsed<Place> {
 
 fn geometry(words: &mut Words<'_>) -> Parsed<Geometry> {
     let mut g = Geometry::default();
+    let mut seen: Vec<&str> = Vec::new();
     while let Some(word) = words.words.next() {
+        if seen.contains(&word.text) {
+            return error(&word.span, format!("`{}` stands here twice", word.text), "say it once");
+        }
+        seen.push(word.text);
         let value: &mut u8 = match word.text {
             "pages" => &mut g.pages,
             "cells" => &mut g.cells,
@@ -666,6 +717,9 @@ fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError
         }
     };
     let mut builder = Builder { stale: tolerant.then(Vec::new), ..Builder::default() };
+    if text.starts_with('\u{feff}') {
+        return Err(locate((0..3, "the text begins with a byte order mark".into(), "save it without".into())));
+    }
     let mut waiting: Vec<String> = Vec::new();
     let (mut offset, mut seen_version) = (0, false);
     for raw in text.split_inclusive('\n') {

@@ -7,6 +7,7 @@ use mkwrite_model::case::Case;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::Document;
 
+use crate::hunt::is_default;
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger};
 use crate::realign::{Translation, translate};
@@ -23,6 +24,8 @@ pub enum Outcome {
         translation: Translation,
         /// What broke, in order.
         breaches: Vec<(Breach, Expected)>,
+        /// Something broke that the ledger does not list, on a pair that hunts look at by default.
+        new: bool,
     },
 }
 
@@ -55,8 +58,9 @@ pub fn outcome(
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, How::Own);
     let mut classifier = ledger.classify(pair);
-    let breaches = runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
-    Outcome::Ran { translation, breaches }
+    let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
+    let new = is_default(ledger, pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
+    Outcome::Ran { translation, breaches, new }
 }
 
 /// The target that a document's schedule was made for: the first that it names, or the first implementation.

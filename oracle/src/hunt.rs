@@ -56,6 +56,12 @@ pub fn default_pairs(ledger: &Ledger) -> Vec<Pair<Builtin>> {
     pairs
 }
 
+/// Hunts look at this pair by default, so that what breaks there and is not in the ledger is NEW. What breaks on
+/// other pairs nobody has written down.
+pub fn is_default(ledger: &Ledger, pair: Pair<Builtin>) -> bool {
+    pair == Pair::natural(pair.implementation) || ledger.pairs().any(|listed| listed == pair)
+}
+
 /// A signature on a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Key {
@@ -114,6 +120,8 @@ pub struct Outcome {
     pub reached: Vec<Vec<u64>>,
     /// Runs in which some cell could not be judged.
     pub undecided: u64,
+    /// Some run came by the planted bug.
+    pub plant_reached: bool,
     /// What broke in the model, if anything did.
     pub error: Option<ModelError>,
 }
@@ -128,7 +136,8 @@ pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress) -> Outcome {
     let next = AtomicU64::new(0);
     let total = Mutex::new(Outcome { reached: vec![vec![0; 256]; plan.targets.len()], ..Outcome::default() });
     std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
+        // No more threads than there are chunks of cases.
+        for _ in 0..jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1)) {
             scope.spawn(|| {
                 let mut worker = Worker::new(plan, progress);
                 while !progress.stop.load(Ordering::Relaxed) {
@@ -232,6 +241,7 @@ impl<'a> Worker<'a> {
             }
         }
         total.undecided += self.undecided;
+        total.plant_reached |= self.targets.runners().any(Runner::plant_reached);
     }
 }
 

@@ -9,11 +9,13 @@ pub mod hunt;
 pub mod isolate;
 pub mod judge;
 pub mod ledger;
+pub mod rate;
 pub mod realign;
 pub mod rules;
 pub mod run;
 pub mod shrink;
 pub mod timeline;
+pub mod triage;
 pub mod verdict;
 
 pub use judge::{Breach, Judge};

@@ -88,6 +88,11 @@ impl Runner {
         Runner { judge, ..Runner::default() }
     }
 
+    /// Some run came by the bug that was planted there.
+    pub fn plant_reached(&self) -> bool {
+        self.machine.plant_reached()
+    }
+
     /// Runs a case and judges it.
     pub fn run(&mut self, target: Target, case: &Case, how: How) -> (End, u32) {
         let setup = Setup { case, pair: target.pair, plant: target.plant };

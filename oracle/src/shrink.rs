@@ -408,13 +408,6 @@ fn close_gaps(c: &mut Case) {
         actor.operations.retain(|operation| *operation != Operation::Empty);
     }
     c.actors.retain(|actor| !actor.operations.is_empty());
-    // A stop beyond an actor's last operation means its end.
-    let last: Vec<u8> = c.actors.iter().map(|actor| actor.operations.len().max(1) as u8 - 1).collect();
-    for stop in stops(c) {
-        if let Some(last) = last.get(stop.task.index()).filter(|last| stop.slot > **last) {
-            *stop = Stop { task: stop.task, slot: *last, point: None, occurrence: 1 };
-        }
-    }
 }
 
 /// Every case that is one step smaller, by axis.
@@ -480,6 +473,12 @@ fn shift_down(case: &mut Case) {
         let by = if kind.operand == Operand::Pages { 1 } else { cells };
         let range = Range::new(range.start.saturating_sub(by), range.end.saturating_sub(by));
         *operation = Operation::from_code(kind.code, range).expect("the code is the operation's own");
+    }
+    // The I/O of a page has the number of the page.
+    for stop in stops(case) {
+        if let Some(slot) = stop.task.io_slot() {
+            stop.task = TaskId::io(slot.saturating_sub(1));
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! `mkwrite convert`: a case from text to bytes, or from bytes to canonical text.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mkwrite_model::bytes;
 
-use crate::{Exit, files};
+use crate::{Exit, files, output};
 
 /// Convert a case between text (.mkw) and bytes, the fuzzers' form
 ///
@@ -31,7 +30,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let content = if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
     match &args.output {
         Some(path) => files::write(path, &content)?,
-        None => std::io::stdout().write_all(&content).context("cannot write to standard output")?,
+        None => output::bytes(&content),
     }
     Ok(Exit::Good)
 }

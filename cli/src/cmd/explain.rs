@@ -8,10 +8,10 @@ use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{Explanation, explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, Target};
-use mkwrite_report::terminal;
+use mkwrite_report::{html, svg, terminal};
 
 use super::replay;
-use crate::output::{self, line};
+use crate::output::{self, line, note};
 use crate::{Exit, files};
 
 /// Explain what a case breaks: what was lost, when, and between which two steps the race lies
@@ -35,6 +35,12 @@ pub struct Args {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Write a page for browsers, in one file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a picture of the race window
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the subcommand.
@@ -49,6 +55,12 @@ pub fn run(args: &Args) -> Result<Exit> {
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
     let explanation = explain(&mut runner, &ledger, target, &document, None);
+    let drawn = [(&args.html, html::page as fn(&Explanation) -> String), (&args.svg, svg::picture)];
+    for (file, draw) in drawn {
+        let Some(file) = file else { continue };
+        files::write(file, draw(&explanation).as_bytes())?;
+        note(format!("wrote {}", file.display()));
+    }
     if args.json {
         output::json(&json(&explanation))?;
     } else {

@@ -1,13 +1,14 @@
 //! `mkwrite hunt`: the main job. Arbitrary cases on many pairs until the time is up.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
+use mkwrite_model::Case;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
@@ -15,14 +16,14 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
-use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, Target};
-use mkwrite_oracle::verdict::expectations;
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::Target;
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, stop_on_interrupt, unknown};
+use super::{callers, implementations, pairs, pairs_that_fit, stop_on_interrupt, unknown};
 use crate::Exit;
 use crate::files;
+use crate::finding;
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
@@ -47,17 +48,17 @@ pub struct Args {
     #[arg(long)]
     aligned: bool,
     /// Stop after this many seconds (20, unless --cases is given)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
     /// Stop after this many cases
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cases: Option<u64>,
     /// The seed (drawn and printed without it)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Threads (all cores without it)
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// One scheduler instead of the portfolio (see `list schedulers`)
     #[arg(long, value_name = "NAME")]
     scheduler: Option<String>,
@@ -81,7 +82,7 @@ const SECONDS: u64 = 20;
 pub fn run(args: &Args) -> Result<Exit> {
     let plan = plan(args)?;
     files::prepare_folder(&args.out)?;
-    let jobs = args.jobs.unwrap_or_else(super::jobs);
+    let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
 
     let progress = Arc::new(Progress::default());
@@ -114,8 +115,17 @@ pub fn run(args: &Args) -> Result<Exit> {
     if interrupted.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
     }
+    if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached) {
+        return Err(anyhow!("no run came by the planted bug `{}`", plant.name())
+            .context(format!("hunt it on {}, or longer", plant.implementation())));
+    }
     let new = findings.iter().any(|finding| finding.key.signature.expected == Expected::No);
     Ok(if new { Exit::Breach } else { Exit::Good })
+}
+
+/// The bug that is planted on some target.
+fn planted(plan: &Plan) -> Option<Plant> {
+    plan.targets.iter().find_map(|target| target.plant)
 }
 
 fn plan(args: &Args) -> Result<Plan> {
@@ -146,10 +156,7 @@ fn plan(args: &Args) -> Result<Plan> {
         None if args.implementations.is_empty() && callers.is_empty() => {
             default_pairs(&ledger).into_iter().map(Target::from).collect()
         }
-        None if args.implementations.is_empty() => {
-            let all = Builtin::all().iter().flat_map(|fs| callers.iter().map(|caller| Pair::new(*fs, *caller)));
-            all.flatten().map(Target::from).collect()
-        }
+        None if args.implementations.is_empty() => pairs_that_fit(&callers).into_iter().map(Target::from).collect(),
         None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
     };
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
@@ -199,10 +206,11 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     for (n, (key, found)) in keys.into_iter().enumerate() {
         let target = plan.targets[key.target];
-        let file = (n < FILES_MAX).then(|| args.out.join(file_name(plan, key)));
+        let file =
+            (n < FILES_MAX).then(|| args.out.join(finding::file_name(&plan.ledger, target.pair, &key.signature)));
         if let Some(file) = &file {
             let case = hunt::reproduce(plan, key, found);
-            files::write(file, document(plan, key, found, target, case).to_string().as_bytes())?;
+            files::write(file, document(plan, key, found, case).to_string().as_bytes())?;
         }
         findings.push(Finding { key: *key, found: *found, pair: target.pair, file });
     }
@@ -210,44 +218,14 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn file_name(plan: &Plan, key: &Key) -> String {
-    let Signature { expected, rule, point } = key.signature;
-    let entry = plan.ledger.entry(expected).map(|entry| entry.name.as_str());
-    let class = match expected {
-        Expected::Root(_) => entry,
-        Expected::Consequence(_) => Some("after"),
-        Expected::No => Some("new"),
-    };
-    let after = entry.filter(|_| matches!(expected, Expected::Consequence(_)));
-    let pair = plan.targets[key.target].pair;
-    let parts = [
-        Some(pair.implementation.name()),
-        Some(pair.caller.name()),
-        Some(rule.id()),
-        point.map(Point::name),
-        class,
-        after,
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("-") + ".mkw"
-}
-
-fn document(plan: &Plan, key: &Key, found: &Found, target: Target, case: mkwrite_model::Case) -> Document {
-    let mut runner = Runner::default();
-    runner.run(target, &case, How::Own);
-    let mut document = Document::new(case);
-    document.runs.push((target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned()));
-    if target.plant.is_none() && key.signature.rule != Rule::Differential {
-        document.expects = expectations(&runner.judge);
-    }
+fn document(plan: &Plan, key: &Key, found: &Found, case: Case) -> Document {
+    let target = plan.targets[key.target];
     let aligned = if plan.aligned { " --aligned" } else { "" };
     let planted = target.plant.map_or(String::new(), |plant| format!(", planted {}", plant.name()));
-    let about = key.signature.rule.about();
-    let comments = [
-        format!("{} {}: {}", about.id, about.title, found.breach.what),
-        format!("Found as case {} of `hunt --seed {}{aligned}`, then made smaller{planted}.", found.case, plan.seed),
-    ];
-    document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();
-    document
+    let scheduler = plan.scheduler.map_or(String::new(), |kind| format!(" --scheduler {}", kind.name()));
+    let hunt = format!("hunt --seed {}{aligned}{scheduler}", plan.seed);
+    let origin = format!("Found as case {} of `{hunt}`, then made smaller{planted}.", found.case);
+    finding::document(target, &found.breach, origin, case)
 }
 
 fn report(
@@ -281,6 +259,11 @@ fn report(
     json!({
         "schema": SCHEMA,
         "seed": plan.seed,
+        "aligned": plan.aligned,
+        "scheduler": plan.scheduler.map(Kind::name),
+        "rule": plan.rule.map(Rule::id),
+        "plant": planted(plan).map(Plant::name),
+        "error": outcome.error.as_ref().map(ToString::to_string),
         "jobs": jobs,
         "cases": progress.cases.load(Ordering::Relaxed),
         "runs": progress.runs.load(Ordering::Relaxed),
@@ -323,6 +306,7 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
 
 fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
     let program = super::program();
+    let plant = planted(plan).map_or(String::new(), |plant| format!(" --plant {}", plant.name()));
     let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
     let mut table = output::table(header);
     for Row { expected, findings } in rows(plan, all, args.all) {
@@ -341,7 +325,7 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
             }
         });
         let Finding { found, pair, file, .. } = findings[0];
-        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", file.display()));
+        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay{plant} {}", file.display()));
         let more = if findings.len() > 1 { format!(" +{}", findings.len() - 1) } else { String::new() };
         table.add_row([
             pair.implementation.name().to_owned(),

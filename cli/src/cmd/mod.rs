@@ -1,11 +1,15 @@
 //! The subcommands, one file each.
 
+pub mod bisect;
 pub mod convert;
 pub mod explain;
+pub mod file;
 pub mod hunt;
 pub mod list;
+pub mod matrix;
 pub mod replay;
 pub mod shrink;
+pub mod triage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +27,9 @@ pub fn implementations(list: &[String]) -> Result<Vec<Builtin>> {
     let find = |name: &String| {
         Builtin::by_name(name).ok_or_else(|| unknown("implementation", name, Builtin::all().iter().map(|fs| fs.name())))
     };
-    list.iter().map(find).collect()
+    let mut all: Vec<Builtin> = list.iter().map(find).collect::<Result<_>>()?;
+    all.dedup();
+    Ok(all)
 }
 
 /// The callers that a comma-separated list names.
@@ -32,6 +38,13 @@ pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
         Caller::from_name(name).ok_or_else(|| unknown("caller", name, Caller::ALL.iter().map(|caller| caller.name())))
     };
     list.iter().map(find).collect()
+}
+
+/// The pairs of all implementations with these callers, as far as they fit, or with their natural ones.
+pub fn pairs_that_fit(callers: &[Caller]) -> Vec<Pair<Builtin>> {
+    let natural = Builtin::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
+    let named = Builtin::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
+    natural.chain(named).collect()
 }
 
 /// The pairs of these implementations with these callers, or with their natural ones. A pair that is named

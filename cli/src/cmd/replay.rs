@@ -1,27 +1,39 @@
 //! `mkwrite replay`: runs cases as they are, and says what breaks.
+//!
+//! A schedule may have gone stale: a line names a point that does not exist any more, or one that its task does not
+//! come to. Replay says which line, and where the case no longer shows what it expects it offers a schedule that
+//! does.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Schedule;
+use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
-use mkwrite_model::text::Document;
+use mkwrite_model::schedule::Kind;
+use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::rate::{Rate, rate};
+use mkwrite_oracle::realign::mend;
 use mkwrite_oracle::run::{Runner, Target};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, unknown};
+use super::{callers, implementations, pairs, pairs_that_fit, unknown};
 use crate::Exit;
 use crate::files;
-use crate::output::{self, DIM, GREEN, RED, SCHEMA, line};
+use crate::output::{self, DIM, GREEN, RED, SCHEMA, YELLOW, line};
 
 /// Replay cases and say which rules they break
 ///
 /// A case runs on the pairs that its file names, or on those given here. It is as expected if all that the
 /// file expects breaks, and nothing else that the ledger does not list.
+///
+/// With --times the operations run under fresh schedules, and replay says how often each signature of the case's
+/// own schedule, or any other, comes of it.
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases: .mkw text, or bytes
@@ -39,32 +51,71 @@ pub struct Args {
     /// Print one line per step
     #[arg(long)]
     trace: bool,
+    /// Run under this many fresh schedules instead
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    times: Option<u64>,
+    /// The scheduler of --times (pos; see `list schedulers`)
+    #[arg(long, value_name = "NAME", requires = "times")]
+    scheduler: Option<String>,
+    /// The seed of --times
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "times")]
+    seed: u64,
+    /// Write the case with a realigned schedule here, if its own has gone stale
+    #[arg(long, value_name = "FILE")]
+    realigned: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
+/// A file that was read, and what it runs on.
+struct Input<'a> {
+    path: &'a Path,
+    document: Document,
+    stale: Vec<Stale>,
+    targets: Vec<Target>,
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let plant = args
-        .plant
-        .as_ref()
-        .map(|name| Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name()))));
-    let plant = plant.transpose()?;
+    let named = |name: &String| {
+        Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name())))
+    };
+    let plant = args.plant.as_ref().map(named).transpose()?;
     // Read everything before anything runs: bad input changes nothing.
-    let documents = args.files.iter().map(|path| Ok((path, files::read(path)?))).collect::<Result<Vec<_>>>()?;
+    let read = |path| {
+        let (document, stale) = files::read_with_stale(path)?;
+        let pairs = targets(&args.implementations, &args.callers, &document)?;
+        let targets = pairs.into_iter().map(|pair| Target { pair, plant }).collect();
+        Ok(Input { path, document, stale, targets })
+    };
+    let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+    match args.times {
+        Some(times) => run_often(args, times, &inputs),
+        None => run_once(args, &inputs),
+    }
+}
+
+fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
-    for (path, document) in &documents {
-        for pair in targets(&args.implementations, &args.callers, document)? {
-            let judged = judge(&mut runner, &ledger, Target { pair, plant }, document);
-            if !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
+    for input in inputs {
+        for target in &input.targets {
+            let judged = judge(&mut runner, &ledger, *target, &input.document);
+            let missed = stale_lines(&mut runner, *target, input);
+            let is_stale = !missed.is_empty() && (!judged.verdict.is_good() || !input.stale.is_empty());
+            let realigned = is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
+            if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
                 exit = Exit::Breach;
             }
+            if let (Some(path), Some(document)) = (&args.realigned, &realigned) {
+                files::write(path, document.to_string().as_bytes())?;
+            }
+            let run = Run { input, pair: target.pair, judged, missed, is_stale, realigned };
             if args.json {
-                runs.push(report(&ledger, path, pair, &judged));
+                runs.push(run.report(&ledger, args.trace));
             } else {
-                print(args, path, pair, &judged);
+                run.print(args);
             }
         }
     }
@@ -77,8 +128,11 @@ pub fn run(args: &Args) -> Result<Exit> {
 /// The pairs that a document runs on: those of the command line, those of the file, or every natural one.
 pub fn targets(named: &[String], under: &[String], document: &Document) -> Result<Vec<Pair<Builtin>>> {
     let under = callers(under)?;
-    if !named.is_empty() || document.runs.is_empty() {
+    if !named.is_empty() {
         return pairs(&implementations(named)?, &under);
+    }
+    if document.runs.is_empty() {
+        return Ok(pairs_that_fit(&under));
     }
     let mut all = Vec::new();
     for (implementation, caller) in &document.runs {
@@ -90,54 +144,174 @@ pub fn targets(named: &[String], under: &[String], document: &Document) -> Resul
     Ok(all)
 }
 
-fn report(ledger: &Ledger, path: &Path, pair: Pair<Builtin>, judged: &Judged) -> serde_json::Value {
-    let rules = judged.breaches.iter().map(|(b, expected)| {
-        json!({
-            "rule": b.rule.id(),
-            "step": b.step,
-            "point": b.point.name(),
-            "operation": b.operation,
-            "expected": *expected != Expected::No,
-            "entry": ledger.entry(*expected).map(|entry| entry.name.as_str()),
-            "follows": matches!(expected, Expected::Consequence(_)),
-            "what": b.what,
-        })
-    });
-    json!({
-        "file": path.display().to_string(),
-        "implementation": pair.implementation.name(),
-        "caller": pair.caller.name(),
-        "verdict": judged.verdict.name(),
-        "rules": rules.collect::<Vec<_>>(),
-        "trace_hash": format!("{:016x}", judged.hash),
-    })
+/// What is stale in the schedule, on a target: the line, if it has one, and why.
+fn stale_lines(runner: &mut Runner, target: Target, input: &Input<'_>) -> Vec<(Option<usize>, String)> {
+    let unknown = input.stale.iter().map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
+    let mut all: Vec<_> = unknown.collect();
+    let Schedule::Order(stops) = &input.document.case.schedule else { return all };
+    let text = std::fs::read_to_string(input.path).unwrap_or_default();
+    for missed in runner.missed_stops(target, &input.document.case) {
+        // Lines that were taken out stand before it, too.
+        let before = input.stale.iter().filter(|stale| stale.position <= missed).count();
+        let line = files::is_text(input.path).then(|| files::line_of(&text, "order", missed + before));
+        all.push((line, format!("`order {}` is never reached", stops[missed])));
+    }
+    all
 }
 
-fn print(args: &Args, path: &Path, pair: Pair<Builtin>, judged: &Judged) {
-    let style = if judged.verdict.is_good() { GREEN } else { RED };
-    let verdict = judged.verdict.name();
-    line(format!("{style}{verdict}{style:#}  {}  {pair}  {DIM}{:016x}{DIM:#}", path.display(), judged.hash));
-    if args.trace {
-        for (number, text) in judged.lines.iter().enumerate() {
-            line(text);
-            for (b, _) in judged.breaches.iter().filter(|(b, _)| b.step as usize == number) {
-                line(format!("     {RED}{}{RED:#} {}: {}", b.rule, b.rule.about().title, b.what));
+/// A document whose schedule fits, and shows what it expects.
+fn realign(runner: &mut Runner, ledger: &Ledger, target: Target, input: &Input<'_>) -> Option<Document> {
+    let gaps: Vec<(usize, TaskId, u8)> = input.stale.iter().map(|s| (s.position, s.task, s.slot)).collect();
+    let case = mend(runner, ledger, target, &input.document, &gaps)?;
+    let mut document = input.document.clone();
+    document.set_case(case);
+    Some(document)
+}
+
+/// What came of a file on a pair.
+struct Run<'a> {
+    input: &'a Input<'a>,
+    pair: Pair<Builtin>,
+    judged: Judged,
+    missed: Vec<(Option<usize>, String)>,
+    is_stale: bool,
+    realigned: Option<Document>,
+}
+
+impl Run<'_> {
+    fn verdict(&self) -> &'static str {
+        if self.is_stale { "stale" } else { self.judged.verdict.name() }
+    }
+
+    fn report(&self, ledger: &Ledger, trace: bool) -> Value {
+        let Judged { breaches, missing, unreached, lines, hash, .. } = &self.judged;
+        let rules = breaches.iter().map(|(b, expected)| {
+            json!({
+                "rule": b.rule.id(),
+                "step": b.step,
+                "point": b.point.name(),
+                "operation": b.operation,
+                "expected": *expected != Expected::No,
+                "entry": ledger.entry(*expected).map(|entry| entry.name.as_str()),
+                "follows": matches!(expected, Expected::Consequence(_)),
+                "what": b.what,
+            })
+        });
+        let stale = self.missed.iter().map(|(line, what)| json!({ "line": line, "what": what }));
+        let mut report = json!({
+            "file": self.input.path.display().to_string(),
+            "implementation": self.pair.implementation.name(),
+            "caller": self.pair.caller.name(),
+            "verdict": self.verdict(),
+            "rules": rules.collect::<Vec<_>>(),
+            "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unreached": unreached.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "stale": stale.collect::<Vec<_>>(),
+            "realigned": self.realigned.as_ref().map(ToString::to_string),
+            "trace_hash": format!("{hash:016x}"),
+        });
+        if trace {
+            report["trace"] = json!(lines);
+        }
+        report
+    }
+
+    fn print(&self, args: &Args) {
+        let Judged { verdict, breaches, missing, unreached, lines, hash } = &self.judged;
+        let style = if verdict.is_good() && !self.is_stale { GREEN } else { RED };
+        let (name, path) = (self.verdict(), self.input.path.display());
+        line(format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.pair));
+        if args.trace {
+            for (number, text) in lines.iter().enumerate() {
+                line(text);
+                for (b, _) in breaches.iter().filter(|(b, _)| b.step as usize == number) {
+                    line(format!("     {RED}{}{RED:#} {}: {}", b.rule, b.rule.about().title, b.what));
+                }
+            }
+        }
+        for (b, expected) in breaches {
+            let how = match expected {
+                Expected::Root(_) => "expected",
+                Expected::Consequence(_) => "follows",
+                Expected::No => "not in the ledger",
+            };
+            let (rule, title, point) = (b.rule, b.rule.about().title, b.point);
+            line(format!("  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})", b.step, b.operation, b.what));
+        }
+        for expect in missing {
+            line(format!("  {RED}missing{RED:#}  expect {expect}"));
+        }
+        for reach in unreached {
+            line(format!("  {RED}not reached{RED:#}  {reach}"));
+        }
+        for (number, what) in &self.missed {
+            let at = number.map_or(String::new(), |number| format!("line {number}: "));
+            line(format!("  {YELLOW}stale{YELLOW:#}  {at}{what}"));
+        }
+        match &self.realigned {
+            Some(document) => {
+                line("  This schedule shows what the case expects (--realigned FILE writes it):");
+                for text in document.to_string().lines().filter(|text| text.starts_with("order")) {
+                    line(format!("    {text}"));
+                }
+            }
+            None if self.is_stale => line("  No schedule was found that shows what the case expects."),
+            None => {}
+        }
+    }
+}
+
+fn run_often(args: &Args, times: u64, inputs: &[Input<'_>]) -> Result<Exit> {
+    let named = |name: &String| {
+        Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
+    };
+    let kind = args.scheduler.as_ref().map(named).transpose()?.unwrap_or(Kind::Pos);
+    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let (mut new, mut runs) = (false, Vec::new());
+    for input in inputs {
+        for target in &input.targets {
+            let rates = rate(&mut runner, &ledger, *target, &input.document.case, kind, args.seed, times);
+            new |= rates.iter().any(|rate| rate.signature.expected == Expected::No && rate.hits > 0);
+            if args.json {
+                let rates = rates.iter().map(|Rate { signature, point, own, hits, first, .. }| {
+                    json!({
+                        "rule": signature.rule.id(),
+                        "point": point.name(),
+                        "own": own,
+                        "expected": signature.expected != Expected::No,
+                        "hits": hits,
+                        "first": first,
+                    })
+                });
+                runs.push(json!({
+                    "file": input.path.display().to_string(),
+                    "implementation": target.pair.implementation.name(),
+                    "caller": target.pair.caller.name(),
+                    "scheduler": kind.name(),
+                    "seed": args.seed,
+                    "times": times,
+                    "signatures": rates.collect::<Vec<_>>(),
+                }));
+                continue;
+            }
+            line(format!("{}  {}  {times} schedules by {}", input.path.display(), target.pair, kind.name()));
+            for Rate { signature, point, own, hits, first, .. } in &rates {
+                let style = if signature.expected == Expected::No { RED } else { DIM };
+                let entry = ledger.entry(signature.expected).map_or("NEW", |entry| entry.name.as_str());
+                let first = first.map_or("never".to_owned(), |n| format!("first {n}"));
+                let share = 100.0 * *hits as f64 / times as f64;
+                let (rule, own) = (signature.rule, if *own { "its own" } else { "" });
+                line(format!(
+                    "  {rule:12} {point:24} {hits:>9} {share:>8.4} % {first:12} {own:8} {style}{entry}{style:#}"
+                ));
+            }
+            if rates.is_empty() {
+                line("  nothing broke");
             }
         }
     }
-    for (b, expected) in &judged.breaches {
-        let how = match expected {
-            Expected::Root(_) => "expected",
-            Expected::Consequence(_) => "follows",
-            Expected::No => "not in the ledger",
-        };
-        let (rule, title, point) = (b.rule, b.rule.about().title, b.point);
-        line(format!("  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})", b.step, b.operation, b.what));
+    if args.json {
+        output::json(&json!({ "schema": SCHEMA, "runs": runs }))?;
     }
-    for expect in &judged.missing {
-        line(format!("  {RED}missing{RED:#}  expect {expect}"));
-    }
-    for reach in &judged.unreached {
-        line(format!("  {RED}not reached{RED:#}  {reach}"));
-    }
+    Ok(if new { Exit::Breach } else { Exit::Good })
 }

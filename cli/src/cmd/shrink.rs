@@ -53,7 +53,7 @@ pub struct Args {
 }
 
 /// What is held while the case shrinks.
-enum Held {
+pub enum Held {
     /// All that the document says.
     Document(Vec<Target>),
     /// One signature.
@@ -64,7 +64,8 @@ enum Held {
 pub fn run(args: &Args) -> Result<Exit> {
     let mut document = files::read(&args.file)?;
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
-    let held = held(args, &ledger, &mut runner, &mut document)?;
+    let (fs, caller, rule) = (args.implementation.as_deref(), args.caller.as_deref(), args.rule.as_deref());
+    let held = hold(fs, caller, rule, &ledger, &mut runner, &mut document, &args.file)?;
     let goal = match &held {
         Held::Document(targets) => Goal::Document(&document.expects, targets),
         Held::Signature(target, signature) => Goal::Signature(*target, *signature),
@@ -121,16 +122,24 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(if interrupted { Exit::Interrupted } else { Exit::Good })
 }
 
-/// Decides what is held. The document's case gets a schedule by stops.
-fn held(args: &Args, ledger: &Ledger, runner: &mut Runner, document: &mut Document) -> Result<Held> {
-    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
-    let callers: Vec<String> = args.caller.iter().cloned().collect();
-    let chosen = !implementations.is_empty() || !callers.is_empty() || args.rule.is_some();
+/// Decides what is held: by name, or else all that the document expects, or else its first breach that the ledger
+/// does not list, or its first one. The document's case gets a schedule by stops.
+pub fn hold(
+    implementation: Option<&str>,
+    caller: Option<&str>,
+    rule: Option<&str>,
+    ledger: &Ledger,
+    runner: &mut Runner,
+    document: &mut Document,
+    file: &Path,
+) -> Result<Held> {
+    let implementations: Vec<String> = implementation.into_iter().map(str::to_owned).collect();
+    let callers: Vec<String> = caller.into_iter().map(str::to_owned).collect();
+    let chosen = implementation.is_some() || caller.is_some() || rule.is_some();
     let pairs = replay::targets(&implementations, &callers, document)?;
     let targets: Vec<Target> = pairs.into_iter().map(Target::from).collect();
-    let rule = args.rule.as_ref().map(|name| {
-        Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id())))
-    });
+    let rule =
+        rule.map(|name| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id()))));
     let rule = rule.transpose()?;
     if !chosen && !document.runs.is_empty() && !document.expects.is_empty() {
         for target in &targets {
@@ -159,7 +168,7 @@ fn held(args: &Args, ledger: &Ledger, runner: &mut Runner, document: &mut Docume
         }
     }
     let Some((target, signature)) = best else {
-        bail!("{}: the case breaks nothing that could be held", args.file.display());
+        bail!("{}: the case breaks nothing that could be held", file.display());
     };
     document.case = with_stops(runner, target, &document.case);
     let mut shrinker = Shrinker::new(runner, Goal::Signature(target, signature), ledger);
@@ -182,9 +191,7 @@ fn report(
     let minimal = |axis: Axis| !interrupted && left.iter().all(|(other, _)| *other != axis);
     if args.json {
         let axes = Axis::ALL.iter().map(|axis| (axis.name().to_owned(), json!(minimal(*axis))));
-        let size = |size: &Size| {
-            json!({ "operations": size.operations, "preemptions": size.preemptions, "actors": size.actors })
-        };
+        let size = |size: &Size| json!({ "operations": size.operations, "preemptions": size.preemptions, "actors": size.actors });
         return output::json(&json!({
             "schema": output::SCHEMA,
             "file": output.display().to_string(),

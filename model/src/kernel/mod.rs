@@ -199,6 +199,7 @@ pub struct Kernel<R: Registry> {
     pub server: Server,
     pub(crate) pair: Cell<Option<Pair<R>>>,
     plant: Cell<Option<Plant>>,
+    plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
     faults: Cell<Faults>,
     frames: [Page<R::Private>; FRAMES],
@@ -227,6 +228,7 @@ impl<R: Registry> Default for Kernel<R> {
             server: Server::default(),
             pair: Cell::new(None),
             plant: Cell::new(None),
+            plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
             faults: Cell::new(Faults::default()),
             frames: std::array::from_fn(|_| Page::default()),
@@ -319,7 +321,16 @@ impl<R: Registry> Kernel<R> {
     /// This bug is planted.
     #[inline]
     pub fn planted(&self, plant: Plant) -> bool {
-        self.plant.get() == Some(plant)
+        let planted = self.plant.get() == Some(plant);
+        if planted {
+            self.plant_reached.set(true);
+        }
+        planted
+    }
+
+    /// The planted bug has been come by, in some run.
+    pub fn plant_reached(&self) -> bool {
+        self.plant_reached.get()
     }
 
     /// The state of the running task.

@@ -8,7 +8,7 @@ const SAMPLE: &str = "\
 mkw 1
 run      nfs@2.6.29 2.6.29
 expect   I20 wp.set_page_dirty store
-expect   pass
+expect   I34 fsync.check_error fsync
 reach    B waits at wb.lock_page while A is at mkwrite.returned
 limits   actors 3 operations 20 pages 4 steps 500
 file     pages 2 cells 4 blocks 2 size 7 mms 2 holes 1 free 3
@@ -80,7 +80,7 @@ fn errors_name_line_column_and_remedy() {
         "14:1: `store 0..9` lies outside the file (the file has 2 pages and 8 cells)"
     );
     assert_eq!(broken("store 0..4", "store 0..4 now"), "14:21: unexpected `now` (the line is complete before it)");
-    assert_eq!(broken("A.2      truncate 4", "A.0      truncate 4"), "15:1: A.0 is taken (one operation per slot)");
+    assert_eq!(broken("A.2      truncate 4", "A.0      truncate 4"), "15:1: a second `A.0` (say it once)");
     assert_eq!(
         broken("actor    B mm 1", "actor    B mm 2"),
         "16:1: there is no address space 2 (raise `mms` in `file`)"
@@ -104,6 +104,27 @@ fn errors_name_line_column_and_remedy() {
         "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
     );
     assert_eq!(broken("steps 500", "steps"), "7:46: the line ends where a number should stand (a number)");
+    assert_eq!(broken("stable   0,2", "stable   0\nstable   2"), "10:1: a second `stable` (say it once)");
+    assert_eq!(
+        broken("expect   I34 fsync.check_error fsync", "expect   pass"),
+        "5:1: `pass` beside other expectations (either nothing breaks, or something)"
+    );
+    assert_eq!(broken("order    io0.1 *", "order    C.0 *"), "19:1: C is not scheduled (an actor, or io0 to io7)");
+    assert_eq!(broken("order    io0.1 *", "order    B.1 *"), "19:1: B has no slot 1 (B has 1 slots, from 0)");
+    assert_eq!(
+        broken("order    io0.1 *", "order    io0.1 run.end"),
+        "19:16: `run.end` is not a scheduling point (a task never stands there)"
+    );
+    assert_eq!(broken("user.store 2", "user.store 0"), "20:25: nobody stands there for the 0th time (count from 1)");
+    assert_eq!(
+        broken("store 0..4", "store 1..1"),
+        "14:16: `1..1` is empty (the end is not part of a range: 0..1 is the first)"
+    );
+    assert_eq!(
+        broken("mkw 1", "mkw 1\noverride A.0 step 1 priority 1"),
+        "22:10: `override` without `seed` (an override changes a schedule by `seed`)"
+    );
+    assert!(parse("\u{feff}mkw 1").unwrap_err().help.contains("save it without"));
     assert!(parse("").unwrap_err().message.contains("no statements"));
     assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));
 }

@@ -1,0 +1,119 @@
+//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use mkwrite_model::implementation::Registry;
+use mkwrite_oracle::bisect::{Outcome, Series, Station, bisect};
+use mkwrite_oracle::explain::with_stops;
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::{Runner, Target};
+use serde_json::{Value, json};
+
+use super::replay;
+use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
+use crate::{Exit, files};
+
+/// Run a case over the versions of its filesystem and over the callers: the first that breaks, the first that does not
+///
+/// The schedule is carried over by named points; what had to be realigned is said.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A case: .mkw text, or bytes
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The implementation that the case was found on (the first that the file names)
+    #[arg(long = "impl", value_name = "NAME")]
+    implementation: Option<String>,
+    /// The caller that it was found under
+    #[arg(long = "caller", value_name = "NAME")]
+    caller: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let document = files::read(&args.file)?;
+    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
+    let callers: Vec<String> = args.caller.iter().cloned().collect();
+    let pairs = replay::targets(&implementations, &callers, &document)?;
+    let pair = pairs.first().copied().context("give a pair with --impl and --caller")?;
+    let (ledger, mut runner, target) = (Ledger::builtin(), Runner::default(), Target::from(pair));
+    let case = with_stops(&mut runner, target, &document.case);
+    let series = bisect(&mut runner, &ledger, target, &case);
+    if args.json {
+        let series = series.iter().map(report).collect::<Vec<_>>();
+        output::json(&json!({ "schema": output::SCHEMA, "file": args.file.display().to_string(), "series": series }))?;
+    } else {
+        series.iter().for_each(print);
+    }
+    Ok(Exit::Good)
+}
+
+fn name(station: &Station) -> String {
+    format!("{} x {}", station.implementation.name(), station.caller.name())
+}
+
+fn report(series: &Series) -> Value {
+    let stations = series.stations.iter().map(|station| {
+        let (verdict, rules, moved, lost) = match &station.outcome {
+            Outcome::Refused(_) => ("refused", Vec::new(), 0, 0),
+            Outcome::Ran { translation, breaches, .. } => {
+                let rules: Vec<&str> = breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
+                let verdict = if rules.is_empty() { "pass" } else { "breaks" };
+                (verdict, rules, translation.moved.len(), translation.lost.len())
+            }
+        };
+        json!({
+            "implementation": station.implementation.name(),
+            "caller": station.caller.name(),
+            "verdict": verdict,
+            "rules": rules,
+            "realigned": moved,
+            "lost": lost,
+        })
+    });
+    let (first, fixed) = series.turn();
+    json!({
+        "what": series.what,
+        "stations": stations.collect::<Vec<_>>(),
+        "first_that_breaks": first.map(name),
+        "first_that_does_not": fixed.map(name),
+    })
+}
+
+fn print(series: &Series) {
+    line(format!("{BOLD}{}{BOLD:#}", series.what));
+    for station in &series.stations {
+        let text = match &station.outcome {
+            Outcome::Refused(reason) => format!("{DIM}refused: {reason}{DIM:#}"),
+            Outcome::Ran { translation, breaches, new } => {
+                let mut rules: Vec<String> = Vec::new();
+                for (breach, expected) in breaches {
+                    let mark = if *new && *expected == Expected::No { " NEW" } else { "" };
+                    let rule = format!("{} at {}{mark}", breach.rule, breach.point.name());
+                    if !rules.contains(&rule) {
+                        rules.push(rule);
+                    }
+                }
+                let mut text = match rules.is_empty() {
+                    true => format!("{GREEN}pass{GREEN:#}"),
+                    false => format!("{YELLOW}breaks{YELLOW:#} {}", rules.join(", ")),
+                };
+                for (old, new) in &translation.moved {
+                    text += &format!("  {DIM}~ {old} became {new}{DIM:#}");
+                }
+                for lost in &translation.lost {
+                    text += &format!("  {RED}? {lost} fits nothing there{RED:#}");
+                }
+                text
+            }
+        };
+        line(format!("  {:28} {text}", name(station)));
+    }
+    let (first, fixed) = series.turn();
+    let say = |station: Option<&Station>| station.map_or("none".to_owned(), name);
+    line(format!("  first that breaks: {}; first after it that does not: {}\n", say(first), say(fixed)));
+}

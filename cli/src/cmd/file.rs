@@ -1,0 +1,128 @@
+//! `mkwrite file`: a case becomes a regression test.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow, bail};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::text::{Document, Expect};
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::shrink::{Goal, Shrinker};
+use mkwrite_oracle::verdict::{expectations, judge};
+use mkwrite_report::golden;
+
+use super::{replay, shrink};
+use crate::output::{DIM, line, note};
+use crate::{Exit, files};
+
+/// File a case as a regression test: a minimal case below corpus/regressions, and its explanation beside it
+///
+/// `cargo test` then runs it as a test of its own: what it expects must break, or, with --fixed, nothing must. A
+/// changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A case: .mkw text, or bytes
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The test's name: letters, digits and dashes
+    #[arg(long, value_name = "SLUG")]
+    name: String,
+    /// On this implementation (the file's, or the first that breaks)
+    #[arg(long = "impl", value_name = "NAME")]
+    implementation: Option<String>,
+    /// Under this caller
+    #[arg(long = "caller", value_name = "NAME")]
+    caller: Option<String>,
+    /// The bug is mended: file the case as it is, as one that must pass
+    #[arg(long)]
+    fixed: bool,
+    /// Replace a test of this name
+    #[arg(long)]
+    force: bool,
+    /// The corpus
+    #[arg(long, default_value = "corpus", value_name = "DIR")]
+    corpus: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if args.name.is_empty() || !args.name.chars().all(valid) {
+        return Err(
+            anyhow!("`{}` is not a name for a test", args.name).context("lower-case letters, digits and dashes")
+        );
+    }
+    let folder = args.corpus.join("regressions");
+    if !args.corpus.is_dir() {
+        return Err(
+            anyhow!("{} is no folder", args.corpus.display()).context("run it in the repository, or give --corpus")
+        );
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| anyhow!("cannot make {}: {error}", folder.display()))?;
+    let (case_path, text_path) = (folder.join(format!("{}.mkw", args.name)), folder.join(format!("{}.txt", args.name)));
+    if case_path.exists() && !args.force {
+        return Err(anyhow!("{} exists", case_path.display()).context("choose another name, or give --force"));
+    }
+
+    let document = files::read(&args.file)?;
+    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let document =
+        if args.fixed { fixed(args, &ledger, &mut runner, document)? } else { minimal(args, &ledger, document)? };
+    let text = golden::text(&document).map_err(|error| anyhow!("{error}"))?;
+    files::write(&case_path, document.to_string().as_bytes())?;
+    files::write(&text_path, text.as_bytes())?;
+    line(format!("{}\n{}", case_path.display(), text_path.display()));
+    note(format!("{DIM}cargo test -p mkwrite-report --test regressions -- {}{DIM:#}", args.name));
+    Ok(Exit::Good)
+}
+
+fn chosen(args: &Args, document: &Document) -> Result<Vec<Target>> {
+    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
+    let callers: Vec<String> = args.caller.iter().cloned().collect();
+    Ok(replay::targets(&implementations, &callers, document)?.into_iter().map(Target::from).collect())
+}
+
+fn runs(targets: &[Target]) -> Vec<(String, String)> {
+    let name = |target: &Target| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+    targets.iter().map(name).collect()
+}
+
+/// The case as it is, which must pass on the pairs that were chosen.
+fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Document) -> Result<Document> {
+    let targets = chosen(args, &document)?;
+    (document.runs, document.expects) = (runs(&targets), vec![Expect::Pass]);
+    for target in &targets {
+        if let Some((breach, _)) = judge(runner, ledger, *target, &document).breaches.first() {
+            bail!("it still breaks {} at {} on {}", breach.rule.id(), breach.point.name(), target.pair);
+        }
+    }
+    Ok(document)
+}
+
+/// The case made smaller, with what it breaks.
+fn minimal(args: &Args, ledger: &Ledger, mut document: Document) -> Result<Document> {
+    let mut runner = Runner::default();
+    let held = shrink::hold(
+        args.implementation.as_deref(),
+        args.caller.as_deref(),
+        None,
+        ledger,
+        &mut runner,
+        &mut document,
+        &args.file,
+    )?;
+    let (case, targets) = {
+        let (goal, targets) = match &held {
+            shrink::Held::Document(targets) => (Goal::Document(&document.expects, targets), targets.clone()),
+            shrink::Held::Signature(target, signature) => (Goal::Signature(*target, *signature), vec![*target]),
+        };
+        (Shrinker::new(&mut runner, goal, ledger).shrink(document.case.clone()), targets)
+    };
+    document.set_case(case);
+    document.runs = runs(&targets);
+    if let shrink::Held::Signature(target, _) = held {
+        runner.run(target, &document.case, mkwrite_oracle::run::How::Own);
+        document.expects = expectations(&runner.judge);
+    }
+    Ok(document)
+}

@@ -1,0 +1,165 @@
+//! `mkwrite matrix`: cases on every implementation under every caller. Which convention closes which race.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::implementation::Registry;
+use mkwrite_oracle::bisect::{Outcome, home, outcome};
+use mkwrite_oracle::explain::with_stops;
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::Runner;
+use mkwrite_report::matrix::{Cell, Matrix, page};
+use serde_json::{Value, json};
+
+use super::{callers, implementations};
+use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note, print_table};
+use crate::{Exit, files};
+
+/// Run cases on all implementations under all callers: which convention closes which race
+///
+/// A schedule that does not fit an implementation is realigned by named points: a stop becomes the next point that
+/// both come to. The table marks where that was done (~), and where it could not be (?): there the run went without.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Cases, or folders of .mkw files
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Only these implementations
+    #[arg(long = "impl", value_delimiter = ',', value_name = "NAME")]
+    implementations: Vec<String>,
+    /// Only these callers
+    #[arg(long = "caller", value_delimiter = ',', value_name = "NAME")]
+    callers: Vec<String>,
+    /// Write the table as an HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let rows = implementations(&args.implementations)?;
+    let columns = if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
+    let cases = cases(&args.paths)?;
+    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let mut all = Vec::new();
+    for path in &cases {
+        let document = files::read(path)?;
+        let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
+        let case = with_stops(&mut runner, home, &document.case);
+        let mut cell =
+            |fs: Builtin, caller: Caller| cell(&ledger, outcome(&mut runner, &ledger, home, &case, fs, caller));
+        let cells = rows.iter().map(|fs| columns.iter().map(|caller| cell(*fs, *caller)).collect()).collect();
+        all.push(Matrix {
+            case: path.display().to_string(),
+            home: home.pair.to_string(),
+            implementations: rows.iter().map(|fs| fs.name()).collect(),
+            callers: columns.iter().map(|caller| caller.name()).collect(),
+            cells,
+        });
+    }
+    if let Some(path) = &args.html {
+        files::write(path, page(&all).as_bytes())?;
+        note(format!("wrote {}", path.display()));
+    }
+    if args.json {
+        output::json(&json!({ "schema": output::SCHEMA, "cases": all.iter().map(report).collect::<Vec<_>>() }))?;
+    } else if args.html.is_none() {
+        all.iter().for_each(print);
+        line(format!(
+            "{DIM}{RED}NEW{RED:#}{DIM} breaks and is not in the ledger; ~ realigned; ? could not be realigned; - refused{DIM:#}"
+        ));
+    }
+    let new = all.iter().flat_map(|m| m.cells.iter().flatten()).any(|cell| cell.is_new);
+    Ok(if new { Exit::Breach } else { Exit::Good })
+}
+
+/// The files, and the .mkw files of folders, in order of their names.
+fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut files: Vec<PathBuf> = files.filter(|file: &PathBuf| files::is_text(Path::new(file))).collect();
+        files.sort();
+        if files.is_empty() {
+            bail!("{}: there are no .mkw files", path.display());
+        }
+        all.extend(files);
+    }
+    Ok(all)
+}
+
+fn cell(ledger: &Ledger, outcome: Outcome) -> Cell {
+    match outcome {
+        Outcome::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
+        Outcome::Ran { translation, breaches, new } => {
+            let mut rules: Vec<&'static str> = Vec::new();
+            for (breach, _) in &breaches {
+                if !rules.contains(&breach.rule.id()) {
+                    rules.push(breach.rule.id());
+                }
+            }
+            let mut entries: Vec<String> = Vec::new();
+            for entry in breaches.iter().filter_map(|(_, expected)| ledger.entry(*expected)) {
+                if !entries.contains(&entry.name) {
+                    entries.push(entry.name.clone());
+                }
+            }
+            let moved = translation.moved.iter().map(|(old, new)| format!("{old} became {new}"));
+            Cell {
+                refused: None,
+                rules,
+                entries,
+                is_new: new,
+                moved: moved.collect(),
+                lost: translation.lost.iter().map(ToString::to_string).collect(),
+            }
+        }
+    }
+}
+
+fn report(matrix: &Matrix) -> Value {
+    let runs = matrix.implementations.iter().zip(&matrix.cells).flat_map(|(fs, row)| {
+        matrix.callers.iter().zip(row).map(move |(caller, cell)| {
+            json!({
+                "implementation": fs,
+                "caller": caller,
+                "refused": cell.refused,
+                "breaks": cell.rules,
+                "entries": cell.entries,
+                "new": cell.is_new,
+                "realigned": cell.moved,
+                "lost": cell.lost,
+            })
+        })
+    });
+    json!({ "file": matrix.case, "home": matrix.home, "runs": runs.collect::<Vec<_>>() })
+}
+
+fn print(matrix: &Matrix) {
+    line(format!("{BOLD}{}{BOLD:#}  made for {}", matrix.case, matrix.home));
+    let mut table = output::table(std::iter::once("").chain(matrix.callers.iter().copied()));
+    for (fs, row) in matrix.implementations.iter().zip(&matrix.cells) {
+        let cells = row.iter().map(|cell| {
+            let style = match cell {
+                Cell { refused: Some(_), .. } => DIM,
+                Cell { is_new: true, .. } => RED,
+                Cell { rules, .. } if rules.is_empty() => GREEN,
+                _ => YELLOW,
+            };
+            format!("{style}{}{style:#}", cell.text())
+        });
+        table.add_row(std::iter::once((*fs).to_owned()).chain(cells));
+    }
+    print_table(&table);
+    line("");
+}

@@ -1,0 +1,425 @@
+//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small case for each.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_impls::Builtin;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::text::Expect;
+use mkwrite_oracle::Rule;
+use mkwrite_oracle::hunt::{Key, default_pairs};
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::Target;
+use mkwrite_oracle::shrink::Size;
+use mkwrite_oracle::triage::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage, page, uri};
+use mkwrite_report::{junit, sarif};
+use walkdir::{DirEntry, WalkDir};
+
+use super::{replay, stop_on_interrupt};
+use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, note, print_table};
+use crate::{Exit, files, finding};
+
+/// Sort what fuzzers and hunts have left: replay it, one row per bug, one small case for each
+///
+/// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and slow-unit-*, and for
+/// AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it; links to folders and hidden folders
+/// are passed over. A file that is named here is taken whatever its name. A .mkw file runs on the pairs that it
+/// names, anything else on those of a hunt. A file that cannot be read is listed and skipped.
+///
+/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there is one; Ctrl-C
+/// ends with what there is. `fixed` is a file that says what it breaks and no longer does.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folders, or files
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// Where to write a case for each bug, and the report
+    #[arg(long, default_value = "triage", value_name = "DIR")]
+    out: PathBuf,
+    /// Threads (all cores without it)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Shrink no file for longer than this; the result then depends on the speed of the machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    seconds_per_case: Option<u64>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Write a page for browsers
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Write JUnit XML, for CI
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// How the names of artifacts begin: libFuzzer's, those of its tools, and AFL++'s.
+const ARTIFACTS: &[&str] =
+    &["crash-", "leak-", "oom-", "timeout-", "slow-unit-", "minimized-from-", "clusterfuzz-testcase-", "id:", "id_"];
+/// The largest file that is read. A case has a few hundred bytes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let start = Instant::now();
+    for folder in &args.folders {
+        std::fs::metadata(folder)
+            .map_err(|error| anyhow!("{}: {error}", folder.display()))
+            .context("give a folder of artifacts or .mkw files")?;
+    }
+    files::prepare_folder(&args.out)?;
+    let interrupted = stop_on_interrupt()?;
+    let (search, inputs) = Search::run(args, &interrupted)?;
+    let ledger = Ledger::builtin();
+    let defaults = default_pairs(&ledger).into_iter().map(Target::from).collect();
+    let mut plan = Plan::new(inputs, defaults, ledger);
+    plan.limit = args.seconds_per_case.map(Duration::from_secs);
+
+    let jobs = args.jobs.map_or_else(super::jobs, usize::from);
+    let (progress, failed) = (Progress::default(), Mutex::new(None));
+    // Whatever happens, the best so far is on disk.
+    let save = |key: &Key, best: &Best| {
+        let shrunk = if best.shrunk { ", then made smaller" } else { "" };
+        let origin = format!("Found as {}{shrunk}.", search.files[best.input]);
+        let document = finding::document(plan.targets()[key.target], &best.breach, origin, best.case.clone());
+        if let Err(error) = files::write(&file(args, &plan, key), document.to_string().as_bytes()) {
+            failed.lock().expect("no thread panics here").get_or_insert(error);
+            progress.stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let done = AtomicBool::new(false);
+    let outcome = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(&progress, &interrupted, &done, search.files.len()));
+        let outcome = triage::triage(&plan, jobs, &progress, &save);
+        done.store(true, Ordering::Relaxed);
+        watcher.join().expect("the progress bar does not panic");
+        outcome
+    });
+    if let Some(error) = failed.into_inner().expect("no thread panics here") {
+        return Err(error);
+    }
+
+    let report = Triage {
+        schema: SCHEMA,
+        replay: format!("{} replay", super::program()),
+        files: outcome.replayed.iter().map(|(n, clusters)| search.file(*n, *clusters)).collect(),
+        runs: outcome.runs,
+        jobs,
+        seconds: start.elapsed().as_secs_f64(),
+        interrupted: interrupted.load(Ordering::Relaxed),
+        clusters: clusters(args, &plan, &search, &outcome),
+        broken: outcome.broken.iter().map(|(n, reason)| remark(&search.files[*n], reason)).collect(),
+        skipped: search.skipped,
+        ignored: search.ignored,
+    };
+    write(args, &report)?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(args, &report);
+    }
+    Ok(if !report.broken.is_empty() {
+        Exit::Model
+    } else if report.interrupted {
+        Exit::Interrupted
+    } else if report.clusters.iter().all(|cluster| cluster.status.is_good()) {
+        Exit::Good
+    } else {
+        Exit::Breach
+    })
+}
+
+fn remark(file: &str, reason: &str) -> Remark {
+    Remark { file: file.to_owned(), reason: reason.to_owned() }
+}
+
+/// What lies in the folders.
+#[derive(Default)]
+struct Search {
+    /// The paths of the inputs.
+    files: Vec<String>,
+    skipped: Vec<Remark>,
+    ignored: Vec<String>,
+    /// What was seen, by its one true path.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Search {
+    fn run(args: &Args, interrupted: &AtomicBool) -> Result<(Search, Vec<Input>)> {
+        let (mut search, mut inputs) = (Search::default(), Vec::new());
+        let out = args.out.canonicalize().ok();
+        for folder in &args.folders {
+            // Our own results are no artifacts, unless they are asked for.
+            let is_out = |entry: &DirEntry| {
+                entry.file_name() == args.out.file_name().unwrap_or_default() && entry.path().canonicalize().ok() == out
+            };
+            let passed_over = |entry: &DirEntry| {
+                let name = entry.file_name();
+                let hidden = name.as_encoded_bytes().starts_with(b".");
+                entry.depth() > 0 && entry.file_type().is_dir() && (hidden || name == "queue" || is_out(entry))
+            };
+            let mut walk = WalkDir::new(folder).sort_by_file_name().into_iter();
+            while let Some(entry) = walk.next().filter(|_| !interrupted.load(Ordering::Relaxed)) {
+                match entry {
+                    Ok(entry) if passed_over(&entry) => {
+                        search.ignored.push(entry.path().display().to_string());
+                        walk.skip_current_dir();
+                    }
+                    Ok(entry) => inputs.extend(search.entry(&entry)),
+                    Err(error) => {
+                        let path = error.path().unwrap_or(folder).display().to_string();
+                        let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                        if error.depth() == 0 {
+                            return Err(anyhow!("{path}: {reason}").context("give a folder that can be read"));
+                        }
+                        search.skipped.push(remark(&path, &reason));
+                    }
+                }
+            }
+        }
+        Ok((search, inputs))
+    }
+
+    /// Takes a file, or says why not.
+    fn entry(&mut self, entry: &DirEntry) -> Option<Input> {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy();
+        let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
+        if entry.file_type().is_dir() {
+            return None;
+        }
+        if entry.depth() > 0 && !is_case {
+            self.ignored.push(path.display().to_string());
+            return None;
+        }
+        match self.read(path) {
+            Ok(None) => None,
+            Ok(Some(input)) => {
+                self.files.push(path.display().to_string());
+                Some(input)
+            }
+            Err(reason) => {
+                self.skipped.push(remark(&path.display().to_string(), &reason));
+                None
+            }
+        }
+    }
+
+    /// Reads a file that was not seen before.
+    fn read(&mut self, path: &Path) -> Result<Option<Input>, String> {
+        let meta = path.metadata().map_err(|error| error.to_string())?;
+        if !meta.is_file() {
+            return Err("not a regular file".to_owned());
+        }
+        if meta.len() > BYTES_MAX {
+            return Err(format!("{} bytes are more than the {BYTES_MAX} of the largest case", meta.len()));
+        }
+        if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
+            return Ok(None);
+        }
+        let read = || -> Result<Input> {
+            let document = files::read(path)?;
+            let named = Some(&document).filter(|document| !document.runs.is_empty());
+            let pairs = named.map_or(Ok(Vec::new()), |document| replay::targets(&[], &[], document))?;
+            Ok(Input { document, targets: pairs.into_iter().map(Target::from).collect() })
+        };
+        read().map(Some).map_err(|error| reason(path, &error))
+    }
+
+    fn file(&self, input: usize, clusters: usize) -> File {
+        File { file: self.files[input].clone(), clusters }
+    }
+}
+
+/// An error in one line: what happened, and of a diagnostic also the place.
+fn reason(path: &Path, error: &anyhow::Error) -> String {
+    let text = error.root_cause().to_string();
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    let head: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
+    let head = head.join(" ");
+    let head = head.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&head);
+    head.strip_prefix("error: ").unwrap_or(head).to_owned()
+}
+
+/// Draws the progress bar, and passes Ctrl-C on.
+fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count: usize) {
+    let bar = ProgressBar::new(count as u64);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}").expect("a valid template"));
+    while !done.load(Ordering::Relaxed) {
+        if interrupted.load(Ordering::Relaxed) {
+            progress.stop.store(true, Ordering::Relaxed);
+        }
+        let [replayed, shrunk, to_shrink, clusters, new] =
+            [&progress.replayed, &progress.shrunk, &progress.to_shrink, &progress.clusters, &progress.new]
+                .map(|number| number.load(Ordering::Relaxed) as u64);
+        bar.set_length(count as u64 + to_shrink);
+        bar.set_position(replayed + shrunk);
+        bar.set_message(format!(
+            "{replayed}/{count} files, {shrunk}/{to_shrink} shrunk, {clusters} signatures, {new} NEW"
+        ));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bar.finish_and_clear();
+}
+
+/// Where the case of a cluster is written.
+fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
+    args.out.join(finding::file_name(plan.ledger(), plan.targets()[key.target].pair, &key.signature))
+}
+
+/// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
+fn clusters(args: &Args, plan: &Plan, search: &Search, outcome: &Outcome) -> Vec<Cluster> {
+    let found = outcome.clusters.iter().map(|(key, cluster)| found(args, plan, search, key, cluster));
+    let fixed = outcome.fixed.values().map(|fixed| gone(plan, search, fixed));
+    let mut all: Vec<Cluster> = found.chain(fixed).collect();
+    all.sort_by(|a, b| (a.status, &a.entry, &a.signature).cmp(&(b.status, &b.entry, &b.signature)));
+    all
+}
+
+fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
+    inputs.iter().map(|input| search.files[*input].clone()).collect()
+}
+
+fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage::Cluster) -> Cluster {
+    let (pair, best) = (plan.targets()[key.target].pair, &cluster.best);
+    let entry = plan.ledger().entry(key.signature.expected);
+    let status = match key.signature.expected {
+        Expected::Root(_) => Status::Expected,
+        Expected::Consequence(_) => Status::Follows,
+        Expected::No => Status::New,
+    };
+    Cluster {
+        signature: finding::name(plan.ledger(), pair, &key.signature),
+        point: best.breach.point.name().to_owned(),
+        operation: best.breach.operation.to_owned(),
+        what: best.breach.what.to_owned(),
+        entry: entry.map(|entry| entry.name.clone()),
+        group: entry.map(|entry| entry.group.clone()),
+        file: file(args, plan, key).display().to_string(),
+        shrunk: best.shrunk,
+        operations: cluster.size().operations,
+        preemptions: cluster.size().preemptions,
+        ..row(pair, key.signature.rule, status, paths(search, &cluster.inputs))
+    }
+}
+
+fn gone(plan: &Plan, search: &Search, fixed: &Fixed) -> Cluster {
+    let pair = plan.targets()[fixed.target].pair;
+    let Expect::Breach { rule, point, operation } = &fixed.expect else {
+        unreachable!("only a breach can be gone");
+    };
+    let rule = Rule::by_id(rule).expect("a file that names an unknown rule is not read");
+    let files = paths(search, &fixed.inputs);
+    let parts = [pair.implementation.name(), pair.caller.name(), rule.id(), point.name(), operation, "fixed"];
+    let first = fixed.inputs.first().expect("some file says so");
+    let size = Size::of(&plan.document(*first).case);
+    Cluster {
+        signature: parts.join("-"),
+        point: point.name().to_owned(),
+        operation: operation.clone(),
+        what: "what the file expects no longer breaks".to_owned(),
+        file: files[0].clone(),
+        operations: size.operations,
+        preemptions: size.preemptions,
+        ..row(pair, rule, Status::Fixed, files)
+    }
+}
+
+/// What a row has whatever it is about.
+fn row(pair: Pair<Builtin>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
+    Cluster {
+        signature: String::new(),
+        implementation: pair.implementation.name().to_owned(),
+        caller: pair.caller.name().to_owned(),
+        rule: rule.id().to_owned(),
+        title: rule.about().title.to_owned(),
+        point: String::new(),
+        operation: String::new(),
+        what: String::new(),
+        status,
+        expected: status.is_good(),
+        follows: status == Status::Follows,
+        entry: None,
+        group: None,
+        cases: files.len(),
+        files,
+        file: String::new(),
+        shrunk: false,
+        operations: 0,
+        preemptions: 0,
+    }
+}
+
+/// Writes the report in every form that is wanted.
+fn write(args: &Args, report: &Triage) -> Result<()> {
+    files::write(&args.out.join("triage.json"), &serde_json::to_vec_pretty(report)?)?;
+    if let Some(path) = &args.html {
+        let page_at = std::path::absolute(path)?;
+        let link = |file: &str| {
+            let from = page_at.parent().unwrap_or(&page_at);
+            let way = std::path::absolute(file).ok().and_then(|file| pathdiff::diff_paths(file, from));
+            uri(&way.map_or_else(|| file.to_owned(), |way| way.display().to_string()))
+        };
+        files::write(path, page(report, link).as_bytes())?;
+    }
+    if let Some(path) = &args.sarif {
+        files::write(path, &serde_json::to_vec_pretty(&sarif::log(report))?)?;
+    }
+    if let Some(path) = &args.junit {
+        files::write(path, junit::xml(report)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn print(args: &Args, report: &Triage) {
+    let header = ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
+    let mut table = output::table(header);
+    for cluster in &report.clusters {
+        table.add_row([
+            cluster.implementation.clone(),
+            cluster.caller.clone(),
+            cluster.rule.clone(),
+            cluster.point.clone(),
+            cluster.standing(),
+            cluster.cases.to_string(),
+            cluster.operations.to_string(),
+            format!("{} {}", report.replay, cluster.file),
+        ]);
+    }
+    if report.clusters.is_empty() {
+        output::line(format!("{GREEN}no rule was broken{GREEN:#}"));
+    } else {
+        print_table(&table);
+    }
+    for Remark { file, reason } in &report.broken {
+        note(format!("{RED}the model is broken{RED:#} by {file}: {reason}"));
+    }
+    for Remark { file, reason } in &report.skipped {
+        note(format!("{BOLD}skipped{BOLD:#} {file}: {reason}"));
+    }
+    let [new, fixed] = [Status::New, Status::Fixed].map(|status| report.count(status));
+    let style = if new + fixed > 0 { RED } else { GREEN };
+    note(format!(
+        "{BOLD}{}{BOLD:#} files, {} runs in {:.1} s; {} signatures, {style}{new} NEW, {fixed} fixed{style:#}; \
+         {} skipped, {} not named like cases; cases in {DIM}{}{DIM:#}",
+        report.files.len(),
+        report.runs,
+        report.seconds,
+        report.clusters.len() - fixed,
+        report.skipped.len(),
+        report.ignored.len(),
+        args.out.display(),
+    ));
+    if let Some(cluster) = report.clusters.last() {
+        note(format!("{DIM}{} explain {}{DIM:#}", super::program(), cluster.file));
+    }
+}

@@ -1,0 +1,55 @@
+//! A finding on disk: the case that shows a signature, with what it breaks, under a name that depends on the
+//! signature alone, so that the same bug has the same file wherever it was found.
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::Case;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::point::Point;
+use mkwrite_model::text::Document;
+use mkwrite_oracle::Rule;
+use mkwrite_oracle::judge::Breach;
+use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
+use mkwrite_oracle::run::{How, Runner, Target};
+use mkwrite_oracle::verdict::expectations;
+
+/// A signature on a pair as one word.
+pub fn name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> String {
+    let Signature { expected, rule, point } = *signature;
+    let entry = ledger.entry(expected).map(|entry| entry.name.as_str());
+    let class = match expected {
+        Expected::Root(_) => entry,
+        Expected::Consequence(_) => Some("after"),
+        Expected::No => Some("new"),
+    };
+    let after = entry.filter(|_| matches!(expected, Expected::Consequence(_)));
+    let parts = [
+        Some(pair.implementation.name()),
+        Some(pair.caller.name()),
+        Some(rule.id()),
+        point.map(Point::name),
+        class,
+        after,
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("-")
+}
+
+/// The name of its file.
+pub fn file_name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> String {
+    name(ledger, pair, signature) + ".mkw"
+}
+
+/// What its file says: the case, all that breaks there, and where it comes from.
+pub fn document(target: Target, breach: &Breach, origin: String, case: Case) -> Document {
+    let mut runner = Runner::default();
+    runner.run(target, &case, How::Own);
+    let mut document = Document::new(case);
+    document.runs.push((target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned()));
+    // A planted bug is not in the file, and a difference takes two runs.
+    if target.plant.is_none() && breach.rule != Rule::Differential {
+        document.expects = expectations(&runner.judge);
+    }
+    let about = breach.rule.about();
+    let comments = [format!("{} {}: {}", about.id, about.title, breach.what), origin];
+    document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();
+    document
+}

@@ -1,0 +1,88 @@
+//! Shrinks 200 random findings as they came out of the hunt's schedulers, and says what became of them: that the
+//! signature held, size before and after, time. `cargo bench -p mkwrite-oracle --bench shrink`.
+//!
+//! A plain program: what counts is the spread over findings, not the time of one.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use mkwrite_model::Case;
+use mkwrite_model::generate::Generator;
+use mkwrite_oracle::hunt::{Plan, default_pairs, how};
+use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
+use mkwrite_oracle::run::{Runner, Target, with_order};
+use mkwrite_oracle::shrink::{Goal, Shrinker, Size};
+
+const FINDINGS: usize = 200;
+/// Findings of one signature at the most.
+const EACH: usize = 2;
+
+fn main() {
+    if std::env::args().any(|arg| arg == "--list") {
+        return;
+    }
+    let ledger = Ledger::builtin();
+    let targets: Vec<Target> = default_pairs(&ledger).into_iter().map(Target::from).collect();
+    let plan = Plan { targets, seed: 200, aligned: false, scheduler: None, rule: None, cases: u64::MAX, ledger };
+    let (mut runner, mut case) = (Runner::default(), Case::default());
+    let (mut before, mut after, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let mut races = Vec::new();
+    let mut seen: BTreeMap<(String, Signature), usize> = BTreeMap::new();
+    for index in 0.. {
+        // One finding per case, of a target that changes with the case, and few of each signature, so that no kind
+        // crowds out the others.
+        let target = plan.targets[index as usize % plan.targets.len()];
+        Generator::new(false).generate(plan.seed, index, &mut case);
+        runner.run(target, &case, how(&plan, index));
+        let mut classifier = plan.ledger.classify(target.pair);
+        let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+        let rare = breaches.iter().map(|(breach, expected)| {
+            let signature = Signature { point: Some(breach.point), ..plan.ledger.signature(breach, *expected) };
+            (seen.get(&(target.pair.to_string(), signature)).copied().unwrap_or(0), signature, *expected)
+        });
+        let Some((n, signature, expected)) = rare.min_by_key(|(n, ..)| *n).filter(|(n, ..)| *n < EACH) else {
+            continue;
+        };
+        seen.insert((target.pair.to_string(), signature), n + 1);
+        let stops = runner.record(target, &case, how(&plan, index));
+        let raw = with_order(&case, stops);
+        let mut shrinker = Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
+        assert!(shrinker.shows(&raw), "case {index} does not repeat as stops");
+        let start = Instant::now();
+        let small = shrinker.shrink(raw.clone());
+        times.push(start.elapsed());
+        assert!(shrinker.shows(&small), "case {index} slipped");
+        assert!(shrinker.not_minimal(&small).is_empty(), "case {index} is not minimal");
+        let (raw, small) = (Size::of(&raw), Size::of(&small));
+        let is_race = |expected| plan.ledger.entry(expected).is_some_and(|entry| entry.name.starts_with("race-"));
+        if matches!(expected, Expected::Root(_)) && is_race(expected) {
+            races.push((small.operations, small.preemptions));
+        }
+        before.push((raw.operations, raw.preemptions));
+        after.push((small.operations, small.preemptions));
+        if times.len() == FINDINGS {
+            break;
+        }
+    }
+    let spread = |name: &str, sizes: &[(usize, usize)]| {
+        let column = |of: fn(&(usize, usize)) -> usize| {
+            let mut all: Vec<usize> = sizes.iter().map(of).collect();
+            all.sort_unstable();
+            (all.get(all.len() / 2).copied().unwrap_or(0), all.last().copied().unwrap_or(0))
+        };
+        let (operations, preemptions) = (column(|size| size.0), column(|size| size.1));
+        println!(
+            "{name:24} {} findings: operations median {} worst {}, preemptions median {} worst {}",
+            sizes.len(),
+            operations.0,
+            operations.1,
+            preemptions.0,
+            preemptions.1,
+        );
+    };
+    spread("before", &before);
+    spread("after", &after);
+    spread("after, of the races", &races);
+    times.sort_unstable();
+    println!("time on one core: median {:.1?}, worst {:.1?}", times[times.len() / 2], times[times.len() - 1]);
+}

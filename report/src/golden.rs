@@ -1,0 +1,33 @@
+//! The explanation of a filed case, as it stands beside it: plain text, one part per pair.
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::text::Document;
+use mkwrite_oracle::explain::{explain, with_stops};
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{Runner, Target};
+
+use crate::terminal;
+
+/// The text for all pairs that the document names.
+pub fn text(document: &Document) -> Result<String, String> {
+    let (ledger, mut runner, mut text) = (Ledger::builtin(), Runner::default(), String::new());
+    for (fs, caller) in &document.runs {
+        let fs = Builtin::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
+        let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
+        let target = Target::from(Pair::new(fs, caller).map_err(|refused| refused.to_string())?);
+        let case = with_stops(&mut runner, target, &document.case);
+        let document = Document { case, ..document.clone() };
+        let explanation = explain(&mut runner, &ledger, target, &document, None);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let shown = terminal::explanation(&explanation, false);
+        for line in anstream::adapter::strip_str(&shown).to_string().lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}

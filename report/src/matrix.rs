@@ -1,0 +1,171 @@
+//! A case on all implementations under all callers, as a table.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// What came of a case on one pair.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    /// The pair makes no sense; why.
+    pub refused: Option<String>,
+    /// Rules that broke.
+    pub rules: Vec<&'static str>,
+    /// The ledger's entries that expect them.
+    pub entries: Vec<String>,
+    /// Something broke that the ledger does not list.
+    pub is_new: bool,
+    /// Stops that were realigned, in words.
+    pub moved: Vec<String>,
+    /// Stops for which nothing fits.
+    pub lost: Vec<String>,
+}
+
+impl Cell {
+    /// The cell in a word or two.
+    pub fn text(&self) -> String {
+        if self.refused.is_some() {
+            return "-".to_owned();
+        }
+        let verdict = if self.rules.is_empty() { "pass".to_owned() } else { self.rules.join(" ") };
+        let new = if self.is_new { "NEW " } else { "" };
+        let mark = if !self.lost.is_empty() {
+            " ?"
+        } else if !self.moved.is_empty() {
+            " ~"
+        } else {
+            ""
+        };
+        format!("{new}{verdict}{mark}")
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Cell { refused: Some(_), .. } => "refused",
+            Cell { is_new: true, .. } => "new",
+            Cell { rules, .. } if rules.is_empty() => "pass",
+            _ => "breaks",
+        }
+    }
+
+    /// What the word means here.
+    fn details(&self) -> String {
+        let mut parts: Vec<String> = self.refused.iter().cloned().collect();
+        if !self.entries.is_empty() {
+            parts.push(format!("expected: {}", self.entries.join(", ")));
+        }
+        parts.extend(self.moved.iter().map(|text| format!("realigned: {text}")));
+        parts.extend(self.lost.iter().map(|text| format!("could not be realigned: {text}")));
+        parts.join("; ")
+    }
+}
+
+/// A case and its cells, by implementation and caller.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// The case's file.
+    pub case: String,
+    /// The pair that its schedule was made for.
+    pub home: String,
+    /// The rows.
+    pub implementations: Vec<&'static str>,
+    /// The columns.
+    pub callers: Vec<&'static str>,
+    /// The cells, row by row.
+    pub cells: Vec<Vec<Cell>>,
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { font-size: 1rem; font-family: ui-monospace, monospace; margin-top: 2.5rem; overflow-wrap: anywhere; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); padding: .25rem .6rem; text-align: left; }
+td { white-space: nowrap; }
+td.pass { background: color-mix(in srgb, seagreen 22%, transparent); }
+td.breaks { background: color-mix(in srgb, orange 30%, transparent); }
+td.new { background: color-mix(in srgb, crimson 45%, transparent); font-weight: bold; }
+td.refused { opacity: .5; }
+small { display: block; opacity: .75; }
+";
+
+/// The tables as one page.
+pub fn page(all: &[Matrix]) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "mkwrite matrix" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Which convention closes which race" }
+                p {
+                    "Each case on every page_mkwrite implementation (rows) under every caller (columns). A cell names \
+                     the rules that break. " b { "~" } " the schedule was realigned by named points; " b { "?" }
+                    " it could not be, and the run went without; " b { "-" } " the pair makes no sense; "
+                    b { "NEW" } " the ledger does not list it."
+                }
+                @for matrix in all { (table(matrix)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn table(matrix: &Matrix) -> Markup {
+    html! {
+        h2 { (matrix.case) }
+        p { "made for " (matrix.home) }
+        div.table {
+            table {
+                thead {
+                    tr { th {} @for caller in &matrix.callers { th scope="col" { (caller) } } }
+                }
+                tbody {
+                    @for (fs, row) in matrix.implementations.iter().zip(&matrix.cells) {
+                        tr {
+                            th scope="row" { (fs) }
+                            @for cell in row {
+                                td class=(cell.class()) title=(cell.details()) {
+                                    (cell.text())
+                                    @if !cell.entries.is_empty() { small { (cell.entries.join(", ")) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_says_what_breaks_and_whether_the_schedule_fits() {
+        let cell = Cell { rules: vec!["I20", "I34"], entries: vec!["race".into()], ..Cell::default() };
+        assert_eq!((cell.text().as_str(), cell.class()), ("I20 I34", "breaks"));
+        let moved = Cell { moved: vec!["A.0 x became A.0 y".into()], ..Cell::default() };
+        assert_eq!((moved.text().as_str(), moved.class()), ("pass ~", "pass"));
+        let lost = Cell { lost: vec!["A.0 x".into()], is_new: true, rules: vec!["I1"], ..moved };
+        assert_eq!((lost.text().as_str(), lost.class()), ("NEW I1 ?", "new"));
+        assert_eq!(Cell { refused: Some("no".into()), ..Cell::default() }.text(), "-");
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let matrix = Matrix {
+            case: "<b>.mkw".into(),
+            home: "x".into(),
+            implementations: vec!["a"],
+            callers: vec!["c"],
+            cells: vec![vec![Cell { refused: Some("\"no\"".into()), ..Cell::default() }]],
+        };
+        let page = page(&[matrix]);
+        assert!(page.contains("&lt;b&gt;.mkw") && page.contains("title=\"&quot;no&quot;\""), "{page}");
+    }
+}

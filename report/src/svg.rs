@@ -1,0 +1,404 @@
+//! The race window of an explanation as one static SVG, for a README or a report: the steps around the window up to
+//! the breach, or the whole run if it is short. It brings its own background, and asks for no font but a generic one.
+
+use maud::{Markup, html};
+use mkwrite_oracle::explain::Explanation;
+
+use crate::html::{Chart, Column, Item, Kind, charts, hue_of};
+use crate::terminal::title;
+
+/// Width of the picture, in pixels. It is wider only if there are very many columns.
+const WIDTH: usize = 900;
+/// Runs up to this many steps are shown whole.
+const SHORT: usize = 30;
+/// Steps that are shown of a run in which nothing breaks.
+const MOST: usize = 80;
+/// Steps that are shown before and after the window.
+const MARGIN: usize = 3;
+
+const LANES: usize = 62;
+const LANE: usize = 48;
+const TOP: usize = 46;
+const HEADS: usize = 100;
+
+const INK: &str = "#1c1e21";
+const SOFT: &str = "#5d636b";
+const RULE: &str = "#dfe1e4";
+const EDGE: &str = "#d39e00";
+const BAD: &str = "#c1121f";
+/// Strong and weak colour of each task.
+const HUES: [(&str, &str); 6] = [
+    ("#1f5fbf", "#e6effc"),
+    ("#b4540a", "#fdeedf"),
+    ("#1c7a4d", "#e2f4ea"),
+    ("#8a3fa8", "#f4e8f9"),
+    ("#4a5561", "#eaeef2"),
+    ("#6d6a5f", "#f0efea"),
+];
+const MONO: &str = "'DejaVu Sans Mono', Menlo, Consolas, monospace";
+const SANS: &str = "'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif";
+
+/// A row and where it stands.
+struct Row {
+    item: Item,
+    top: usize,
+    height: usize,
+}
+
+impl Row {
+    fn middle(&self) -> usize {
+        self.top + self.height / 2
+    }
+}
+
+/// The picture of an explanation.
+pub fn picture(e: &Explanation) -> String {
+    let mut chart = charts(e).swap_remove(0);
+    let rows = rows(&chart, shown(e, &chart));
+    leave_out(&mut chart, &rows);
+    let chart = &chart;
+    let bottom = rows.last().map_or(TOP + HEADS, |row| row.top + row.height);
+    let lines = caption(e);
+    let (places, right) = places(chart, &rows);
+    let (width, height) = (WIDTH.max(right + 20), bottom + 18 * lines.len() + 20);
+    let role = |n: usize| chart.window.and_then(|w| w.role(n));
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) }
+            role="img" aria-label=(title(e)) font-family=(MONO) font-size="11.5" fill=(INK) {
+            title { (title(e)) }
+            defs {
+                @for (name, colour) in [("dirty", "#b26a00"), ("writeback", "#00798c")] {
+                    pattern id={ "tag-" (name) } width="5" height="5" patternUnits="userSpaceOnUse"
+                        patternTransform="rotate(45)" {
+                        rect width="3" height="5" fill=(colour) {}
+                    }
+                }
+            }
+            rect width=(width) height=(height) rx="8" fill="#ffffff" stroke=(RULE) {}
+            text x="16" y="28" font-size="15" font-weight="bold" font-family=(SANS) { (title(e)) }
+            (band(chart, &rows, width))
+            (heads(chart, &places))
+            @for lane in 0..chart.tasks.len() {
+                @let x = LANES + lane * LANE + 1;
+                line x1=(x) x2=(x) y1=(TOP + HEADS) y2=(bottom) stroke=(RULE) {}
+            }
+            @for (column, x) in chart.columns.iter().zip(&places) { (strip(column, *x, &rows)) }
+            (connector(chart, &rows))
+            @for row in &rows {
+                @match &row.item {
+                    Item::Step { n, minor, .. } => (step(chart, row, *n, *minor, role(*n), right, width)),
+                    Item::Begin { n, .. } => {
+                        text x=(LANES + chart.lane(*n) * LANE) y=(row.top + 15) font-weight="bold"
+                            fill=(HUES[hue_of(&chart.run.steps[*n].task.to_string())].0) { (chart.operation(*n)) }
+                    }
+                    Item::Fold { text, .. } => {
+                        text x=(LANES + 6) y=(row.top + 13) font-style="italic" font-family=(SANS) fill=(SOFT) {
+                            "⋯ " (text)
+                        }
+                    }
+                    Item::Window { .. } => {
+                        text x=(LANES + 4) y=(row.top + 13) font-size="10.5" font-weight="bold" font-family=(SANS)
+                            fill="#8a6500" { "WINDOW OF THE RACE" }
+                    }
+                    Item::Breach { text, .. } => {
+                        rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill="#fdeaea" {}
+                        rect x=(LANES) y=(row.top) width="3" height=(row.height) fill=(BAD) {}
+                        text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) {
+                            "▲ " (cut(text, (width - LANES - 30) / 8))
+                        }
+                    }
+                }
+            }
+            @for (n, line) in lines.iter().enumerate() {
+                text x="16" y=(bottom + 22 + 18 * n) font-family=(SANS) font-size="12" fill=(SOFT) { (line) }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// Leaves out the lanes and columns that have nothing in these rows.
+fn leave_out(chart: &mut Chart, rows: &[Row]) {
+    let steps = rows.iter().filter_map(|row| match row.item {
+        Item::Step { n, .. } => Some(n),
+        _ => None,
+    });
+    let steps: Vec<usize> = steps.collect();
+    let run = chart.run;
+    chart.tasks.retain(|task| steps.iter().any(|n| run.steps[*n].task == *task));
+    chart.columns.retain(|column| steps.iter().any(|n| column.values[*n].is_some()));
+}
+
+/// The steps to show.
+fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
+    let steps = chart.run.steps.len();
+    let Some(breach) = e.main.filter(|_| steps > SHORT) else { return 0..steps.min(MOST) };
+    let breach = (breach.step as usize).min(steps - 1);
+    let (from, to) = chart.window.map_or((breach.saturating_sub(SHORT / 2), breach), |w| (w.from, w.to.max(breach)));
+    from.min(breach).saturating_sub(MARGIN)..(to + MARGIN).min(steps)
+}
+
+/// The rows of these steps.
+fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
+    let steps = chart.run.steps.len();
+    let (mut rows, mut top) = (Vec::new(), TOP + HEADS);
+    let mut push = |item: Item| {
+        let height = match item {
+            Item::Step { minor: true, .. } => 16,
+            Item::Step { .. } | Item::Breach { .. } => 22,
+            Item::Begin { .. } => 20,
+            Item::Fold { .. } | Item::Window { .. } => 18,
+        };
+        rows.push(Row { item, top, height });
+        top += height;
+    };
+    let rest = |id: usize, steps: std::ops::Range<usize>, side: &str| {
+        let text = format!("{} steps {side}", steps.len());
+        (!steps.is_empty()).then(|| Item::Fold { id, steps: steps.start..=steps.end - 1, text })
+    };
+    rest(0, 0..shown.start, "before").into_iter().for_each(&mut push);
+    for item in chart.items() {
+        match item {
+            Item::Fold { id, steps, .. } if *steps.end() >= shown.start && *steps.start() < shown.end => {
+                let (from, end) = ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
+                push(Item::Fold { id, steps: from..=end - 1, text: chart.folded(from, end) });
+            }
+            Item::Step { fold: Some(_), .. } | Item::Begin { fold: Some(_), .. } | Item::Fold { .. } => {}
+            Item::Step { n, .. } | Item::Begin { n, .. } | Item::Breach { n, .. } | Item::Window { n } => {
+                if shown.contains(&n) {
+                    push(item);
+                }
+            }
+        }
+    }
+    rest(steps, shown.end..steps, "after").into_iter().for_each(&mut push);
+    rows
+}
+
+/// Where the columns stand, and where the last one ends.
+fn places(chart: &Chart, rows: &[Row]) -> (Vec<usize>, usize) {
+    let ends = rows.iter().filter_map(|row| match row.item {
+        Item::Step { n, .. } => Some(LANES + chart.lane(n) * LANE + box_width(chart, n)),
+        _ => None,
+    });
+    let (mut places, mut x, mut group) = (Vec::new(), ends.max().unwrap_or(LANES) + 4, "");
+    for column in &chart.columns {
+        if column.group != group {
+            x += 10;
+            group = &column.group;
+        }
+        places.push(x);
+        x += if column.kind == Kind::Text { 36 } else { 17 };
+    }
+    (places, x)
+}
+
+fn heads(chart: &Chart, places: &[usize]) -> Markup {
+    let y = TOP + HEADS - 8;
+    html! {
+        text x="42" y=(y) font-size="10" text-anchor="end" fill=(SOFT) { "step" }
+        @for (lane, task) in chart.tasks.iter().enumerate() {
+            @let (name, x) = (task.to_string(), LANES + lane * LANE);
+            rect x=(x) y=(y - 12) width=(name.len() * 7 + 12) height="17" rx="4" fill=(HUES[hue_of(&name)].0) {}
+            text x=(x + 6) y=(y + 1) font-weight="bold" fill="#ffffff" { (name) }
+        }
+        @for (column, x) in chart.columns.iter().zip(places) {
+            text font-size="10.5" transform={ "translate(" (x + 11) " " (y + 2) ") rotate(-90)" } { (column.name) }
+        }
+        line x1="8" x2=(WIDTH - 8) y1=(TOP + HEADS - 1) y2=(TOP + HEADS - 1) stroke=(RULE) {}
+    }
+}
+
+/// The tinted band behind the window.
+fn band(chart: &Chart, rows: &[Row], width: usize) -> Markup {
+    let inside = |row: &&Row| match (&row.item, chart.window) {
+        (Item::Window { .. }, _) => true,
+        (Item::Step { n, .. }, Some(w)) => (w.from..=w.to).contains(n),
+        _ => false,
+    };
+    let (first, last) = (rows.iter().find(inside), rows.iter().rev().find(inside));
+    html! {
+        @if let (Some(first), Some(last)) = (first, last) {
+            @let height = last.top + last.height - first.top;
+            rect.window x="8" y=(first.top) width=(width - 16) height=(height) fill="#fff4d1" {}
+            rect x="8" y=(first.top) width="3" height=(height) fill=(EDGE) {}
+        }
+    }
+}
+
+/// The line between the two deciding steps.
+fn connector(chart: &Chart, rows: &[Row]) -> Markup {
+    let decides = |row: &&Row| match row.item {
+        Item::Step { n, .. } => chart.window.is_some_and(|w| w.role(n).is_some()),
+        _ => false,
+    };
+    let (first, last) = (rows.iter().find(decides), rows.iter().rev().find(decides));
+    html! {
+        @if let (Some(first), Some(last)) = (first, last) {
+            line x1="51" x2="51" y1=(first.middle()) y2=(last.middle()) stroke=(EDGE) stroke-width="2" {}
+        }
+    }
+}
+
+fn box_width(chart: &Chart, n: usize) -> usize {
+    chart.run.steps[n].point.name().len() * 7 + 15
+}
+
+fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right: usize, width: usize) -> Markup {
+    let moment = &chart.run.steps[n];
+    let (strong, weak) = HUES[hue_of(&moment.task.to_string())];
+    let (x, y, name) = (LANES + chart.lane(n) * LANE, row.middle() + 4, moment.point.name());
+    let what: Vec<&str> = moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
+    html! {
+        g.step.decides[role.is_some()] {
+            text x="40" y=(y) font-size="10.5" text-anchor="end" fill=(SOFT) { (moment.step) }
+            @if let Some(role) = role {
+                circle cx="51" cy=(row.middle()) r="8.5" fill=(EDGE) {}
+                text x="51" y=(y) font-size="11" font-weight="bold" text-anchor="middle" { (role) }
+            }
+            @if minor {
+                rect x=(x) y=(row.top + 3) width="4" height=(row.height - 6) fill=(strong) {}
+                text x=(x + 9) y=(y) font-size="10" fill=(SOFT) { (name) }
+            } @else {
+                rect x=(x) y=(row.top + 2) width=(box_width(chart, n)) height=(row.height - 4) rx="4" stroke=(strong)
+                    fill=(if role.is_some() { strong } else { weak }) {}
+                rect x=(x) y=(row.top + 2) width="4" height=(row.height - 4) fill=(strong) {}
+                text x=(x + 8) y=(y) font-weight=[role.map(|_| "bold")] fill=[role.map(|_| "#ffffff")] { (name) }
+            }
+            text x=(right + 14) y=(y) font-size="11" font-family=(SANS) fill=(SOFT) {
+                (cut(&what.join("; "), width.saturating_sub(right + 24) * 10 / 66))
+            }
+        }
+    }
+}
+
+/// A column: one bar for each stretch of rows with the same value.
+fn strip(column: &Column, x: usize, rows: &[Row]) -> Markup {
+    let mut bars: Vec<(usize, usize, Option<&str>)> = Vec::new();
+    for row in rows {
+        let value = value(column, &row.item);
+        match bars.last_mut() {
+            Some((_, end, last)) if *last == value && *end == row.top => *end += row.height,
+            _ => bars.push((row.top, row.top + row.height, value)),
+        }
+    }
+    html! {
+        @for (top, end, value) in bars.iter().filter_map(|(top, end, value)| Some((*top, *end, (*value)?))) {
+            (bar(column, value, x, top + 1, end - top - 2))
+        }
+    }
+}
+
+fn bar(column: &Column, value: &str, x: usize, y: usize, height: usize) -> Markup {
+    let fill = match (column.kind, column.colour) {
+        (Kind::Lock, _) => HUES[hue_of(value)].0,
+        (_, "dirty") => "#b26a00",
+        (_, "dirty tag") => "url(#tag-dirty)",
+        (_, "writeback") => "#00798c",
+        (_, "writeback tag") => "url(#tag-writeback)",
+        (_, "record") => "#7b4fc4",
+        (_, "pte") if value == "writable" => "#b3306f",
+        (_, "pte") => "#ffffff",
+        _ => "#8a9099",
+    };
+    let stroke = match column.colour {
+        "dirty tag" => Some("#b26a00"),
+        "writeback tag" => Some("#00798c"),
+        "pte" => Some("#b3306f"),
+        _ => None,
+    };
+    let ink = if fill == "#ffffff" { "#b3306f" } else { "#ffffff" };
+    html! {
+        @if column.kind == Kind::Text {
+            line x1=(x + 4) x2=(x + 4) y1=(y) y2=(y + height) stroke=(SOFT) stroke-width="1.5" {}
+            text x=(x + 8) y=(y + 13) font-size="10.5" font-weight="bold" { (column.short(value)) }
+        } @else {
+            rect x=(x + 2) y=(y) width="12" height=(height) rx="3" fill=(fill) stroke=[stroke] {}
+            text x=(x + 8) y=(y + 12) font-size="9.5" font-weight="bold" text-anchor="middle" fill=(ink) {
+                (column.short(value))
+            }
+        }
+    }
+}
+
+/// The value that a column has throughout a row.
+fn value<'a>(column: &'a Column, item: &Item) -> Option<&'a str> {
+    let through = |n: usize| {
+        let value = column.values.get(n)?.as_deref()?;
+        (!column.differs(n, value)).then_some(value)
+    };
+    match item {
+        Item::Step { n, .. } => column.values[*n].as_deref(),
+        Item::Begin { n, .. } | Item::Window { n } => through(*n),
+        Item::Breach { n, .. } => through(n + 1),
+        Item::Fold { steps, .. } => {
+            let values = &column.values[steps.clone()];
+            values.iter().all(|value| *value == values[0]).then_some(values[0].as_deref())?
+        }
+    }
+}
+
+/// What the picture says, in a sentence, and what the reader must know.
+fn caption(e: &Explanation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(breach) = e.main {
+        let about = breach.rule.about();
+        lines.push(match e.isolation {
+            Some(_) => format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title),
+            None => format!("It breaks {}: {}.", about.id, about.title),
+        });
+    }
+    lines
+}
+
+/// At most so many characters.
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(room.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::tests::explained;
+
+    #[test]
+    fn the_window_is_in_the_picture() {
+        let e = explained("known/race-nfs-unstable.mkw");
+        let (picture, isolation) = (picture(&e), e.isolation.as_ref().unwrap());
+        let (from, to) = isolation.window();
+        for moment in &isolation.failing.steps[from..=to] {
+            assert!(picture.contains(&format!(">{}</text>", moment.step)), "step {}", moment.step);
+        }
+        assert_eq!(picture.matches(r#"class="step decides""#).count(), 2);
+        assert_eq!(picture.matches(r#"class="window""#).count(), 1);
+        assert!(picture.contains(&title(&e)));
+    }
+
+    #[test]
+    fn text_is_escaped_and_cut() {
+        let mut e = explained("known/race-nfs-unstable.mkw");
+        let isolation = e.isolation.as_mut().unwrap();
+        let first = isolation.first;
+        isolation.failing.steps[first].events = vec!["<&".to_owned(), "long ".repeat(100)];
+        let picture = picture(&e);
+        assert!(picture.contains("&lt;&amp;; long"));
+        assert!(!picture.contains(&"long ".repeat(40)));
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn without_a_window() {
+        for case in ["known/eof-content.mkw", "pass/race-nfs.mkw"] {
+            let e = explained(case);
+            let picture = picture(&e);
+            assert!(picture.contains(&title(&e)), "{case}");
+            assert!(!picture.contains(r#"class="window""#), "{case}");
+        }
+    }
+}
