@@ -139,7 +139,12 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
     let row = table.lines().find(|line| line.contains(" I1 ")).unwrap();
-    assert!(row.starts_with("block@2.6.30") && row.contains(" NEW ") && row.contains(" replay --plant locked-without-lock findings/"), "{row}");
+    assert!(
+        row.starts_with("block@2.6.30")
+            && row.contains(" NEW ")
+            && row.contains(" replay --plant locked-without-lock findings/"),
+        "{row}"
+    );
 }
 
 #[test]

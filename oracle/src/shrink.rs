@@ -5,7 +5,7 @@
 //! that are left, and if these no longer fit with a number of fresh schedules. *Preemptions*: fewer stops, and
 //! "until it blocks" instead of a point. *Sizes*: a simpler file, shorter ranges, no faults, numbering without
 //! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule needs a
-//! second one. All again until nothing helps; then the result is 1-minimal: no single [`removals`] step shows it.
+//! second one. All again until nothing helps, not even other actors for the same operations; then the result is 1-minimal: no single [`removals`] step shows it.
 //!
 //! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel, and the
 //! smallest result is taken: the same on any number of threads.
@@ -217,7 +217,11 @@ impl<'a> Shrinker<'a> {
             self.simplify_file(&mut case);
             self.shorten_ranges(&mut case);
             self.renumber(&mut case);
-            if case == before && !self.take_removal(&mut case) {
+            if case == before
+                && !self.take_removal(&mut case)
+                && !self.take_schedule(&mut case)
+                && !self.take_rearrangement(&mut case)
+            {
                 return case;
             }
         }
@@ -231,6 +235,29 @@ impl<'a> Shrinker<'a> {
                 *case = candidate;
             }
             shows
+        })
+    }
+
+    /// Takes a fresh schedule of the same operations if it needs fewer stops.
+    fn take_schedule(&mut self, case: &mut Case) -> bool {
+        let fresh = self.reschedule(case).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+        let found = fresh.is_some();
+        if let Some(fresh) = fresh {
+            *case = fresh;
+        }
+        found
+    }
+
+    /// Takes a case of as many operations, but with one of them on another actor, or a load in place of a store, if
+    /// that needs fewer stops.
+    fn take_rearrangement(&mut self, case: &mut Case) -> bool {
+        rearrangements(case).into_iter().any(|candidate| {
+            let fresh = self.reschedule(&candidate).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+            let found = fresh.is_some();
+            if let Some(fresh) = fresh {
+                *case = fresh;
+            }
+            found
         })
     }
 
@@ -447,6 +474,37 @@ pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
         for slot in 0..case.actors[actor].operations.len() {
             for shorter in shorter_ranges(case.actors[actor].operations[slot]) {
                 add(Axis::Sizes, &|c| c.actors[actor].operations[slot] = shorter);
+            }
+        }
+    }
+    all
+}
+
+/// The same number of operations, done otherwise: each moved to the start or the end of each other actor's, and
+/// each store made a load.
+fn rearrangements(case: &Case) -> Vec<Case> {
+    let mut all = Vec::new();
+    let mut add = |change: &dyn Fn(&mut Case)| {
+        let mut other = case.clone();
+        change(&mut other);
+        close_gaps(&mut other);
+        other.fix_up();
+        all.push(other);
+    };
+    for from in 0..case.actors.len() {
+        for slot in 0..case.actors[from].operations.len() {
+            for to in (0..case.actors.len()).filter(|to| *to != from) {
+                add(&|c| {
+                    let operation = c.actors[from].operations.remove(slot);
+                    c.actors[to].operations.push(operation);
+                });
+                add(&|c| {
+                    let operation = c.actors[from].operations.remove(slot);
+                    c.actors[to].operations.insert(0, operation);
+                });
+            }
+            if let Operation::Store(range) = case.actors[from].operations[slot] {
+                add(&|c| c.actors[from].operations[slot] = Operation::Load(range));
             }
         }
     }

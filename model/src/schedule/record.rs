@@ -22,8 +22,11 @@ impl<'a, S: Scheduler> Recorder<'a, S> {
         Recorder { inner, stops: Vec::new(), last: None, arrivals: Arrivals::new() }
     }
 
-    /// What was chosen.
-    pub fn into_stops(self) -> Vec<Stop> {
+    /// What was chosen. The last stretch has no switch at its end: a crash may have ended it.
+    pub fn into_stops(mut self) -> Vec<Stop> {
+        if let Some(task) = self.last {
+            self.stops.push(Stop { task, slot: self.arrivals.slot(task), point: None, occurrence: 1 });
+        }
         self.stops
     }
 }
