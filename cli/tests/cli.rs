@@ -1,59 +1,13 @@
 //! The command as a user meets it: what it finds, that it repeats, and how it takes bad input.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// One run of the command in a folder of its own.
-struct Run {
-    folder: TempDir,
-}
-
-impl Run {
-    fn new() -> Run {
-        Run { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mkwrite"));
-        command.args(arguments.split_whitespace()).current_dir(self.folder.path());
-        command
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// The command refuses, and says this.
-    fn refuses(&self, arguments: &str, texts: &[&str]) {
-        let output = self.run(arguments);
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        for text in texts {
-            assert!(error.contains(text), "`{text}` is missing in\n{error}");
-        }
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
-    }
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-    })
-}
-
-fn corpus(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
-    path.to_str().unwrap().to_owned()
-}
+mod common;
+use common::{Run, corpus, json};
 
 /// What the hunt must find, by pair and rule.
 const ROWS: &[(&str, &str, &[&str])] = &[

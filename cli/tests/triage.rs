@@ -4,36 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// A folder of its own for one run of the command.
-struct Run {
-    folder: TempDir,
+mod common;
+use common::{Run, corpus, json as parsed};
+
+trait Folder {
+    fn put(&self, name: &str, content: impl AsRef<[u8]>);
+    fn put_bytes(&self, case: &str, name: &str);
+    fn triage(&self, arguments: &str) -> (Value, i32);
 }
 
-impl Run {
-    fn new() -> Run {
-        Run { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mkwrite"));
-        command.args(arguments.split_whitespace()).current_dir(self.folder.path());
-        command
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
+impl Folder for Run {
     fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,15 +35,8 @@ impl Run {
     /// The report, and the exit code.
     fn triage(&self, arguments: &str) -> (Value, i32) {
         let output = self.run(&format!("triage --json {arguments}"));
-        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
-        });
-        (report, output.status.code().unwrap())
+        (parsed(&output), output.status.code().unwrap())
     }
-}
-
-fn corpus(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name)
 }
 
 fn clusters(report: &Value) -> &Vec<Value> {

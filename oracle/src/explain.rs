@@ -4,17 +4,23 @@
 
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::CLOSER;
-use mkwrite_model::implementation::{Convention, Implementation, Registry};
+use mkwrite_model::implementation::{Convention, Implementation, Pair, Registry};
 use mkwrite_model::kernel::Stamp;
+use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 
-use crate::bisect::{Series, bisect};
+use crate::bisect::{Outcome, Series, Station, bisect};
 use crate::isolate::{Isolation, isolate};
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
+use crate::rate::rate;
+use crate::rules::Rule;
 use crate::run::{Runner, Target};
 use crate::timeline::{Moment, Timeline};
 use crate::verdict::shows;
+
+/// Fresh schedules under which a change that is said to close a breach is tried.
+const SCHEDULES: u64 = 300;
 
 /// A run with all that can be said about it.
 #[derive(Clone, Debug)]
@@ -74,7 +80,9 @@ pub fn explain(
         if let Some(entry) = ledger.entry(expected) {
             hints.push(format!("Known as `{}`: {} ({})", entry.name, entry.reason.trim(), entry.source));
         }
-        hints.extend(bisect(runner, ledger, target, case).iter().filter_map(closes));
+        for series in bisect(runner, ledger, target, case) {
+            hints.extend(closes(runner, ledger, &series, breach.rule));
+        }
     }
     Explanation {
         document: document.clone(),
@@ -150,21 +158,36 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
     })
 }
 
-/// What a series says about the change that closes a breach.
-fn closes(series: &Series) -> Option<String> {
-    let (first, fixed) = series.turn();
-    let (first, fixed) = (first?, fixed?);
-    let name =
-        |station: &crate::bisect::Station| format!("{} x {}", station.implementation.name(), station.caller.name());
+/// What a series says about the change that closes a breach: the first station after one that breaks which passes
+/// under this schedule, and breaks the rule under no other that is tried.
+fn closes(runner: &mut Runner, ledger: &Ledger, series: &Series, rule: Rule) -> Option<String> {
+    let first = series.stations.iter().position(|station| station.outcome.breaks())?;
+    let fixed = series.stations[first..].iter().find(|station| match &station.outcome {
+        Outcome::Ran { translation, .. } if station.outcome.passes() => {
+            let pair = Pair::new(station.implementation, station.caller).expect("it ran");
+            let rates = rate(runner, ledger, Target::from(pair), &translation.case, Kind::Pos, 1, SCHEDULES);
+            rates.iter().all(|rate| rate.signature.rule != rule || rate.hits == 0)
+        }
+        _ => false,
+    })?;
+    let first = &series.stations[first];
+    let name = |station: &Station| format!("{} x {}", station.implementation.name(), station.caller.name());
     let how = match fixed.implementation.declaration().convention {
         Convention::Locked if first.implementation.declaration().convention != Convention::Locked => {
             ": page_mkwrite returns with the page locked until it is dirty"
         }
         _ => "",
     };
-    let caller = if fixed.caller == first.caller { "" } else { fixed.caller.help() };
-    let caller = if caller.is_empty() { String::new() } else { format!(" ({caller})") };
-    Some(format!("Over the {}: {} breaks, {} does not{how}{caller}.", series.what, name(first), name(fixed)))
+    let caller = match fixed.caller == first.caller {
+        true => String::new(),
+        false => format!(" ({})", fixed.caller.help()),
+    };
+    Some(format!(
+        "Over the {}: {} breaks; {} does not, under this schedule and {SCHEDULES} others{how}{caller}.",
+        series.what,
+        name(first),
+        name(fixed),
+    ))
 }
 
 /// Where a case has a schedule by stops: itself. Otherwise the same run, as stops.

@@ -99,6 +99,10 @@ pub fn run(args: &Args) -> Result<Exit> {
         outcome
     });
     let elapsed = start.elapsed();
+    if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed)) {
+        return Err(anyhow!("no run came by the planted bug `{}`", plant.name())
+            .context(format!("hunt it on {}, or longer", plant.implementation())));
+    }
 
     let findings = save(args, &plan, &outcome)?;
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
@@ -114,10 +118,6 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
     if interrupted.load(Ordering::Relaxed) {
         return Ok(Exit::Interrupted);
-    }
-    if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached) {
-        return Err(anyhow!("no run came by the planted bug `{}`", plant.name())
-            .context(format!("hunt it on {}, or longer", plant.implementation())));
     }
     let new = findings.iter().any(|finding| finding.key.signature.expected == Expected::No);
     Ok(if new { Exit::Breach } else { Exit::Good })

@@ -29,7 +29,7 @@ const DESKTOP: (u32, u32) = (1400, 900);
 const PHONE: (u32, u32) = (390, 844);
 
 fn explained(case: &str) -> Explanation {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(case);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(case);
     let document = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
     let (implementation, caller) = &document.runs[0];
     let pair = Pair::new(Builtin::by_name(implementation).unwrap(), Caller::from_name(caller).unwrap()).unwrap();
