@@ -256,7 +256,9 @@ struct Word<'a> {
     span: Span<usize>,
 }
 
-type Parsed<T> = Result<T, (Span<usize>, String, String)>;
+/// Which bytes are wrong, what is wrong, and what would be right.
+type Flaw = (Span<usize>, String, String);
+type Parsed<T> = Result<T, Flaw>;
 
 fn error<T>(span: &Span<usize>, message: impl Into<String>, help: impl Into<String>) -> Parsed<T> {
     Err((span.clone(), message.into(), help.into()))
@@ -411,7 +413,7 @@ struct Builder {
     actors: Vec<(TaskId, u8, Span<usize>)>,
     limits: Option<Span<usize>>,
     /// Stops with unknown points are taken out and put here, if this is to be so.
-    stale: Option<Vec<(usize, TaskId, u8, (Span<usize>, String, String))>>,
+    stale: Option<Vec<(usize, TaskId, u8, Flaw)>>,
 }
 
 const STATEMENTS: &str = "mkw, run, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
@@ -705,7 +707,7 @@ pub fn parse_with_stale(text: &str) -> Result<(Document, Vec<Stale>), ParseError
 }
 
 fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError> {
-    let locate = |(span, message, help): (Span<usize>, String, String)| {
+    let locate = |(span, message, help): Flaw| {
         let before = &text[..span.start];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         ParseError {

@@ -150,7 +150,8 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
     };
     let nobody = [Stamp::ZERO.to_string(), Stamp::initial(cell).to_string()];
     let before = &timeline.steps[..=(breach.step as usize).min(timeline.steps.len() - 1)];
-    let stored = before.iter().filter(|m| m.task != CLOSER).filter_map(value).filter(|v| !nobody.contains(v)).last()?;
+    let mut stored = before.iter().rev().filter(|m| m.task != CLOSER).filter_map(value);
+    let stored = stored.find(|value| !nobody.contains(value))?;
     let when = before.iter().find(|moment| value(moment).as_ref() == Some(&stored))?;
     let left = before.last()?.state.store.get(usize::from(cell))?;
     (*left != stored).then(|| {

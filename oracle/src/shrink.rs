@@ -341,7 +341,7 @@ impl<'a> Shrinker<'a> {
     /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the middle.
     fn ordered(&self, n: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..n).collect();
-        if self.order % 2 == 0 {
+        if self.order.is_multiple_of(2) {
             all.reverse();
         }
         all.rotate_left((self.order as usize / 2) % n.max(1));
