@@ -102,6 +102,8 @@ pub enum Event {
     Mkcleaned { page: Frame },
     /// set_page_writeback ran; `again` if the bit was set already.
     WritebackStarted { page: Frame, again: bool, locked_by_us: bool },
+    /// A byte of the page changed while PG_writeback was set.
+    ChangedUnderWriteback { page: Frame },
     /// end_page_writeback ran; `idle` if the bit was clear already.
     WritebackEnded { page: Frame, idle: bool },
     /// writepage returned.

@@ -239,7 +239,10 @@ impl<R: Registry> Kernel<R> {
     /// Writes one cell of the page.
     #[inline]
     pub fn set_cell(&self, page: Frame, cell: u8, stamp: Stamp) {
-        self.page(page).data[usize::from(cell)].set(stamp);
+        let old = self.page(page).data[usize::from(cell)].replace(stamp);
+        if old != stamp && self.is_writeback(page) {
+            self.event(Event::ChangedUnderWriteback { page });
+        }
         self.touch(page);
     }
 

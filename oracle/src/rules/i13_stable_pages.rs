@@ -1,7 +1,8 @@
-//! I13: while PG_writeback is set no pte maps the page writable, for implementations that declare stable pages.
+//! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by write(2), say), for
+//! implementations that declare stable pages.
 
 use mkwrite_model::implementation::{Pair, Registry};
-use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -12,13 +13,19 @@ pub struct StablePages;
 impl Check for StablePages {
     const ABOUT: About = About {
         id: "I13",
-        title: "a page under writeback is not writable, where stable pages are declared",
+        title: "a page under writeback is not writable and does not change, where stable pages are declared",
         source: "dossier 5.2, 2.14",
         plant: Plant::NoStableWait,
     };
 
     fn applies<R: Registry>(pair: &Pair<R>) -> bool {
         pair.implementation.declaration().stable_pages
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::ChangedUnderWriteback { page } = event {
+            cx.page_breach(page, "a byte changed under writeback");
+        }
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
