@@ -398,6 +398,10 @@ impl Implementation<Builtin> for Nfs {
     /// The crash of client or server, not of both. A page that is dirtied again while its WRITE is unstable
     /// loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
     /// server has it in its cache, and the client still has the request and will send it again.
+    fn allocated(self, _: &Kernel) -> u32 {
+        0 // the server's, and none of the client's business
+    }
+
     fn survives(self, k: &Kernel, cell: u8) -> Stamp {
         let page = k.slot(k.geometry().page_of(cell));
         let held = page.and_then(|page| request(k, page)).is_some();

@@ -415,13 +415,22 @@ impl Case {
         }
     }
 
+    /// The smallest size that the file can come to have: a write that ends below it does not change the size.
+    fn least_size(&self) -> u8 {
+        let truncated = self.operations().filter_map(|(_, _, operation)| match operation {
+            Operation::Truncate(size) => Some(size),
+            _ => None,
+        });
+        truncated.fold(self.geometry.size, u8::min)
+    }
+
     /// Whether every file size that the case can produce is a multiple of a page.
     pub fn is_aligned(&self) -> bool {
-        let cells = self.geometry.cells;
+        let (cells, least) = (self.geometry.cells, self.least_size());
         self.geometry.size.is_multiple_of(cells)
             && self.operations().all(|(_, _, operation)| match operation {
                 Operation::Truncate(size) => size.is_multiple_of(cells),
-                Operation::Write(range) => range.end.is_multiple_of(cells),
+                Operation::Write(range) => range.end.is_multiple_of(cells) || range.end < least,
                 _ => true,
             })
     }
@@ -432,9 +441,14 @@ impl Case {
         let up = |size: u8| size.next_multiple_of(cells);
         self.geometry.size = up(self.geometry.size);
         for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
+            if let Operation::Truncate(size) = operation {
+                *size = up(*size);
+            }
+        }
+        let least = self.least_size();
+        for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
             match operation {
-                Operation::Truncate(size) => *size = up(*size),
-                Operation::Write(range) => range.end = up(range.end),
+                Operation::Write(range) if range.end >= least => range.end = up(range.end),
                 _ => {}
             }
         }

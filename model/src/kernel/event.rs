@@ -72,6 +72,8 @@ pub struct Loose {
     pub writeback: bool,
     /// The page tree still holds it.
     pub cached: bool,
+    /// Its record is busy: I/O on it is under way.
+    pub record: bool,
 }
 
 /// One fact of a step.

@@ -293,6 +293,10 @@ impl<R: Registry> Kernel<R> {
     /// get_page: this task holds one more reference.
     #[inline]
     pub fn get_page(&self, page: Frame) {
+        if self.is_free(page) {
+            self.event(Event::UsedFreed { page });
+            return;
+        }
         let p = self.page(page);
         p.refcount.set(p.refcount.get() + 1);
         p.transient.set(p.transient.get() + 1);
@@ -340,6 +344,7 @@ impl<R: Registry> Kernel<R> {
             locked: self.is_locked(page),
             writeback: self.is_writeback(page),
             cached: self.has(page, CACHED),
+            record: self.is_record_locked(page),
         };
         if loose != Loose::default() {
             self.event(Event::FreedInUse { page, loose });

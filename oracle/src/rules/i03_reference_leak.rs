@@ -1,6 +1,8 @@
 //! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on their way.
 //!
-//! Reclaim compares exact counts. A task that returns from an operation holds none.
+//! Reclaim compares exact counts. A task that returns from an operation holds none. When nothing runs, mapcount is the
+//! number of ptes (a zap under way may differ), and no page lives by its private data alone: nobody would ever free
+//! it.
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::page::{CACHED, PRIVATE};
@@ -32,5 +34,13 @@ impl Check for ReferenceLeak {
         let expected = i16::from(k.has(page, CACHED)) + i16::from(k.has(page, PRIVATE))
             + i16::from(k.mapcount(page)) + i16::from(k.transient(page));
         (i16::from(k.refcount(page)) != expected).then_some("the count does not add up")
+    }
+
+    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+        if usize::from(k.mapcount(page)) != k.ptes_of(page).count() {
+            return Some("mapcount is not the number of ptes");
+        }
+        let orphan = !k.has(page, CACHED) && !k.is_mapped(page) && k.transient(page) == 0;
+        (orphan && k.fs().declaration().page_cache).then_some("a page outside of the page cache that nobody will free")
     }
 }

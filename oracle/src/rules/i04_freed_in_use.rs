@@ -27,6 +27,8 @@ impl Check for FreedInUse {
                     "freed while mapped"
                 } else if loose.locked {
                     "freed while locked"
+                } else if loose.record {
+                    "freed while its record is in use"
                 } else {
                     "freed under writeback"
                 };

@@ -1,5 +1,5 @@
 //! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is dirty or
-//! mapped.
+//! mapped; and at quiescence no block beyond it is allocated.
 //!
 //! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read beyond the end,
 //! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
@@ -17,7 +17,7 @@ pub struct PageBeyondEof;
 impl Check for PageBeyondEof {
     const ABOUT: About = About {
         id: "I29",
-        title: "no page beyond the end survives truncate",
+        title: "no page and no block beyond the end survives truncate",
         source: "dossier 5.4; mm/filemap.c of T30 for the exception",
         plant: Plant::TruncateSkipsDirty,
     };
@@ -38,6 +38,11 @@ impl Check for PageBeyondEof {
     fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page) && k.index(page) >= k.pages_in_file() && in_use(k, page);
         broken.then_some("dirty or mapped beyond the end")
+    }
+
+    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+        let below_eof = ((1u64 << k.geometry().blocks_of(k.i_size())) - 1) as u32;
+        (k.fs().allocated(k) & !below_eof != 0).then_some("a block beyond the end is allocated")
     }
 }
 
