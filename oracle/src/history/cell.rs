@@ -136,13 +136,15 @@ impl Cell {
         self.undecided || self.all().iter().any(|e| e.value == value && (e.live || e.ghosts & reader != 0))
     }
 
-    /// `reader` saw `value` and overlapped no write: the others are over, but for the other `readers`.
+    /// `reader` saw `value` and overlapped no write: the others are over, but for those of the other `readers` that
+    /// did overlap a write. (What was last was settled before the rest began, so they must see it too.)
     pub(super) fn narrow(&mut self, reader: u16, value: Stamp, readers: u16) {
         let overlaps = |e: &Entry| !e.complete || (e.during | e.ghosts) & reader != 0;
         let seen = self.all().iter().any(|e| e.value == value && e.live);
         if seen && !self.all().iter().any(overlaps) {
+            let overlapping = self.all().iter().fold(0, |mask, e| mask | e.during | e.ghosts);
             for entry in self.all_mut().iter_mut().filter(|e| e.live && e.value != value) {
-                (entry.live, entry.ghosts) = (false, readers & !reader);
+                (entry.live, entry.ghosts) = (false, readers & !reader & overlapping);
             }
             self.retain(|e| e.live || e.ghosts != 0);
         }

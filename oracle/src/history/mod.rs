@@ -8,7 +8,8 @@
 //! an entry from its call on. When it returns, the entries that were complete at its call are superseded. A
 //! read is right if it returns the value of an entry that was live at some time between its call and its
 //! return; so a superseded entry is kept as a ghost for the reads that were under way. A read that overlaps
-//! no write narrows the entries down to the one that it saw. This is exact for the last value; of two
+//! no write narrows the entries down to the one that it saw. This is exact for the last value (a test compares
+//! it with brute force); of two
 //! reads that overlap the same write it accepts any order (sound: it never alarms on a legal history).
 //!
 //! fsync is a read of the store: when it returns without error, every cell of the store must hold a value
@@ -20,6 +21,7 @@
 //! Once a write has failed, a lost value is put aside: it is legal if some call reports an error.
 
 mod cell;
+pub(crate) mod reference;
 mod size;
 
 use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, Range};
@@ -185,12 +187,10 @@ impl History {
                     self.add(caller, cell, Stamp::ZERO);
                 }
             }
-            Operation::Load(cells) | Operation::Read(cells) => {
-                for cell in cells.iter() {
-                    self.cells[usize::from(cell)].begin_read(1 << caller.index());
-                }
-            }
             _ => {}
+        }
+        for cell in self.pending[caller.index()].reads(self.geometry.file_cells()).iter() {
+            self.cells[usize::from(cell)].begin_read(1 << caller.index());
         }
     }
 

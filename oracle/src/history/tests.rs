@@ -216,3 +216,12 @@ fn the_size_is_what_the_calls_explain() {
     s.ok(A, 0);
     assert_eq!((s.history.size.least(), s.history.size.most()), (3, 3));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn random_histories_agree_with_brute_force(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..24)) {
+        proptest::prop_assert_eq!(reference::compare(&bytes), Ok(()));
+    }
+}

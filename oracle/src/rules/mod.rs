@@ -114,12 +114,33 @@ macro_rules! rules {
                 }
             }
 
+            /// Fails with a stack that names the rule, so that fuzzers can tell the crashes of rules apart.
+            pub fn crash(self, text: &str) -> ! {
+                match self {
+                    $(Rule::$variant => crash::$module(text),)*
+                    Rule::Differential => crash::differential(text),
+                }
+            }
+
             /// It judges the history of calls: it fires wherever somebody notices, not where it goes wrong.
             pub fn reads_history(self) -> bool {
                 match self {
                     $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::explains(*flaw).is_some()),)*
                     Rule::Differential => true,
                 }
+            }
+        }
+
+        /// One function per rule, never inlined, and each of its own.
+        mod crash {
+            $(#[inline(never)]
+            pub(super) fn $module(text: &str) -> ! {
+                panic!(concat!(stringify!($module), ": {}"), text)
+            })*
+
+            #[inline(never)]
+            pub(super) fn differential(text: &str) -> ! {
+                panic!("differential: {text}")
             }
         }
 

@@ -1,0 +1,5 @@
+//! The codec: any bytes are a case, which survives the other forms.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mkwrite_oracle::fuzz::codec(bytes));

@@ -1,0 +1,5 @@
+//! The history checker alone, against brute force.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mkwrite_oracle::fuzz::history(bytes));
