@@ -1,33 +1,24 @@
 //! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mkwrite_model::implementation::Registry;
 use mkwrite_oracle::bisect::{Outcome, Series, Station, bisect};
 use mkwrite_oracle::explain::with_stops;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::Runner;
 use serde_json::{Value, json};
 
-use super::replay;
+use super::subject::Subject;
+use crate::Exit;
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
-use crate::{Exit, files};
 
 /// Run a case over the versions of its filesystem and over the callers: the first that breaks, the first that does not
 ///
 /// The schedule is carried over by named points; what had to be realigned is said.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A case: .mkw text, or bytes
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The implementation that the case was found on (the first that the file names)
-    #[arg(long = "impl", value_name = "NAME")]
-    implementation: Option<String>,
-    /// The caller that it was found under
-    #[arg(long = "caller", value_name = "NAME")]
-    caller: Option<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -35,17 +26,16 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let document = files::read(&args.file)?;
-    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
-    let callers: Vec<String> = args.caller.iter().cloned().collect();
-    let pairs = replay::targets(&implementations, &callers, &document)?;
-    let pair = pairs.first().copied().context("give a pair with --impl and --caller")?;
-    let (ledger, mut runner, target) = (Ledger::builtin(), Runner::default(), Target::from(pair));
+    let document = args.subject.read()?;
+    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let series = bisect(&mut runner, &ledger, target, &case);
     if args.json {
         let series = series.iter().map(report).collect::<Vec<_>>();
-        output::json(&json!({ "schema": output::SCHEMA, "file": args.file.display().to_string(), "series": series }))?;
+        output::json(
+            &json!({ "schema": output::SCHEMA, "file": args.subject.file.display().to_string(), "series": series }),
+        )?;
     } else {
         series.iter().for_each(print);
     }

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{Explanation, explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::Runner;
 use mkwrite_report::{html, svg, terminal};
 
-use super::replay;
+use super::subject::Subject;
 use crate::output::{self, line, note};
 use crate::{Exit, files};
 
@@ -20,15 +20,8 @@ use crate::{Exit, files};
 /// nothing. A case that names several pairs is explained on the first, or on the one given here.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A case: .mkw text, or bytes
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Run on this implementation
-    #[arg(long = "impl", value_name = "NAME")]
-    implementation: Option<String>,
-    /// Run under this caller
-    #[arg(long = "caller", value_name = "NAME")]
-    caller: Option<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Show every step, also those that change nothing
     #[arg(long)]
     all: bool,
@@ -45,13 +38,9 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let document = files::read(&args.file)?;
+    let document = args.subject.read()?;
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
-    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
-    let callers: Vec<String> = args.caller.iter().cloned().collect();
-    let pairs = replay::targets(&implementations, &callers, &document)?;
-    let pair = pairs.first().copied().context("give a pair with --impl and --caller")?;
-    let target = Target::from(pair);
+    let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
     let explanation = explain(&mut runner, &ledger, target, &document, None);

@@ -11,7 +11,8 @@ use mkwrite_oracle::shrink::{Goal, Shrinker};
 use mkwrite_oracle::verdict::{expectations, judge};
 use mkwrite_report::golden;
 
-use super::{replay, shrink};
+use super::shrink;
+use super::subject::Subject;
 use crate::output::{DIM, line, note};
 use crate::{Exit, files};
 
@@ -21,18 +22,11 @@ use crate::{Exit, files};
 /// changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A case: .mkw text, or bytes
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    subject: Subject,
     /// The test's name: letters, digits and dashes
     #[arg(long, value_name = "SLUG")]
     name: String,
-    /// On this implementation (the file's, or the first that breaks)
-    #[arg(long = "impl", value_name = "NAME")]
-    implementation: Option<String>,
-    /// Under this caller
-    #[arg(long = "caller", value_name = "NAME")]
-    caller: Option<String>,
     /// The bug is mended: file the case as it is, as one that must pass
     #[arg(long)]
     fixed: bool,
@@ -64,7 +58,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Err(anyhow!("{} exists", case_path.display()).context("choose another name, or give --force"));
     }
 
-    let document = files::read(&args.file)?;
+    let document = args.subject.read()?;
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let document =
         if args.fixed { fixed(args, &ledger, &mut runner, document)? } else { minimal(args, &ledger, document)? };
@@ -76,12 +70,6 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn chosen(args: &Args, document: &Document) -> Result<Vec<Target>> {
-    let implementations: Vec<String> = args.implementation.iter().cloned().collect();
-    let callers: Vec<String> = args.caller.iter().cloned().collect();
-    Ok(replay::targets(&implementations, &callers, document)?.into_iter().map(Target::from).collect())
-}
-
 fn runs(targets: &[Target]) -> Vec<(String, String)> {
     let name = |target: &Target| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
     targets.iter().map(name).collect()
@@ -89,7 +77,7 @@ fn runs(targets: &[Target]) -> Vec<(String, String)> {
 
 /// The case as it is, which must pass on the pairs that were chosen.
 fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Document) -> Result<Document> {
-    let targets = chosen(args, &document)?;
+    let targets = args.subject.targets(&document)?;
     (document.runs, document.expects) = (runs(&targets), vec![Expect::Pass]);
     for target in &targets {
         if let Some((breach, _)) = judge(runner, ledger, *target, &document).breaches.first() {
@@ -102,15 +90,7 @@ fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Docume
 /// The case made smaller, with what it breaks.
 fn minimal(args: &Args, ledger: &Ledger, mut document: Document) -> Result<Document> {
     let mut runner = Runner::default();
-    let held = shrink::hold(
-        args.implementation.as_deref(),
-        args.caller.as_deref(),
-        None,
-        ledger,
-        &mut runner,
-        &mut document,
-        &args.file,
-    )?;
+    let held = shrink::hold(&args.subject, None, ledger, &mut runner, &mut document)?;
     let (case, targets) = {
         let (goal, targets) = match &held {
             shrink::Held::Document(targets) => (Goal::Document(&document.expects, targets), targets.clone()),

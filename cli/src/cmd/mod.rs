@@ -9,6 +9,7 @@ pub mod list;
 pub mod matrix;
 pub mod replay;
 pub mod shrink;
+pub mod subject;
 pub mod triage;
 
 use std::sync::Arc;

@@ -18,7 +18,8 @@ use mkwrite_oracle::shrink::{Axis, Goal, Shrinker, Size, shrink};
 use mkwrite_oracle::verdict::{expectations, judge};
 use serde_json::json;
 
-use super::{replay, stop_on_interrupt, unknown};
+use super::subject::Subject;
+use super::{stop_on_interrupt, unknown};
 use crate::output::{self, BOLD, DIM, line, note};
 use crate::{Exit, files};
 
@@ -29,18 +30,11 @@ use crate::{Exit, files};
 /// first; choose another with --rule, --impl and --caller. Ctrl-C keeps the best so far.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A case: .mkw text, or bytes
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    subject: Subject,
     /// Write the result here instead of FILE.min.mkw
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Hold a breach on this implementation
-    #[arg(long = "impl", value_name = "NAME")]
-    implementation: Option<String>,
-    /// Hold a breach under this caller
-    #[arg(long = "caller", value_name = "NAME")]
-    caller: Option<String>,
     /// Hold a breach of this rule
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
@@ -62,15 +56,14 @@ pub enum Held {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let mut document = files::read(&args.file)?;
+    let mut document = args.subject.read()?;
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
-    let (fs, caller, rule) = (args.implementation.as_deref(), args.caller.as_deref(), args.rule.as_deref());
-    let held = hold(fs, caller, rule, &ledger, &mut runner, &mut document, &args.file)?;
+    let held = hold(&args.subject, args.rule.as_deref(), &ledger, &mut runner, &mut document)?;
     let goal = match &held {
         Held::Document(targets) => Goal::Document(&document.expects, targets),
         Held::Signature(target, signature) => Goal::Signature(*target, *signature),
     };
-    let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("min.mkw"));
+    let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let (before, start) = (document.case.clone(), Instant::now());
 
@@ -125,22 +118,16 @@ pub fn run(args: &Args) -> Result<Exit> {
 /// Decides what is held: by name, or else all that the document expects, or else its first breach that the ledger
 /// does not list, or its first one. The document's case gets a schedule by stops.
 pub fn hold(
-    implementation: Option<&str>,
-    caller: Option<&str>,
+    subject: &Subject,
     rule: Option<&str>,
     ledger: &Ledger,
     runner: &mut Runner,
     document: &mut Document,
-    file: &Path,
 ) -> Result<Held> {
-    let implementations: Vec<String> = implementation.into_iter().map(str::to_owned).collect();
-    let callers: Vec<String> = caller.into_iter().map(str::to_owned).collect();
-    let chosen = implementation.is_some() || caller.is_some() || rule.is_some();
-    let pairs = replay::targets(&implementations, &callers, document)?;
-    let targets: Vec<Target> = pairs.into_iter().map(Target::from).collect();
-    let rule =
-        rule.map(|name| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id()))));
-    let rule = rule.transpose()?;
+    let chosen = subject.is_chosen() || rule.is_some();
+    let targets = subject.targets(document)?;
+    let named = |name| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id())));
+    let rule = rule.map(named).transpose()?;
     if !chosen && !document.runs.is_empty() && !document.expects.is_empty() {
         for target in &targets {
             let judged = judge(runner, ledger, *target, document);
@@ -168,7 +155,7 @@ pub fn hold(
         }
     }
     let Some((target, signature)) = best else {
-        bail!("{}: the case breaks nothing that could be held", file.display());
+        bail!("{}: the case breaks nothing that could be held", subject.file.display());
     };
     document.case = with_stops(runner, target, &document.case);
     let mut shrinker = Shrinker::new(runner, Goal::Signature(target, signature), ledger);

@@ -8,9 +8,9 @@
 //! an entry from its call on. When it returns, the entries that were complete at its call are superseded. A
 //! read is right if it returns the value of an entry that was live at some time between its call and its
 //! return; so a superseded entry is kept as a ghost for the reads that were under way. A read that overlaps
-//! no write narrows the entries down to the one that it saw. This is exact for the last value (a test compares
-//! it with brute force); of two
-//! reads that overlap the same write it accepts any order (sound: it never alarms on a legal history).
+//! no write narrows the entries down to the one that it saw. This is exact for the last value (a test compares it
+//! with brute force); of two reads that overlap the same write it accepts any order (sound: it never alarms on a
+//! legal history).
 //!
 //! fsync is a read of the store: when it returns without error, every cell of the store must hold a value
 //! that was live during the fsync.
