@@ -12,9 +12,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
-use mkwrite_oracle::Rule;
 
-use crate::cmd::{callers, implementations, pairs, unknown};
+use crate::cmd::{callers, implementations, pairs, rule as named_rule, unknown};
 
 /// Reads a case in either form.
 pub fn read(path: &Path) -> Result<Document> {
@@ -79,9 +78,7 @@ fn check(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Erro
     for (n, expect) in document.expects.iter().enumerate() {
         let Expect::Breach { rule, operation, .. } = expect else { continue };
         let known = || {
-            if Rule::by_id(rule).is_none() {
-                return Err(unknown("rule", rule, Rule::ALL.iter().map(|rule| rule.id())));
-            }
+            named_rule(rule)?;
             let kinds = Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing", "call"]);
             match kinds.clone().any(|kind| kind == operation) {
                 true => Ok(()),

@@ -20,7 +20,7 @@ use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::Target;
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, pairs_that_fit, stop_on_interrupt, unknown};
+use super::{callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler, stop_on_interrupt};
 use crate::Exit;
 use crate::files;
 use crate::finding;
@@ -130,17 +130,9 @@ fn planted(plan: &Plan) -> Option<Plant> {
 
 fn plan(args: &Args) -> Result<Plan> {
     let ledger = Ledger::builtin();
-    let named =
-        |name: &String| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|r| r.id())));
-    let rule = args.rule.as_ref().map(named).transpose()?;
-    let named = |name: &String| {
-        Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|k| k.name())))
-    };
-    let scheduler = args.scheduler.as_ref().map(named).transpose()?;
-    let named = |name: &String| {
-        Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name())))
-    };
-    let plant = args.plant.as_ref().map(named).transpose()?;
+    let rule = args.rule.as_deref().map(rule).transpose()?;
+    let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
+    let plant = args.plant.as_deref().map(plant).transpose()?;
     let callers = callers(&args.callers)?;
     let targets = match plant {
         Some(plant) => {

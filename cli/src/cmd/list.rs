@@ -47,6 +47,9 @@ enum What {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
+    if args.unreached && args.what != What::Points {
+        return Err(anyhow!("--unreached is about points").context("list points --unreached"));
+    }
     let (columns, rows) = rows(args)?;
     if args.json {
         let object = |row: &Vec<String>| -> Value {
@@ -123,6 +126,9 @@ fn unreached(args: &Args) -> Result<Vec<Point>> {
     let text = std::fs::read_to_string(&args.from).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
     let report: Value = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
     let reached = report["points"].as_object().ok_or_else(|| anyhow!("{path}: no `points` in it")).context(help)?;
+    if reached.is_empty() || !reached.values().all(|pair| pair.get(Point::ALL[0].name()).is_some()) {
+        return Err(anyhow!("{path}: `points` is not that of a hunt")).context(help);
+    }
     let seen = |point: &Point| reached.values().any(|pair| pair[point.name()].as_u64().is_some_and(|count| count > 0));
     Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
 }

@@ -19,6 +19,9 @@ use anyhow::{Context, Result, anyhow};
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+use mkwrite_model::schedule::Kind;
+use mkwrite_oracle::Rule;
 
 /// The implementations that a comma-separated list names; all if there is no list.
 pub fn implementations(list: &[String]) -> Result<Vec<Builtin>> {
@@ -57,6 +60,21 @@ pub fn pairs(implementations: &[Builtin], callers: &[Caller]) -> Result<Vec<Pair
     let all = implementations.iter().flat_map(|fs| callers.iter().map(|caller| (*fs, *caller)));
     let help = "run `mkwrite list implementations` to see their conventions";
     all.map(|(fs, caller)| Pair::new(fs, caller).context(help)).collect()
+}
+
+/// The rule with this name.
+pub fn rule(name: &str) -> Result<Rule> {
+    Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id())))
+}
+
+/// The plant with this name.
+pub fn plant(name: &str) -> Result<Plant> {
+    Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|plant| plant.name())))
+}
+
+/// The scheduler with this name.
+pub fn scheduler(name: &str) -> Result<Kind> {
+    Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
 }
 
 /// An unknown name, with what is known.

@@ -12,7 +12,6 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::{Pair, Registry};
-use mkwrite_model::plant::Plant;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
@@ -22,7 +21,7 @@ use mkwrite_oracle::run::{Runner, Target};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, pairs_that_fit, unknown};
+use super::{callers, implementations, pairs, pairs_that_fit, plant, scheduler, unknown};
 use crate::Exit;
 use crate::files;
 use crate::output::{self, DIM, GREEN, RED, SCHEMA, YELLOW, line};
@@ -78,10 +77,7 @@ struct Input<'a> {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let named = |name: &String| {
-        Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|p| p.name())))
-    };
-    let plant = args.plant.as_ref().map(named).transpose()?;
+    let plant = args.plant.as_deref().map(plant).transpose()?;
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
         let (document, stale) = files::read_with_stale(path)?;
@@ -262,10 +258,7 @@ impl Run<'_> {
 }
 
 fn run_often(args: &Args, times: u64, inputs: &[Input<'_>]) -> Result<Exit> {
-    let named = |name: &String| {
-        Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
-    };
-    let kind = args.scheduler.as_ref().map(named).transpose()?.unwrap_or(Kind::Pos);
+    let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(Kind::Pos);
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {

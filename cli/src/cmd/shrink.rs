@@ -12,14 +12,13 @@ use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{explain, with_stops};
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, Target};
 use mkwrite_oracle::shrink::{Axis, Goal, Shrinker, Size, shrink};
 use mkwrite_oracle::verdict::{expectations, judge};
 use serde_json::json;
 
+use super::stop_on_interrupt;
 use super::subject::Subject;
-use super::{stop_on_interrupt, unknown};
 use crate::output::{self, BOLD, DIM, line, note};
 use crate::{Exit, files};
 
@@ -126,8 +125,7 @@ pub fn hold(
 ) -> Result<Held> {
     let chosen = subject.is_chosen() || rule.is_some();
     let targets = subject.targets(document)?;
-    let named = |name| Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id())));
-    let rule = rule.map(named).transpose()?;
+    let rule = rule.map(super::rule).transpose()?;
     if !chosen && !document.runs.is_empty() && !document.expects.is_empty() {
         for target in &targets {
             let judged = judge(runner, ledger, *target, document);
