@@ -181,6 +181,7 @@ body { max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #8884; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
+code.point { white-space: nowrap; }
 small { opacity: .7; }
 .new, .broken { color: light-dark(#b00020, #ff7b86); font-weight: 600; }
 .fixed { color: light-dark(#8a5a00, #e8b04a); font-weight: 600; }
@@ -226,11 +227,11 @@ fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
                     tr {
                         td { (cluster.pair()) }
                         td { b { (cluster.rule) } " " (cluster.title) br; small { (cluster.what) } }
-                        td { code { (cluster.point) } br; small { (cluster.operation) } }
+                        td { code.point { (cluster.point) } br; small { (cluster.operation) } }
                         td class=(cluster.status.name().to_lowercase()) { (cluster.standing()) }
                         td { (inputs(cluster, link)) }
                         td {
-                            a href=(link(&cluster.file)) { (cluster.file) } br;
+                            a href=(link(&cluster.file)) { (cluster.file.rsplit('/').next().unwrap_or_default()) } br;
                             small { (cluster.operations) " operations, " (cluster.preemptions) " preemptions" } br;
                             code { (triage.replay) " " (cluster.file) }
                         }
