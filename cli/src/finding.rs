@@ -38,12 +38,17 @@ pub fn file_name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) ->
     name(ledger, pair, signature) + ".mkw"
 }
 
+/// A target as a `run` statement names it.
+pub fn named(target: Target) -> (String, String) {
+    (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned())
+}
+
 /// What its file says: the case, all that breaks there, and where it comes from.
 pub fn document(target: Target, breach: &Breach, origin: String, case: Case) -> Document {
     let mut runner = Runner::default();
     runner.run(target, &case, How::Own);
     let mut document = Document::new(case);
-    document.runs.push((target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned()));
+    document.runs.push(named(target));
     // A planted bug is not in the file, and a difference takes two runs.
     if target.plant.is_none() && breach.rule != Rule::Differential {
         document.expects = expectations(&runner.judge);

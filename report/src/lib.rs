@@ -5,6 +5,7 @@ pub mod golden;
 pub mod html;
 pub mod junit;
 pub mod matrix;
+mod page;
 pub mod sarif;
 pub mod svg;
 pub mod terminal;

@@ -1,6 +1,6 @@
 //! A case on all implementations under all callers, as a table.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 /// What came of a case on one pair.
 #[derive(Clone, Debug, Default)]
@@ -90,28 +90,17 @@ small { display: block; opacity: .75; }
 
 /// The tables as one page.
 pub fn page(all: &[Matrix]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "mkwrite matrix" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "Which convention closes which race" }
-                p {
-                    "Each case on every page_mkwrite implementation (rows) under every caller (columns). A cell names \
-                     the rules that break. " b { "~" } " the schedule was realigned by named points; " b { "?" }
-                    " it could not be, and the run went without; " b { "-" } " the pair makes no sense; "
-                    b { "NEW" } " the ledger does not list it."
-                }
-                @for matrix in all { (table(matrix)) }
-            }
+    let body = html! {
+        h1 { "Which convention closes which race" }
+        p {
+            "Each case on every page_mkwrite implementation (rows) under every caller (columns). A cell names \
+             the rules that break. " b { "~" } " the schedule was realigned by named points; " b { "?" }
+            " it could not be, and the run went without; " b { "-" } " the pair makes no sense; "
+            b { "NEW" } " the ledger does not list it."
         }
+        @for matrix in all { (table(matrix)) }
     };
-    page.into_string()
+    crate::page::page("mkwrite matrix", STYLE, body)
 }
 
 fn table(matrix: &Matrix) -> Markup {

@@ -1,7 +1,7 @@
 //! A triage as data, and as a page: one row per bug, what it is, and the case that shows it. The data is what
 //! `triage --json` prints; `sarif` and `junit` show the same to tools.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
@@ -189,31 +189,20 @@ small { opacity: .7; }
 
 /// The page. `link` turns a path into a URI that leads there from the page.
 pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "mkwrite triage" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "mkwrite triage" }
-                p {
-                    (triage.summary()) "."
-                    @if triage.interrupted { " It was ended early." }
-                }
-                @if !triage.clusters.is_empty() { (table(triage, &link)) }
-                (remarks("Broken assertions of the model", &triage.broken, "broken", &link))
-                (remarks("Skipped", &triage.skipped, "skipped", &link))
-                @if !triage.ignored.is_empty() {
-                    p { small { (triage.ignored.len()) " more files are not named like cases." } }
-                }
-            }
+    let body = html! {
+        h1 { "mkwrite triage" }
+        p {
+            (triage.summary()) "."
+            @if triage.interrupted { " It was ended early." }
+        }
+        @if !triage.clusters.is_empty() { (table(triage, &link)) }
+        (remarks("Broken assertions of the model", &triage.broken, "broken", &link))
+        (remarks("Skipped", &triage.skipped, "skipped", &link))
+        @if !triage.ignored.is_empty() {
+            p { small { (triage.ignored.len()) " more files are not named like cases." } }
         }
     };
-    markup.into_string()
+    crate::page::page("mkwrite triage", STYLE, body)
 }
 
 fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
-use mkwrite_oracle::shrink::{Goal, Shrinker};
-use mkwrite_oracle::verdict::{expectations, judge};
+use mkwrite_oracle::run::Runner;
+use mkwrite_oracle::shrink::Shrinker;
+use mkwrite_oracle::verdict::judge;
 use mkwrite_report::golden;
 
 use super::shrink;
 use super::subject::Subject;
 use crate::output::{DIM, line, note};
-use crate::{Exit, files};
+use crate::{Exit, files, finding};
 
 /// File a case as a regression test: a minimal case below corpus/regressions, and its explanation beside it
 ///
@@ -70,15 +69,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn runs(targets: &[Target]) -> Vec<(String, String)> {
-    let name = |target: &Target| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
-    targets.iter().map(name).collect()
-}
-
 /// The case as it is, which must pass on the pairs that were chosen.
 fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Document) -> Result<Document> {
     let targets = args.subject.targets(&document)?;
-    (document.runs, document.expects) = (runs(&targets), vec![Expect::Pass]);
+    (document.runs, document.expects) = (targets.iter().copied().map(finding::named).collect(), vec![Expect::Pass]);
     for target in &targets {
         if let Some((breach, _)) = judge(runner, ledger, *target, &document).breaches.first() {
             bail!("it still breaks {} at {} on {}", breach.rule.id(), breach.point.name(), target.pair);
@@ -91,18 +85,6 @@ fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Docume
 fn minimal(args: &Args, ledger: &Ledger, mut document: Document) -> Result<Document> {
     let mut runner = Runner::default();
     let held = shrink::hold(&args.subject, None, ledger, &mut runner, &mut document)?;
-    let (case, targets) = {
-        let (goal, targets) = match &held {
-            shrink::Held::Document(targets) => (Goal::Document(&document.expects, targets), targets.clone()),
-            shrink::Held::Signature(target, signature) => (Goal::Signature(*target, *signature), vec![*target]),
-        };
-        (Shrinker::new(&mut runner, goal, ledger).shrink(document.case.clone()), targets)
-    };
-    document.set_case(case);
-    document.runs = runs(&targets);
-    if let shrink::Held::Signature(target, _) = held {
-        runner.run(target, &document.case, mkwrite_oracle::run::How::Own);
-        document.expects = expectations(&runner.judge);
-    }
-    Ok(document)
+    let case = Shrinker::new(&mut runner, held.goal(&document), ledger).shrink(document.case.clone());
+    Ok(held.document(&document, case))
 }

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_model::case::Case;
-use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{explain, with_stops};
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::{How, Runner, Target};
 use mkwrite_oracle::shrink::{Axis, Goal, Shrinker, Size, shrink};
 use mkwrite_oracle::verdict::{expectations, judge};
 use serde_json::json;
@@ -20,7 +19,7 @@ use serde_json::json;
 use super::stop_on_interrupt;
 use super::subject::Subject;
 use crate::output::{self, BOLD, DIM, line, note};
-use crate::{Exit, files};
+use crate::{Exit, files, finding};
 
 /// Shrink a case, and keep what it breaks
 ///
@@ -53,30 +52,50 @@ pub enum Held {
     Signature(Target, Signature),
 }
 
+impl Held {
+    /// What it runs on.
+    pub fn targets(&self) -> &[Target] {
+        match self {
+            Held::Document(targets) => targets,
+            Held::Signature(target, _) => std::slice::from_ref(target),
+        }
+    }
+
+    /// The goal, of a case that stands in `document`.
+    pub fn goal<'a>(&'a self, document: &'a Document) -> Goal<'a> {
+        match self {
+            Held::Document(targets) => Goal::Document(&document.expects, targets),
+            Held::Signature(target, signature) => Goal::Signature(*target, *signature),
+        }
+    }
+
+    /// The document of a smaller case: what it runs on, and what breaks there.
+    pub fn document(&self, document: &Document, case: Case) -> Document {
+        let mut smaller = document.clone();
+        smaller.set_case(case);
+        smaller.runs = self.targets().iter().copied().map(finding::named).collect();
+        if let Held::Signature(target, _) = self {
+            let mut runner = Runner::default();
+            runner.run(*target, &smaller.case, How::Own);
+            smaller.expects = expectations(&runner.judge);
+        }
+        smaller
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
     let mut document = args.subject.read()?;
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let held = hold(&args.subject, args.rule.as_deref(), &ledger, &mut runner, &mut document)?;
-    let goal = match &held {
-        Held::Document(targets) => Goal::Document(&document.expects, targets),
-        Held::Signature(target, signature) => Goal::Signature(*target, *signature),
-    };
+    let goal = held.goal(&document);
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let (before, start) = (document.case.clone(), Instant::now());
 
     // Whatever happens, the best so far is on disk.
-    let save = |case: &Case| -> Result<()> {
-        let mut smaller = document.clone();
-        smaller.set_case(case.clone());
-        if let Held::Signature(target, _) = held {
-            let (fs, caller) = (target.pair.implementation.name(), target.pair.caller.name());
-            smaller.runs = vec![(fs.to_owned(), caller.to_owned())];
-            let mut runner = Runner::default();
-            runner.run(target, case, mkwrite_oracle::run::How::Own);
-            smaller.expects = expectations(&runner.judge);
-        }
+    let save = |case: &Case| {
+        let smaller = held.document(&document, case.clone());
         files::write(&output, smaller.to_string().as_bytes())
     };
     save(&before)?;
@@ -100,12 +119,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let left = if interrupted { Vec::new() } else { Shrinker::new(&mut runner, goal, &ledger).not_minimal(&case) };
     report(args, &output, &before, &case, &left, interrupted, start.elapsed())?;
     if !args.json {
-        let target = match &held {
-            Held::Document(targets) => targets[0],
-            Held::Signature(target, _) => *target,
-        };
-        document.set_case(case);
-        for sentence in explain(&mut runner, &ledger, target, &document, None).story {
+        let smaller = held.document(&document, case);
+        for sentence in explain(&mut runner, &ledger, held.targets()[0], &smaller, None).story {
             line(format!("  {sentence}"));
         }
         let program = super::program();
@@ -139,7 +154,7 @@ pub fn hold(
     }
     let mut best: Option<(Target, Signature)> = None;
     for target in targets {
-        runner.run(target, &document.case, mkwrite_oracle::run::How::Own);
+        runner.run(target, &document.case, How::Own);
         let mut classifier = ledger.classify(target.pair);
         for breach in runner.judge.breaches() {
             let expected = classifier.next(&breach);
