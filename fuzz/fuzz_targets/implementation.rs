@@ -1,5 +1,5 @@
-//! One case on one pair, which the first byte chooses.
+//! One program on one pair, which a spare byte of the input chooses.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mkwrite_oracle::fuzz::implementation(bytes));
+mkwrite_fuzz::cases!(|bytes| mkwrite_oracle::fuzz::implementation(bytes, mkwrite_fuzz::count));

@@ -12,16 +12,19 @@
 //! 8  stable replies (16 bit)      10 failing writes (16 bit, only if byte 29 is >= 240)
 //! 12 limits: actors, operations, pages (only if byte 28 is 0xA5)         16 limits: steps (16 bit)
 //! 18 schedule: below 192 seed, else order    19 actors    20 seed (32 bit)   24 address spaces, 4 bit each
-//! 28 0xA5: limits are raised      29 gate of byte 10     30 spare
+//! 28 0xA5: limits are raised      29 gate of byte 10     30 spare     31 not the case's
 //! records of 8 bytes:
 //!   tag below 224: operation: 1 actor, 2 kind, 3 start, 4 end
 //!   else:          schedule:  1 task, 2 slot, then 3 and 6 nth, 4 priority (16 bit), or 3 point, 4 occurrence
 //! ```
 
 use arbitrary::{Arbitrary, Unstructured};
+use rand::{Rng, RngExt};
 
 use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
 use crate::exec::{TASKS, TaskId};
+use crate::generate::{self, Generator};
+use crate::mutate;
 use crate::point::Point;
 
 /// The version that [`encode`] writes.
@@ -30,6 +33,11 @@ pub const VERSION: u8 = 1;
 pub const HEADER: usize = 32;
 /// Bytes of a record.
 pub const RECORD: usize = 8;
+/// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at it.
+pub const CHOICE: usize = 31;
+/// Schedules that one input of a fuzzer runs: the case's own and others that derive from its seed. A program costs
+/// much to find and little to run once more.
+pub const SCHEDULES: u32 = 8;
 
 const RAISED: u8 = 0xA5;
 const EIO_GATE: u8 = 240;
@@ -200,6 +208,54 @@ pub fn decode(bytes: &[u8]) -> Case {
     case
 }
 
+/// The cases that these bytes run, one after the other: the program under the schedule that it carries, and under
+/// [`SCHEDULES`]` - 1` others that are drawn from its seed. A schedule by named points stands alone. Stops when `run`
+/// says so.
+pub fn each_schedule(mut case: Case, mut run: impl FnMut(u32, &Case) -> bool) {
+    for n in 0..SCHEDULES {
+        if !run(n, &case) {
+            break;
+        }
+        match &mut case.schedule {
+            Schedule::Seed { seed, .. } => *seed = seed.wrapping_add(0x9E37_79B9),
+            Schedule::Order(_) => break,
+        }
+    }
+}
+
+/// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in at most `max`
+/// bytes; returns the new size. Some cases are made from nothing.
+pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+    let r = &mut generate::random(u64::from(seed), 0, 0);
+    let choice = data[..size].get(CHOICE).copied().unwrap_or(0);
+    let mut case = decode(&data[..size]);
+    if generate::one_in(r, 8) {
+        Generator::new(false).generate(u64::from(r.next_u32()), 0, &mut case);
+    } else {
+        mutate::mutate(&mut case, r);
+    }
+    let choice = if generate::one_in(r, 8) { r.random() } else { choice };
+    put(&case, choice, &mut data[..max])
+}
+
+/// For the custom crossover: puts a mixture of two cases into `out`; returns its size.
+pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
+    let r = &mut generate::random(u64::from(seed), 0, 1);
+    let mut case = decode(one);
+    mutate::cross(&mut case, &decode(other), r);
+    let choice = if generate::one_in(r, 2) { one } else { other };
+    put(&case, choice.get(CHOICE).copied().unwrap_or(0), out)
+}
+
+/// As much of the case as fits.
+fn put(case: &Case, choice: u8, out: &mut [u8]) -> usize {
+    let mut bytes = encode(case);
+    bytes[CHOICE] = choice;
+    let size = bytes.len().min(out.len());
+    out[..size].copy_from_slice(&bytes[..size]);
+    size
+}
+
 fn decode_operation(code: u8, range: Range, g: Geometry) -> Operation {
     let operation = Operation::from_code(code, range).unwrap_or_default();
     let count = match operation.kind().operand {
@@ -230,7 +286,6 @@ impl<'a> Arbitrary<'a> for Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Generator;
     use proptest::prelude::*;
 
     #[test]
@@ -254,6 +309,52 @@ mod tests {
         assert_eq!(decode(&encode(&case)), case);
         case.faults.eio = 4;
         assert_eq!(decode(&encode(&case)), case);
+    }
+
+    #[test]
+    fn schedules_derive_from_the_seed_and_an_order_stands_alone() {
+        let mut case = Case::default();
+        Generator::new(false).generate(1, 1, &mut case);
+        let seeds = |case: &Case| {
+            let mut seeds = Vec::new();
+            each_schedule(case.clone(), |n, case| {
+                assert_eq!(n as usize, seeds.len());
+                seeds.push(case.schedule.clone());
+                true
+            });
+            seeds
+        };
+        let all = seeds(&case);
+        assert_eq!((all.len(), &all[0]), (SCHEDULES as usize, &case.schedule));
+        assert!((1..all.len()).all(|n| !all[..n].contains(&all[n])));
+        case.schedule = Schedule::default();
+        assert_eq!(seeds(&case), [Schedule::default()]);
+    }
+
+    #[test]
+    fn mutated_bytes_are_a_case_in_canonical_form_and_fit() {
+        let mut data = vec![0; 300];
+        let mut size = 1;
+        for seed in 0..500 {
+            let max = 100 + (seed as usize % 200);
+            let before = data[..size].to_vec();
+            size = mutate(&mut data, size, max, seed);
+            assert!(size <= max);
+            let mut again = before.clone();
+            again.resize(300, 0);
+            assert_eq!(mutate(&mut again, before.len(), max, seed), size, "a function of bytes and seed");
+            assert_eq!(again[..size], data[..size]);
+            let mut out = vec![0; max];
+            let crossed = cross(&before, &data[..size], &mut out, seed);
+            assert!(crossed <= max && crossed >= HEADER);
+        }
+        data[CHOICE] = 77;
+        let kept = (0..100).filter(|seed| {
+            let mut data = data.clone();
+            mutate(&mut data, size, 300, *seed);
+            data[CHOICE] == 77
+        });
+        assert!(kept.count() > 70, "the choice mostly stays");
     }
 
     proptest! {

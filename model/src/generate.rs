@@ -78,6 +78,11 @@ impl Generator {
             }
         }
         case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };
+        self.settle(case);
+    }
+
+    /// Puts a case into range, and aligns it if this generator does so.
+    pub fn settle(self, case: &mut Case) {
         if self.aligned {
             case.align();
         }
@@ -85,7 +90,7 @@ impl Generator {
     }
 }
 
-fn geometry(r: &mut Random) -> Geometry {
+pub(crate) fn geometry(r: &mut Random) -> Geometry {
     let pages = pick(r, &[(1, 48), (2, 36), (3, 10), (4, 6)]);
     let cells = pick(r, &[(1, 10), (2, 20), (4, 56), (8, 14)]);
     let blocks = pick(r, &[(1, 40), (2, 34), (4, 26)]);
@@ -119,7 +124,13 @@ fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
     })
 }
 
-fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
+/// An operation of any kind, as often as the weights say.
+pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
+    let code = pick(r, WEIGHTS);
+    operation(r, code, g, hot)
+}
+
+pub(crate) fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
     let operation = Operation::from_code(code, Range::default()).expect("the weights name known codes");
     let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
     let range = match operation.kind().operand {
@@ -155,7 +166,7 @@ fn size(r: &mut Random, g: Geometry, page: u8) -> u8 {
     }
 }
 
-fn one_in(r: &mut Random, n: u32) -> bool {
+pub(crate) fn one_in(r: &mut Random, n: u32) -> bool {
     r.random_range(0..n) == 0
 }
 

@@ -24,6 +24,7 @@ pub mod implementation;
 pub mod kernel;
 pub mod machine;
 pub mod mm;
+pub mod mutate;
 pub mod plant;
 pub mod point;
 pub mod schedule;

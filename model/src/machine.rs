@@ -171,7 +171,7 @@ impl<R: Registry> Machine<R> {
                 None => k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned")),
             };
             let point = Point::from_number(at.point).expect("kernel code announces points of the table");
-            observer.step(k, Step { task, point, slot: at.slot, number });
+            observer.step(k, Step { task, point, slot: at.slot, number, object: at.object });
             number += 1;
             if k.is_dead() {
                 break End::Crashed;

@@ -70,7 +70,7 @@ impl<R: Registry> Observer<R> for Lines {
 
 /// The line of a step, as the state is right after it.
 pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
-    let Step { task, point, slot, number } = step;
+    let Step { task, point, slot, number, .. } = step;
     let operation = match task.io_slot() {
         Some(_) => "io".to_owned(),
         None => k.state(task).operation().to_string(),

@@ -31,15 +31,7 @@ fn main() {
     let (cases, mut runner) = (cases(), Runner::default());
     let mut criterion = Criterion::default().configure_from_args();
     for (name, targets) in [("block@2.6.30", vec![Target::from(one)]), ("all", all)] {
-        let plan = Plan {
-            targets,
-            seed: 1,
-            aligned: false,
-            scheduler: None,
-            rule: None,
-            cases: CASES,
-            ledger: ledger.clone(),
-        };
+        let plan = Plan::new(targets, 1, CASES, ledger.clone());
         let runs = || plan.targets.iter().flat_map(|target| (0..CASES).zip(&cases).map(move |run| (*target, run)));
         let mut steps = 0;
         for (target, (index, case)) in runs() {

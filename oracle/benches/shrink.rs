@@ -24,7 +24,7 @@ fn main() {
     }
     let ledger = Ledger::builtin();
     let targets: Vec<Target> = default_pairs(&ledger).into_iter().map(Target::from).collect();
-    let plan = Plan { targets, seed: 200, aligned: false, scheduler: None, rule: None, cases: u64::MAX, ledger };
+    let plan = Plan::new(targets, 200, u64::MAX, ledger);
     let (mut runner, mut case) = (Runner::default(), Case::default());
     let (mut before, mut after, mut times) = (Vec::new(), Vec::new(), Vec::new());
     let (mut all_after, mut all_times) = (Vec::new(), Vec::new());

@@ -1,19 +1,23 @@
 //! What the fuzzing targets do with their input. libFuzzer's and AFL++'s call the same functions with the same
 //! bytes, so that their corpora can be exchanged. A breach that the ledger does not list is a panic in a function of
-//! the rule's name, which is how an engine learns of it and tells one rule from another; set
-//! `MKWRITE_FUZZ_EXPECTED` to make those that the ledger lists panics too.
+//! the rule's name, which is how an engine learns of it and tells one rule from another.
+//!
+//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` the breaches that the ledger lists are panics too;
+//! to the file `MKWRITE_FUZZ_LOG` goes what was found and how far the target is (see [`crate::log`]).
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use mkwrite_model::case::Case;
-use mkwrite_model::text::{Document, parse};
-use mkwrite_model::{bytes, text};
+use mkwrite_model::Case;
+use mkwrite_model::bytes::{self, CHOICE, each_schedule};
+use mkwrite_model::text::{self, Document, parse};
 
+use crate::feedback::{FEATURES, Feedback, Signals};
 use crate::history::reference;
-use crate::hunt::default_pairs;
+use crate::hunt::{Key, default_pairs};
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger};
+use crate::log::Log;
 use crate::run::{How, Target, Targets};
 
 static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::builtin);
@@ -21,10 +25,67 @@ static TARGETS: LazyLock<Vec<Target>> =
     LazyLock::new(|| default_pairs(&LEDGER).into_iter().map(Target::from).collect());
 static EXPECTED_TOO: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MKWRITE_FUZZ_EXPECTED").is_some());
 
+/// A process under a fuzzing engine.
+struct Session {
+    all: Targets<'static>,
+    each: Vec<Targets<'static>>,
+    feedback: Feedback,
+    seen: Box<[bool; FEATURES]>,
+    features: u64,
+    executions: u64,
+    log: Option<Log>,
+}
+
+impl Session {
+    fn new() -> Session {
+        let log = std::env::var_os("MKWRITE_FUZZ_LOG").map(|path| {
+            Log::append(path.as_ref()).unwrap_or_else(|error| panic!("MKWRITE_FUZZ_LOG, {}: {error}", path.display()))
+        });
+        Session {
+            all: Targets::new(&TARGETS, &LEDGER),
+            each: TARGETS.iter().map(|target| Targets::new(&[*target], &LEDGER)).collect(),
+            feedback: Feedback::new(Signals::default()),
+            seen: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
+            features: 0,
+            executions: 0,
+            log,
+        }
+    }
+
+    /// Runs a case on all targets, or on one.
+    fn run(&mut self, case: &Case, one: Option<usize>) {
+        let Session { all, each, feedback, features, executions, log, .. } = self;
+        let targets = one.map_or(all, |one| &mut each[one]);
+        *executions += 1;
+        targets.run(case, How::Own, one.unwrap_or(0), Some(feedback), |n, breach, expected| {
+            let n = one.unwrap_or(n);
+            if let Some(log) = log {
+                let key = Key { target: n, signature: LEDGER.signature(&breach, expected) };
+                log.found(*executions, *features, &LEDGER, TARGETS[n], key);
+            }
+            report(TARGETS[n], breach, expected);
+        });
+    }
+
+    /// Runs the schedules of an input, and shows its features.
+    fn input(&mut self, case: Case, one: Option<usize>, mut feature: impl FnMut(u16)) {
+        each_schedule(case, |_, case| {
+            self.run(case, one);
+            true
+        });
+        for n in self.feedback.features() {
+            feature(*n);
+            self.features += u64::from(!std::mem::replace(&mut self.seen[usize::from(*n)], true));
+        }
+        self.feedback.clear();
+        if let Some(log) = &mut self.log {
+            log.tick(self.executions, self.features);
+        }
+    }
+}
+
 thread_local! {
-    static ALL: RefCell<Targets<'static>> = RefCell::new(Targets::new(&TARGETS, &LEDGER));
-    static EACH: RefCell<Vec<Targets<'static>>> =
-        RefCell::new(TARGETS.iter().map(|target| Targets::new(&[*target], &LEDGER)).collect());
+    static SESSION: RefCell<Session> = RefCell::new(Session::new());
 }
 
 fn report(target: Target, breach: Breach, expected: Expected) {
@@ -33,19 +94,38 @@ fn report(target: Target, breach: Breach, expected: Expected) {
     }
 }
 
-/// One case on all pairs of the default hunt.
-pub fn differential(input: &[u8]) {
-    let case = bytes::decode(input);
-    ALL.with_borrow_mut(|all| all.run(&case, How::Own, |n, breach, expected| report(TARGETS[n], breach, expected)));
+/// One program on all pairs of the default hunt. Shows the engine each feature that it came by.
+pub fn differential(input: &[u8], feature: impl FnMut(u16)) {
+    case(bytes::decode(input), feature);
 }
 
-/// One case on one pair, which the first byte chooses: more cases in the same time.
-pub fn implementation(input: &[u8]) {
-    let Some((choice, input)) = input.split_first() else { return };
-    let (n, case) = (usize::from(*choice) % TARGETS.len(), bytes::decode(input));
-    EACH.with_borrow_mut(|each| {
-        each[n].run(&case, How::Own, |_, breach, expected| report(TARGETS[n], breach, expected));
+/// The same for a case that does not come as bytes.
+pub fn case(case: Case, feature: impl FnMut(u16)) {
+    SESSION.with_borrow_mut(|session| session.input(case, None, feature));
+}
+
+/// One program on one pair, which a spare byte chooses: more programs in the same time.
+pub fn implementation(input: &[u8], feature: impl FnMut(u16)) {
+    let one = usize::from(input.get(CHOICE).copied().unwrap_or(0)) % TARGETS.len();
+    SESSION.with_borrow_mut(|session| session.input(bytes::decode(input), Some(one), feature));
+}
+
+/// Of the cases that these bytes run, the one that a reader wants to see: the first that breaks what the ledger does
+/// not list, else the first that breaks anything, else the own one. With its number.
+pub fn telling(input: &[u8]) -> (u32, Case) {
+    let (own, mut targets) = (bytes::decode(input), Targets::new(&TARGETS, &LEDGER));
+    let (mut best, mut rank) = ((0, own.clone()), 0);
+    each_schedule(own, |n, case| {
+        let mut this = 0;
+        targets.run(case, How::Own, 0, None, |_, _, expected| {
+            this = this.max(1 + u8::from(expected == Expected::No));
+        });
+        if this > rank {
+            (best, rank) = ((n, case.clone()), this);
+        }
+        rank < 2
     });
+    best
 }
 
 /// The history checker alone, against brute force.
@@ -82,6 +162,7 @@ pub fn codec(input: &[u8]) {
 mod tests {
     use super::text as parser;
     use super::*;
+    use mkwrite_model::generate::Generator;
     use std::path::Path;
 
     fn each_of_the_corpus(mut each: impl FnMut(&str, &[u8])) {
@@ -97,15 +178,39 @@ mod tests {
 
     #[test]
     fn what_the_ledger_expects_is_no_crash() {
+        let mut features = std::collections::BTreeSet::new();
         each_of_the_corpus(|text, bytes| {
-            differential(bytes);
-            implementation(bytes);
+            differential(bytes, |feature| {
+                features.insert(feature);
+            });
+            implementation(bytes, |_| ());
             codec(bytes);
             parser(text.as_bytes());
         });
-        for target in [differential, implementation, history, parser, codec] {
+        assert!(features.len() > 100, "{}", features.len());
+        differential(b"", |_| ());
+        implementation(b"", |_| ());
+        for target in [history, parser, codec] {
             target(b"");
         }
+    }
+
+    #[test]
+    fn the_telling_schedule_of_bytes_is_one_that_breaks_something() {
+        let mut derived = 0;
+        for index in 0..200 {
+            let mut case = Case::default();
+            Generator::new(false).generate(3, index, &mut case);
+            let (n, telling) = telling(&bytes::encode(&case));
+            let breaks = |case: &Case| {
+                let mut any = false;
+                Targets::new(&TARGETS, &LEDGER).run(case, How::Own, 0, None, |_, _, _| any = true);
+                any
+            };
+            assert!(n == 0 || (!breaks(&case) && breaks(&telling)), "case {index}, schedule {n}");
+            derived += u32::from(n != 0);
+        }
+        assert!(derived > 2, "{derived} cases show something under a derived schedule alone");
     }
 
     #[test]

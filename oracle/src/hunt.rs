@@ -18,8 +18,11 @@ use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
 use rand::Rng;
 
+use crate::corpus::{Corpus, Kept};
+use crate::feedback::{FEATURES, Feedback, Signals};
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
+use crate::log::Log;
 use crate::rules::Rule;
 use crate::run::{How, Runner, Target, Targets, with_order};
 use crate::shrink::{Goal, Shrinker};
@@ -39,8 +42,20 @@ pub struct Plan {
     pub rule: Option<Rule>,
     /// Stop after this many cases.
     pub cases: u64,
+    /// Collect these features, and mutate cases that came by new ones; without them every case is made from nothing.
+    pub feedback: Option<Signals>,
+    /// Cases that come first, each under its own schedule.
+    pub seeds: Vec<Case>,
     /// What is expected.
     pub ledger: Ledger,
+}
+
+impl Plan {
+    /// Random cases: the portfolio, no feedback, all rules.
+    pub fn new(targets: Vec<Target>, seed: u64, cases: u64, ledger: Ledger) -> Plan {
+        let (aligned, scheduler, rule, feedback, seeds) = (false, None, None, None, Vec::new());
+        Plan { targets, seed, aligned, scheduler, rule, cases, feedback, seeds, ledger }
+    }
 }
 
 /// The pairs that a hunt is about by default: every implementation under its natural caller, and the pairs
@@ -72,10 +87,12 @@ pub struct Key {
 }
 
 /// A signature that was found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
-    /// The lowest case that shows it.
-    pub case: u64,
+    /// The number of the first case that shows it.
+    pub index: u64,
+    /// That case.
+    pub case: Case,
     /// How many cases showed it.
     pub count: u64,
     /// The breach in that case.
@@ -95,8 +112,24 @@ pub struct Progress {
     pub found: AtomicU64,
     /// Of these, those that the ledger does not list.
     pub new: AtomicU64,
+    /// Cases in the corpus.
+    pub kept: AtomicU64,
+    /// Features that were seen.
+    pub features: AtomicU64,
+    /// Where finds and progress go.
+    pub log: Option<Mutex<Log>>,
     /// Set it to end the hunt.
     pub stop: AtomicBool,
+}
+
+impl Progress {
+    /// Puts how far the hunt is into the log, now and then.
+    pub fn tick(&self) {
+        if let Some(log) = &self.log {
+            let (cases, features) = (self.cases.load(Ordering::Relaxed), self.features.load(Ordering::Relaxed));
+            log.lock().expect("nothing panics while it is held").tick(cases, features);
+        }
+    }
 }
 
 /// A broken assertion of the model, or a run that does not repeat.
@@ -122,44 +155,59 @@ pub struct Outcome {
     pub undecided: u64,
     /// Some run came by the planted bug.
     pub plant_reached: bool,
+    /// The corpus at the end.
+    pub corpus: Vec<Kept>,
     /// What broke in the model, if anything did.
     pub error: Option<ModelError>,
 }
 
 /// Cases that a thread takes at a time.
 const CHUNK: u64 = 32;
+/// Cases of a generation that begins with this one: few at first, when the corpus learns most.
+fn generation(index: u64) -> u64 {
+    (index / 4).next_multiple_of(CHUNK).clamp(2 * CHUNK, 2048)
+}
 /// Every so manieth case is checked for nondeterminism.
 const TWICE: u64 = 1000;
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
 pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress) -> Outcome {
+    // No more threads than there are chunks of cases.
+    let jobs = jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1));
+    let mut workers: Vec<Worker> = (0..jobs).map(|_| Worker::new(plan, progress)).collect();
+    let mut outcome = Outcome { reached: vec![vec![0; 256]; plan.targets.len()], ..Outcome::default() };
+    let mut corpus = Corpus::default();
     let next = AtomicU64::new(0);
-    let total = Mutex::new(Outcome { reached: vec![vec![0; 256]; plan.targets.len()], ..Outcome::default() });
-    std::thread::scope(|scope| {
-        // No more threads than there are chunks of cases.
-        for _ in 0..jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1)) {
-            scope.spawn(|| {
-                let mut worker = Worker::new(plan, progress);
-                while !progress.stop.load(Ordering::Relaxed) {
-                    let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if start >= plan.cases {
-                        break;
-                    }
-                    let end = plan.cases.min(start + CHUNK);
-                    if let Some(error) = worker.chunk(start..end) {
-                        progress.stop.store(true, Ordering::Relaxed);
-                        total.lock().expect("no thread panics here").error.get_or_insert(error);
-                    }
-                }
-                worker.merge_into(&mut total.lock().expect("no thread panics here"));
-            });
-        }
-    });
-    total.into_inner().expect("no thread panics here")
+    while next.load(Ordering::Relaxed) < plan.cases && !progress.stop.load(Ordering::Relaxed) {
+        let start = next.load(Ordering::Relaxed);
+        let end = plan.cases.min(start + generation(start));
+        std::thread::scope(|scope| {
+            for worker in &mut workers {
+                scope.spawn(|| worker.generation(&next, end, &corpus));
+            }
+        });
+        next.store(end, Ordering::Relaxed);
+        workers.iter_mut().for_each(|worker| corpus.count(&mut worker.hits));
+        corpus.grow(workers.iter_mut().flat_map(|worker| worker.kept.drain(..)).collect());
+        progress.kept.store(corpus.len() as u64, Ordering::Relaxed);
+        progress.features.store(corpus.features() as u64, Ordering::Relaxed);
+    }
+    for worker in workers {
+        worker.merge_into(&mut outcome);
+    }
+    outcome.corpus = corpus.into_kept();
+    outcome
+}
+
+fn seed(plan: &Plan, index: u64) -> Option<&Case> {
+    plan.seeds.get(usize::try_from(index).ok()?)
 }
 
 /// How case `index` of a hunt is scheduled.
 pub fn how(plan: &Plan, index: u64) -> How {
+    if seed(plan, index).is_some() {
+        return How::Own;
+    }
     let kind = plan.scheduler.unwrap_or_else(|| Kind::portfolio(random(plan.seed, index, 2).next_u32()));
     How::Random(kind, random(plan.seed, index, 1))
 }
@@ -170,17 +218,47 @@ struct Worker<'a> {
     targets: Targets<'a>,
     found: BTreeMap<Key, Found>,
     undecided: u64,
+    feedback: Option<Feedback>,
+    kept: Vec<Kept>,
+    hits: Box<[u32; FEATURES]>,
     case: Case,
     at: u64,
+    error: Option<ModelError>,
 }
 
 impl<'a> Worker<'a> {
     fn new(plan: &'a Plan, progress: &'a Progress) -> Worker<'a> {
         let targets = Targets::new(&plan.targets, &plan.ledger);
-        Worker { plan, progress, targets, found: BTreeMap::new(), undecided: 0, case: Case::default(), at: 0 }
+        Worker {
+            plan,
+            progress,
+            targets,
+            found: BTreeMap::new(),
+            undecided: 0,
+            feedback: plan.feedback.map(Feedback::new),
+            kept: Vec::new(),
+            hits: vec![0; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
+            case: Case::default(),
+            at: 0,
+            error: None,
+        }
     }
 
-    fn chunk(&mut self, cases: std::ops::Range<u64>) -> Option<ModelError> {
+    /// Takes chunks of this generation until none is left.
+    fn generation(&mut self, next: &AtomicU64, end: u64, corpus: &Corpus) {
+        while !self.progress.stop.load(Ordering::Relaxed) {
+            let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+            if start >= end {
+                break;
+            }
+            self.error = self.chunk(start..end.min(start + CHUNK), corpus);
+            if self.error.is_some() {
+                self.progress.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn chunk(&mut self, cases: std::ops::Range<u64>, corpus: &Corpus) -> Option<ModelError> {
         let before = cases.start;
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut steps = 0;
@@ -189,7 +267,7 @@ impl<'a> Worker<'a> {
                     break;
                 }
                 self.at = index;
-                steps += self.run_case(index)?;
+                steps += self.run_case(index, corpus)?;
                 self.progress.cases.fetch_add(1, Ordering::Relaxed);
                 self.progress.runs.fetch_add(self.plan.targets.len() as u64, Ordering::Relaxed);
             }
@@ -208,14 +286,28 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn run_case(&mut self, index: u64) -> Result<u64, String> {
-        let Worker { plan, progress, targets, found, undecided, case, .. } = self;
-        Generator::new(plan.aligned).generate(plan.seed, index, case);
-        let steps = targets.run(case, how(plan, index), |target, breach, expected| {
-            add(found, plan, progress, target, index, breach, expected);
+    fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
+        let Worker { plan, progress, targets, found, undecided, feedback, kept, hits, case, .. } = self;
+        match seed(plan, index) {
+            Some(seed) => case.clone_from(seed),
+            None => corpus.draw(Generator::new(plan.aligned), plan.seed, index, case),
+        }
+        let (case, how) = (&*case, how(plan, index));
+        let steps = targets.run(case, how.clone(), 0, feedback.as_mut(), |target, breach, expected| {
+            add(found, plan, progress, target, (index, case), breach, expected);
         });
+        if let Some(feedback) = feedback {
+            let features: Vec<u16> = corpus.unseen(feedback.features()).collect();
+            if !features.is_empty() {
+                kept.push(Kept { index, case: case.clone(), features });
+            }
+            for feature in feedback.features() {
+                hits[usize::from(*feature)] += 1;
+            }
+            feedback.clear();
+        }
         *undecided += targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
-        if index % TWICE == TWICE - 1 && !targets.repeats(case, how(plan, index)) {
+        if index % TWICE == TWICE - 1 && !targets.repeats(case, how) {
             return Err("the same run has two traces".to_owned());
         }
         Ok(steps)
@@ -228,8 +320,8 @@ impl<'a> Worker<'a> {
                 .entry(key)
                 .and_modify(|known| {
                     let count = known.count + found.count;
-                    if found.case < known.case {
-                        *known = found;
+                    if found.index < known.index {
+                        *known = found.clone();
                     }
                     known.count = count;
                 })
@@ -241,6 +333,7 @@ impl<'a> Worker<'a> {
             }
         }
         total.undecided += self.undecided;
+        total.error = total.error.take().or(self.error);
         total.plant_reached |= self.targets.runners().any(Runner::plant_reached);
     }
 }
@@ -250,7 +343,7 @@ fn add(
     plan: &Plan,
     progress: &Progress,
     target: usize,
-    case: u64,
+    (index, case): (u64, &Case),
     breach: Breach,
     expected: Expected,
 ) {
@@ -261,21 +354,29 @@ fn add(
     let entry = found.entry(key).or_insert_with(|| {
         progress.found.fetch_add(1, Ordering::Relaxed);
         progress.new.fetch_add(u64::from(expected == Expected::No), Ordering::Relaxed);
-        Found { case, count: 0, breach }
+        if let Some(log) = &progress.log {
+            let features = progress.features.load(Ordering::Relaxed);
+            let mut log = log.lock().expect("nothing panics while it is held");
+            log.found(index + 1, features, &plan.ledger, plan.targets[target], key);
+        }
+        Found { index, case: case.clone(), count: 0, breach }
     });
     entry.count += 1;
-    if case < entry.case {
-        (entry.case, entry.breach) = (case, breach);
+    if index < entry.index {
+        (entry.index, entry.case, entry.breach) = (index, case.clone(), breach);
     }
+}
+
+/// The case behind a find, with its schedule as stops.
+pub fn recorded(plan: &Plan, key: &Key, found: &Found) -> Case {
+    let stops = Runner::default().record(plan.targets[key.target], &found.case, how(plan, found.index));
+    with_order(&found.case, stops)
 }
 
 /// The case behind a find, with its schedule as stops, made smaller.
 pub fn reproduce(plan: &Plan, key: &Key, found: &Found) -> Case {
-    let mut case = Case::default();
-    Generator::new(plan.aligned).generate(plan.seed, found.case, &mut case);
     let (mut runner, target) = (Runner::default(), plan.targets[key.target]);
-    let stops = runner.record(target, &case, how(plan, found.case));
-    let case = with_order(&case, stops);
+    let case = recorded(plan, key, found);
     // Where the signature says any point, the case keeps the one that it has.
     let signature = Signature { point: Some(found.breach.point), ..key.signature };
     let goal = match key.signature.rule {
@@ -293,4 +394,64 @@ pub fn reproduce(plan: &Plan, key: &Key, found: &Found) -> Case {
 pub fn unreached(outcome: &Outcome) -> Vec<Point> {
     let seen = |point: &Point| outcome.reached.iter().any(|counts| counts[*point as usize] != 0);
     Point::ALL.iter().copied().filter(|point| !seen(point)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(cases: u64) -> Plan {
+        let ledger = Ledger::builtin();
+        let targets = default_pairs(&ledger).into_iter().take(6).map(Target::from).collect();
+        Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 4, cases, ledger) }
+    }
+
+    type Finds = Vec<(Key, u64, u64, Case)>;
+
+    /// What a hunt found and kept.
+    fn outcome(plan: &Plan, jobs: usize) -> (Finds, Vec<(u64, Case)>) {
+        let outcome = hunt(plan, jobs, &Progress::default());
+        assert!(outcome.error.is_none());
+        let found = outcome.found.into_iter().map(|(key, found)| (key, found.index, found.count, found.case));
+        (found.collect(), outcome.corpus.into_iter().map(|kept| (kept.index, kept.case)).collect())
+    }
+
+    #[test]
+    fn a_hunt_with_feedback_is_the_same_on_any_number_of_threads() {
+        let (found, kept) = outcome(&plan(700), 1);
+        assert!(found.len() > 20 && kept.len() > 50, "{} {}", found.len(), kept.len());
+        assert!(kept.is_sorted_by_key(|(index, _)| *index));
+        for jobs in [2, 5] {
+            assert_eq!(outcome(&plan(700), jobs), (found.clone(), kept.clone()));
+        }
+    }
+
+    #[test]
+    fn mutated_cases_are_not_the_generators_and_show_what_they_found() {
+        let plan = plan(700);
+        let (found, kept) = outcome(&plan, 2);
+        let generated = |index: u64| {
+            let mut case = Case::default();
+            Generator::new(false).generate(plan.seed, index, &mut case);
+            case
+        };
+        assert!(kept.iter().filter(|(index, case)| generated(*index) != *case).count() > 20);
+        for (key, index, _, case) in found.iter().filter(|(_, index, ..)| *index > 300).take(5) {
+            let mut shown = false;
+            let targets = [plan.targets[key.target]];
+            Targets::new(&targets, &plan.ledger).run(case, how(&plan, *index), 0, None, |_, breach, expected| {
+                shown |= key.signature.matches(&breach, expected);
+            });
+            assert!(shown, "case {index} shows {key:?}");
+        }
+    }
+
+    #[test]
+    fn seeds_come_first_under_their_own_schedule() {
+        let mut plan = plan(80);
+        plan.seeds = (0..3).map(|index| outcome(&plan, 1).1[index].1.clone()).collect();
+        let (_, kept) = outcome(&plan, 2);
+        assert_eq!((kept[0].0, &kept[0].1), (0, &plan.seeds[0]));
+        assert!(matches!(how(&plan, 2), How::Own) && matches!(how(&plan, 3), How::Random(..)));
+    }
 }

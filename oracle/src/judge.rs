@@ -163,7 +163,7 @@ impl<R: Registry> Cx<'_, R> {
 
     #[cold]
     fn report(&mut self, page: Option<u8>, cell: Option<u8>, past_eof: bool, what: &'static str) {
-        let Step { task, point, slot, number } = self.step;
+        let Step { task, point, slot, number, .. } = self.step;
         let (rule, operation) = (self.rule, self.operation);
         self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, past_eof, what });
     }
@@ -264,7 +264,7 @@ impl Default for Judge {
     }
 }
 
-const NOWHERE: Step = Step { task: CLOSER, point: Point::RunEnd, slot: 0, number: 0 };
+const NOWHERE: Step = Step { task: CLOSER, point: Point::RunEnd, slot: 0, number: 0, object: 0 };
 
 impl Judge {
     /// A judge with one rule taken away, to show what it alone sees.
@@ -285,6 +285,11 @@ impl Judge {
     /// Steps that began at each point, by point number, over all runs.
     pub fn reached(&self) -> &[u32; 256] {
         &self.reached
+    }
+
+    /// The page rules that do not hold for this page just now, reported or not, one bit each.
+    pub(crate) fn near(&self, page: Frame) -> u64 {
+        self.pages.reported[usize::from(page.0)] | self.pages.deferred[usize::from(page.0)]
     }
 
     /// How the last run ended.

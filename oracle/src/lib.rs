@@ -9,14 +9,17 @@
 //!   that a reader understands
 
 pub mod bisect;
+pub mod corpus;
 pub mod differential;
 pub mod explain;
+pub mod feedback;
 pub mod fuzz;
 pub mod history;
 pub mod hunt;
 pub mod isolate;
 pub mod judge;
 pub mod ledger;
+pub mod log;
 pub mod rate;
 pub mod realign;
 pub mod rules;

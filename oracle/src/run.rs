@@ -11,6 +11,7 @@ use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
 
 use crate::differential;
+use crate::feedback::{Feedback, Watched};
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
 use crate::timeline::Timeline;
@@ -99,7 +100,21 @@ impl Runner {
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut self.judge })
     }
 
-    /// The same, and records the schedule as stops.
+    /// The same, and collects the features of the run.
+    pub fn run_watched(
+        &mut self,
+        target: Target,
+        case: &Case,
+        how: How,
+        number: usize,
+        feedback: &mut Feedback,
+    ) -> u32 {
+        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let mut observer = Watched::new(&mut self.judge, feedback, number);
+        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut observer }).1
+    }
+
+    /// Runs a case and records the schedule as stops.
     pub fn record(&mut self, target: Target, case: &Case, how: How) -> Vec<Stop> {
         let setup = Setup { case, pair: target.pair, plant: target.plant };
         let mut stops = Vec::new();
@@ -185,12 +200,22 @@ impl<'a> Targets<'a> {
         self.runners.iter().map(|(_, runner)| runner)
     }
 
-    /// Runs a case on every target and compares the outcomes. Shows each breach with the number of its target;
-    /// returns the steps.
-    pub fn run(&mut self, case: &Case, how: How, mut breached: impl FnMut(usize, Breach, Expected)) -> u64 {
+    /// Runs a case on every target and compares the outcomes; collects features if somebody wants them, as of
+    /// target number `first` and those behind it. Shows each breach with the number of its target; returns the steps.
+    pub fn run(
+        &mut self,
+        case: &Case,
+        how: How,
+        first: usize,
+        mut feedback: Option<&mut Feedback>,
+        mut breached: impl FnMut(usize, Breach, Expected),
+    ) -> u64 {
         let mut steps = 0;
         for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
-            steps += u64::from(runner.run(*target, case, how.clone()).1);
+            steps += u64::from(match &mut feedback {
+                Some(feedback) => runner.run_watched(*target, case, how.clone(), first + number, feedback),
+                None => runner.run(*target, case, how.clone()).1,
+            });
             if !runner.judge.is_clean() {
                 let mut classifier = self.ledger.classify(target.pair);
                 for breach in runner.judge.breaches() {

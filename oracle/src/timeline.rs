@@ -142,7 +142,7 @@ impl Observer<Builtin> for Timeline {
     }
 
     fn step(&mut self, k: &Kernel<Builtin>, step: Step) {
-        let Step { task, point, slot, number } = step;
+        let Step { task, point, slot, number, .. } = step;
         let operation = match task.io_slot() {
             Some(_) => "completion of I/O".to_owned(),
             None if task == mkwrite_model::exec::CLOSER => "closing program".to_owned(),

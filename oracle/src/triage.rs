@@ -264,7 +264,7 @@ impl<'a> Sorter<'a> {
             Targets::new(&targets, &plan.ledger)
         });
         let mut breaches: Vec<(usize, Breach, Expected)> = Vec::new();
-        machines.run(&document.case, How::Own, |number, breach, expected| {
+        machines.run(&document.case, How::Own, 0, None, |number, breach, expected| {
             if own.contains(&all[number]) {
                 breaches.push((all[number], breach, expected));
             }

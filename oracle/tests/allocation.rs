@@ -1,7 +1,8 @@
-//! Running and judging a case allocates nothing, once the buffers have their size.
+//! Running, judging and watching a case allocates nothing, once the buffers have their size.
 
 use mkwrite_model::Case;
 use mkwrite_model::generate::Generator;
+use mkwrite_oracle::feedback::{Feedback, Signals};
 use mkwrite_oracle::hunt::{Plan, default_pairs, how};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, Target};
@@ -10,14 +11,16 @@ use mkwrite_oracle::run::{Runner, Target};
 fn a_run_allocates_nothing() {
     let ledger = Ledger::builtin();
     let targets: Vec<Target> = default_pairs(&ledger).into_iter().map(Target::from).collect();
-    let plan = Plan { targets, seed: 3, aligned: false, scheduler: None, rule: None, cases: 0, ledger };
+    let plan = Plan::new(targets, 3, 0, ledger);
     let cases: Vec<Case> = (0..400).map(|index| generated(plan.seed, index)).collect();
-    let (mut runner, mut steps) = (Runner::default(), 0);
+    let (mut runner, mut feedback, mut steps) = (Runner::default(), Feedback::new(Signals::ALL), 0);
     let mut run = |indices: std::ops::Range<usize>| {
         for index in indices {
             for target in &plan.targets {
                 steps += runner.run(*target, &cases[index], how(&plan, index as u64)).1;
+                steps += runner.run_watched(*target, &cases[index], how(&plan, index as u64), 0, &mut feedback);
             }
+            feedback.clear();
         }
     };
     run(0..200);

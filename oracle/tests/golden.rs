@@ -41,7 +41,7 @@ fn corpus() {
 fn generated() {
     let ledger = Ledger::builtin();
     let targets: Vec<Target> = default_pairs(&ledger).into_iter().map(Target::from).collect();
-    let plan = Plan { targets, seed: 1, aligned: false, scheduler: None, rule: None, cases: 0, ledger };
+    let plan = Plan::new(targets, 1, 0, ledger);
     let (mut runner, mut case, mut text) = (Runner::default(), Case::default(), String::new());
     for target in &plan.targets {
         let mut sum = 0u64;

@@ -18,7 +18,7 @@ fn found(rule: Rule, cases: u64) -> Vec<Rule> {
         targets.push(Target::from(Pair::natural(other)));
     }
     let ledger = Ledger::builtin();
-    let plan = Plan { targets, seed: 5, aligned: false, scheduler: None, rule: None, cases, ledger };
+    let plan = Plan::new(targets, 5, cases, ledger);
     let outcome = hunt(&plan, 2, &Progress::default());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let new = outcome.found.keys().filter(|key| key.target == 0 && key.signature.expected == Expected::No);

@@ -1,22 +1,24 @@
 //! `mkwrite hunt`: the main job. Arbitrary cases on many pairs until the time is up.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
-use mkwrite_model::Case;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
+use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
+use mkwrite_oracle::feedback::Signals;
 use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
 use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::log::Log;
 use mkwrite_oracle::run::Target;
 use serde_json::{Value, json};
 
@@ -59,12 +61,24 @@ pub struct Args {
     /// Threads (all cores without it)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// What makes a case worth keeping and mutating (see `list signals`); `none` makes every case from nothing
+    #[arg(long, value_delimiter = ',', value_name = "SIGNAL", default_values_t = Signals::default().names())]
+    feedback: Vec<String>,
+    /// Begin with the cases in this folder, in bytes, and put those there that were worth keeping
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Append what is found, and once a second how far the hunt is, to this file: a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// One scheduler instead of the portfolio (see `list schedulers`)
     #[arg(long, value_name = "NAME")]
     scheduler: Option<String>,
     /// Where to write the cases and the report
     #[arg(long, default_value = "findings", value_name = "DIR")]
     out: PathBuf,
+    /// Save cases as they were found, and make none smaller
+    #[arg(long)]
+    raw: bool,
     /// One line per rule and point, and what follows from an expected breach
     #[arg(long)]
     all: bool,
@@ -85,7 +99,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
 
-    let progress = Arc::new(Progress::default());
+    let log = args.log.as_ref().map(|path| {
+        Log::append(path).map_err(|error| anyhow!("cannot write to {}: {error}", path.display())).map(Mutex::new)
+    });
+    let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
     let interrupted = stop_on_interrupt()?;
     if !args.json {
         note(format!("hunting on {} pairs, {jobs} threads, seed {}", plan.targets.len(), plan.seed));
@@ -105,6 +122,13 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
 
     let findings = save(args, &plan, &outcome)?;
+    if let Some(folder) = &args.corpus {
+        for kept in outcome.corpus.iter().skip_while(|kept| kept.index < plan.seeds.len() as u64) {
+            let content = bytes::encode(&kept.case);
+            let name = format!("hunt-{:016x}", xxhash_rust::xxh3::xxh3_64(&content));
+            files::write(&folder.join(name), &content)?;
+        }
+    }
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
     files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
     if args.json {
@@ -153,7 +177,31 @@ fn plan(args: &Args) -> Result<Plan> {
     };
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let cases = args.cases.unwrap_or(u64::MAX);
-    Ok(Plan { targets, seed, aligned: args.aligned, scheduler, rule, cases, ledger })
+    let seeds = args.corpus.as_deref().map_or(Ok(Vec::new()), seeds)?;
+    Ok(Plan {
+        targets,
+        seed,
+        aligned: args.aligned,
+        scheduler,
+        rule,
+        cases,
+        ledger,
+        feedback: super::signals(&args.feedback)?,
+        seeds,
+    })
+}
+
+/// The cases of a folder, in the order of their names. What is no case in bytes is passed over.
+fn seeds(folder: &Path) -> Result<Vec<Case>> {
+    files::prepare_folder(folder)?;
+    let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display()))?;
+    let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    all.sort();
+    let case = |path: &PathBuf| {
+        let content = std::fs::read(path).ok().filter(|content| !content.is_empty() && !files::is_text(path))?;
+        Some(bytes::decode(&content))
+    };
+    Ok(all.iter().filter_map(case).collect())
 }
 
 /// Draws the progress bar and ends the hunt when its time is up.
@@ -171,7 +219,10 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
         let elapsed = start.elapsed();
         let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
-        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {found} signatures, {new} NEW"));
+        let features = progress.features.load(Ordering::Relaxed);
+        let features = if features > 0 { format!("{features} features, ") } else { String::new() };
+        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {features}{found} signatures, {new} NEW"));
+        progress.tick();
         let over = seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
         if over || interrupted.load(Ordering::Relaxed) {
             progress.stop.store(true, Ordering::Relaxed);
@@ -201,22 +252,27 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
         let file =
             (n < FILES_MAX).then(|| args.out.join(finding::file_name(&plan.ledger, target.pair, &key.signature)));
         if let Some(file) = &file {
-            let case = hunt::reproduce(plan, key, found);
-            files::write(file, document(plan, key, found, case).to_string().as_bytes())?;
+            let case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
+            files::write(file, document(plan, args.raw, key, found, case).to_string().as_bytes())?;
         }
-        findings.push(Finding { key: *key, found: *found, pair: target.pair, file });
+        findings.push(Finding { key: *key, found: found.clone(), pair: target.pair, file });
     }
     findings.sort_by_key(|finding| finding.key);
     Ok(findings)
 }
 
-fn document(plan: &Plan, key: &Key, found: &Found, case: Case) -> Document {
+fn document(plan: &Plan, raw: bool, key: &Key, found: &Found, case: Case) -> Document {
     let target = plan.targets[key.target];
     let aligned = if plan.aligned { " --aligned" } else { "" };
     let planted = target.plant.map_or(String::new(), |plant| format!(", planted {}", plant.name()));
     let scheduler = plan.scheduler.map_or(String::new(), |kind| format!(" --scheduler {}", kind.name()));
-    let hunt = format!("hunt --seed {}{aligned}{scheduler}", plan.seed);
-    let origin = format!("Found as case {} of `{hunt}`, then made smaller{planted}.", found.case);
+    let feedback = match plan.feedback {
+        Some(signals) if signals == Signals::default() => String::new(),
+        signals => format!(" --feedback {}", signals.map_or("none".to_owned(), |signals| signals.names().join(","))),
+    };
+    let hunt = format!("hunt --seed {}{aligned}{scheduler}{feedback}", plan.seed);
+    let smaller = if raw { "" } else { ", then made smaller" };
+    let origin = format!("Found as case {} of `{hunt}`{smaller}{planted}.", found.index);
     finding::document(target, &found.breach, origin, case)
 }
 
@@ -239,7 +295,7 @@ fn report(
             "follows": matches!(key.signature.expected, Expected::Consequence(_)),
             "entry": plan.ledger.entry(key.signature.expected).map(|entry| entry.name.as_str()),
             "group": plan.ledger.entry(key.signature.expected).map(|entry| entry.group.as_str()),
-            "cases_until_found": found.case + 1,
+            "cases_until_found": found.index + 1,
             "cases": found.count,
             "file": file.as_ref().map(|file| file.display().to_string()),
         })
@@ -262,6 +318,9 @@ fn report(
         "steps": progress.steps.load(Ordering::Relaxed),
         "seconds": elapsed.as_secs_f64(),
         "undecided": outcome.undecided,
+        "feedback": plan.feedback.map(Signals::names),
+        "features": progress.features.load(Ordering::Relaxed),
+        "corpus": progress.kept.load(Ordering::Relaxed),
         "findings": findings.collect::<Vec<_>>(),
         "points": points.collect::<Value>(),
     })
@@ -287,11 +346,11 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
         }
     }
     for row in &mut rows {
-        row.findings.sort_by_key(|finding| finding.found.case);
+        row.findings.sort_by_key(|finding| finding.found.index);
     }
     rows.sort_by_key(|row| {
         let last = plan.ledger.entry(row.expected).is_none_or(|entry| entry.past_eof);
-        (row.expected == Expected::No, last, row.expected, row.findings[0].key.target, row.findings[0].found.case)
+        (row.expected == Expected::No, last, row.expected, row.findings[0].key.target, row.findings[0].found.index)
     });
     rows
 }
@@ -325,7 +384,7 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
             rules.join(" "),
             format!("{}{more}", found.breach.point.name()),
             status,
-            (found.case + 1).to_string(),
+            (found.index + 1).to_string(),
             replay,
         ]);
     }

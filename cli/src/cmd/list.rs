@@ -12,12 +12,13 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
+use mkwrite_oracle::feedback::Signal;
 use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::output::{self, SCHEMA, print_table};
 
-/// List implementations, callers, rules, operations, points, plants or schedulers
+/// List implementations, callers, rules, operations, points, plants, schedulers or signals
 #[derive(clap::Args)]
 pub struct Args {
     /// What to list
@@ -43,6 +44,7 @@ enum What {
     Points,
     Plants,
     Schedulers,
+    Signals,
 }
 
 /// Runs the subcommand.
@@ -114,6 +116,10 @@ fn rows(args: &Args) -> Result<Rows> {
         }
         What::Schedulers => {
             let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
+            (&["name", "what"], all.collect())
+        }
+        What::Signals => {
+            let all = Signal::ALL.iter().map(|signal| row(&[signal.name(), signal.help()]));
             (&["name", "what"], all.collect())
         }
     })

@@ -1,6 +1,8 @@
 //! The subcommands, one file each.
 
 pub mod bisect;
+pub mod campaign;
+pub mod compare;
 pub mod convert;
 pub mod explain;
 pub mod file;
@@ -8,6 +10,7 @@ pub mod hunt;
 pub mod list;
 pub mod matrix;
 pub mod replay;
+pub mod seeds;
 pub mod shrink;
 pub mod subject;
 pub mod triage;
@@ -22,6 +25,7 @@ use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
+use mkwrite_oracle::feedback::{Signal, Signals};
 
 /// The implementations that a comma-separated list names; all if there is no list.
 pub fn implementations(list: &[String]) -> Result<Vec<Builtin>> {
@@ -75,6 +79,19 @@ pub fn plant(name: &str) -> Result<Plant> {
 /// The scheduler with this name.
 pub fn scheduler(name: &str) -> Result<Kind> {
     Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
+}
+
+/// The signals of a comma-separated list; nothing for `none`.
+pub fn signals(list: &[String]) -> Result<Option<Signals>> {
+    if list == ["none"] {
+        return Ok(None);
+    }
+    let find = |name: &String| {
+        Signal::from_name(name)
+            .ok_or_else(|| unknown("signal", name, Signal::ALL.iter().map(|signal| signal.name()).chain(["none"])))
+    };
+    let all: Vec<Signal> = list.iter().map(find).collect::<Result<_>>()?;
+    Ok(Some(Signals::of(&all)))
 }
 
 /// An unknown name, with what is known.

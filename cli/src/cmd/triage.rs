@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
-use mkwrite_model::text::Expect;
+use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{Key, default_pairs};
 use mkwrite_oracle::ledger::{Expected, Ledger};
@@ -68,17 +68,43 @@ const ARTIFACTS: &[&str] =
 /// The largest file that is read. A case has a few hundred bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
+impl Args {
+    /// Sorts these folders and files into `out`, on all cores and without reports for tools.
+    pub fn of(folders: Vec<PathBuf>, out: PathBuf, seconds_per_case: Option<u64>) -> Args {
+        Args { folders, out, jobs: None, seconds_per_case, json: false, html: None, sarif: None, junit: None }
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let start = Instant::now();
     for folder in &args.folders {
         std::fs::metadata(folder)
             .map_err(|error| anyhow!("{}: {error}", folder.display()))
             .context("give a folder of artifacts or .mkw files")?;
     }
+    let report = sort(args, &*stop_on_interrupt()?)?;
+    write(args, &report)?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(args, &report);
+    }
+    Ok(if !report.broken.is_empty() {
+        Exit::Model
+    } else if report.interrupted {
+        Exit::Interrupted
+    } else if report.clusters.iter().all(|cluster| cluster.status.is_good()) {
+        Exit::Good
+    } else {
+        Exit::Breach
+    })
+}
+
+/// Replays, sorts and shrinks, and saves a case for each bug.
+pub fn sort(args: &Args, interrupted: &AtomicBool) -> Result<Triage> {
+    let start = Instant::now();
     files::prepare_folder(&args.out)?;
-    let interrupted = stop_on_interrupt()?;
-    let (search, inputs) = Search::run(args, &interrupted)?;
+    let (search, inputs) = Search::run(args, interrupted)?;
     let ledger = Ledger::builtin();
     let defaults = default_pairs(&ledger).into_iter().map(Target::from).collect();
     let mut plan = Plan::new(inputs, defaults, ledger);
@@ -98,7 +124,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     };
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(&progress, &interrupted, &done, search.files.len()));
+        let watcher = scope.spawn(|| watch(&progress, interrupted, &done, search.files.len()));
         let outcome = triage::triage(&plan, jobs, &progress, &save);
         done.store(true, Ordering::Relaxed);
         watcher.join().expect("the progress bar does not panic");
@@ -108,10 +134,10 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Err(error);
     }
 
-    let report = Triage {
+    Ok(Triage {
         schema: SCHEMA,
         replay: format!("{} replay", super::program()),
-        files: outcome.replayed.iter().map(|(n, clusters)| search.file(*n, *clusters)).collect(),
+        files: search.files(&outcome),
         runs: outcome.runs,
         jobs,
         seconds: start.elapsed().as_secs_f64(),
@@ -120,21 +146,6 @@ pub fn run(args: &Args) -> Result<Exit> {
         broken: outcome.broken.iter().map(|(n, reason)| remark(&search.files[*n], reason)).collect(),
         skipped: search.skipped,
         ignored: search.ignored,
-    };
-    write(args, &report)?;
-    if args.json {
-        output::json(&report)?;
-    } else {
-        print(args, &report);
-    }
-    Ok(if !report.broken.is_empty() {
-        Exit::Model
-    } else if report.interrupted {
-        Exit::Interrupted
-    } else if report.clusters.iter().all(|cluster| cluster.status.is_good()) {
-        Exit::Good
-    } else {
-        Exit::Breach
     })
 }
 
@@ -190,32 +201,25 @@ impl Search {
     }
 
     /// Takes a file, or says why not.
-    fn entry(&mut self, entry: &DirEntry) -> Option<Input> {
+    fn entry(&mut self, entry: &DirEntry) -> Vec<Input> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy();
         let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
         if entry.file_type().is_dir() {
-            return None;
+            return Vec::new();
         }
         if entry.depth() > 0 && !is_case {
             self.ignored.push(path.display().to_string());
-            return None;
+            return Vec::new();
         }
-        match self.read(path) {
-            Ok(None) => None,
-            Ok(Some(input)) => {
-                self.files.push(path.display().to_string());
-                Some(input)
-            }
-            Err(reason) => {
-                self.skipped.push(remark(&path.display().to_string(), &reason));
-                None
-            }
-        }
+        self.read(path).unwrap_or_else(|reason| {
+            self.skipped.push(remark(&path.display().to_string(), &reason));
+            Vec::new()
+        })
     }
 
-    /// Reads a file that was not seen before.
-    fn read(&mut self, path: &Path) -> Result<Option<Input>, String> {
+    /// Reads a file that was not seen before: one input per schedule that it runs.
+    fn read(&mut self, path: &Path) -> Result<Vec<Input>, String> {
         let meta = path.metadata().map_err(|error| error.to_string())?;
         if !meta.is_file() {
             return Err("not a regular file".to_owned());
@@ -224,19 +228,31 @@ impl Search {
             return Err(format!("{} bytes are more than the {BYTES_MAX} of the largest case", meta.len()));
         }
         if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let read = || -> Result<Input> {
-            let document = files::read(path)?;
+        let input = |document: Document| -> Result<Input> {
             let named = Some(&document).filter(|document| !document.runs.is_empty());
             let pairs = named.map_or(Ok(Vec::new()), |document| replay::targets(&[], &[], document))?;
             Ok(Input { document, targets: pairs.into_iter().map(Target::from).collect() })
         };
-        read().map(Some).map_err(|error| reason(path, &error))
+        let all = files::read_each(path).and_then(|documents| documents.into_iter().map(input).collect());
+        let all: Vec<Input> = all.map_err(|error| reason(path, &error))?;
+        self.files.extend(all.iter().map(|_| path.display().to_string()));
+        Ok(all)
     }
 
-    fn file(&self, input: usize, clusters: usize) -> File {
-        File { file: self.files[input].clone(), clusters }
+    /// The files that were replayed, each with the number of its clusters.
+    fn files(&self, outcome: &Outcome) -> Vec<File> {
+        let mut files: Vec<(&String, BTreeSet<&Key>)> = Vec::new();
+        for input in outcome.replayed.keys() {
+            let clusters = outcome.clusters.iter().filter(|(_, cluster)| cluster.inputs.contains(input));
+            let clusters = clusters.map(|(key, _)| key);
+            match files.last_mut().filter(|(file, _)| **file == self.files[*input]) {
+                Some((_, all)) => all.extend(clusters),
+                None => files.push((&self.files[*input], clusters.collect())),
+            }
+        }
+        files.into_iter().map(|(file, clusters)| File { file: file.clone(), clusters: clusters.len() }).collect()
     }
 }
 
@@ -286,7 +302,9 @@ fn clusters(args: &Args, plan: &Plan, search: &Search, outcome: &Outcome) -> Vec
 }
 
 fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
-    inputs.iter().map(|input| search.files[*input].clone()).collect()
+    let mut paths: Vec<String> = inputs.iter().map(|input| search.files[*input].clone()).collect();
+    paths.dedup();
+    paths
 }
 
 fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage::Cluster) -> Cluster {
@@ -360,16 +378,20 @@ fn row(pair: Pair<Builtin>, rule: Rule, status: Status, files: Vec<String>) -> C
 }
 
 /// Writes the report in every form that is wanted.
+/// Turns paths into links that lead there from this page.
+pub fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
+    let page = std::path::absolute(page)?;
+    Ok(move |file: &str| {
+        let from = page.parent().unwrap_or(&page);
+        let way = std::path::absolute(file).ok().and_then(|file| pathdiff::diff_paths(file, from));
+        uri(&way.map_or_else(|| file.to_owned(), |way| way.display().to_string()))
+    })
+}
+
 fn write(args: &Args, report: &Triage) -> Result<()> {
     files::write(&args.out.join("triage.json"), &serde_json::to_vec_pretty(report)?)?;
     if let Some(path) = &args.html {
-        let page_at = std::path::absolute(path)?;
-        let link = |file: &str| {
-            let from = page_at.parent().unwrap_or(&page_at);
-            let way = std::path::absolute(file).ok().and_then(|file| pathdiff::diff_paths(file, from));
-            uri(&way.map_or_else(|| file.to_owned(), |way| way.display().to_string()))
-        };
-        files::write(path, page(report, link).as_bytes())?;
+        files::write(path, page(report, linker(path)?).as_bytes())?;
     }
     if let Some(path) = &args.sarif {
         files::write(path, &serde_json::to_vec_pretty(&sarif::log(report))?)?;

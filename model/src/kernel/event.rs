@@ -191,4 +191,6 @@ pub struct Step {
     pub slot: u8,
     /// The step's number in the run, from 0.
     pub number: u32,
+    /// The object that it touches first (0 is none).
+    pub object: u8,
 }

@@ -54,7 +54,7 @@ pub mod object {
     /// The tree and its tags as a whole.
     pub(crate) const TREE: u8 = SIZE + 1;
     /// How many there are.
-    pub(crate) const COUNT: usize = TREE as usize + 1;
+    pub const COUNT: usize = TREE as usize + 1;
 
     /// What an object is, in words.
     pub fn name(object: u8) -> String {

@@ -198,14 +198,15 @@ schedulers! {
 }
 
 impl Kind {
-    /// The portfolio: POS most of the time, PCT of each depth, some plain random walk, and the seeded table.
+    /// The portfolio: mostly the random walk and POS, PCT of each depth, and the seeded table. Measured in
+    /// docs/engines.md.
     pub fn portfolio(draw: u32) -> Kind {
         match draw % 20 {
-            0..9 => Kind::Pos,
-            9..11 => Kind::Pct2,
-            11..14 => Kind::Pct3,
-            14..16 => Kind::Pct4,
-            16..18 => Kind::Walk,
+            0..8 => Kind::Walk,
+            8..13 => Kind::Pos,
+            13..15 => Kind::Pct2,
+            15..17 => Kind::Pct3,
+            17..18 => Kind::Pct4,
             _ => Kind::Seed,
         }
     }

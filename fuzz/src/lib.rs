@@ -1,0 +1,44 @@
+//! What libFuzzer's targets share: the features as its extra counters, and the mutators that know operations.
+//!
+//! The counters are the one place where this package needs `unsafe`: libFuzzer finds them by the name of their
+//! section.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use mkwrite_model::bytes;
+use mkwrite_oracle::feedback::FEATURES;
+
+#[allow(unsafe_code)]
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static COUNTERS: [AtomicU8; FEATURES] = [const { AtomicU8::new(0) }; FEATURES];
+
+/// Shows libFuzzer that a run came by this feature. It clears the counters itself.
+pub fn count(feature: u16) {
+    COUNTERS[usize::from(feature)].store(1, Ordering::Relaxed);
+}
+
+/// Of so many mutations one is of plain bytes, as libFuzzer does them, for what ours never make.
+const PLAIN: u32 = 16;
+
+/// libFuzzer's custom mutator.
+pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+    match seed % PLAIN {
+        0 => libfuzzer_sys::fuzzer_mutate(data, size, max),
+        _ => bytes::mutate(data, size, max, seed),
+    }
+}
+
+/// A target whose inputs are cases.
+#[macro_export]
+macro_rules! cases {
+    (|$input:ident| $run:expr) => {
+        libfuzzer_sys::fuzz_target!(|$input: &[u8]| $run);
+        libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max: usize, seed: u32| {
+            $crate::mutate(data, size, max, seed)
+        });
+        libfuzzer_sys::fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| {
+            mkwrite_model::bytes::cross(one, other, out, seed)
+        });
+    };
+}

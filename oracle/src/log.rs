@@ -1,0 +1,132 @@
+//! The log of a search: what it found and how far it has come, one line of JSON each, appended, so that many
+//! processes can write to one file and whoever reads it needs none of them alive.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mkwrite_model::implementation::Registry;
+use serde::{Deserialize, Serialize};
+
+use crate::hunt::Key;
+use crate::ledger::{Expected, Ledger};
+use crate::run::Target;
+
+/// How often a search says how far it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A line.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Seconds since 1970.
+    pub time: f64,
+    /// The process that writes it.
+    pub process: u32,
+    /// Schedules that it has run on its targets.
+    pub executions: u64,
+    /// Features that it has seen.
+    pub features: u64,
+    /// What it has found, for the first time.
+    pub found: Option<Find>,
+}
+
+/// A signature that was found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, PartialOrd, Ord)]
+pub struct Find {
+    /// The implementation.
+    pub implementation: String,
+    /// Its caller.
+    pub caller: String,
+    /// The entry of the ledger that lists it.
+    pub entry: Option<String>,
+    /// It follows from what the entry is about.
+    pub follows: bool,
+    /// The rule.
+    pub rule: String,
+}
+
+impl Find {
+    fn new(ledger: &Ledger, target: Target, key: &Key) -> Find {
+        let expected = key.signature.expected;
+        Find {
+            implementation: target.pair.implementation.name().to_owned(),
+            caller: target.pair.caller.name().to_owned(),
+            entry: ledger.entry(expected).map(|entry| entry.name.clone()),
+            follows: matches!(expected, Expected::Consequence(_)),
+            rule: key.signature.rule.id().to_owned(),
+        }
+    }
+}
+
+/// Writes a log.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    seen: BTreeSet<Key>,
+    last: Instant,
+}
+
+impl Log {
+    /// Appends to this file.
+    pub fn append(path: &Path) -> std::io::Result<Log> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Log { file, seen: BTreeSet::new(), last: Instant::now() })
+    }
+
+    fn write(&mut self, executions: u64, features: u64, found: Option<Find>) {
+        self.last = Instant::now();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let line = Line { time, process: std::process::id(), executions, features, found };
+        let line = serde_json::to_string(&line).expect("a line is plain data");
+        // A full disk must not end a search: the log has a gap then.
+        let _ = self.file.write_all((line + "\n").as_bytes());
+    }
+
+    /// Notes how far the search is, now and then.
+    pub fn tick(&mut self, executions: u64, features: u64) {
+        if self.last.elapsed() >= TICK {
+            self.write(executions, features, None);
+        }
+    }
+
+    /// Notes a find, if it is the first of its kind.
+    pub fn found(&mut self, executions: u64, features: u64, ledger: &Ledger, target: Target, key: Key) {
+        if self.seen.insert(key) {
+            self.write(executions, features, Some(Find::new(ledger, target, &key)));
+        }
+    }
+}
+
+/// Reads a log. A line that a kill or a full disk has cut short is passed over.
+pub fn read(path: &Path) -> std::io::Result<Vec<Line>> {
+    let text = std::fs::read(path)?;
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hunt::default_pairs;
+
+    #[test]
+    fn a_find_is_noted_once_and_a_torn_line_is_passed_over() {
+        let path = std::env::temp_dir().join(format!("mkwrite-log-{}", std::process::id()));
+        let ledger = Ledger::builtin();
+        let target = Target::from(default_pairs(&ledger)[0]);
+        let signature = crate::ledger::Signature { expected: Expected::Root(0), rule: crate::Rule::Lost, point: None };
+        let key = Key { target: 0, signature };
+        let mut log = Log::append(&path).unwrap();
+        log.found(7, 3, &ledger, target, key);
+        log.found(9, 3, &ledger, target, key);
+        log.tick(10, 3);
+        log.file.write_all(b"{\"time\":1.0,\"proc").unwrap();
+        let lines = read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(lines.len(), 1, "the second find is known, and no second has passed");
+        let find = lines[0].found.clone().unwrap();
+        assert_eq!((lines[0].executions, find.rule.as_str(), find.follows), (7, "I35", false));
+        assert!(find.entry.is_some());
+    }
+}
