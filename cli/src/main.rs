@@ -1,6 +1,7 @@
 //! The `mkwrite` command: parses, dispatches, and turns the outcome into an exit code.
 
 mod cmd;
+mod engine;
 mod files;
 mod finding;
 mod output;
@@ -48,6 +49,9 @@ enum Command {
     Bisect(cmd::bisect::Args),
     File(cmd::file::Args),
     Convert(cmd::convert::Args),
+    Campaign(cmd::campaign::Args),
+    Seeds(cmd::seeds::Args),
+    Compare(cmd::compare::Args),
     List(cmd::list::Args),
 }
 
@@ -62,6 +66,9 @@ fn main() -> ExitCode {
         Command::Bisect(args) => cmd::bisect::run(&args),
         Command::File(args) => cmd::file::run(&args),
         Command::Convert(args) => cmd::convert::run(&args),
+        Command::Campaign(args) => cmd::campaign::run(&args),
+        Command::Seeds(args) => cmd::seeds::run(&args),
+        Command::Compare(args) => cmd::compare::run(&args),
         Command::List(args) => cmd::list::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));

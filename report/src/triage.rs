@@ -175,7 +175,7 @@ pub fn uri(path: &str) -> String {
     format!("{scheme}{}", utf8_percent_encode(path, PATH))
 }
 
-const STYLE: &str = "
+pub(crate) const STYLE: &str = "
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
 body { max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
@@ -205,7 +205,7 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
     crate::page::page("mkwrite triage", STYLE, body)
 }
 
-fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
+pub(crate) fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
     html! {
         table {
             thead {
@@ -240,7 +240,7 @@ fn inputs(cluster: &Cluster, link: &impl Fn(&str) -> String) -> Markup {
     }
 }
 
-fn remarks(title: &str, all: &[Remark], class: &str, link: &impl Fn(&str) -> String) -> Markup {
+pub(crate) fn remarks(title: &str, all: &[Remark], class: &str, link: &impl Fn(&str) -> String) -> Markup {
     html! {
         @if !all.is_empty() {
             h2 { (title) }

@@ -1,0 +1,250 @@
+//! The engines that search: our own hunt, libFuzzer and AFL++. How the targets of each are built, and how one is
+//! started on a target for a while. A new one is a line of the table and two functions.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+/// The largest input: more than the largest case needs.
+pub const INPUT_MAX: usize = 1024;
+/// A run of an input that takes longer hangs.
+const TIMEOUT: u64 = 60;
+
+/// What each target is worth: how much of the time it gets.
+pub const TARGETS: &[(&str, u32)] =
+    &[("differential", 8), ("implementation", 4), ("codec", 1), ("history", 1), ("text", 1)];
+
+/// An engine.
+pub struct Engine {
+    /// Its name.
+    pub name: &'static str,
+    /// How much of the time it gets.
+    pub weight: u32,
+    /// Its executables by target; an error says what is missing.
+    pub build: fn(Option<&Path>) -> Result<Targets>,
+    /// The command that starts it.
+    pub command: fn(&Start) -> Command,
+}
+
+/// Executables by target.
+pub type Targets = BTreeMap<String, PathBuf>;
+
+/// The table.
+pub const ENGINES: &[Engine] = &[
+    // Our own hunt.
+    Engine { name: "hunt", weight: 2, build: own, command: hunt },
+    Engine { name: "libfuzzer", weight: 2, build: libfuzzer_targets, command: libfuzzer },
+    Engine { name: "afl", weight: 1, build: afl_targets, command: afl },
+];
+
+/// The engine of this name.
+pub fn by_name(name: &str) -> Option<&'static Engine> {
+    ENGINES.iter().find(|engine| engine.name == name)
+}
+
+/// When a search ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    /// After so many seconds.
+    Seconds(u64),
+    /// After so many inputs.
+    Inputs(u64),
+}
+
+/// What to start.
+pub struct Start<'a> {
+    /// The executable.
+    pub executable: &'a Path,
+    /// The seed.
+    pub seed: u64,
+    /// When it ends.
+    pub limit: Limit,
+    /// What it leaves besides the corpus: artifacts, its output.
+    pub folder: &'a Path,
+    /// The corpus: one file per input, for all engines. AFL++ only reads it.
+    pub corpus: &'a Path,
+    /// Tokens, if there are any for the target.
+    pub dictionary: Option<&'a Path>,
+    /// The log (see `mkwrite_oracle::log`).
+    pub log: &'a Path,
+    /// It has crashed before: go on after crashes.
+    pub crashes: bool,
+}
+
+/// Starts an engine, in a process group of its own, so that Ctrl-C ends it through us and nothing stays behind.
+pub fn start(mut command: Command, start: &Start) -> Result<Child> {
+    std::fs::create_dir_all(start.folder)?;
+    let output = std::fs::File::create(start.folder.join("output.txt"))?;
+    command.env("MKWRITE_FUZZ_LOG", start.log).env_remove("MKWRITE_FUZZ_EXPECTED");
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+    command.spawn().with_context(|| format!("cannot start {}", start.executable.display()))
+}
+
+/// Ends a process group: asks first, and then does not ask.
+pub fn kill(group: u32, signal: &str) {
+    let _ = Command::new("kill").args([signal, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+}
+
+/// The checkout that this folder lies in: engines other than our own build their targets from it.
+pub fn checkout(from: &Path) -> Option<PathBuf> {
+    let from = from.canonicalize().ok()?;
+    from.ancestors().find(|folder| folder.join("fuzz/afl/Cargo.toml").is_file()).map(Path::to_owned)
+}
+
+fn own(_: Option<&Path>) -> Result<Targets> {
+    Ok([("differential".to_owned(), std::env::current_exe()?)].into())
+}
+
+/// Our own hunt, on one thread.
+pub fn hunt(start: &Start) -> Command {
+    let mut command = Command::new(start.executable);
+    command.args(["hunt", "--raw", "--jobs", "1", "--seed", &start.seed.to_string(), "--out"]).arg(start.folder);
+    match start.limit {
+        Limit::Seconds(seconds) => command.args(["--seconds", &seconds.to_string()]),
+        Limit::Inputs(cases) => command.args(["--cases", &cases.to_string()]),
+    };
+    command.arg("--corpus").arg(start.corpus).arg("--log").arg(start.log);
+    command
+}
+
+/// libFuzzer's targets. Those that run cases have counters of their own: a plain build by Cargo is the fastest. The
+/// others know how far they come only from instrumentation, which cargo-fuzz adds.
+fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Targets> {
+    let mut all = build(checkout, &["build"], "mkwrite-fuzz")?;
+    let plain: Vec<String> = all.keys().filter(|name| !COUNTERS.contains(&name.as_str())).cloned().collect();
+    let built = if is_there("fuzz") { instrumented(checkout, &plain)? } else { Targets::new() };
+    for name in plain {
+        match built.get(&name) {
+            Some(path) => all.insert(name, path.clone()),
+            None => all.remove(&name),
+        };
+    }
+    Ok(all)
+}
+
+/// The targets that show their engine features of the model.
+const COUNTERS: &[&str] = &["differential", "implementation"];
+
+/// Targets as cargo-fuzz builds them.
+fn instrumented(checkout: Option<&Path>, names: &[String]) -> Result<Targets> {
+    let (checkout, host) = (checkout.context("it is built in a checkout")?, host()?);
+    let mut all = Targets::new();
+    for name in names {
+        let status = Command::new("cargo")
+            .args(["fuzz", "build", "-s", "none", "-O", "--no-trace-compares", name])
+            .current_dir(checkout)
+            .env("RUSTUP_TOOLCHAIN", "stable")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let path = checkout.join("target").join(&host).join("release").join(name);
+        if status.is_ok_and(|status| status.success()) && path.is_file() {
+            all.insert(name.clone(), path);
+        }
+    }
+    Ok(all)
+}
+
+/// The compiler's name for this machine.
+fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("rustc cannot be started")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not say its host")?;
+    Ok(host.to_owned())
+}
+
+/// Cargo has this command.
+fn is_there(cargo: &str) -> bool {
+    Command::new("cargo").args([cargo, "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+/// The baseline of `mkwrite compare`.
+pub fn baseline_targets(checkout: Option<&Path>) -> Result<Targets> {
+    build(checkout, &["build"], "mkwrite-baseline")
+}
+
+/// libFuzzer. Where a target has crashed it goes on after crashes, in processes of its own.
+pub fn libfuzzer(start: &Start) -> Command {
+    let mut command = Command::new(start.executable);
+    command.arg(format!("-seed={}", start.seed % 0xFFFF_FFFF + 1));
+    command.arg(format!("-max_len={INPUT_MAX}")).arg("-len_control=0").arg(format!("-timeout={TIMEOUT}"));
+    command.arg(format!("-artifact_prefix={}/", start.folder.display()));
+    match start.limit {
+        Limit::Seconds(seconds) => command.arg(format!("-max_total_time={seconds}")),
+        Limit::Inputs(runs) => command.arg(format!("-runs={runs}")),
+    };
+    if start.crashes {
+        command.args(["-fork=1", "-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1"]);
+    }
+    if let Some(dictionary) = start.dictionary {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
+    command.arg(start.corpus);
+    command
+}
+
+fn afl_targets(checkout: Option<&Path>) -> Result<Targets> {
+    if !is_there("afl") {
+        bail!("`cargo install cargo-afl --locked` installs it");
+    }
+    let all = build(checkout, &["afl", "build"], "mkwrite-afl")?;
+    Ok(all.into_iter().map(|(name, path)| (name.trim_start_matches("mkwrite-afl-").to_owned(), path)).collect())
+}
+
+fn afl(start: &Start) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["afl", "fuzz", "-s", &start.seed.to_string(), "-t", &format!("{}", TIMEOUT * 1000)]);
+    command.args(["-M", "main", "-G", &INPUT_MAX.to_string()]);
+    match start.limit {
+        Limit::Seconds(seconds) => command.args(["-V", &seconds.to_string()]),
+        Limit::Inputs(runs) => command.args(["-E", &runs.to_string()]),
+    };
+    if let Some(dictionary) = start.dictionary {
+        command.arg("-x").arg(dictionary);
+    }
+    let (zeroes, out) = (start.folder.join("seeds"), start.folder.join("out"));
+    // It wants a seed that is not empty. What the others find it takes from their corpus as it goes on.
+    let is_empty = std::fs::read_dir(start.corpus).map_or(true, |mut files| files.next().is_none());
+    let seeds = if is_empty { &zeroes } else { start.corpus };
+    let _ = std::fs::create_dir_all(&zeroes).and_then(|()| std::fs::write(zeroes.join("zeroes"), [0; 32]));
+    command.arg("-i").arg(seeds).arg("-o").arg(out).arg("-F").arg(start.corpus).arg("--").arg(start.executable);
+    let settings = [
+        "AFL_AUTORESUME",
+        "AFL_NO_UI",
+        "AFL_SKIP_CPUFREQ",
+        "AFL_NO_AFFINITY",
+        "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES",
+        "AFL_IGNORE_SEED_PROBLEMS",
+    ];
+    command.envs(settings.map(|setting| (setting, "1"))).env("AFL_SYNC_TIME", "5");
+    command
+}
+
+/// Builds a package of the checkout; its executables by name.
+fn build(checkout: Option<&Path>, cargo: &[&str], package: &str) -> Result<Targets> {
+    let checkout = checkout.context("its targets are built in a checkout of mkwrite: start there, or give --source")?;
+    let output = Command::new("cargo")
+        .args(cargo)
+        .args(["--release", "--package", package, "--message-format=json-render-diagnostics"])
+        .current_dir(checkout)
+        .stdin(Stdio::null())
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let error = text.lines().find(|line| line.starts_with("error")).unwrap_or("cargo failed");
+        return Err(anyhow!("{package} does not build: {error}"));
+    }
+    let artifact = |line: &str| -> Option<(String, PathBuf)> {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let executable = message["executable"].as_str()?;
+        Some((message["target"]["name"].as_str()?.to_owned(), executable.into()))
+    };
+    let all: Targets = String::from_utf8_lossy(&output.stdout).lines().filter_map(artifact).collect();
+    if all.is_empty() { Err(anyhow!("{package} has no executables")) } else { Ok(all) }
+}

@@ -1,0 +1,346 @@
+//! A campaign as data, and as a page: what each engine did, how findings and features grew, what was found, and what
+//! went wrong with engines and files.
+
+use maud::{Markup, html};
+use serde::Serialize;
+
+use crate::triage::{self, Triage};
+
+/// What an engine did on a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct Search {
+    /// The engine.
+    pub engine: String,
+    /// The target.
+    pub target: String,
+    /// Seconds that it ran.
+    pub seconds: f64,
+    /// How often it was started.
+    pub slices: u32,
+    /// Schedules that it ran on its pairs; targets that run no cases do not count.
+    pub executions: u64,
+    /// Features that it came by, at the most.
+    pub features: u64,
+    /// Signatures that it found.
+    pub signatures: usize,
+    /// Of these, those that the ledger does not list.
+    pub new: usize,
+    /// Files of the corpus.
+    pub corpus: usize,
+}
+
+/// How an engine got on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Series {
+    /// The engine.
+    pub engine: String,
+    /// After so many seconds of the campaign it had found so many signatures.
+    pub signatures: Vec<(f64, f64)>,
+    /// After so many seconds it had come by so many features.
+    pub features: Vec<(f64, f64)>,
+}
+
+/// An input on which a target failed that runs no cases.
+#[derive(Clone, Debug, Serialize)]
+pub struct Crash {
+    /// The engine.
+    pub engine: String,
+    /// The target.
+    pub target: String,
+    /// The input.
+    pub file: String,
+    /// What the target said.
+    pub message: String,
+    /// The command that shows it again.
+    pub reproduce: String,
+}
+
+/// Something that went wrong and was survived.
+#[derive(Clone, PartialEq, Debug, Serialize, serde::Deserialize)]
+pub struct Event {
+    /// Seconds of the campaign.
+    pub seconds: f64,
+    /// The engine, the target or the file.
+    pub subject: String,
+    /// What happened.
+    pub what: String,
+}
+
+/// A campaign.
+#[derive(Clone, Debug, Serialize)]
+pub struct Campaign {
+    /// The schema number of this document.
+    pub schema: u32,
+    /// The seed.
+    pub seed: u64,
+    /// Seconds of searching that it was to have.
+    pub planned: f64,
+    /// Seconds that it had.
+    pub seconds: f64,
+    /// How often it was started: more than once if it was killed or interrupted.
+    pub sessions: usize,
+    /// Engines at the same time.
+    pub jobs: usize,
+    /// It was ended early, and can be resumed.
+    pub interrupted: bool,
+    /// Engines that were not there, and why.
+    pub missing: Vec<(String, String)>,
+    /// What each engine did on each target.
+    pub searches: Vec<Search>,
+    /// How each engine got on.
+    pub series: Vec<Series>,
+    /// What was found: all artifacts and the whole corpus, sorted.
+    pub findings: Triage,
+    /// Inputs on which a target failed that runs no cases.
+    pub crashes: Vec<Crash>,
+    /// What went wrong and was survived.
+    pub events: Vec<Event>,
+}
+
+impl Campaign {
+    /// The campaign in one line.
+    pub fn summary(&self) -> String {
+        let executions: u64 = self.searches.iter().map(|search| search.executions).sum();
+        let broken = self.findings.broken.len();
+        let more = [(self.crashes.len(), "crashes of other targets"), (broken, "broken assertions of the model")];
+        let more: String = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
+        format!(
+            "{} of {} searched, {executions} executions; {}{more}",
+            duration(self.seconds),
+            duration(self.planned),
+            self.findings.summary(),
+        )
+    }
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m}:{s:02} min"),
+        (h, m, _) => format!("{h}:{m:02} h"),
+    }
+}
+
+const STYLE: &str = "
+.plots { display: flex; flex-wrap: wrap; gap: 2rem; }
+figure { margin: 0; }
+figcaption { font-weight: 600; }
+svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+svg .axis { stroke: currentColor; opacity: .35; fill: none; }
+svg .grid { stroke: currentColor; opacity: .12; }
+svg polyline { fill: none; stroke-width: 2; }
+.e0 { stroke: light-dark(#0b57d0, #8ab4f8); } .e1 { stroke: light-dark(#b3261e, #f28b82); }
+.e2 { stroke: light-dark(#146c2e, #81c995); } .e3 { stroke: light-dark(#8430ce, #d7aefb); }
+td.n, th.n { text-align: right; }
+";
+
+/// The page. `link` turns a path into a URI that leads there from the page.
+pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
+    let series = |pick: fn(&Series) -> &Vec<(f64, f64)>| {
+        campaign.series.iter().map(|series| (series.engine.as_str(), pick(series).as_slice())).collect::<Vec<_>>()
+    };
+    let body = html! {
+        h1 { "mkwrite campaign" }
+        p {
+            (campaign.summary()) ". Seed " (campaign.seed) ", " (campaign.jobs) " jobs"
+            @if campaign.sessions > 1 { ", started " (campaign.sessions) " times" }
+            @if campaign.interrupted { ". It was ended early: the same command goes on with it" } "."
+        }
+        div.plots {
+            (plot("Signatures found", campaign.seconds, &series(|series| &series.signatures)))
+            (plot("Features seen", campaign.seconds, &series(|series| &series.features)))
+        }
+        h2 { "Engines" }
+        (searches(campaign))
+        @if !campaign.missing.is_empty() {
+            ul { @for (engine, why) in &campaign.missing { li { b { (engine) } " was not there: " (why) } } }
+        }
+        @if !campaign.crashes.is_empty() {
+            h2 { "Crashes of targets that run no cases" }
+            ul {
+                @for crash in &campaign.crashes {
+                    li {
+                        span.new { (crash.target) } " (" (crash.engine) "): " (crash.message) br;
+                        code { (crash.reproduce) }
+                    }
+                }
+            }
+        }
+        h2 { "Findings" }
+        @if campaign.findings.clusters.is_empty() { p { "No rule was broken." } }
+        @else { (triage::table(&campaign.findings, &link)) }
+        (triage::remarks("Broken assertions of the model", &campaign.findings.broken, "broken", &link))
+        (triage::remarks("Skipped", &campaign.findings.skipped, "skipped", &link))
+        @if !campaign.events.is_empty() {
+            h2 { "What went wrong, and was survived" }
+            ul {
+                @for event in &campaign.events {
+                    li { (duration(event.seconds)) ": " b { (event.subject) } " " (event.what) }
+                }
+            }
+        }
+    };
+    crate::page::page("mkwrite campaign", &format!("{}{STYLE}", triage::STYLE), body)
+}
+
+fn searches(campaign: &Campaign) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th { "engine" } th { "target" }
+                @for head in ["time", "starts", "executions", "features", "signatures", "NEW", "corpus"] {
+                    th.n { (head) }
+                }
+            } }
+            tbody {
+                @for search in &campaign.searches {
+                    tr {
+                        td { (search.engine) } td { (search.target) } td.n { (duration(search.seconds)) }
+                        td.n { (search.slices) } td.n { (search.executions) } td.n { (search.features) }
+                        td.n { (search.signatures) } td.n { (search.new) } td.n { (search.corpus) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 240.0;
+const LEFT: f64 = 48.0;
+const BOTTOM: f64 = 28.0;
+const LEGEND: f64 = 90.0;
+
+/// Lines over time: each holds its value until the next.
+fn plot(title: &str, seconds: f64, series: &[(&str, &[(f64, f64)])]) -> Markup {
+    let top = series.iter().flat_map(|(_, points)| points.iter().map(|point| point.1)).fold(1.0, f64::max);
+    let (step, seconds) = (nice(top / 4.0), seconds.max(1.0));
+    let top = (top / step).ceil() * step;
+    let x = |at: f64| LEFT + at.clamp(0.0, seconds) / seconds * (WIDTH - LEFT - LEGEND);
+    let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - 8.0);
+    let line = |points: &[(f64, f64)]| {
+        let (mut text, mut last) = (String::new(), 0.0);
+        for (at, value) in points.iter().copied().chain([(seconds, f64::NAN)]) {
+            text += &format!("{:.1},{:.1} ", x(at), y(last));
+            if value.is_finite() {
+                text += &format!("{:.1},{:.1} ", x(at), y(value));
+                last = value;
+            }
+        }
+        text
+    };
+    let ticks = (0..).map(|n| f64::from(n) * step).take_while(|value| *value <= top + step / 2.0);
+    // Names at the ends of the lines, moved apart where these meet.
+    let mut ends: Vec<(usize, &str, f64)> = series
+        .iter()
+        .enumerate()
+        .map(|(n, (name, points))| (n, *name, y(points.last().map_or(0.0, |point| point.1))))
+        .collect();
+    ends.sort_by(|a, b| b.2.total_cmp(&a.2));
+    for n in 1..ends.len() {
+        ends[n].2 = ends[n].2.min(ends[n - 1].2 - 14.0);
+    }
+    html! {
+        figure {
+            figcaption { (title) }
+            svg width=(WIDTH) height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) {
+                @for value in ticks {
+                    line.grid x1=(LEFT) x2=(WIDTH - LEGEND) y1=(y(value)) y2=(y(value)) {}
+                    text x=(LEFT - 6.0) y=(y(value) + 4.0) text-anchor="end" { (value) }
+                }
+                @for part in 0..=4 {
+                    @let at = seconds * f64::from(part) / 4.0;
+                    text x=(x(at)) y=(HEIGHT - 8.0) text-anchor="middle" { (duration(at)) }
+                }
+                path.axis d=(format!("M{LEFT} 8V{}H{}", HEIGHT - BOTTOM, WIDTH - LEGEND)) {}
+                @for (n, (_, points)) in series.iter().enumerate() {
+                    polyline class=(format!("e{n}")) points=(line(points)) {}
+                }
+                @for (n, name, at) in &ends {
+                    line class=(format!("e{n}")) stroke-width="2" x1=(WIDTH - LEGEND + 4.0) x2=(WIDTH - LEGEND + 14.0) y1=(at) y2=(at) {}
+                    text x=(WIDTH - LEGEND + 18.0) y=(at + 4.0) { (name) }
+                }
+            }
+        }
+    }
+}
+
+/// The next of 1, 2, 5, 10, 20, ..
+fn nice(value: f64) -> f64 {
+    let ten = 10f64.powf(value.max(1.0).log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|n| n * ten).into_iter().find(|n| *n >= value).unwrap_or(10.0 * ten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn campaign() -> Campaign {
+        let search = Search {
+            engine: "afl".to_owned(),
+            target: "codec".to_owned(),
+            seconds: 61.0,
+            slices: 2,
+            executions: 99,
+            features: 5,
+            signatures: 3,
+            new: 1,
+            corpus: 7,
+        };
+        let crash = Crash {
+            engine: "afl".to_owned(),
+            target: "text".to_owned(),
+            file: "a/<b>".to_owned(),
+            message: "byte index 3 & more".to_owned(),
+            reproduce: "text a/b".to_owned(),
+        };
+        Campaign {
+            schema: 1,
+            seed: 7,
+            planned: 7200.0,
+            seconds: 100.0,
+            sessions: 2,
+            jobs: 2,
+            interrupted: true,
+            missing: vec![("libfuzzer".to_owned(), "no compiler".to_owned())],
+            searches: vec![search],
+            series: vec![
+                Series { engine: "afl".to_owned(), signatures: vec![(10.0, 3.0)], features: vec![(1.0, 400.0)] },
+                Series { engine: "hunt".to_owned(), signatures: vec![(5.0, 60.0)], features: vec![] },
+            ],
+            findings: triage::tests::triage(),
+            crashes: vec![crash],
+            events: vec![Event { seconds: 3.0, subject: "afl codec".to_owned(), what: "was killed".to_owned() }],
+        }
+    }
+
+    #[test]
+    fn the_page_says_everything_and_escapes_it() {
+        let page = page(&campaign(), triage::uri);
+        let marks = [
+            "1:40 min of 2:00 h searched, 99 executions",
+            "1 crashes of other targets, 1 broken assertions of the model",
+            "byte index 3 &amp; more",
+            "<b>libfuzzer</b> was not there: no compiler",
+            "the same command goes on with it",
+            "<b>afl codec</b> was killed",
+            "class=\"new\">NEW<",
+            "1:01 min",
+        ];
+        for mark in marks {
+            assert!(page.contains(mark), "{mark} is missing");
+        }
+        assert!(!page.contains("src=") && !page.contains("http"), "the page stands alone");
+    }
+
+    #[test]
+    fn a_line_of_a_plot_is_a_staircase_inside_its_frame() {
+        let svg = plot("t", 100.0, &[("a", &[(50.0, 10.0)])]).into_string();
+        // From zero at the left, up in the middle, and on to the right edge.
+        assert!(svg.contains("points=\"239.0,212.0 239.0,8.0 430.0,8.0 \""), "{svg}");
+        assert_eq!([nice(0.3), nice(3.0), nice(12.0), nice(50.0)], [1.0, 5.0, 20.0, 50.0]);
+        assert_eq!([duration(59.4), duration(61.0), duration(36000.0)], ["59 s", "1:01 min", "10:00 h"]);
+    }
+}
