@@ -198,8 +198,14 @@ fn searches(campaign: &Campaign) -> Markup {
                 @for search in &campaign.searches {
                     tr {
                         td { (search.engine) } td { (search.target) } td.n { (duration(search.seconds)) }
-                        td.n { (search.slices) } td.n { (search.executions) } td.n { (search.features) }
-                        td.n { (search.signatures) } td.n { (search.new) } td.n { (search.corpus) }
+                        td.n { (search.slices) }
+                        @if search.executions > 0 {
+                            td.n { (search.executions) } td.n { (search.features) }
+                            td.n { (search.signatures) } td.n { (search.new) }
+                        } @else {
+                            td colspan="4" { small { "runs no cases" } }
+                        }
+                        td.n { (search.corpus) }
                     }
                 }
             }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_model::bytes;
 use mkwrite_oracle::log::{self, Find, Line};
 use mkwrite_report::campaign::{Campaign, Crash, Event, Search, Series, duration, page};
 use mkwrite_report::triage::Triage;
@@ -20,7 +19,7 @@ use mkwrite_report::{junit, sarif};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::{stop_on_interrupt, triage, unknown};
+use super::{seeds, stop_on_interrupt, triage, unknown};
 use crate::engine::{self, ENGINES, Engine, Limit, Start, TARGETS};
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, YELLOW, note};
 use crate::{Exit, files};
@@ -295,32 +294,35 @@ impl<'a> Session<'a> {
                 self.event(file.display().to_string(), what);
             }
         }
-        for entry in seeds.iter().flat_map(|seeds| WalkDir::new(seeds).sort_by_file_name()).flatten() {
-            let path = entry.path();
-            if !files::is_text(path) {
-                continue;
-            }
-            let added = files::read_own(path).and_then(|document| {
-                let (case, text) = (bytes::encode(&document.case), document.to_string());
-                for target in ["differential", "implementation", "codec"] {
-                    self.seed(target, &case)?;
-                }
-                self.seed("text", text.as_bytes())
-            });
-            if let Err(error) = added {
-                self.event(
-                    path.display().to_string(),
-                    error.root_cause().to_string().lines().next().unwrap_or_default(),
-                );
+        let Some(seeds) = seeds else { return };
+        let (starts, unread) = seeds::starts(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
+        for error in unread {
+            let plain = anstream::adapter::strip_str(&error.root_cause().to_string()).to_string();
+            let lines: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
+            self.event(seeds.display().to_string(), lines.join(" "));
+        }
+        for start in starts {
+            if let Err(error) = self.seed(&start) {
+                self.event(start.target, format!("{error:#}"));
             }
         }
     }
 
-    /// Adds an input to a corpus, under a name that depends on its content.
-    fn seed(&self, target: &str, content: &[u8]) -> Result<()> {
-        let name = format!("seed-{:016x}", xxhash_rust::xxh3::xxh3_64(content));
-        let path = self.folder("corpus").join(target).join(name);
-        if path.exists() { Ok(()) } else { files::write(&path, content) }
+    /// Writes a target's dictionary, and the seeds that its corpus does not have.
+    fn seed(&self, start: &seeds::Start) -> Result<()> {
+        let corpus = self.folder("corpus").join(&start.target);
+        for (name, content) in
+            start.seeds.iter().filter(|(name, content)| !corpus.join(name).exists() && !content.is_empty())
+        {
+            files::write(&corpus.join(name), content)?;
+        }
+        let dictionary = self.dictionary(&start.target);
+        std::fs::create_dir_all(dictionary.parent().expect("it is in a folder"))?;
+        files::write(&dictionary, start.dictionary.as_bytes())
+    }
+
+    fn dictionary(&self, target: &str) -> PathBuf {
+        self.folder("work").join(format!("{target}.dict"))
     }
 
     fn key(&self, slot: usize) -> String {
@@ -410,15 +412,17 @@ impl<'a> Session<'a> {
         let seed = self.state.seed.wrapping_mul(1000).wrapping_add(slot as u64 * 100_000 + u64::from(own.slices));
         let crashes = own.crashed;
         let (folder, corpus, log) = (self.work(slot), self.folder("corpus").join(target), self.log(slot));
+        let dictionary = self.dictionary(target);
         let _ = std::fs::create_dir_all(&folder);
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let dictionary = absolute(dictionary);
         let start = Start {
             executable: &executable,
             seed,
             limit: Limit::Seconds(seconds),
             folder: &absolute(folder),
             corpus: &absolute(corpus),
-            dictionary: None,
+            dictionary: Some(dictionary.as_path()).filter(|path| path.is_file()),
             log: &absolute(log),
             crashes,
         };

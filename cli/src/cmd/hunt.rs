@@ -22,7 +22,7 @@ use mkwrite_oracle::log::Log;
 use mkwrite_oracle::run::Target;
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler, stop_on_interrupt};
+use super::{callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler, seeds, stop_on_interrupt};
 use crate::Exit;
 use crate::files;
 use crate::finding;
@@ -125,8 +125,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     if let Some(folder) = &args.corpus {
         for kept in outcome.corpus.iter().skip_while(|kept| kept.index < plan.seeds.len() as u64) {
             let content = bytes::encode(&kept.case);
-            let name = format!("hunt-{:016x}", xxhash_rust::xxh3::xxh3_64(&content));
-            files::write(&folder.join(name), &content)?;
+            files::write(&folder.join(seeds::sha1(&content)), &content)?;
         }
     }
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
@@ -177,7 +176,7 @@ fn plan(args: &Args) -> Result<Plan> {
     };
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let cases = args.cases.unwrap_or(u64::MAX);
-    let seeds = args.corpus.as_deref().map_or(Ok(Vec::new()), seeds)?;
+    let seeds = args.corpus.as_deref().map_or(Ok(Vec::new()), corpus)?;
     Ok(Plan {
         targets,
         seed,
@@ -192,7 +191,7 @@ fn plan(args: &Args) -> Result<Plan> {
 }
 
 /// The cases of a folder, in the order of their names. What is no case in bytes is passed over.
-fn seeds(folder: &Path) -> Result<Vec<Case>> {
+fn corpus(folder: &Path) -> Result<Vec<Case>> {
     files::prepare_folder(folder)?;
     let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display()))?;
     let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();

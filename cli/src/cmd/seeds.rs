@@ -66,6 +66,24 @@ enum Form {
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
+/// What a target starts from.
+pub struct Start {
+    /// The target.
+    pub target: String,
+    /// Its seeds, by the SHA-1 of their content.
+    pub seeds: Files,
+    /// Its dictionary, as engines read it.
+    pub dictionary: String,
+}
+
+/// What each target starts from, with the cases of this folder; and what in there could not be read.
+pub fn starts(corpus: &Path) -> Result<(Vec<Start>, Vec<anyhow::Error>)> {
+    let (cases, unread) = read_corpus(corpus)?;
+    let start =
+        |(target, form)| Start { target, seeds: seeds(form, &cases), dictionary: dictionary_text(&dictionary(form)) };
+    Ok((targets()?.into_iter().map(start).collect(), unread))
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
     let targets = targets()?;
@@ -372,7 +390,7 @@ fn zip_of(files: &Files) -> Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-fn sha1(content: &[u8]) -> String {
+pub fn sha1(content: &[u8]) -> String {
     Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
