@@ -24,6 +24,8 @@ pub struct Engine {
     pub name: &'static str,
     /// How much of the time it gets.
     pub weight: u32,
+    /// The exit code that says that it found something.
+    pub found: Option<i32>,
     /// Its executables by target; an error says what is missing.
     pub build: fn(Option<&Path>) -> Result<Targets>,
     /// The command that starts it.
@@ -36,9 +38,9 @@ pub type Targets = BTreeMap<String, PathBuf>;
 /// The table.
 pub const ENGINES: &[Engine] = &[
     // Our own hunt.
-    Engine { name: "hunt", weight: 2, build: own, command: hunt },
-    Engine { name: "libfuzzer", weight: 2, build: libfuzzer_targets, command: libfuzzer },
-    Engine { name: "afl", weight: 1, build: afl_targets, command: afl },
+    Engine { name: "hunt", weight: 2, found: Some(1), build: own, command: hunt },
+    Engine { name: "libfuzzer", weight: 2, found: Some(77), build: libfuzzer_targets, command: libfuzzer },
+    Engine { name: "afl", weight: 1, found: None, build: afl_targets, command: afl },
 ];
 
 /// The engine of this name.

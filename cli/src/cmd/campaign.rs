@@ -160,17 +160,20 @@ pub fn run(args: &Args) -> Result<Exit> {
     if !stopped {
         session.merge();
     }
+    session.save();
+    let help = "free some space, or mend what is wrong, and run the same command again: it goes on";
+    let report = session.report(stopped, &interrupted).context(help)?;
+    write(args, &report).context(help)?;
+    // Only now may what the engines left be removed.
     session.state.finished = !stopped;
     session.save();
-    let report = session.report(stopped, &interrupted)?;
-    write(args, &report)?;
     if args.json {
         output::json(&report)?;
     } else {
         print(args, &report);
     }
     if let Some(error) = session.unsaved {
-        return Err(anyhow!("{error}").context("free some space, and run the same command again: it goes on"));
+        return Err(anyhow!("{error}").context(help));
     }
     Ok(if !report.findings.broken.is_empty() {
         Exit::Model
@@ -198,8 +201,10 @@ impl<'a> Session<'a> {
                 engine::kill(group, "-KILL");
             }
         }
+        // What made an engine fail may be mended.
+        state.slots.values_mut().for_each(|slot| slot.failures = 0);
         let planned = args.minutes * 60.0;
-        let resumed = !state.sessions.is_empty() && !state.finished && state.seconds < planned;
+        let resumed = !state.sessions.is_empty() && !state.finished;
         if resumed {
             note(format!("going on: {} of {} are over", duration(state.seconds), duration(planned)));
         } else {
@@ -451,7 +456,7 @@ impl<'a> Session<'a> {
 
     /// Looks at an engine. Returns whether it has ended.
     fn look_at(&mut self, one: &mut Running, end: bool) -> bool {
-        let (slot, late) = (one.slot, one.began.elapsed() > Duration::from_secs(one.seconds));
+        let slot = one.slot;
         let status = match one.child.try_wait() {
             Ok(Some(status)) => status,
             Ok(None) => {
@@ -479,7 +484,7 @@ impl<'a> Session<'a> {
         own.seconds += one.began.elapsed().as_secs_f64();
         let crashed = crashes > 0 && !own.crashed;
         own.crashed |= crashes > 0;
-        let good = status.success() || own.crashed || one.asked || late && status.code().is_some();
+        let good = status.success() || own.crashed || one.asked || status.code() == self.places[slot].engine.found;
         if good {
             own.failures = 0;
         }
