@@ -224,15 +224,15 @@ pub fn each_schedule(mut case: Case, mut run: impl FnMut(u32, &Case) -> bool) {
 }
 
 /// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in at most `max`
-/// bytes; returns the new size. Some cases are made from nothing.
+/// bytes; returns the new size. Some cases are made from nothing, some only get another schedule.
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 0);
     let choice = data[..size].get(CHOICE).copied().unwrap_or(0);
     let mut case = decode(&data[..size]);
-    if generate::one_in(r, 8) {
-        Generator::new(false).generate(u64::from(r.next_u32()), 0, &mut case);
-    } else {
-        mutate::mutate(&mut case, r);
+    match r.random_range(0..8) {
+        0..2 => Generator::new(false).generate(u64::from(r.next_u32()), 0, &mut case),
+        2..4 => mutate::reseed(&mut case, r),
+        _ => mutate::mutate(&mut case, r),
     }
     let choice = if generate::one_in(r, 8) { r.random() } else { choice };
     put(&case, choice, &mut data[..max])

@@ -76,13 +76,13 @@ pub(crate) struct PageStates {
     reported: [u64; FRAMES],
     /// Broken, and not judged yet, because somebody holds the page lock or is about to mend it.
     deferred: [u64; FRAMES],
-    /// Since which step.
-    since: Box<[[(Step, &'static str); 64]; FRAMES]>,
+    /// Since which step, by which kind of operation, and what is wrong.
+    since: Box<[[(Step, &'static str, &'static str); 64]; FRAMES]>,
 }
 
 impl Default for PageStates {
     fn default() -> Self {
-        let since = Box::new([[(NOWHERE, ""); 64]; FRAMES]);
+        let since = Box::new([[(NOWHERE, "", ""); 64]; FRAMES]);
         PageStates { reported: [0; FRAMES], deferred: [0; FRAMES], since }
     }
 }
@@ -132,7 +132,7 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
-    /// made it so.
+    /// made it so: that is a later one if something else was wrong before.
     pub(crate) fn broken_page(
         &mut self,
         states: &mut PageStates,
@@ -147,11 +147,11 @@ impl<R: Registry> Cx<'_, R> {
         }
         let now = (self.step, self.operation);
         let since = &mut states.since[n][self.rule as usize];
-        if states.deferred[n] & bit == 0 {
-            *since = now;
+        if states.deferred[n] & bit == 0 || since.2 != what {
+            *since = (self.step, self.operation, what);
         }
         if judged {
-            (self.step, self.operation) = *since;
+            (self.step, self.operation, _) = *since;
             self.cells_breach(page, cells, what);
             (self.step, self.operation) = now;
             states.reported[n] |= bit;

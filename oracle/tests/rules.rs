@@ -6,7 +6,7 @@ use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{Plan, Progress, hunt};
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::Target;
+use mkwrite_oracle::run::{How, Runner, Target};
 
 /// The rules that break NEW in `cases` cases of the rule's planted bug.
 fn found(rule: Rule, cases: u64) -> Vec<Rule> {
@@ -46,4 +46,17 @@ fn only_the_differential_rule_sees_its_planted_bug() {
     let mut rules = found(Rule::Differential, 20_000);
     rules.dedup();
     assert_eq!(rules, [Rule::Differential]);
+}
+
+/// Two things that a rule forbids, one after the other, while somebody holds the page lock: what is reported when it is
+/// unlocked is the second, at the step that brought it about.
+#[test]
+fn a_deferred_breach_is_that_of_its_own_step() {
+    let text = include_str!("cases/deferred-since.mkw");
+    let case = mkwrite_model::text::parse(text).unwrap().case;
+    let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
+    let mut runner = Runner::default();
+    runner.run(Target::from(pair), &case, How::Own);
+    let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect();
+    assert_eq!(breaches, [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]);
 }
