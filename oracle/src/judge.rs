@@ -70,19 +70,27 @@ impl Windows {
     }
 }
 
+/// Since which step a page breaks a rule, by which kind of operation, and what is wrong with it.
+#[derive(Clone, Copy)]
+struct Since {
+    step: Step,
+    operation: &'static str,
+    what: &'static str,
+}
+
 /// For each page, which page rules are broken.
 pub(crate) struct PageStates {
     /// Broken and reported.
     reported: [u64; FRAMES],
     /// Broken, and not judged yet, because somebody holds the page lock or is about to mend it.
     deferred: [u64; FRAMES],
-    /// Since which step, by which kind of operation, and what is wrong.
-    since: Box<[[(Step, &'static str, &'static str); 64]; FRAMES]>,
+    since: Box<[[Since; 64]; FRAMES]>,
 }
 
 impl Default for PageStates {
     fn default() -> Self {
-        let since = Box::new([[(NOWHERE, "", ""); 64]; FRAMES]);
+        let nothing = Since { step: NOWHERE, operation: "", what: "" };
+        let since = Box::new([[nothing; 64]; FRAMES]);
         PageStates { reported: [0; FRAMES], deferred: [0; FRAMES], since }
     }
 }
@@ -147,11 +155,11 @@ impl<R: Registry> Cx<'_, R> {
         }
         let now = (self.step, self.operation);
         let since = &mut states.since[n][self.rule as usize];
-        if states.deferred[n] & bit == 0 || since.2 != what {
-            *since = (self.step, self.operation, what);
+        if states.deferred[n] & bit == 0 || since.what != what {
+            *since = Since { step: self.step, operation: self.operation, what };
         }
         if judged {
-            (self.step, self.operation, _) = *since;
+            (self.step, self.operation) = (since.step, since.operation);
             self.cells_breach(page, cells, what);
             (self.step, self.operation) = now;
             states.reported[n] |= bit;
