@@ -2,8 +2,8 @@
 //! bytes, so that their corpora can be exchanged. A breach that the ledger does not list is a panic in a function of
 //! the rule's name, which is how an engine learns of it and tells one rule from another.
 //!
-//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` the breaches that the ledger lists are panics too;
-//! to the file `MKWRITE_FUZZ_LOG` goes what was found and how far the target is (see [`crate::log`]).
+//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` breaches that the ledger lists are panics too, those of
+//! the entries that it names (`race-nfs,length-0`), or all of them if it says `all`; to the file `MKWRITE_FUZZ_LOG` goes what was found and how far the target is (see [`crate::log`]).
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -23,7 +23,15 @@ use crate::run::{How, Target, Targets};
 static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::builtin);
 static TARGETS: LazyLock<Vec<Target>> =
     LazyLock::new(|| default_pairs(&LEDGER).into_iter().map(Target::from).collect());
-static EXPECTED_TOO: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MKWRITE_FUZZ_EXPECTED").is_some());
+static EXPECTED_TOO: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let names = std::env::var("MKWRITE_FUZZ_EXPECTED").unwrap_or_default();
+    let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let is_known = |name: &String| name == "all" || LEDGER.entry_named(name).is_some();
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        panic!("MKWRITE_FUZZ_EXPECTED: the ledger has no entry `{name}`; `all` stands for all of them");
+    }
+    names
+});
 
 /// A process under a fuzzing engine.
 struct Session {
@@ -88,8 +96,14 @@ thread_local! {
     static SESSION: RefCell<Session> = RefCell::new(Session::new());
 }
 
+/// The switch says that this expected breach is a panic too.
+fn is_fatal(expected: Expected) -> bool {
+    let name = LEDGER.entry(expected).map(|entry| entry.name.as_str());
+    EXPECTED_TOO.iter().any(|wanted| wanted == "all" || matches!(expected, Expected::Root(_)) && name == Some(wanted))
+}
+
 fn report(target: Target, breach: Breach, expected: Expected) {
-    if *EXPECTED_TOO || expected == Expected::No {
+    if expected == Expected::No || is_fatal(expected) {
         breach.rule.crash(&format!("{} at {} on {}", breach.what, breach.point.name(), target.pair));
     }
 }

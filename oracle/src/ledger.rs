@@ -175,6 +175,11 @@ impl Ledger {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
     }
 
+    /// The entry of this name.
+    pub fn entry_named(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
     /// The entry by which a breach is expected.
     pub fn entry(&self, expected: Expected) -> Option<&Entry> {
         match expected {
