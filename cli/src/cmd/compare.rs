@@ -148,7 +148,9 @@ fn play(
     interrupted: &AtomicBool,
 ) -> Result<Vec<Run>> {
     let results = std::fs::File::options().create(true).append(true).open(&args.results);
-    let results = results.map_err(|error| anyhow!("cannot write to {}: {error}", args.results.display()))?;
+    let results = results
+        .map_err(|error| anyhow!("cannot write to {}: {error}", args.results.display()))
+        .context("give another file with --results")?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new((Vec::new(), results)));
     let bar = ProgressBar::new(left.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg} {eta}").expect("a valid template"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
@@ -100,7 +100,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
 
     let log = args.log.as_ref().map(|path| {
-        Log::append(path).map_err(|error| anyhow!("cannot write to {}: {error}", path.display())).map(Mutex::new)
+        let log = Log::append(path).map_err(|error| anyhow!("cannot write to {}: {error}", path.display()));
+        log.context("give another file with --log").map(Mutex::new)
     });
     let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
     let interrupted = stop_on_interrupt()?;
@@ -192,8 +193,10 @@ fn plan(args: &Args) -> Result<Plan> {
 
 /// The cases of a folder, in the order of their names. What is no case in bytes is passed over.
 fn corpus(folder: &Path) -> Result<Vec<Case>> {
-    files::prepare_folder(folder)?;
-    let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display()))?;
+    let entries = std::fs::create_dir_all(folder).and_then(|()| std::fs::read_dir(folder));
+    let entries = entries
+        .map_err(|error| anyhow!("{}: {error}", folder.display()))
+        .context("give another folder with --corpus")?;
     let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     all.sort();
     let case = |path: &PathBuf| {

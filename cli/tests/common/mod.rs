@@ -56,6 +56,7 @@ pub fn json(output: &Output) -> Value {
     })
 }
 
+#[allow(dead_code)]
 pub fn corpus(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
     path.to_str().unwrap().to_owned()
