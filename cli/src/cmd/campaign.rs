@@ -70,8 +70,8 @@ pub struct Args {
 
 /// The largest file that a corpus may have.
 const FILE_MAX: u64 = 1 << 20;
-/// How long an engine may take longer than its slice, to start and to save what it has.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long an engine may take longer than its slice before it is asked to end, and then before it is not asked.
+const GRACE: Duration = Duration::from_secs(15);
 /// How often engines are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// An engine that fails so often in a row is left out from then on.
@@ -111,7 +111,8 @@ struct Running {
     child: Child,
     began: Instant,
     seconds: u64,
-    asked: bool,
+    /// When it was asked to end.
+    asked: Option<Instant>,
 }
 
 /// An engine on a target, and what it needs.
@@ -434,7 +435,7 @@ impl<'a> Session<'a> {
         match engine::start((engine.command)(&start), &start) {
             Ok(child) => {
                 self.state.groups.push(child.id());
-                running.push(Running { slot, child, began: Instant::now(), seconds, asked: false });
+                running.push(Running { slot, child, began: Instant::now(), seconds, asked: None });
                 self.save();
             }
             Err(error) => {
@@ -460,13 +461,13 @@ impl<'a> Session<'a> {
         let status = match one.child.try_wait() {
             Ok(Some(status)) => status,
             Ok(None) => {
-                let over = one.began.elapsed() > Duration::from_secs(one.seconds) + GRACE;
-                if over {
-                    self.event(self.key(slot), "did not end in time and was killed");
+                let (ran, slice) = (one.began.elapsed(), Duration::from_secs(one.seconds));
+                if one.asked.is_some_and(|asked| asked.elapsed() > GRACE) {
+                    self.event(self.key(slot), "did not end when it was asked to, and was killed");
                     engine::kill(one.child.id(), "-KILL");
-                } else if end && !one.asked {
-                    // Time is up, or somebody wants to stop: engines save what they have when they are asked to end.
-                    one.asked = true;
+                } else if one.asked.is_none() && (end || ran > slice + GRACE) {
+                    // Engines save what they have when they are asked to end.
+                    one.asked = Some(Instant::now());
                     engine::kill(one.child.id(), "-INT");
                 }
                 return false;
@@ -484,7 +485,8 @@ impl<'a> Session<'a> {
         own.seconds += one.began.elapsed().as_secs_f64();
         let crashed = crashes > 0 && !own.crashed;
         own.crashed |= crashes > 0;
-        let good = status.success() || own.crashed || one.asked || status.code() == self.places[slot].engine.found;
+        let good =
+            status.success() || own.crashed || one.asked.is_some() || status.code() == self.places[slot].engine.found;
         if good {
             own.failures = 0;
         }
