@@ -13,13 +13,15 @@ use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
 use mkwrite_oracle::fuzz;
+use mkwrite_oracle::run::Target;
 
 use crate::cmd::{callers, implementations, pairs, rule as named_rule, unknown};
 use crate::output::note;
 
-/// Reads a case in either form. Of the schedules that bytes run it is the one that breaks something.
-pub fn read(path: &Path) -> Result<Document> {
-    let (document, stale) = read_with_stale(path)?;
+/// Reads a case in either form. Of the schedules that bytes run it is the one that breaks something on
+/// these targets, as [`fuzz::telling`] chooses.
+pub fn read(path: &Path, on: &[Target]) -> Result<Document> {
+    let (document, stale) = read_with_stale(path, on)?;
     match stale.first() {
         None => Ok(document),
         Some(stale) => {
@@ -33,7 +35,7 @@ pub fn read(path: &Path) -> Result<Document> {
 pub fn read_each(path: &Path) -> Result<Vec<Document>> {
     let content = std::fs::read(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
     if is_text(path) || content.is_empty() || looks_like_text(&content) {
-        return Ok(vec![read(path)?]);
+        return Ok(vec![read(path, &[])?]);
     }
     let mut all = Vec::new();
     bytes::each_schedule(bytes::decode(&content), |_, case| {
@@ -49,7 +51,7 @@ pub fn read_own(path: &Path) -> Result<Document> {
 }
 
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken out, and named.
-pub fn read_with_stale(path: &Path) -> Result<(Document, Vec<Stale>)> {
+pub fn read_with_stale(path: &Path, on: &[Target]) -> Result<(Document, Vec<Stale>)> {
     let content = std::fs::read(path)
         .map_err(|error| anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes"))?;
     if content.is_empty() {
@@ -59,7 +61,7 @@ pub fn read_with_stale(path: &Path) -> Result<(Document, Vec<Stale>)> {
         if looks_like_text(&content) {
             return Err(anyhow!("{}: this is a case in text, not in bytes", path.display()).context("call it .mkw"));
         }
-        let (n, case) = fuzz::telling(&content);
+        let (n, case) = fuzz::telling(&content, on);
         if n > 0 {
             let path = path.display();
             note(format!("{path}: these bytes run {} schedules; this is number {} of them", bytes::SCHEDULES, n + 1));

@@ -75,6 +75,13 @@ fn triage_runs_every_schedule_of_bytes() {
             clean += 1;
         }
     }
+    // Replay shows the schedule that breaks something on the pair that it is asked about.
+    let shown = (0..60).filter(|seed| {
+        let file = format!("in/crash-{seed}");
+        run.path(&file).exists()
+            && run.prints(&format!("replay {file} --impl nfs@2.6.29 --caller 2.6.29")).0.contains("I20")
+    });
+    let shown = shown.count() as u64;
     let triage = json(&run.run("triage in --json --seconds-per-case 1"));
     assert_eq!(triage["files"].as_array().unwrap().len(), clean, "each file once");
     let clusters = triage["clusters"].as_array().unwrap();

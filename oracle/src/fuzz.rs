@@ -125,9 +125,11 @@ pub fn implementation(input: &[u8], feature: impl FnMut(u16)) {
 }
 
 /// Of the cases that these bytes run, the one that a reader wants to see: the first that breaks what the ledger does
-/// not list, else the first that breaks anything, else the own one. With its number.
-pub fn telling(input: &[u8]) -> (u32, Case) {
-    let (own, mut targets) = (bytes::decode(input), Targets::new(&TARGETS, &LEDGER));
+/// not list, else the first that breaks anything, else the own one; on these targets, or if there are none on those of
+/// the default hunt. With its number.
+pub fn telling(input: &[u8], on: &[Target]) -> (u32, Case) {
+    let on = if on.is_empty() { &TARGETS } else { on };
+    let (own, mut targets) = (bytes::decode(input), Targets::new(on, &LEDGER));
     let (mut best, mut rank) = ((0, own.clone()), 0);
     each_schedule(own, |n, case| {
         let mut this = 0;
@@ -215,7 +217,7 @@ mod tests {
         for index in 0..200 {
             let mut case = Case::default();
             Generator::new(false).generate(3, index, &mut case);
-            let (n, telling) = telling(&bytes::encode(&case));
+            let (n, telling) = telling(&bytes::encode(&case), &[]);
             let breaks = |case: &Case| {
                 let mut any = false;
                 Targets::new(&TARGETS, &LEDGER).run(case, How::Own, 0, None, |_, _, _| any = true);

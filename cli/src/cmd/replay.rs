@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::case::Schedule;
+use mkwrite_model::case::{Case, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, Stale};
+use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::rate::{Rate, rate};
 use mkwrite_oracle::realign::mend;
@@ -78,9 +79,10 @@ struct Input<'a> {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
     let plant = args.plant.as_deref().map(plant).transpose()?;
+    let on = targets_of_bytes(&args.implementations, &args.callers)?;
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
-        let (document, stale) = files::read_with_stale(path)?;
+        let (document, stale) = files::read_with_stale(path, &on)?;
         let pairs = targets(&args.implementations, &args.callers, &document)?;
         let targets = pairs.into_iter().map(|pair| Target { pair, plant }).collect();
         Ok(Input { path, document, stale, targets })
@@ -121,14 +123,21 @@ fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
     Ok(exit)
 }
 
-/// The pairs that a document runs on: those of the command line, those of the file, or every natural one.
+/// What a case in bytes runs on: it names no pairs.
+pub fn targets_of_bytes(named: &[String], under: &[String]) -> Result<Vec<Target>> {
+    let pairs = targets(named, under, &Document::new(Case::default()))?;
+    Ok(pairs.into_iter().map(Target::from).collect())
+}
+
+/// The pairs that a document runs on: those of the command line, those of the file, or those of a hunt.
 pub fn targets(named: &[String], under: &[String], document: &Document) -> Result<Vec<Pair<Builtin>>> {
     let under = callers(under)?;
     if !named.is_empty() {
         return pairs(&implementations(named)?, &under);
     }
     if document.runs.is_empty() {
-        return Ok(pairs_that_fit(&under));
+        // What engines and hunts run it on.
+        return Ok(if under.is_empty() { default_pairs(&Ledger::builtin()) } else { pairs_that_fit(&under) });
     }
     let mut all = Vec::new();
     for (implementation, caller) in &document.runs {

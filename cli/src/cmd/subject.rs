@@ -26,7 +26,9 @@ pub struct Subject {
 impl Subject {
     /// The case.
     pub fn read(&self) -> Result<Document> {
-        files::read(&self.file)
+        let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
+        let on = replay::targets_of_bytes(&list(&self.implementation), &list(&self.caller))?;
+        files::read(&self.file, &on)
     }
 
     /// The command line names the pair, or a part of it.
