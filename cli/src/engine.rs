@@ -212,11 +212,8 @@ fn afl(start: &Start) -> Command {
     if let Some(dictionary) = start.dictionary {
         command.arg("-x").arg(dictionary);
     }
-    let (zeroes, out) = (start.folder.join("seeds"), start.folder.join("out"));
-    // It wants a seed that is not empty. What the others find it takes from their corpus as it goes on.
-    let is_empty = std::fs::read_dir(start.corpus).map_or(true, |mut files| files.next().is_none());
-    let seeds = if is_empty { &zeroes } else { start.corpus };
-    let _ = std::fs::create_dir_all(&zeroes).and_then(|()| std::fs::write(zeroes.join("zeroes"), [0; 32]));
+    let (seeds, out) = (start.folder.join("seeds"), start.folder.join("out"));
+    let _ = afl_seeds(start.corpus, &seeds);
     command.arg("-i").arg(seeds).arg("-o").arg(out).arg("-F").arg(start.corpus).arg("--").arg(start.executable);
     let settings = [
         "AFL_AUTORESUME",
@@ -228,6 +225,22 @@ fn afl(start: &Start) -> Command {
     ];
     command.envs(settings.map(|setting| (setting, "1"))).env("AFL_SYNC_TIME", "5");
     command
+}
+
+/// Inputs that AFL++ begins with, at the most: it runs each eight times before anything else.
+const AFL_SEEDS: usize = 256;
+
+/// Zeroes, because it wants a seed, and some of the corpus; names are hashes, so that the first are any. The rest it
+/// takes from there as it goes on.
+fn afl_seeds(corpus: &Path, seeds: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(seeds)?;
+    std::fs::write(seeds.join("zeroes"), [0; 32])?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(corpus)?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for file in files.iter().take(AFL_SEEDS) {
+        std::fs::copy(file, seeds.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// Builds a package of the checkout; its executables by name.
