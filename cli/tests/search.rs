@@ -87,6 +87,7 @@ fn triage_runs_every_schedule_of_bytes() {
     let clusters = triage["clusters"].as_array().unwrap();
     let race = clusters.iter().find(|one| one["caller"] == "2.6.29" && one["rule"] == "I20").unwrap();
     let files = race["cases"].as_u64().unwrap();
+    assert_eq!(files, shown);
     assert!(
         files > 0 && files < clean as u64,
         "{files} of {clean} show under their other schedule what the own one does not"
