@@ -248,6 +248,8 @@ fn plot(title: &str, seconds: f64, series: &[(&str, &[(f64, f64)])]) -> Markup {
     for n in 1..ends.len() {
         ends[n].2 = ends[n].2.min(ends[n - 1].2 - 14.0);
     }
+    let above = ends.last().map_or(0.0, |end| (12.0 - end.2).max(0.0));
+    ends.iter_mut().for_each(|end| end.2 += above);
     html! {
         figure {
             figcaption { (title) }
