@@ -14,9 +14,46 @@ pub const INPUT_MAX: usize = 1024;
 /// A run of an input that takes longer hangs.
 const TIMEOUT: u64 = 60;
 
-/// What each target is worth: how much of the time it gets.
-pub const TARGETS: &[(&str, u32)] =
-    &[("differential", 8), ("implementation", 4), ("codec", 1), ("history", 1), ("text", 1)];
+/// What a target takes for input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// A case in bytes.
+    Case,
+    /// A case in bytes, with a byte that chooses the pair that it runs on.
+    Choice,
+    /// Calls and returns of three actors on one cell, one byte each.
+    History,
+    /// The text of a case.
+    Text,
+}
+
+impl Form {
+    /// Inputs are cases in bytes.
+    pub const fn is_case(self) -> bool {
+        matches!(self, Form::Case | Form::Choice)
+    }
+}
+
+/// A fuzzing target.
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// How much of the time it gets.
+    pub weight: u32,
+    /// What it takes.
+    pub form: Form,
+    /// It shows its engine the features of the model.
+    pub features: bool,
+}
+
+/// The targets of `fuzz/Cargo.toml`.
+pub const TARGETS: &[Target] = &[
+    Target { name: "differential", weight: 8, form: Form::Case, features: true },
+    Target { name: "implementation", weight: 4, form: Form::Choice, features: true },
+    Target { name: "codec", weight: 1, form: Form::Case, features: false },
+    Target { name: "history", weight: 1, form: Form::History, features: false },
+    Target { name: "text", weight: 1, form: Form::Text, features: false },
+];
 
 /// An engine.
 pub struct Engine {
@@ -86,7 +123,7 @@ pub fn start(mut command: Command, start: &Start) -> Result<Child> {
     command.spawn().with_context(|| format!("cannot start {}", start.executable.display()))
 }
 
-/// Ends a process group: asks first, and then does not ask.
+/// Sends a signal to a process group.
 pub fn kill(group: u32, signal: &str) {
     let _ = Command::new("kill").args([signal, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
 }
@@ -117,22 +154,16 @@ pub fn hunt(start: &Start) -> Command {
 /// others know how far they come only from instrumentation, which cargo-fuzz adds.
 fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Targets> {
     let mut all = build(checkout, &["build"], "mkwrite-fuzz")?;
-    let plain: Vec<String> = all.keys().filter(|name| !COUNTERS.contains(&name.as_str())).cloned().collect();
-    let built = if is_there("fuzz") { instrumented(checkout, &plain)? } else { Targets::new() };
-    for name in plain {
-        match built.get(&name) {
-            Some(path) => all.insert(name, path.clone()),
-            None => all.remove(&name),
-        };
+    let others: Vec<&str> = TARGETS.iter().filter(|target| !target.features).map(|target| target.name).collect();
+    all.retain(|name, _| !others.contains(&name.as_str()));
+    if is_there("fuzz") {
+        all.extend(instrumented(checkout, &others)?);
     }
     Ok(all)
 }
 
-/// The targets that show their engine features of the model.
-const COUNTERS: &[&str] = &["differential", "implementation"];
-
 /// Targets as cargo-fuzz builds them.
-fn instrumented(checkout: Option<&Path>, names: &[String]) -> Result<Targets> {
+fn instrumented(checkout: Option<&Path>, names: &[&str]) -> Result<Targets> {
     let (checkout, host) = (checkout.context("it is built in a checkout")?, host()?);
     let mut all = Targets::new();
     for name in names {
@@ -146,7 +177,7 @@ fn instrumented(checkout: Option<&Path>, names: &[String]) -> Result<Targets> {
             .status();
         let path = checkout.join("target").join(&host).join("release").join(name);
         if status.is_ok_and(|status| status.success()) && path.is_file() {
-            all.insert(name.clone(), path);
+            all.insert((*name).to_owned(), path);
         }
     }
     Ok(all)

@@ -10,7 +10,7 @@ use mkwrite_model::generate::{Generator, Random, random};
 use mkwrite_model::mutate;
 use rand::RngExt;
 
-use crate::feedback::FEATURES;
+use crate::feedback::{FEATURES, FeatureSet};
 
 /// Of so many cases one is made from nothing.
 const FRESH: u32 = 4;
@@ -34,8 +34,7 @@ pub struct Kept {
 
 /// See the file's head.
 pub struct Corpus {
-    seen: Box<[bool; FEATURES]>,
-    features: usize,
+    seen: FeatureSet,
     kept: Vec<Kept>,
     /// How often each feature came up.
     hits: Box<[u32; FEATURES]>,
@@ -43,13 +42,8 @@ pub struct Corpus {
 
 impl Default for Corpus {
     fn default() -> Corpus {
-        let seen = vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right");
-        Corpus {
-            seen,
-            features: 0,
-            kept: Vec::new(),
-            hits: vec![0; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
-        }
+        let hits = vec![0; FEATURES].into_boxed_slice().try_into().expect("the length is right");
+        Corpus { seen: FeatureSet::default(), kept: Vec::new(), hits }
     }
 }
 
@@ -71,7 +65,7 @@ impl Corpus {
 
     /// Features that were seen.
     pub fn features(&self) -> usize {
-        self.features
+        self.seen.len()
     }
 
     /// Draws case `index` into `case`, reusing its memory: one from nothing, or a mutation of one that was kept.
@@ -93,7 +87,7 @@ impl Corpus {
 
     /// The features that were not seen before this generation.
     pub fn unseen<'a>(&'a self, features: &'a [u16]) -> impl Iterator<Item = u16> + 'a {
-        features.iter().copied().filter(|feature| !self.seen[usize::from(*feature)])
+        features.iter().copied().filter(|feature| !self.seen.contains(*feature))
     }
 
     /// A case that came by something rare.
@@ -114,9 +108,8 @@ impl Corpus {
     pub fn grow(&mut self, mut kept: Vec<Kept>) {
         kept.sort_by_key(|kept| kept.index);
         for mut one in kept {
-            one.features.retain(|feature| !std::mem::replace(&mut self.seen[usize::from(*feature)], true));
+            one.features.retain(|feature| self.seen.insert(*feature));
             if !one.features.is_empty() {
-                self.features += one.features.len();
                 self.kept.push(one);
             }
         }

@@ -94,23 +94,71 @@ impl Default for Signals {
     }
 }
 
+/// A set of features.
+pub struct FeatureSet {
+    has: Box<[bool; FEATURES]>,
+    len: usize,
+}
+
+impl Default for FeatureSet {
+    fn default() -> FeatureSet {
+        FeatureSet { has: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"), len: 0 }
+    }
+}
+
+impl FeatureSet {
+    /// Adds a feature. Returns whether it is new.
+    #[inline]
+    pub fn insert(&mut self, feature: u16) -> bool {
+        let is_new = !std::mem::replace(&mut self.has[usize::from(feature)], true);
+        self.len += usize::from(is_new);
+        is_new
+    }
+
+    /// The feature is in it.
+    pub fn contains(&self, feature: u16) -> bool {
+        self.has[usize::from(feature)]
+    }
+
+    /// How many are in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// None is.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn remove(&mut self, feature: u16) {
+        self.len -= usize::from(std::mem::take(&mut self.has[usize::from(feature)]));
+    }
+}
+
 /// The features of the runs since it was cleared.
 pub struct Feedback {
     signals: Signals,
     /// Features of different targets differ.
     salt: u64,
-    hit: Box<[bool; FEATURES]>,
+    hit: FeatureSet,
     list: Vec<u16>,
     /// Who touched an object last, and at which point.
     last: [(TaskId, u8); object::COUNT],
+    /// The kinds of all calls of the case, by task and slot.
+    kinds: [[u8; OPERATIONS_MAX]; TASKS],
 }
 
 impl Feedback {
     /// Collects these signals.
     pub fn new(signals: Signals) -> Feedback {
-        let hit = vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right");
-        let last = [(CLOSER, 0); object::COUNT];
-        Feedback { signals, salt: 0, hit, list: Vec::with_capacity(FEATURES), last }
+        Feedback {
+            signals,
+            salt: 0,
+            hit: FeatureSet::default(),
+            list: Vec::with_capacity(FEATURES),
+            last: [(CLOSER, 0); object::COUNT],
+            kinds: [[0; OPERATIONS_MAX]; TASKS],
+        }
     }
 
     /// The features, in the order in which they came up, each once.
@@ -121,7 +169,7 @@ impl Feedback {
     /// Forgets them.
     pub fn clear(&mut self) {
         for feature in self.list.drain(..) {
-            self.hit[usize::from(feature)] = false;
+            self.hit.remove(feature);
         }
     }
 
@@ -133,15 +181,19 @@ impl Feedback {
         // The top bits of a product depend on all bits of its factors (Fibonacci hashing).
         let mixed = (what.rotate_left(8) ^ (signal as u64) << 56 ^ self.salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let feature = ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 48) as u16;
-        if !self.hit[usize::from(feature)] {
-            self.hit[usize::from(feature)] = true;
+        if self.hit.insert(feature) {
             self.list.push(feature);
         }
     }
 
-    fn begin(&mut self, target: usize) {
+    fn begin(&mut self, target: usize, case: &Case) {
         self.salt = (target as u64).wrapping_mul(SPREAD);
         self.last = [(CLOSER, 0); object::COUNT];
+        if self.signals.has(Signal::Reads) {
+            for (task, slot, operation) in case.operations() {
+                self.kinds[task.index()][usize::from(slot)] = operation.kind().code;
+            }
+        }
     }
 
     fn order(&mut self, step: Step) {
@@ -183,8 +235,7 @@ impl Feedback {
         }
     }
 
-    /// `kinds` are the kinds of all calls of the case, by task and slot.
-    fn read<R: Registry>(&mut self, k: &Kernel<R>, kinds: &[[u8; OPERATIONS_MAX]; TASKS], step: Step) {
+    fn read<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
         if !self.signals.has(Signal::Reads) {
             return;
         }
@@ -194,7 +245,7 @@ impl Feedback {
             let stamp = outcome.value(n);
             let from = match stamp.origin() {
                 Some((task, slot)) => {
-                    u64::from(kinds[task.index()][usize::from(slot)]) << 1 | u64::from(task == step.task)
+                    u64::from(self.kinds[task.index()][usize::from(slot)]) << 1 | u64::from(task == step.task)
                 }
                 None if stamp == Stamp::ZERO => 254,
                 None => 255,
@@ -244,27 +295,23 @@ pub(crate) struct Watched<'a> {
     judge: &'a mut Judge,
     feedback: &'a mut Feedback,
     target: usize,
-    kinds: [[u8; OPERATIONS_MAX]; TASKS],
 }
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(judge: &'a mut Judge, feedback: &'a mut Feedback, target: usize) -> Watched<'a> {
-        Watched { judge, feedback, target, kinds: [[0; OPERATIONS_MAX]; TASKS] }
+        Watched { judge, feedback, target }
     }
 }
 
 impl<R: Registry> Observer<R> for Watched<'_> {
     fn begin(&mut self, k: &Kernel<R>, case: &Case) {
         self.judge.begin(k, case);
-        self.feedback.begin(self.target);
-        for (task, slot, operation) in case.operations() {
-            self.kinds[task.index()][usize::from(slot)] = operation.kind().code;
-        }
+        self.feedback.begin(self.target, case);
     }
 
     fn step(&mut self, k: &Kernel<R>, step: Step) {
         self.judge.step(k, step);
-        let Watched { judge, feedback, kinds, .. } = self;
+        let Watched { judge, feedback, .. } = self;
         if feedback.signals.has(Signal::Order) {
             feedback.order(step);
         }
@@ -281,7 +328,7 @@ impl<R: Registry> Observer<R> for Watched<'_> {
                     feedback.call(k, judge, step, event == Event::Return);
                 }
                 if event == Event::Return {
-                    feedback.read(k, kinds, step);
+                    feedback.read(k, step);
                 }
             }
         }
@@ -319,7 +366,8 @@ mod tests {
         runner.run_watched(target, &case, How::Own, number, &mut feedback);
         let features = feedback.features().to_vec();
         feedback.clear();
-        assert!(feedback.features().is_empty() && !feedback.hit.contains(&true), "nothing is left behind");
+        assert!(feedback.features().is_empty() && feedback.hit.is_empty(), "nothing is left behind");
+        assert!(!feedback.hit.has.contains(&true), "nothing is left behind");
         features
     }
 

@@ -12,7 +12,7 @@ use mkwrite_model::Case;
 use mkwrite_model::bytes::{self, CHOICE, each_schedule};
 use mkwrite_model::text::{self, Document, parse};
 
-use crate::feedback::{FEATURES, Feedback, Signals};
+use crate::feedback::{FeatureSet, Feedback, Signals};
 use crate::history::reference;
 use crate::hunt::{Key, default_pairs};
 use crate::judge::Breach;
@@ -38,8 +38,7 @@ struct Session {
     all: Targets<'static>,
     each: Vec<Targets<'static>>,
     feedback: Feedback,
-    seen: Box<[bool; FEATURES]>,
-    features: u64,
+    seen: FeatureSet,
     executions: u64,
     log: Option<Log>,
 }
@@ -53,8 +52,7 @@ impl Session {
             all: Targets::new(&TARGETS, &LEDGER),
             each: TARGETS.iter().map(|target| Targets::new(&[*target], &LEDGER)).collect(),
             feedback: Feedback::new(Signals::default()),
-            seen: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
-            features: 0,
+            seen: FeatureSet::default(),
             executions: 0,
             log,
         }
@@ -62,14 +60,14 @@ impl Session {
 
     /// Runs a case on all targets, or on one.
     fn run(&mut self, case: &Case, one: Option<usize>) {
-        let Session { all, each, feedback, features, executions, log, .. } = self;
+        let Session { all, each, feedback, seen, executions, log } = self;
         let targets = one.map_or(all, |one| &mut each[one]);
         *executions += 1;
         targets.run(case, How::Own, one.unwrap_or(0), Some(feedback), |n, breach, expected| {
             let n = one.unwrap_or(n);
             if let Some(log) = log {
                 let key = Key { target: n, signature: LEDGER.signature(&breach, expected) };
-                log.found(*executions, *features, &LEDGER, TARGETS[n], key);
+                log.found(*executions, seen.len() as u64, &LEDGER, TARGETS[n], key);
             }
             report(TARGETS[n], breach, expected);
         });
@@ -83,11 +81,11 @@ impl Session {
         });
         for n in self.feedback.features() {
             feature(*n);
-            self.features += u64::from(!std::mem::replace(&mut self.seen[usize::from(*n)], true));
+            self.seen.insert(*n);
         }
         self.feedback.clear();
         if let Some(log) = &mut self.log {
-            log.tick(self.executions, self.features);
+            log.tick(self.executions, self.seen.len() as u64);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -99,10 +99,28 @@ impl Log {
     }
 }
 
-/// Reads a log. A line that a kill or a full disk has cut short is passed over.
+/// Reads a log that grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reader {
+    offset: u64,
+}
+
+impl Reader {
+    /// The lines that are there since the last time. A line that a kill or a full disk has cut short is passed over.
+    pub fn more(&mut self, path: &Path) -> std::io::Result<Vec<Line>> {
+        let (mut file, mut text) = (File::open(path)?, Vec::new());
+        file.seek(SeekFrom::Start(self.offset))?;
+        file.read_to_end(&mut text)?;
+        // What is behind the last end of a line is still being written.
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        self.offset += text.len() as u64;
+        Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+/// Reads a log from its beginning.
 pub fn read(path: &Path) -> std::io::Result<Vec<Line>> {
-    let text = std::fs::read(path)?;
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Reader::default().more(path)
 }
 
 #[cfg(test)]
@@ -123,6 +141,13 @@ mod tests {
         log.tick(10, 3);
         log.file.write_all(b"{\"time\":1.0,\"proc").unwrap();
         let lines = read(&path).unwrap();
+        let mut reader = Reader::default();
+        assert_eq!(reader.more(&path).unwrap(), lines);
+        // The torn line is one with what another process writes behind it.
+        Log::append(&path).unwrap().found(11, 3, &ledger, target, key);
+        Log::append(&path).unwrap().found(12, 3, &ledger, target, key);
+        let more: Vec<u64> = reader.more(&path).unwrap().iter().map(|line| line.executions).collect();
+        assert_eq!((more, reader.more(&path).unwrap()), (vec![12], vec![]));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(lines.len(), 1, "the second find is known, and no second has passed");
         let find = lines[0].found.clone().unwrap();

@@ -161,8 +161,8 @@ pub struct Outcome {
     pub fixed: BTreeMap<(usize, String), Fixed>,
     /// Inputs that break an assertion of the model, with its message.
     pub broken: BTreeMap<usize, String>,
-    /// Inputs that were replayed, each with the number of its clusters.
-    pub replayed: BTreeMap<usize, usize>,
+    /// Inputs that were replayed.
+    pub replayed: BTreeSet<usize>,
     /// One input on one target.
     pub runs: u64,
 }
@@ -277,7 +277,7 @@ impl<'a> Sorter<'a> {
 
         let mut outcome = self.outcome();
         outcome.runs += all.len() as u64;
-        outcome.replayed.insert(input, found.len());
+        outcome.replayed.insert(input);
         for target in own {
             let shown = |expect: &Expect| breaches.iter().any(|(t, breach, _)| *t == target && shows(expect, breach));
             for expect in document.expects.iter().filter(|expect| **expect != Expect::Pass && !shown(expect)) {

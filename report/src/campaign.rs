@@ -98,6 +98,11 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// All is as it should be.
+    pub fn is_good(&self) -> bool {
+        self.crashes.is_empty() && self.findings.is_good()
+    }
+
     /// The campaign in one line.
     pub fn summary(&self) -> String {
         let executions: u64 = self.searches.iter().map(|search| search.executions).sum();

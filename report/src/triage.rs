@@ -153,6 +153,11 @@ pub struct Triage {
 }
 
 impl Triage {
+    /// All is as it should be.
+    pub fn is_good(&self) -> bool {
+        self.clusters.iter().all(|cluster| cluster.status.is_good())
+    }
+
     /// How many clusters stand like this.
     pub fn count(&self, status: Status) -> usize {
         self.clusters.iter().filter(|cluster| cluster.status == status).count()

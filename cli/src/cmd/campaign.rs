@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::{seeds, stop_on_interrupt, triage, unknown};
-use crate::engine::{self, ENGINES, Engine, Limit, Start, TARGETS};
+use crate::engine::{self, ENGINES, Engine, Limit, Start, TARGETS, Target};
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, YELLOW, note};
 use crate::{Exit, files};
 
@@ -119,25 +119,25 @@ struct Running {
 #[derive(Clone)]
 struct Place {
     engine: &'static Engine,
-    target: &'static str,
-    weight: u32,
+    target: &'static Target,
     executable: PathBuf,
 }
 
 impl Place {
     fn name(&self) -> String {
-        format!("{} {}", self.engine.name, self.target)
+        format!("{} {}", self.engine.name, self.target.name)
     }
 
-    /// Its inputs are cases.
-    fn runs_cases(&self) -> bool {
-        !["text", "history"].contains(&self.target)
+    fn weight(&self) -> f64 {
+        f64::from(self.engine.weight * self.target.weight)
     }
 }
 
 /// Everything that a session knows.
 struct Session<'a> {
     args: &'a Args,
+    /// The checkout.
+    source: Option<PathBuf>,
     state: State,
     began: Instant,
     places: Vec<Place>,
@@ -180,7 +180,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         Exit::Model
     } else if stopped {
         Exit::Interrupted
-    } else if report.crashes.is_empty() && report.findings.clusters.iter().all(|cluster| cluster.status.is_good()) {
+    } else if report.is_good() {
         Exit::Good
     } else {
         Exit::Breach
@@ -217,7 +217,8 @@ impl<'a> Session<'a> {
         state.planned = planned;
         state.sessions.push((now(), state.seconds));
         let began = Instant::now();
-        Ok(Session { args, state, began, places: Vec::new(), missing: Vec::new(), unsaved: None })
+        let source = engine::checkout(args.source.as_deref().unwrap_or(Path::new(".")));
+        Ok(Session { args, source, state, began, places: Vec::new(), missing: Vec::new(), unsaved: None })
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -250,21 +251,19 @@ impl<'a> Session<'a> {
             None => Ok(()),
         };
         known(&args.engines, &ENGINES.iter().map(|engine| engine.name).collect::<Vec<_>>(), "engine")?;
-        known(&args.targets, &TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "target")?;
-        let source = engine::checkout(args.source.as_deref().unwrap_or(Path::new(".")));
+        known(&args.targets, &TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), "target")?;
         let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
         for engine in ENGINES.iter().filter(|engine| wanted(&args.engines, engine.name)) {
             note(format!("{DIM}building the targets of {}{DIM:#}", engine.name));
-            match (engine.build)(source.as_deref()) {
+            match (engine.build)(self.source.as_deref()) {
                 Err(error) => {
                     note(format!("{YELLOW}{} is left out{YELLOW:#}: {error:#}", engine.name));
                     self.missing.push((engine.name.to_owned(), format!("{error:#}")));
                 }
                 Ok(targets) => {
-                    for (name, weight) in TARGETS.iter().filter(|(name, _)| wanted(&args.targets, name)) {
-                        if let Some(executable) = targets.get(*name) {
-                            let (weight, executable) = (weight * engine.weight, executable.clone());
-                            self.places.push(Place { engine, target: name, weight, executable });
+                    for target in TARGETS.iter().filter(|target| wanted(&args.targets, target.name)) {
+                        if let Some(executable) = targets.get(target.name) {
+                            self.places.push(Place { engine, target, executable: executable.clone() });
                         }
                     }
                 }
@@ -284,15 +283,15 @@ impl<'a> Session<'a> {
 
     /// Puts seeds into the corpora, and what is no input out of them.
     fn prepare(&mut self) {
-        let source = engine::checkout(self.args.source.as_deref().unwrap_or(Path::new(".")));
-        let seeds = self.args.seeds.clone().or_else(|| source.map(|source| source.join("corpus")));
-        for (target, _) in TARGETS {
-            let corpus = self.folder("corpus").join(target);
+        let own = self.source.as_ref().map(|source| source.join("corpus"));
+        let seeds = self.args.seeds.clone().or(own);
+        for target in TARGETS {
+            let corpus = self.folder("corpus").join(target.name);
             if let Err(error) = std::fs::create_dir_all(&corpus) {
                 self.event(corpus.display().to_string(), error.to_string());
             }
             for file in damaged(&corpus) {
-                let to = self.folder("damaged").join(target);
+                let to = self.folder("damaged").join(target.name);
                 let moved = std::fs::create_dir_all(&to)
                     .and_then(|()| std::fs::rename(&file, to.join(file.file_name().unwrap_or_default())));
                 let what = moved
@@ -303,9 +302,7 @@ impl<'a> Session<'a> {
         let Some(seeds) = seeds else { return };
         let (starts, unread) = seeds::starts(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
         for error in unread {
-            let plain = anstream::adapter::strip_str(&error.root_cause().to_string()).to_string();
-            let lines: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
-            self.event(seeds.display().to_string(), lines.join(" "));
+            self.event(seeds.display().to_string(), triage::reason(&seeds, &error));
         }
         for start in starts {
             if let Err(error) = self.seed(&start) {
@@ -355,7 +352,7 @@ impl<'a> Session<'a> {
         let state = |slot: &usize| self.state.slots.get(&self.key(*slot)).cloned().unwrap_or_default();
         let free = free.filter(|slot| state(slot).failures < FAILURES);
         free.min_by(|a, b| {
-            let share = |slot: &usize| state(slot).seconds / f64::from(self.places[*slot].weight);
+            let share = |slot: &usize| state(slot).seconds / self.places[*slot].weight();
             share(a).total_cmp(&share(b))
         })
     }
@@ -369,7 +366,8 @@ impl<'a> Session<'a> {
         let bar = ProgressBar::new(self.state.planned as u64);
         bar.set_style(ProgressStyle::with_template("{bar:20} {msg}").expect("a valid template"));
         let mut running: Vec<Running> = Vec::new();
-        let (mut told, mut finds) = (Instant::now(), 0);
+        let (mut told, mut found) = (Instant::now(), BTreeSet::new());
+        let mut readers = vec![log::Reader::default(); self.places.len()];
         loop {
             self.state.seconds = self.elapsed().min(self.state.planned);
             let left = self.state.planned - self.state.seconds;
@@ -393,12 +391,15 @@ impl<'a> Session<'a> {
             }
             if told.elapsed() > Duration::from_secs(1) {
                 told = Instant::now();
-                finds = self.finds().len().max(finds);
+                for (slot, reader) in readers.iter_mut().enumerate() {
+                    let lines = reader.more(&self.log(slot)).unwrap_or_default();
+                    found.extend(lines.into_iter().filter_map(|line| line.found));
+                }
             }
             bar.set_position(self.state.seconds as u64);
             let now: Vec<String> = running.iter().map(|one| self.key(one.slot)).collect();
             let clock = format!("{} of {}", duration(self.state.seconds), duration(self.state.planned));
-            bar.set_message(format!("{clock}  {finds} signatures  {}", now.join(", ")));
+            bar.set_message(format!("{clock}  {} signatures  {}", found.len(), now.join(", ")));
             std::thread::sleep(TICK);
         }
         bar.finish_and_clear();
@@ -417,6 +418,7 @@ impl<'a> Session<'a> {
         // A seed of its own for every slice, and the same ones in a campaign of the same seed.
         let seed = self.state.seed.wrapping_mul(1000).wrapping_add(slot as u64 * 100_000 + u64::from(own.slices));
         let crashes = own.crashed;
+        let target = target.name;
         let (folder, corpus, log) = (self.work(slot), self.folder("corpus").join(target), self.log(slot));
         let dictionary = self.dictionary(target);
         let _ = std::fs::create_dir_all(&folder);
@@ -521,6 +523,7 @@ impl<'a> Session<'a> {
     fn merge(&mut self) {
         let libfuzzer: Vec<_> = self.places.iter().filter(|place| place.engine.name == "libfuzzer").cloned().collect();
         for Place { target, executable, .. } in libfuzzer {
+            let target = target.name;
             let (corpus, merged) =
                 (self.folder("corpus").join(target), self.folder("corpus").join(format!("{target}.new")));
             let queue = self.folder("work").join(format!("afl-{target}")).join("out/main/queue");
@@ -564,15 +567,9 @@ impl<'a> Session<'a> {
         lines.into_iter().map(|line| (at(&line), line)).collect()
     }
 
-    /// All signatures that were found.
-    fn finds(&self) -> BTreeSet<Find> {
-        let lines = (0..self.places.len()).flat_map(|slot| self.lines(slot));
-        lines.filter_map(|(_, line)| line.found).collect()
-    }
-
     fn report(&self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
         let slots = || 0..self.places.len();
-        let is_case = |slot: &usize| self.places[*slot].runs_cases();
+        let is_case = |slot: &usize| self.places[*slot].target.form.is_case();
         let mut folders: Vec<PathBuf> = slots().filter(is_case).flat_map(|slot| self.crashes(slot)).collect();
         folders.extend(
             WalkDir::new(self.folder("corpus").join("differential"))
@@ -639,7 +636,7 @@ impl<'a> Session<'a> {
         let reproduce = format!("{} {}", executable.display(), file.display());
         Crash {
             engine: engine.name.to_owned(),
-            target: (*target).to_owned(),
+            target: target.name.to_owned(),
             file: file.display().to_string(),
             message,
             reproduce,
@@ -658,14 +655,14 @@ impl<'a> Session<'a> {
         let finds: BTreeSet<&Find> = lines.iter().filter_map(|(_, line)| line.found.as_ref()).collect();
         Search {
             engine: engine.name.to_owned(),
-            target: (*target).to_owned(),
+            target: target.name.to_owned(),
             seconds: own.seconds,
             slices: own.slices,
             executions: executions.values().sum(),
             features: lines.iter().map(|(_, line)| line.features).max().unwrap_or(0),
             signatures: finds.len(),
             new: finds.iter().filter(|find| find.entry.is_none()).count(),
-            corpus: std::fs::read_dir(self.folder("corpus").join(target)).map_or(0, Iterator::count),
+            corpus: std::fs::read_dir(self.folder("corpus").join(target.name)).map_or(0, Iterator::count),
         }
     }
 }
@@ -746,8 +743,7 @@ fn print(args: &Args, report: &Campaign) {
     for crash in &report.crashes {
         output::line(format!("{RED}crash{RED:#}  {}: {}\n  {}", crash.target, crash.message, crash.reproduce));
     }
-    let good = report.crashes.is_empty() && clusters.iter().all(|cluster| cluster.status.is_good());
-    let style = if good { GREEN } else { RED };
+    let style = if report.is_good() { GREEN } else { RED };
     note(format!("{style}{}{style:#}", report.summary()));
     note(format!("{BOLD}{}{BOLD:#}", args.out.join("report.html").display()));
 }

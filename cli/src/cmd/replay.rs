@@ -79,12 +79,13 @@ struct Input<'a> {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
     let plant = args.plant.as_deref().map(plant).transpose()?;
-    let on = targets_of_bytes(&args.implementations, &args.callers)?;
+    let pairs = |document: &Document| targets(&args.implementations, &args.callers, document);
+    // A case in bytes names none.
+    let on: Vec<Target> = pairs(&Document::new(Case::default()))?.into_iter().map(Target::from).collect();
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
         let (document, stale) = files::read_with_stale(path, &on)?;
-        let pairs = targets(&args.implementations, &args.callers, &document)?;
-        let targets = pairs.into_iter().map(|pair| Target { pair, plant }).collect();
+        let targets = pairs(&document)?.into_iter().map(|pair| Target { pair, plant }).collect();
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -121,12 +122,6 @@ fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
         output::json(&json!({ "schema": SCHEMA, "runs": runs }))?;
     }
     Ok(exit)
-}
-
-/// What a case in bytes runs on: it names no pairs.
-pub fn targets_of_bytes(named: &[String], under: &[String]) -> Result<Vec<Target>> {
-    let pairs = targets(named, under, &Document::new(Case::default()))?;
-    Ok(pairs.into_iter().map(Target::from).collect())
 }
 
 /// The pairs that a document runs on: those of the command line, those of the file, or those of a hunt.

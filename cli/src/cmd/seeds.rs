@@ -24,7 +24,7 @@ use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::engine::INPUT_MAX;
+use crate::engine::{Form, INPUT_MAX, TARGETS};
 use crate::output::{self, note};
 use crate::{Exit, files};
 
@@ -49,19 +49,6 @@ pub struct Args {
 
 /// The largest text that a target is given: a case as large as [`INPUT_MAX`] fits, and some comments.
 const TEXT_MAX: usize = 4 * INPUT_MAX;
-
-/// What a target takes for input.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
-    /// A case in bytes.
-    Case,
-    /// A case in bytes, with a byte that chooses the pair that it runs on.
-    Choice,
-    /// Calls and returns of three actors on one cell, one byte each.
-    History,
-    /// The text of a case.
-    Text,
-}
 
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -126,13 +113,8 @@ fn targets() -> Result<Vec<(String, Form)>> {
 }
 
 fn form(target: &str) -> Result<Form> {
-    match target {
-        "differential" | "codec" => Ok(Form::Case),
-        "implementation" => Ok(Form::Choice),
-        "history" => Ok(Form::History),
-        "text" => Ok(Form::Text),
-        _ => Err(anyhow!("{}: what does the target `{target}` take for input?", file!())),
-    }
+    let known = TARGETS.iter().find(|known| known.name == target);
+    known.map(|known| known.form).with_context(|| format!("the target `{target}` is not in cli/src/engine.rs"))
 }
 
 /// A case, as text and as it was read.
@@ -374,7 +356,7 @@ fn dictionary_text(words: &Files) -> String {
 fn options(target: &str, form: Form) -> String {
     let max = if form == Form::Text { TEXT_MAX } else { INPUT_MAX };
     // One mutation of operations at a time: several in a row lead away from what was worth keeping.
-    let depth = if matches!(form, Form::Case | Form::Choice) { "mutate_depth = 1\n" } else { "" };
+    let depth = if form.is_case() { "mutate_depth = 1\n" } else { "" };
     format!("[libfuzzer]\nmax_len = {max}\nlen_control = 0\n{depth}timeout = 60\ndict = {target}.dict\n")
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use mkwrite_model::Case;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::run::Target;
 
@@ -26,9 +27,8 @@ pub struct Subject {
 impl Subject {
     /// The case.
     pub fn read(&self) -> Result<Document> {
-        let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
-        let on = replay::targets_of_bytes(&list(&self.implementation), &list(&self.caller))?;
-        files::read(&self.file, &on)
+        // A case in bytes names no pairs.
+        files::read(&self.file, &self.targets(&Document::new(Case::default()))?)
     }
 
     /// The command line names the pair, or a part of it.

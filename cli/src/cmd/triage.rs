@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         Exit::Model
     } else if report.interrupted {
         Exit::Interrupted
-    } else if report.clusters.iter().all(|cluster| cluster.status.is_good()) {
+    } else if report.is_good() {
         Exit::Good
     } else {
         Exit::Breach
@@ -244,7 +244,7 @@ impl Search {
     /// The files that were replayed, each with the number of its clusters.
     fn files(&self, outcome: &Outcome) -> Vec<File> {
         let mut files: Vec<(&String, BTreeSet<&Key>)> = Vec::new();
-        for input in outcome.replayed.keys() {
+        for input in &outcome.replayed {
             let clusters = outcome.clusters.iter().filter(|(_, cluster)| cluster.inputs.contains(input));
             let clusters = clusters.map(|(key, _)| key);
             match files.last_mut().filter(|(file, _)| **file == self.files[*input]) {
@@ -257,7 +257,7 @@ impl Search {
 }
 
 /// An error in one line: what happened, and of a diagnostic also the place.
-fn reason(path: &Path, error: &anyhow::Error) -> String {
+pub fn reason(path: &Path, error: &anyhow::Error) -> String {
     let text = error.root_cause().to_string();
     let plain = anstream::adapter::strip_str(&text).to_string();
     let head: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
