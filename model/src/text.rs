@@ -534,7 +534,8 @@ impl Builder {
                         "a task never stands there",
                     );
                 }
-                let occurrence = match words.words.next() {
+                // A stretch without a point ends where it ends: there is nothing to count.
+                let occurrence = match point.and_then(|_| words.words.next()) {
                     Some(word) => match number(&word, "how many times it has stood there, from 1")? {
                         0 => return error(&word.span, "nobody stands there for the 0th time", "count from 1"),
                         n => n,

@@ -94,6 +94,7 @@ fn errors_name_line_column_and_remedy() {
         broken("order    io0.1 *", "order    io9.1 *"),
         "19:10: unknown task `io9` (an actor A to H, or io0 to io7)"
     );
+    assert_eq!(broken("io0.1 *", "io0.1 * 29"), "19:18: unexpected `29` (the line is complete before it)");
     assert_eq!(broken("order    io0.1 *", "seed 5"), "18:1: both `seed` and `order` (one kind of schedule)");
     assert_eq!(
         broken("order    io0.1 *", "frobnicate"),
