@@ -12,16 +12,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
-use mkwrite_oracle::fuzz;
-use mkwrite_oracle::run::Target;
 
 use crate::cmd::{callers, implementations, pairs, rule as named_rule, unknown};
-use crate::output::note;
 
-/// Reads a case in either form. Of the schedules that bytes run it is the one that breaks something on
-/// these targets, as [`fuzz::telling`] chooses.
-pub fn read(path: &Path, on: &[Target]) -> Result<Document> {
-    let (document, stale) = read_with_stale(path, on)?;
+/// Reads a case in either form.
+pub fn read(path: &Path) -> Result<Document> {
+    let (document, stale) = read_with_stale(path)?;
     match stale.first() {
         None => Ok(document),
         Some(stale) => {
@@ -31,27 +27,8 @@ pub fn read(path: &Path, on: &[Target]) -> Result<Document> {
     }
 }
 
-/// Reads every case that the bytes of a fuzzer run, or the one of a text.
-pub fn read_each(path: &Path) -> Result<Vec<Document>> {
-    let content = std::fs::read(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    if is_text(path) || content.is_empty() || looks_like_text(&content) {
-        return Ok(vec![read(path, &[])?]);
-    }
-    let mut all = Vec::new();
-    bytes::each_schedule(bytes::decode(&content), |_, case| {
-        all.push(Document::new(case.clone()));
-        true
-    });
-    Ok(all)
-}
-
-/// Reads a case in either form; of bytes the program with the schedule that it carries, which is what text can say.
-pub fn read_own(path: &Path) -> Result<Document> {
-    Ok(read_each(path)?.swap_remove(0))
-}
-
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken out, and named.
-pub fn read_with_stale(path: &Path, on: &[Target]) -> Result<(Document, Vec<Stale>)> {
+pub fn read_with_stale(path: &Path) -> Result<(Document, Vec<Stale>)> {
     let content = std::fs::read(path)
         .map_err(|error| anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes"))?;
     if content.is_empty() {
@@ -61,12 +38,7 @@ pub fn read_with_stale(path: &Path, on: &[Target]) -> Result<(Document, Vec<Stal
         if looks_like_text(&content) {
             return Err(anyhow!("{}: this is a case in text, not in bytes", path.display()).context("call it .mkw"));
         }
-        let (n, case) = fuzz::telling(&content, on);
-        if n > 0 {
-            let path = path.display();
-            note(format!("{path}: these bytes run {} schedules; this is number {} of them", bytes::SCHEDULES, n + 1));
-        }
-        return Ok((Document::new(case), Vec::new()));
+        return Ok((Document::new(bytes::decode(&content)), Vec::new()));
     }
     let text = String::from_utf8(content).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();

@@ -35,9 +35,6 @@ pub const HEADER: usize = 32;
 pub const RECORD: usize = 8;
 /// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at it.
 pub const CHOICE: usize = 31;
-/// Schedules that one input of a fuzzer runs: the case's own and others that derive from its seed. Few, because on so
-/// many pairs a run costs more than an input does (docs/engines.md).
-pub const SCHEDULES: u32 = 2;
 
 const RAISED: u8 = 0xA5;
 const EIO_GATE: u8 = 240;
@@ -208,21 +205,6 @@ pub fn decode(bytes: &[u8]) -> Case {
     case
 }
 
-/// The cases that these bytes run, one after the other: the program under the schedule that it carries, and under
-/// [`SCHEDULES`]` - 1` others that are drawn from its seed. A schedule by named points stands alone. Stops when `run`
-/// says so.
-pub fn each_schedule(mut case: Case, mut run: impl FnMut(u32, &Case) -> bool) {
-    for n in 0..SCHEDULES {
-        if !run(n, &case) {
-            break;
-        }
-        match &mut case.schedule {
-            Schedule::Seed { seed, .. } => *seed = seed.wrapping_add(0x9E37_79B9),
-            Schedule::Order(_) => break,
-        }
-    }
-}
-
 /// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in at most `max`
 /// bytes; returns the new size. Some cases are made from nothing, some only get another schedule.
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
@@ -315,26 +297,6 @@ mod tests {
         assert_eq!(decode(&encode(&case)), case);
         case.faults.eio = 4;
         assert_eq!(decode(&encode(&case)), case);
-    }
-
-    #[test]
-    fn schedules_derive_from_the_seed_and_an_order_stands_alone() {
-        let mut case = Case::default();
-        Generator::new(false).generate(1, 1, &mut case);
-        let seeds = |case: &Case| {
-            let mut seeds = Vec::new();
-            each_schedule(case.clone(), |n, case| {
-                assert_eq!(n as usize, seeds.len());
-                seeds.push(case.schedule.clone());
-                true
-            });
-            seeds
-        };
-        let all = seeds(&case);
-        assert_eq!((all.len(), &all[0]), (SCHEDULES as usize, &case.schedule));
-        assert!((1..all.len()).all(|n| !all[..n].contains(&all[n])));
-        case.schedule = Schedule::default();
-        assert_eq!(seeds(&case), [Schedule::default()]);
     }
 
     #[test]

@@ -104,8 +104,9 @@ impl Corpus {
         }
     }
 
-    /// Ends a generation: takes what it kept, in the order of the numbers, as far as it still is new.
-    pub fn grow(&mut self, mut kept: Vec<Kept>) {
+    /// Ends a generation: takes what it kept, in the order of the numbers, as far as it still is new. Returns that.
+    pub fn grow(&mut self, mut kept: Vec<Kept>) -> &[Kept] {
+        let before = self.kept.len();
         kept.sort_by_key(|kept| kept.index);
         for mut one in kept {
             one.features.retain(|feature| self.seen.insert(*feature));
@@ -113,5 +114,6 @@ impl Corpus {
                 self.kept.push(one);
             }
         }
+        &self.kept[before..]
     }
 }

@@ -2,14 +2,15 @@
 //! bytes, so that their corpora can be exchanged. A breach that the ledger does not list is a panic in a function of
 //! the rule's name, which is how an engine learns of it and tells one rule from another.
 //!
-//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` breaches that the ledger lists are panics too, those of
-//! the entries that it names (`race-nfs,length-0`), or all of them if it says `all`; to the file `MKWRITE_FUZZ_LOG` goes what was found and how far the target is (see [`crate::log`]).
+//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` breaches that the ledger lists are panics too, those
+//! of the entries that it names (`race-nfs,length-0`), or all of them if it says `all`; to the file `MKWRITE_FUZZ_LOG`
+//! goes what was found and how far the target is (see [`crate::log`]).
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use mkwrite_model::Case;
-use mkwrite_model::bytes::{self, CHOICE, each_schedule};
+use mkwrite_model::bytes::{self, CHOICE};
 use mkwrite_model::text::{self, Document, parse};
 
 use crate::feedback::{FeatureSet, Feedback, Signals};
@@ -45,6 +46,8 @@ struct Session {
 
 impl Session {
     fn new() -> Session {
+        // A wrong name is told now, and not by the first breach.
+        LazyLock::force(&EXPECTED_TOO);
         let log = std::env::var_os("MKWRITE_FUZZ_LOG").map(|path| {
             Log::append(path.as_ref()).unwrap_or_else(|error| panic!("MKWRITE_FUZZ_LOG, {}: {error}", path.display()))
         });
@@ -58,8 +61,8 @@ impl Session {
         }
     }
 
-    /// Runs a case on all targets, or on one.
-    fn run(&mut self, case: &Case, one: Option<usize>) {
+    /// Runs a case on all targets, or on one, and shows its features.
+    fn run(&mut self, case: &Case, one: Option<usize>, mut feature: impl FnMut(u16)) {
         let Session { all, each, feedback, seen, executions, log } = self;
         let targets = one.map_or(all, |one| &mut each[one]);
         *executions += 1;
@@ -71,21 +74,13 @@ impl Session {
             }
             report(TARGETS[n], breach, expected);
         });
-    }
-
-    /// Runs the schedules of an input, and shows its features.
-    fn input(&mut self, case: Case, one: Option<usize>, mut feature: impl FnMut(u16)) {
-        each_schedule(case, |_, case| {
-            self.run(case, one);
-            true
-        });
-        for n in self.feedback.features() {
+        for n in feedback.features() {
             feature(*n);
-            self.seen.insert(*n);
+            seen.insert(*n);
         }
-        self.feedback.clear();
-        if let Some(log) = &mut self.log {
-            log.tick(self.executions, self.seen.len() as u64);
+        feedback.clear();
+        if let Some(log) = log {
+            log.tick(*executions, seen.len() as u64);
         }
     }
 }
@@ -108,38 +103,18 @@ fn report(target: Target, breach: Breach, expected: Expected) {
 
 /// One program on all pairs of the default hunt. Shows the engine each feature that it came by.
 pub fn differential(input: &[u8], feature: impl FnMut(u16)) {
-    case(bytes::decode(input), feature);
+    case(&bytes::decode(input), feature);
 }
 
 /// The same for a case that does not come as bytes.
-pub fn case(case: Case, feature: impl FnMut(u16)) {
-    SESSION.with_borrow_mut(|session| session.input(case, None, feature));
+pub fn case(case: &Case, feature: impl FnMut(u16)) {
+    SESSION.with_borrow_mut(|session| session.run(case, None, feature));
 }
 
 /// One program on one pair, which a spare byte chooses: more programs in the same time.
 pub fn implementation(input: &[u8], feature: impl FnMut(u16)) {
     let one = usize::from(input.get(CHOICE).copied().unwrap_or(0)) % TARGETS.len();
-    SESSION.with_borrow_mut(|session| session.input(bytes::decode(input), Some(one), feature));
-}
-
-/// Of the cases that these bytes run, the one that a reader wants to see: the first that breaks what the ledger does
-/// not list, else the first that breaks anything, else the own one; on these targets, or if there are none on those of
-/// the default hunt. With its number.
-pub fn telling(input: &[u8], on: &[Target]) -> (u32, Case) {
-    let on = if on.is_empty() { &TARGETS } else { on };
-    let (own, mut targets) = (bytes::decode(input), Targets::new(on, &LEDGER));
-    let (mut best, mut rank) = ((0, own.clone()), 0);
-    each_schedule(own, |n, case| {
-        let mut this = 0;
-        targets.run(case, How::Own, 0, None, |_, _, expected| {
-            this = this.max(1 + u8::from(expected == Expected::No));
-        });
-        if this > rank {
-            (best, rank) = ((n, case.clone()), this);
-        }
-        rank < 2
-    });
-    best
+    SESSION.with_borrow_mut(|session| session.run(&bytes::decode(input), Some(one), feature));
 }
 
 /// The history checker alone, against brute force.
@@ -176,7 +151,6 @@ pub fn codec(input: &[u8]) {
 mod tests {
     use super::text as parser;
     use super::*;
-    use mkwrite_model::generate::Generator;
     use std::path::Path;
 
     fn each_of_the_corpus(mut each: impl FnMut(&str, &[u8])) {
@@ -207,24 +181,6 @@ mod tests {
         for target in [history, parser, codec] {
             target(b"");
         }
-    }
-
-    #[test]
-    fn the_telling_schedule_of_bytes_is_one_that_breaks_something() {
-        let mut derived = 0;
-        for index in 0..200 {
-            let mut case = Case::default();
-            Generator::new(false).generate(3, index, &mut case);
-            let (n, telling) = telling(&bytes::encode(&case), &[]);
-            let breaks = |case: &Case| {
-                let mut any = false;
-                Targets::new(&TARGETS, &LEDGER).run(case, How::Own, 0, None, |_, _, _| any = true);
-                any
-            };
-            assert!(n == 0 || (!breaks(&case) && breaks(&telling)), "case {index}, schedule {n}");
-            derived += u32::from(n != 0);
-        }
-        assert!(derived > 0, "{derived} cases show something under a derived schedule alone");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Hunting: arbitrary cases, each on every target, on all cores.
 //!
-//! Case `i` and its scheduler derive from (seed, i) alone, and of each signature the find with the lowest
-//! `i` is kept, so that the result of a given number of cases does not depend on the number of threads.
-//! Every thousandth case is run twice and must give the same trace. A panic is a broken assertion of our own
-//! model; it stops the hunt and names the case.
+//! Case `i` and its scheduler derive from (seed, i) and, with feedback, from the corpus before its generation (see
+//! [`crate::corpus`]); of each signature the find with the lowest `i` is kept. So the result of a given number of cases
+//! does not depend on the number of threads. Every thousandth case is run twice and must give the same trace. A panic
+//! is a broken assertion of our own model; it stops the hunt, which has the case then.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -24,7 +23,7 @@ use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
 use crate::log::Log;
 use crate::rules::Rule;
-use crate::run::{How, Runner, Target, Targets, with_order};
+use crate::run::{How, Runner, Target, Targets, caught, with_order};
 use crate::shrink::{Goal, Shrinker};
 
 /// What to hunt.
@@ -109,9 +108,7 @@ pub struct Progress {
     /// Steps of all runs.
     pub steps: AtomicU64,
     /// Signatures found.
-    pub found: AtomicU64,
-    /// Of these, those that the ledger does not list.
-    pub new: AtomicU64,
+    pub found: Mutex<BTreeSet<Key>>,
     /// Cases in the corpus.
     pub kept: AtomicU64,
     /// Features that were seen.
@@ -123,6 +120,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Signatures found, and of these those that the ledger does not list.
+    pub fn signatures(&self) -> (usize, usize) {
+        let found = self.found.lock().expect("nothing panics while it is held");
+        (found.len(), found.iter().filter(|key| key.signature.expected == Expected::No).count())
+    }
+
     /// Puts how far the hunt is into the log, now and then.
     pub fn tick(&self) {
         if let Some(log) = &self.log {
@@ -132,16 +135,28 @@ impl Progress {
     }
 }
 
+/// What must not be lost is shown here as soon as it is there: a hunt may be killed at any time.
+pub trait Save: Sync {
+    /// A signature was found for the first time.
+    fn found(&self, _: &Key, _: &Found) {}
+    /// These cases joined the corpus.
+    fn kept(&self, _: &[Kept]) {}
+}
+
+impl Save for () {}
+
 /// A broken assertion of the model, or a run that does not repeat.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the model is broken: {message} (case {case} of seed {seed})")]
+#[error("the model is broken: {message} (case {index})")]
 pub struct ModelError {
     /// What happened.
     pub message: String,
-    /// In which case.
-    pub case: u64,
-    /// Of which hunt.
-    pub seed: u64,
+    /// The number of the case.
+    pub index: u64,
+    /// That case, with its schedule as stops.
+    pub case: Case,
+    /// Where it happened.
+    pub target: Target,
 }
 
 /// What a hunt found.
@@ -171,10 +186,10 @@ fn generation(index: u64) -> u64 {
 const TWICE: u64 = 1000;
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
-pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress) -> Outcome {
+pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress, save: &dyn Save) -> Outcome {
     // No more threads than there are chunks of cases.
     let jobs = jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1));
-    let mut workers: Vec<Worker> = (0..jobs).map(|_| Worker::new(plan, progress)).collect();
+    let mut workers: Vec<Worker> = (0..jobs).map(|_| Worker::new(plan, progress, save)).collect();
     let mut outcome = Outcome { reached: vec![vec![0; 256]; plan.targets.len()], ..Outcome::default() };
     let mut corpus = Corpus::default();
     let next = AtomicU64::new(0);
@@ -188,7 +203,7 @@ pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress) -> Outcome {
         });
         next.store(end, Ordering::Relaxed);
         workers.iter_mut().for_each(|worker| corpus.count(&mut worker.hits));
-        corpus.grow(workers.iter_mut().flat_map(|worker| worker.kept.drain(..)).collect());
+        save.kept(corpus.grow(workers.iter_mut().flat_map(|worker| worker.kept.drain(..)).collect()));
         progress.kept.store(corpus.len() as u64, Ordering::Relaxed);
         progress.features.store(corpus.features() as u64, Ordering::Relaxed);
     }
@@ -216,7 +231,7 @@ struct Worker<'a> {
     plan: &'a Plan,
     progress: &'a Progress,
     targets: Targets<'a>,
-    found: BTreeMap<Key, Found>,
+    finds: Finds<'a>,
     undecided: u64,
     feedback: Option<Feedback>,
     kept: Vec<Kept>,
@@ -227,13 +242,13 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(plan: &'a Plan, progress: &'a Progress) -> Worker<'a> {
+    fn new(plan: &'a Plan, progress: &'a Progress, save: &'a dyn Save) -> Worker<'a> {
         let targets = Targets::new(&plan.targets, &plan.ledger);
         Worker {
             plan,
             progress,
             targets,
-            found: BTreeMap::new(),
+            finds: Finds { plan, progress, save, found: BTreeMap::new() },
             undecided: 0,
             feedback: plan.feedback.map(Feedback::new),
             kept: Vec::new(),
@@ -259,8 +274,7 @@ impl<'a> Worker<'a> {
     }
 
     fn chunk(&mut self, cases: std::ops::Range<u64>, corpus: &Corpus) -> Option<ModelError> {
-        let before = cases.start;
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let run = || {
             let mut steps = 0;
             for index in cases {
                 if self.progress.stop.load(Ordering::Relaxed) {
@@ -273,28 +287,24 @@ impl<'a> Worker<'a> {
             }
             self.progress.steps.fetch_add(steps, Ordering::Relaxed);
             Ok(())
-        }));
-        let error = |message: String| ModelError { message, case: self.at.max(before), seed: self.plan.seed };
-        match result {
-            Ok(Ok(())) => None,
-            Ok(Err(message)) => Some(error(message)),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-                Some(error(text.unwrap_or_else(|| "a panic without a message".to_owned())))
-            }
-        }
+        };
+        let message = caught(run).and_then(|result| result).err()?;
+        let how = how(self.plan, self.at);
+        let broken = |target: &&Target| caught(|| Runner::default().run(**target, &self.case, how.clone())).is_err();
+        let target = *self.plan.targets.iter().find(broken).unwrap_or(&self.plan.targets[0]);
+        let case = with_order(&self.case, Runner::default().record(target, &self.case, how.clone()));
+        Some(ModelError { message, index: self.at, case, target })
     }
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
-        let Worker { plan, progress, targets, found, undecided, feedback, kept, hits, case, .. } = self;
+        let Worker { plan, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
         match seed(plan, index) {
             Some(seed) => case.clone_from(seed),
             None => corpus.draw(Generator::new(plan.aligned), plan.seed, index, case),
         }
         let (case, how) = (&*case, how(plan, index));
         let steps = targets.run(case, how.clone(), 0, feedback.as_mut(), |target, breach, expected| {
-            add(found, plan, progress, target, (index, case), breach, expected);
+            finds.add(target, (index, case), breach, expected);
         });
         if let Some(feedback) = feedback {
             let features: Vec<u16> = corpus.unseen(feedback.features()).collect();
@@ -314,7 +324,7 @@ impl<'a> Worker<'a> {
     }
 
     fn merge_into(self, total: &mut Outcome) {
-        for (key, found) in self.found {
+        for (key, found) in self.finds.found {
             total
                 .found
                 .entry(key)
@@ -338,32 +348,37 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn add(
-    found: &mut BTreeMap<Key, Found>,
-    plan: &Plan,
-    progress: &Progress,
-    target: usize,
-    (index, case): (u64, &Case),
-    breach: Breach,
-    expected: Expected,
-) {
-    if plan.rule.is_some_and(|rule| rule != breach.rule) {
-        return;
-    }
-    let key = Key { target, signature: plan.ledger.signature(&breach, expected) };
-    let entry = found.entry(key).or_insert_with(|| {
-        progress.found.fetch_add(1, Ordering::Relaxed);
-        progress.new.fetch_add(u64::from(expected == Expected::No), Ordering::Relaxed);
-        if let Some(log) = &progress.log {
-            let features = progress.features.load(Ordering::Relaxed);
-            let mut log = log.lock().expect("nothing panics while it is held");
-            log.found(index + 1, features, &plan.ledger, plan.targets[target], key);
+/// What a worker found.
+struct Finds<'a> {
+    plan: &'a Plan,
+    progress: &'a Progress,
+    save: &'a dyn Save,
+    found: BTreeMap<Key, Found>,
+}
+
+impl Finds<'_> {
+    fn add(&mut self, target: usize, (index, case): (u64, &Case), breach: Breach, expected: Expected) {
+        let Finds { plan, progress, save, found } = self;
+        if plan.rule.is_some_and(|rule| rule != breach.rule) {
+            return;
         }
-        Found { index, case: case.clone(), count: 0, breach }
-    });
-    entry.count += 1;
-    if index < entry.index {
-        (entry.index, entry.case, entry.breach) = (index, case.clone(), breach);
+        let key = Key { target, signature: plan.ledger.signature(&breach, expected) };
+        let entry = found.entry(key).or_insert_with(|| {
+            let found = Found { index, case: case.clone(), count: 0, breach };
+            if progress.found.lock().expect("nothing panics while it is held").insert(key) {
+                if let Some(log) = &progress.log {
+                    let features = progress.features.load(Ordering::Relaxed);
+                    let mut log = log.lock().expect("nothing panics while it is held");
+                    log.found(index + 1, features, &plan.ledger, plan.targets[target], key);
+                }
+                save.found(&key, &found);
+            }
+            found
+        });
+        entry.count += 1;
+        if index < entry.index {
+            (entry.index, entry.case, entry.breach) = (index, case.clone(), breach);
+        }
     }
 }
 
@@ -406,12 +421,31 @@ mod tests {
         Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 4, cases, ledger) }
     }
 
-    type Finds = Vec<(Key, u64, u64, Case)>;
+    type Shown = Vec<(Key, u64, u64, Case)>;
 
-    /// What a hunt found and kept.
-    fn outcome(plan: &Plan, jobs: usize) -> (Finds, Vec<(u64, Case)>) {
-        let outcome = hunt(plan, jobs, &Progress::default());
+    #[derive(Default)]
+    struct Saved {
+        found: Mutex<BTreeSet<Key>>,
+        kept: Mutex<Vec<u64>>,
+    }
+
+    impl Save for Saved {
+        fn found(&self, key: &Key, _: &Found) {
+            assert!(self.found.lock().unwrap().insert(*key), "each is shown once");
+        }
+
+        fn kept(&self, kept: &[Kept]) {
+            self.kept.lock().unwrap().extend(kept.iter().map(|kept| kept.index));
+        }
+    }
+
+    /// What a hunt found and kept, which it also has shown to who saves it.
+    fn outcome(plan: &Plan, jobs: usize) -> (Shown, Vec<(u64, Case)>) {
+        let saved = Saved::default();
+        let outcome = hunt(plan, jobs, &Progress::default(), &saved);
         assert!(outcome.error.is_none());
+        assert!(saved.found.into_inner().unwrap().iter().eq(outcome.found.keys()));
+        assert!(saved.kept.into_inner().unwrap().into_iter().eq(outcome.corpus.iter().map(|kept| kept.index)));
         let found = outcome.found.into_iter().map(|(key, found)| (key, found.index, found.count, found.case));
         (found.collect(), outcome.corpus.into_iter().map(|kept| (kept.index, kept.case)).collect())
     }

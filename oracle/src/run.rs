@@ -1,5 +1,7 @@
 //! Runs cases on pairs: the one place where machine, scheduler and judge meet.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
@@ -60,15 +62,24 @@ impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for Go<'_, O> {
     }
 }
 
-struct GoRecording<'a>(Go<'a, Judge>, &'a mut Vec<Stop>);
+struct GoRecording<'a, O>(Go<'a, O>, &'a mut Vec<Stop>);
 
-impl schedule::Run<(End, u32)> for GoRecording<'_> {
+impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for GoRecording<'_, O> {
     fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
         let mut recorder = Recorder::new(scheduler);
-        let end = self.0.run(&mut recorder);
+        let end = catch_unwind(AssertUnwindSafe(|| self.0.run(&mut recorder)));
         *self.1 = recorder.into_stops();
-        end
+        end.unwrap_or_else(|panic| resume_unwind(panic))
     }
+}
+
+/// Turns a panic, which is a broken assertion of the model, into its message.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        text.unwrap_or_else(|| "a panic without a message".to_owned())
+    })
 }
 
 /// Steps that a run of this case may take, for schedulers that want to know. A function of the case alone.
@@ -114,12 +125,12 @@ impl Runner {
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut observer }).1
     }
 
-    /// Runs a case and records the schedule as stops.
+    /// Runs a case and records the schedule as stops, up to a broken assertion of the model if there is one.
     pub fn record(&mut self, target: Target, case: &Case, how: How) -> Vec<Stop> {
         let setup = Setup { case, pair: target.pair, plant: target.plant };
         let mut stops = Vec::new();
         let go = Go { machine: &mut self.machine, setup, observer: &mut self.judge };
-        with(case, how, GoRecording(go, &mut stops));
+        let _ = caught(|| with(case, how, GoRecording(go, &mut stops)));
         stops
     }
 
@@ -257,4 +268,47 @@ impl<'a> Targets<'a> {
 /// The case with this schedule by named points.
 pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
     Case { schedule: Schedule::Order(stops), ..case.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mkwrite_model::generate::Generator;
+    use mkwrite_model::implementation::Registry;
+    use mkwrite_model::kernel::Kernel;
+    use mkwrite_model::kernel::event::Step;
+
+    #[test]
+    fn a_panic_is_caught_with_its_message() {
+        assert_eq!(caught(|| -> u8 { panic!("broken {}", 1) }), Err("broken 1".to_owned()));
+        assert_eq!(caught(|| 1), Ok(1));
+    }
+
+    #[test]
+    fn a_broken_assertion_leaves_the_schedule_so_far() {
+        /// Breaks after so many steps.
+        struct Breaks(u32);
+        impl Observer<Builtin> for Breaks {
+            fn step(&mut self, _: &Kernel<Builtin>, _: Step) {
+                assert_ne!(self.0, 0, "a broken assertion");
+                self.0 -= 1;
+            }
+        }
+        let mut case = Case::default();
+        Generator::new(false).generate(1, 1, &mut case);
+        let pair = Pair::natural(Builtin::all()[0]);
+        let record = |steps| {
+            let (mut machine, mut observer, mut stops) = (Machine::default(), Breaks(steps), Vec::new());
+            let setup = Setup { case: &case, pair, plant: None };
+            let go = Go { machine: &mut machine, setup, observer: &mut observer };
+            let end = caught(|| schedule::with_schedule(&case.schedule, GoRecording(go, &mut stops)));
+            (end.map(|(_, steps)| steps), stops)
+        };
+        let (Ok(steps), all) = record(u32::MAX) else { panic!("nothing breaks") };
+        let (end, some) = record(steps / 2);
+        assert!(end.unwrap_err().contains("a broken assertion"));
+        let (last, before) = some.split_last().unwrap();
+        assert!(before.len() > 2 && before.len() < all.len() && all.starts_with(before));
+        assert_eq!((last.task, last.point), (all[before.len()].task, None));
+    }
 }

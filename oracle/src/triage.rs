@@ -23,7 +23,7 @@ use crate::hunt::Key;
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
 use crate::rules::Rule;
-use crate::run::{How, Runner, Target, Targets};
+use crate::run::{How, Runner, Target, Targets, caught};
 use crate::shrink::{Goal, Shrinker, Size, shrink};
 use crate::verdict::shows;
 
@@ -232,15 +232,6 @@ fn parallel<S>(
     });
 }
 
-/// Turns a panic into its message.
-fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        text.unwrap_or_else(|| "a panic without a message".to_owned())
-    })
-}
-
 /// Machines for each set of targets.
 type Machines<'a> = HashMap<Vec<usize>, Targets<'a>>;
 
@@ -445,11 +436,5 @@ mod tests {
         assert!(!outcome.clusters.is_empty());
         let progress = Progress { stop: AtomicBool::new(true), ..Progress::default() };
         assert!(triage(&plan, 2, &progress, &|_, _| ()).replayed.is_empty());
-    }
-
-    #[test]
-    fn a_panic_is_caught_with_its_message() {
-        assert_eq!(caught(|| -> u8 { panic!("broken {}", 1) }), Err("broken 1".to_owned()));
-        assert_eq!(caught(|| 1), Ok(1));
     }
 }

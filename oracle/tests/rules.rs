@@ -19,7 +19,7 @@ fn found(rule: Rule, cases: u64) -> Vec<Rule> {
     }
     let ledger = Ledger::builtin();
     let plan = Plan::new(targets, 5, cases, ledger);
-    let outcome = hunt(&plan, 2, &Progress::default());
+    let outcome = hunt(&plan, 2, &Progress::default(), &());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let new = outcome.found.keys().filter(|key| key.target == 0 && key.signature.expected == Expected::No);
     new.map(|key| key.signature.rule).collect()

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_model::bytes::SCHEDULES;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::feedback::Signal;
 use mkwrite_oracle::log::{self, Line};
@@ -24,7 +23,7 @@ use crate::output::{self, RED, SCHEMA, line, note, print_table};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
 ///
-/// An execution is one schedule of one program on all pairs. Each contender runs with each seed, from nothing; the
+/// An execution is one case on all pairs. Each contender runs with each seed, from nothing; the
 /// table shows medians over the seeds, rarest breaches last. Results are kept in the file --results, so that a
 /// comparison can be interrupted, and more contenders or seeds added.
 #[derive(clap::Args)]
@@ -193,12 +192,10 @@ fn one(
     let executable = executables.get(contender).map_or(Ok(&own), |targets| {
         targets.get("differential").or_else(|| targets.get("derived")).context("the engine has no such target")
     })?;
-    let inputs =
-        if executables.contains_key(contender) { args.executions / u64::from(SCHEDULES) } else { args.executions };
     let start = Start {
         executable,
         seed,
-        limit: Limit::Inputs(inputs),
+        limit: Limit::Inputs(args.executions),
         folder: &folder.path().join("out"),
         corpus: &corpus,
         dictionary: None,

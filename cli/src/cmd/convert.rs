@@ -26,7 +26,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let document = files::read_own(&args.file)?;
+    let document = files::read(&args.file)?;
     let to_text = args.to.as_deref().map_or(!files::is_text(&args.file), |to| to == "text");
     let content = if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
     match &args.output {

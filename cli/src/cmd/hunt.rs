@@ -1,7 +1,7 @@
 //! `mkwrite hunt`: the main job. Arbitrary cases on many pairs until the time is up.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,9 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
+use mkwrite_oracle::corpus::Kept;
 use mkwrite_oracle::feedback::Signals;
-use mkwrite_oracle::hunt::{self, Found, Key, Outcome, Plan, Progress, default_pairs};
+use mkwrite_oracle::hunt::{self, Found, Key, ModelError, Outcome, Plan, Progress, default_pairs};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::log::Log;
 use mkwrite_oracle::run::Target;
@@ -108,10 +109,11 @@ pub fn run(args: &Args) -> Result<Exit> {
     if !args.json {
         note(format!("hunting on {} pairs, {jobs} threads, seed {}", plan.targets.len(), plan.seed));
     }
+    let saver = Saver { args, plan: &plan, progress: &progress, files: AtomicUsize::new(0), failed: Mutex::new(None) };
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&progress, &interrupted, seconds, args.cases, start));
-        let outcome = hunt::hunt(&plan, jobs, &progress);
+        let outcome = hunt::hunt(&plan, jobs, &progress, &saver);
         progress.stop.store(true, Ordering::Relaxed);
         watcher.join().expect("the progress bar does not panic");
         outcome
@@ -122,13 +124,10 @@ pub fn run(args: &Args) -> Result<Exit> {
             .context(format!("hunt it on {}, or longer", plant.implementation())));
     }
 
-    let findings = save(args, &plan, &outcome)?;
-    if let Some(folder) = &args.corpus {
-        for kept in outcome.corpus.iter().skip_while(|kept| kept.index < plan.seeds.len() as u64) {
-            let content = bytes::encode(&kept.case);
-            files::write(&folder.join(seeds::sha1(&content)), &content)?;
-        }
+    if let Some(error) = saver.failed.into_inner().expect("nothing panics while it is held") {
+        return Err(error);
     }
+    let findings = save(args, &plan, &outcome)?;
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
     files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
     if args.json {
@@ -137,7 +136,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         print(args, &plan, &progress, elapsed, &outcome, &findings);
     }
     if let Some(error) = &outcome.error {
-        note(format!("{RED}{error}{RED:#}"));
+        let file = args.out.join("broken.mkw");
+        files::write(&file, broken(args, &plan, error).to_string().as_bytes())?;
+        note(format!("{RED}{error}{RED:#}\n{} replay {}", super::program(), file.display()));
         return Ok(Exit::Model);
     }
     if interrupted.load(Ordering::Relaxed) {
@@ -217,7 +218,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
     bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
     while !progress.stop.load(Ordering::Relaxed) {
         let (done, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
-        let (found, new) = (progress.found.load(Ordering::Relaxed), progress.new.load(Ordering::Relaxed));
+        let (found, new) = progress.signatures();
         let elapsed = start.elapsed();
         let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
@@ -242,6 +243,48 @@ struct Finding {
     file: Option<PathBuf>,
 }
 
+/// What was found so far is on disk, as it was found.
+struct Saver<'a> {
+    args: &'a Args,
+    plan: &'a Plan,
+    progress: &'a Progress,
+    /// How many files were written.
+    files: AtomicUsize,
+    failed: Mutex<Option<anyhow::Error>>,
+}
+
+impl Saver<'_> {
+    /// What cannot be saved ends the hunt.
+    fn save(&self, path: &Path, content: &[u8]) {
+        if let Err(error) = files::write(path, content) {
+            self.failed.lock().expect("nothing panics while it is held").get_or_insert(error);
+            self.progress.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl hunt::Save for Saver<'_> {
+    fn found(&self, key: &Key, found: &Found) {
+        if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX || key.signature.expected == Expected::No {
+            let case = hunt::recorded(self.plan, key, found);
+            let document = document(self.args, self.plan, key, found, case, false);
+            self.save(&file(self.args, self.plan, key), document.to_string().as_bytes());
+        }
+    }
+
+    fn kept(&self, kept: &[Kept]) {
+        let Some(folder) = &self.args.corpus else { return };
+        for kept in kept.iter().skip_while(|kept| kept.index < self.plan.seeds.len() as u64) {
+            let content = bytes::encode(&kept.case);
+            self.save(&folder.join(seeds::sha1(&content)), &content);
+        }
+    }
+}
+
+fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
+    args.out.join(finding::file_name(&plan.ledger, plan.targets[key.target].pair, &key.signature))
+}
+
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
 /// the signature alone.
 fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
@@ -250,32 +293,52 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
     keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     for (n, (key, found)) in keys.into_iter().enumerate() {
-        let target = plan.targets[key.target];
-        let file =
-            (n < FILES_MAX).then(|| args.out.join(finding::file_name(&plan.ledger, target.pair, &key.signature)));
+        let file = (n < FILES_MAX).then(|| file(args, plan, key));
         if let Some(file) = &file {
             let case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
-            files::write(file, document(plan, args.raw, key, found, case).to_string().as_bytes())?;
+            files::write(file, document(args, plan, key, found, case, !args.raw).to_string().as_bytes())?;
         }
-        findings.push(Finding { key: *key, found: found.clone(), pair: target.pair, file });
+        findings.push(Finding { key: *key, found: found.clone(), pair: plan.targets[key.target].pair, file });
     }
     findings.sort_by_key(|finding| finding.key);
     Ok(findings)
 }
 
-fn document(plan: &Plan, raw: bool, key: &Key, found: &Found, case: Case) -> Document {
+fn document(args: &Args, plan: &Plan, key: &Key, found: &Found, case: Case, shrunk: bool) -> Document {
     let target = plan.targets[key.target];
-    let aligned = if plan.aligned { " --aligned" } else { "" };
     let planted = target.plant.map_or(String::new(), |plant| format!(", planted {}", plant.name()));
-    let scheduler = plan.scheduler.map_or(String::new(), |kind| format!(" --scheduler {}", kind.name()));
-    let feedback = match plan.feedback {
-        Some(signals) if signals == Signals::default() => String::new(),
-        signals => format!(" --feedback {}", signals.map_or("none".to_owned(), |signals| signals.names().join(","))),
-    };
-    let hunt = format!("hunt --seed {}{aligned}{scheduler}{feedback}", plan.seed);
-    let smaller = if raw { "" } else { ", then made smaller" };
-    let origin = format!("Found as case {} of `{hunt}`{smaller}{planted}.", found.index);
+    let smaller = if shrunk { ", then made smaller" } else { "" };
+    let origin = format!("{}{smaller}{planted}.", origin(args, plan, found.index));
     finding::document(target, &found.breach, origin, case)
+}
+
+/// Which case of which hunt it is.
+fn origin(args: &Args, plan: &Plan, index: u64) -> String {
+    let mut hunt = format!("hunt --seed {}", plan.seed);
+    let lists = [("impl", &args.implementations), ("caller", &args.callers)];
+    for (option, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
+        hunt += &format!(" --{option} {}", list.join(","));
+    }
+    if args.aligned {
+        hunt += " --aligned";
+    }
+    if let Some(kind) = plan.scheduler {
+        hunt += &format!(" --scheduler {}", kind.name());
+    }
+    if plan.feedback != Some(Signals::default()) {
+        hunt += &format!(" --feedback {}", args.feedback.join(","));
+    }
+    let corpus = if args.corpus.is_some() { ", with a corpus" } else { "" };
+    format!("Found as case {index} of `{hunt}`{corpus}")
+}
+
+/// A case that breaks an assertion of the model.
+fn broken(args: &Args, plan: &Plan, error: &ModelError) -> Document {
+    let mut document = Document::new(error.case.clone());
+    document.runs.push(finding::named(error.target));
+    let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
+    document.comments = comments.map(|text| ("mkw".to_owned(), text.replace('\n', " "))).into();
+    document
 }
 
 fn report(

@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
     let mut all = Vec::new();
     for path in &cases {
-        let document = files::read(path, &[])?;
+        let document = files::read(path)?;
         let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
         let mut cell =

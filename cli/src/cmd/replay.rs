@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::case::{Case, Schedule};
+use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::schedule::Kind;
@@ -79,13 +79,11 @@ struct Input<'a> {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
     let plant = args.plant.as_deref().map(plant).transpose()?;
-    let pairs = |document: &Document| targets(&args.implementations, &args.callers, document);
-    // A case in bytes names none.
-    let on: Vec<Target> = pairs(&Document::new(Case::default()))?.into_iter().map(Target::from).collect();
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
-        let (document, stale) = files::read_with_stale(path, &on)?;
-        let targets = pairs(&document)?.into_iter().map(|pair| Target { pair, plant }).collect();
+        let (document, stale) = files::read_with_stale(path)?;
+        let pairs = targets(&args.implementations, &args.callers, &document)?;
+        let targets = pairs.into_iter().map(|pair| Target { pair, plant }).collect();
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;

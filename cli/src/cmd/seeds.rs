@@ -140,7 +140,7 @@ fn read_corpus(folder: &Path) -> Result<(Vec<Read>, Vec<anyhow::Error>)> {
         if entry.file_type().is_dir() || !files::is_text(entry.path()) {
             continue;
         }
-        let read = || Ok(Read { document: files::read_own(entry.path())?, text: std::fs::read(entry.path())? });
+        let read = || Ok(Read { document: files::read(entry.path())?, text: std::fs::read(entry.path())? });
         match read() {
             Ok(case) => cases.push(case),
             Err(error) => unread.push(error),

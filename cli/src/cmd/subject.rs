@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use mkwrite_model::Case;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::run::Target;
 
@@ -27,8 +26,7 @@ pub struct Subject {
 impl Subject {
     /// The case.
     pub fn read(&self) -> Result<Document> {
-        // A case in bytes names no pairs.
-        files::read(&self.file, &self.targets(&Document::new(Case::default()))?)
+        files::read(&self.file)
     }
 
     /// The command line names the pair, or a part of it.

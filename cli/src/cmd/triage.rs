@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
-use mkwrite_model::text::{Document, Expect};
+use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{Key, default_pairs};
 use mkwrite_oracle::ledger::{Expected, Ledger};
@@ -201,25 +201,25 @@ impl Search {
     }
 
     /// Takes a file, or says why not.
-    fn entry(&mut self, entry: &DirEntry) -> Vec<Input> {
+    fn entry(&mut self, entry: &DirEntry) -> Option<Input> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy();
         let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
         if entry.file_type().is_dir() {
-            return Vec::new();
+            return None;
         }
         if entry.depth() > 0 && !is_case {
             self.ignored.push(path.display().to_string());
-            return Vec::new();
+            return None;
         }
         self.read(path).unwrap_or_else(|reason| {
             self.skipped.push(remark(&path.display().to_string(), &reason));
-            Vec::new()
+            None
         })
     }
 
-    /// Reads a file that was not seen before: one input per schedule that it runs.
-    fn read(&mut self, path: &Path) -> Result<Vec<Input>, String> {
+    /// Reads a file that was not seen before.
+    fn read(&mut self, path: &Path) -> Result<Option<Input>, String> {
         let meta = path.metadata().map_err(|error| error.to_string())?;
         if !meta.is_file() {
             return Err("not a regular file".to_owned());
@@ -228,31 +228,26 @@ impl Search {
             return Err(format!("{} bytes are more than the {BYTES_MAX} of the largest case", meta.len()));
         }
         if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let input = |document: Document| -> Result<Input> {
-            let named = Some(&document).filter(|document| !document.runs.is_empty());
-            let pairs = named.map_or(Ok(Vec::new()), |document| replay::targets(&[], &[], document))?;
+        let read = || -> Result<Input> {
+            let document = files::read(path)?;
+            let named = !document.runs.is_empty();
+            let pairs = if named { replay::targets(&[], &[], &document)? } else { Vec::new() };
             Ok(Input { document, targets: pairs.into_iter().map(Target::from).collect() })
         };
-        let all = files::read_each(path).and_then(|documents| documents.into_iter().map(input).collect());
-        let all: Vec<Input> = all.map_err(|error| reason(path, &error))?;
-        self.files.extend(all.iter().map(|_| path.display().to_string()));
-        Ok(all)
+        let input = read().map_err(|error| reason(path, &error))?;
+        self.files.push(path.display().to_string());
+        Ok(Some(input))
     }
 
     /// The files that were replayed, each with the number of its clusters.
     fn files(&self, outcome: &Outcome) -> Vec<File> {
-        let mut files: Vec<(&String, BTreeSet<&Key>)> = Vec::new();
-        for input in &outcome.replayed {
-            let clusters = outcome.clusters.iter().filter(|(_, cluster)| cluster.inputs.contains(input));
-            let clusters = clusters.map(|(key, _)| key);
-            match files.last_mut().filter(|(file, _)| **file == self.files[*input]) {
-                Some((_, all)) => all.extend(clusters),
-                None => files.push((&self.files[*input], clusters.collect())),
-            }
-        }
-        files.into_iter().map(|(file, clusters)| File { file: file.clone(), clusters: clusters.len() }).collect()
+        let file = |input: &usize| {
+            let clusters = outcome.clusters.values().filter(|cluster| cluster.inputs.contains(input)).count();
+            File { file: self.files[*input].clone(), clusters }
+        };
+        outcome.replayed.iter().map(file).collect()
     }
 }
 
@@ -302,9 +297,7 @@ fn clusters(args: &Args, plan: &Plan, search: &Search, outcome: &Outcome) -> Vec
 }
 
 fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
-    let mut paths: Vec<String> = inputs.iter().map(|input| search.files[*input].clone()).collect();
-    paths.dedup();
-    paths
+    inputs.iter().map(|input| search.files[*input].clone()).collect()
 }
 
 fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage::Cluster) -> Cluster {
@@ -377,7 +370,6 @@ fn row(pair: Pair<Builtin>, rule: Rule, status: Status, files: Vec<String>) -> C
     }
 }
 
-/// Writes the report in every form that is wanted.
 /// Turns paths into links that lead there from this page.
 pub fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
     let page = std::path::absolute(page)?;
@@ -388,6 +380,7 @@ pub fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
     })
 }
 
+/// Writes the report in every form that is wanted.
 fn write(args: &Args, report: &Triage) -> Result<()> {
     files::write(&args.out.join("triage.json"), &serde_json::to_vec_pretty(report)?)?;
     if let Some(path) = &args.html {
