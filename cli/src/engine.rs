@@ -2,17 +2,24 @@
 //! started on a target for a while. A new one is a line of the table and two functions.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde_json::Value;
 
-/// The largest input: more than the largest case needs.
-pub const INPUT_MAX: usize = 1024;
-/// A run of an input that takes longer hangs.
+/// The largest case in bytes, and more than it needs.
+const BYTES_MAX: usize = 1024;
+/// A run of an input that takes longer hangs: seconds.
 const TIMEOUT: u64 = 60;
+/// Where a target writes what it found. It also tells whose process it is.
+const LOG: &str = "MKWRITE_FUZZ_LOG";
+/// The switch that makes expected breaches fatal: not for engines that we start.
+const EXPECTED: &str = "MKWRITE_FUZZ_EXPECTED";
 
 /// What a target takes for input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,9 +39,15 @@ impl Form {
     pub const fn is_case(self) -> bool {
         matches!(self, Form::Case | Form::Choice)
     }
+
+    /// The largest input. A text has room for comments.
+    const fn input_max(self) -> usize {
+        if matches!(self, Form::Text) { 4 * BYTES_MAX } else { BYTES_MAX }
+    }
 }
 
 /// A fuzzing target.
+#[derive(Debug)]
 pub struct Target {
     /// Its name.
     pub name: &'static str,
@@ -55,6 +68,22 @@ pub const TARGETS: &[Target] = &[
     Target { name: "text", weight: 1, form: Form::Text, features: false },
 ];
 
+impl Target {
+    /// libFuzzer's options for it, by name.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            ("max_len", self.form.input_max().to_string()),
+            ("len_control", "0".to_owned()),
+            ("timeout", TIMEOUT.to_string()),
+        ];
+        if self.form.is_case() {
+            // One mutation of operations at a time: several in a row lead away from what was worth keeping.
+            all.push(("mutate_depth", "1".to_owned()));
+        }
+        all
+    }
+}
+
 /// An engine.
 pub struct Engine {
     /// Its name.
@@ -63,8 +92,12 @@ pub struct Engine {
     pub weight: u32,
     /// The exit code that says that it found something.
     pub found: Option<i32>,
-    /// Its executables by target; an error says what is missing.
-    pub build: fn(Option<&Path>) -> Result<Targets>,
+    /// It hands the names of its files to a shell, unquoted.
+    pub shell: bool,
+    /// Its targets read one input from their standard input, and not from a file that is named.
+    pub stdin: bool,
+    /// Its executables by target, and what is missing; an error if that is all.
+    pub build: fn(Option<&Path>) -> Result<Built>,
     /// The command that starts it.
     pub command: fn(&Start) -> Command,
 }
@@ -72,13 +105,38 @@ pub struct Engine {
 /// Executables by target.
 pub type Targets = BTreeMap<String, PathBuf>;
 
-/// The table.
+/// What could be built.
+#[derive(Default)]
+pub struct Built {
+    /// The executables.
+    pub targets: Targets,
+    /// Targets that are not there, and why.
+    pub missing: Vec<(&'static str, String)>,
+}
+
+impl From<Targets> for Built {
+    fn from(targets: Targets) -> Built {
+        Built { targets, missing: Vec::new() }
+    }
+}
+
+/// The table: our own hunt, libFuzzer, AFL++.
 pub const ENGINES: &[Engine] = &[
-    // Our own hunt.
-    Engine { name: "hunt", weight: 2, found: Some(1), build: own, command: hunt },
-    Engine { name: "libfuzzer", weight: 2, found: Some(77), build: libfuzzer_targets, command: libfuzzer },
-    Engine { name: "afl", weight: 1, found: None, build: afl_targets, command: afl },
+    Engine { name: "hunt", weight: 2, found: Some(1), shell: false, stdin: false, build: own, command: hunt },
+    Engine {
+        name: "libfuzzer",
+        weight: 2,
+        found: Some(77),
+        shell: true,
+        stdin: false,
+        build: libfuzzer_targets,
+        command: libfuzzer,
+    },
+    Engine { name: "afl", weight: 1, found: None, shell: false, stdin: true, build: afl_targets, command: afl },
 ];
+
+/// The target of all comparisons, and of our own hunt.
+pub const DIFFERENTIAL: &Target = &TARGETS[0];
 
 /// The engine of this name.
 pub fn by_name(name: &str) -> Option<&'static Engine> {
@@ -96,8 +154,12 @@ pub enum Limit {
 
 /// What to start.
 pub struct Start<'a> {
-    /// The executable.
+    /// The target.
+    pub target: &'static Target,
+    /// Its executable.
     pub executable: &'a Path,
+    /// Threads or processes, if it can have several.
+    pub jobs: usize,
     /// The seed.
     pub seed: u64,
     /// When it ends.
@@ -114,18 +176,86 @@ pub struct Start<'a> {
     pub crashes: bool,
 }
 
-/// Starts an engine, in a process group of its own, so that Ctrl-C ends it through us and nothing stays behind.
-pub fn start(mut command: Command, start: &Start) -> Result<Child> {
+/// Starts an engine, with its output in its folder.
+pub fn start(command: Command, start: &Start) -> Result<Child> {
     std::fs::create_dir_all(start.folder)?;
-    let output = std::fs::File::create(start.folder.join("output.txt"))?;
-    command.env("MKWRITE_FUZZ_LOG", start.log).env_remove("MKWRITE_FUZZ_EXPECTED");
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-    command.spawn().with_context(|| format!("cannot start {}", start.executable.display()))
+    let output = File::create(start.folder.join("output.txt"))?;
+    spawn(command, start.log, output).with_context(|| format!("cannot start {}", start.executable.display()))
 }
 
-/// Sends a signal to a process group.
-pub fn kill(group: u32, signal: &str) {
-    let _ = Command::new("kill").args([signal, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+/// Starts a command in a process group of its own, so that Ctrl-C ends it through us and nothing stays behind.
+pub fn spawn(mut command: Command, log: &Path, output: File) -> Result<Child> {
+    command.env(LOG, log).env_remove(EXPECTED);
+    command.stdout(output.try_clone()?).stderr(output).process_group(0);
+    Ok(command.spawn()?)
+}
+
+fn group_of(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+/// Asks all processes of the group that this child leads to save what they have and to end.
+pub fn interrupt(child: &Child) {
+    let _ = group_of(child).map(|group| kill_process_group(group, Signal::INT));
+}
+
+/// Ends them.
+pub fn kill(child: &Child) {
+    let _ = group_of(child).map(|group| kill_process_group(group, Signal::KILL));
+}
+
+/// Some process of the group is there, even if the child is not any more.
+pub fn is_alive(child: &Child) -> bool {
+    group_of(child).is_some_and(|group| test_kill_process_group(group).is_ok())
+}
+
+/// Processes that were started with a log whose path begins like this, in whatever group or session they are: AFL++
+/// puts its targets into sessions of their own.
+pub fn processes(log: &Path) -> Vec<u32> {
+    let mark = [LOG.as_bytes(), b"=", log.as_os_str().as_encoded_bytes()].concat();
+    let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_one = |id: &u32| {
+        let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        *id != std::process::id() && environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(&mark))
+    };
+    ids.filter(is_one).collect()
+}
+
+/// Ends what was left running with such a log.
+pub fn end_all(log: &Path) {
+    for id in processes(log).into_iter().filter_map(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+        let _ = kill_process(id, Signal::KILL);
+    }
+}
+
+/// Runs one input on a target, as its engine did. Returns what went wrong, if anything did.
+pub fn run_again(executable: &Path, input: &Path, log: &Path) -> Result<Option<String>> {
+    let mut command = Command::new(executable);
+    command.arg(format!("-timeout={TIMEOUT}")).arg(input).stdin(File::open(input)?);
+    let mut output = tempfile::tempfile()?;
+    let mut child = spawn(command, log, output.try_clone()?)?;
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if began.elapsed() > Duration::from_secs(TIMEOUT + 5) => {
+                kill(&child);
+                child.wait()?;
+                return Ok(Some(format!("takes longer than {TIMEOUT} s")));
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    if status.success() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    std::io::Seek::rewind(&mut output)?;
+    std::io::Read::read_to_end(&mut output, &mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let said = text.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    Ok(Some(said.map_or_else(|| status.to_string(), |said| said.trim().to_owned())))
 }
 
 /// The checkout that this folder lies in: engines other than our own build their targets from it.
@@ -134,53 +264,67 @@ pub fn checkout(from: &Path) -> Option<PathBuf> {
     from.ancestors().find(|folder| folder.join("fuzz/afl/Cargo.toml").is_file()).map(Path::to_owned)
 }
 
-fn own(_: Option<&Path>) -> Result<Targets> {
-    Ok([("differential".to_owned(), std::env::current_exe()?)].into())
+/// This program.
+pub fn own(_: Option<&Path>) -> Result<Built> {
+    Ok(Targets::from([(DIFFERENTIAL.name.to_owned(), std::env::current_exe()?)]).into())
 }
 
-/// Our own hunt, on one thread.
+/// Our own hunt.
 pub fn hunt(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
-    command.args(["hunt", "--raw", "--jobs", "1", "--seed", &start.seed.to_string(), "--out"]).arg(start.folder);
+    command.args(["hunt", "--raw", "--jobs", &start.jobs.to_string(), "--seed", &start.seed.to_string()]);
+    command.arg("--out").arg(start.folder);
     match start.limit {
         Limit::Seconds(seconds) => command.args(["--seconds", &seconds.to_string()]),
         Limit::Inputs(cases) => command.args(["--cases", &cases.to_string()]),
     };
-    command.arg("--corpus").arg(start.corpus).arg("--log").arg(start.log);
+    command.arg("--corpus").arg(start.corpus).arg("--log").arg(start.log).stdin(Stdio::null());
     command
 }
 
 /// libFuzzer's targets. Those that run cases have counters of their own: a plain build by Cargo is the fastest. The
 /// others know how far they come only from instrumentation, which cargo-fuzz adds.
-fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Targets> {
-    let mut all = build(checkout, &["build"], "mkwrite-fuzz")?;
-    let others: Vec<&str> = TARGETS.iter().filter(|target| !target.features).map(|target| target.name).collect();
-    all.retain(|name, _| !others.contains(&name.as_str()));
-    if is_there("fuzz") {
-        all.extend(instrumented(checkout, &others)?);
-    }
-    Ok(all)
-}
-
-/// Targets as cargo-fuzz builds them.
-fn instrumented(checkout: Option<&Path>, names: &[&str]) -> Result<Targets> {
-    let (checkout, host) = (checkout.context("it is built in a checkout")?, host()?);
-    let mut all = Targets::new();
-    for name in names {
-        let status = Command::new("cargo")
-            .args(["fuzz", "build", "-s", "none", "-O", "--no-trace-compares", name])
-            .current_dir(checkout)
-            .env("RUSTUP_TOOLCHAIN", "stable")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let path = checkout.join("target").join(&host).join("release").join(name);
-        if status.is_ok_and(|status| status.success()) && path.is_file() {
-            all.insert((*name).to_owned(), path);
+fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Built> {
+    let mut built = Built::from(build(checkout, &["build"], "mkwrite-fuzz")?);
+    let installed = is_there("fuzz");
+    for target in TARGETS.iter().filter(|target| !target.features) {
+        built.targets.remove(target.name);
+        let executable = match installed {
+            true => instrumented(checkout, target.name),
+            false => Err(anyhow!("`cargo install cargo-fuzz --locked` installs what instruments it")),
+        };
+        match executable {
+            Ok(executable) => {
+                built.targets.insert(target.name.to_owned(), executable);
+            }
+            Err(error) => built.missing.push((target.name, format!("{error:#}"))),
         }
     }
-    Ok(all)
+    Ok(built)
+}
+
+/// A target as cargo-fuzz builds it.
+fn instrumented(checkout: Option<&Path>, name: &str) -> Result<PathBuf> {
+    let (checkout, host) = (checkout.context("it is built in a checkout")?, host()?);
+    let folder = checkout.join("target");
+    let output = Command::new("cargo")
+        .args(["fuzz", "build", "-s", "none", "-O", "--no-trace-compares", name])
+        .current_dir(checkout)
+        .env("RUSTUP_TOOLCHAIN", "stable")
+        .env("CARGO_TARGET_DIR", &folder)
+        .stdin(Stdio::null())
+        .output()?;
+    let path = folder.join(host).join("release").join(name);
+    match output.status.success() && path.is_file() {
+        true => Ok(path),
+        false => Err(anyhow!("`cargo fuzz build {name}` failed: {}", first_error(&output.stderr))),
+    }
+}
+
+/// What a build says went wrong.
+fn first_error(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().find(|line| line.to_lowercase().starts_with("error")).unwrap_or("it did not say why").to_owned()
 }
 
 /// The compiler's name for this machine.
@@ -197,45 +341,52 @@ fn is_there(cargo: &str) -> bool {
 }
 
 /// The baseline of `mkwrite compare`.
-pub fn baseline_targets(checkout: Option<&Path>) -> Result<Targets> {
-    build(checkout, &["build"], "mkwrite-baseline")
+pub fn baseline_targets(checkout: Option<&Path>) -> Result<Built> {
+    Ok(build(checkout, &["build"], "mkwrite-baseline")?.into())
 }
 
-/// libFuzzer. Where a target has crashed it goes on after crashes, in processes of its own.
+/// libFuzzer. Where it has several processes, or a target has crashed, in its fork mode, which goes on after crashes.
 pub fn libfuzzer(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
     command.arg(format!("-seed={}", start.seed % 0xFFFF_FFFF + 1));
-    command
-        .arg(format!("-max_len={INPUT_MAX}"))
-        .args(["-len_control=0", "-mutate_depth=1"])
-        .arg(format!("-timeout={TIMEOUT}"));
+    command.args(start.target.options().iter().map(|(name, value)| format!("-{name}={value}")));
     command.arg(format!("-artifact_prefix={}/", start.folder.display()));
     match start.limit {
         Limit::Seconds(seconds) => command.arg(format!("-max_total_time={seconds}")),
         Limit::Inputs(runs) => command.arg(format!("-runs={runs}")),
     };
-    if start.crashes {
-        command.args(["-fork=1", "-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1"]);
+    if start.crashes || start.jobs > 1 {
+        command.arg(format!("-fork={}", start.jobs));
+        command.args(["-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1"]);
     }
     if let Some(dictionary) = start.dictionary {
         command.arg(format!("-dict={}", dictionary.display()));
     }
-    command.arg(start.corpus);
+    command.arg(start.corpus).stdin(Stdio::null());
     command
 }
 
-fn afl_targets(checkout: Option<&Path>) -> Result<Targets> {
+/// Lets a libFuzzer target put what matters of a corpus into another folder.
+pub fn merge(executable: &Path, target: &Target, from: &Path, to: &Path, artifacts: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command.arg("-merge=1").args(target.options().iter().map(|(name, value)| format!("-{name}={value}")));
+    command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(to).arg(from).stdin(Stdio::null());
+    command
+}
+
+fn afl_targets(checkout: Option<&Path>) -> Result<Built> {
     if !is_there("afl") {
         bail!("`cargo install cargo-afl --locked` installs it");
     }
     let all = build(checkout, &["afl", "build"], "mkwrite-afl")?;
-    Ok(all.into_iter().map(|(name, path)| (name.trim_start_matches("mkwrite-afl-").to_owned(), path)).collect())
+    let own = |(name, path): (String, PathBuf)| (name.trim_start_matches("mkwrite-afl-").to_owned(), path);
+    Ok(all.into_iter().map(own).collect::<Targets>().into())
 }
 
 fn afl(start: &Start) -> Command {
     let mut command = Command::new("cargo");
     command.args(["afl", "fuzz", "-s", &start.seed.to_string(), "-t", &format!("{}", TIMEOUT * 1000)]);
-    command.args(["-M", "main", "-G", &INPUT_MAX.to_string()]);
+    command.args(["-M", "main", "-G", &start.target.form.input_max().to_string()]);
     match start.limit {
         Limit::Seconds(seconds) => command.args(["-V", &seconds.to_string()]),
         Limit::Inputs(runs) => command.args(["-E", &runs.to_string()]),
@@ -254,7 +405,7 @@ fn afl(start: &Start) -> Command {
         "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES",
         "AFL_IGNORE_SEED_PROBLEMS",
     ];
-    command.envs(settings.map(|setting| (setting, "1"))).env("AFL_SYNC_TIME", "5");
+    command.envs(settings.map(|setting| (setting, "1"))).env("AFL_SYNC_TIME", "5").stdin(Stdio::null());
     command
 }
 
@@ -285,9 +436,7 @@ fn build(checkout: Option<&Path>, cargo: &[&str], package: &str) -> Result<Targe
         .output()
         .context("cargo cannot be started")?;
     if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        let error = text.lines().find(|line| line.starts_with("error")).unwrap_or("cargo failed");
-        return Err(anyhow!("{package} does not build: {error}"));
+        return Err(anyhow!("{package} does not build: {}", first_error(&output.stderr)));
     }
     let artifact = |line: &str| -> Option<(String, PathBuf)> {
         let message: Value = serde_json::from_str(line).ok()?;

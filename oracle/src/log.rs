@@ -45,6 +45,8 @@ pub struct Find {
     pub follows: bool,
     /// The rule.
     pub rule: String,
+    /// The point, where the signature has one.
+    pub point: Option<String>,
 }
 
 impl Find {
@@ -56,6 +58,7 @@ impl Find {
             entry: ledger.entry(expected).map(|entry| entry.name.clone()),
             follows: matches!(expected, Expected::Consequence(_)),
             rule: key.signature.rule.id().to_owned(),
+            point: key.signature.point.map(|point| point.name().to_owned()),
         }
     }
 }
@@ -138,6 +141,7 @@ mod tests {
         let mut log = Log::append(&path).unwrap();
         log.found(7, 3, &ledger, target, key);
         log.found(9, 3, &ledger, target, key);
+        log.last = Instant::now() + Duration::from_secs(3600);
         log.tick(10, 3);
         log.file.write_all(b"{\"time\":1.0,\"proc").unwrap();
         let lines = read(&path).unwrap();
@@ -149,7 +153,7 @@ mod tests {
         let more: Vec<u64> = reader.more(&path).unwrap().iter().map(|line| line.executions).collect();
         assert_eq!((more, reader.more(&path).unwrap()), (vec![12], vec![]));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(lines.len(), 1, "the second find is known, and no second has passed");
+        assert_eq!(lines.len(), 1, "the second find is known, and it is not time yet");
         let find = lines[0].found.clone().unwrap();
         assert_eq!((lines[0].executions, find.rule.as_str(), find.follows), (7, "I35", false));
         assert!(find.entry.is_some());

@@ -17,7 +17,9 @@ pub struct Search {
     pub seconds: f64,
     /// How often it was started.
     pub slices: u32,
-    /// Schedules that it ran on its pairs; targets that run no cases do not count.
+    /// The target runs cases; what follows is about them.
+    pub runs_cases: bool,
+    /// Cases that it ran on its pairs.
     pub executions: u64,
     /// Features that it came by, at the most.
     pub features: u64,
@@ -40,19 +42,29 @@ pub struct Series {
     pub features: Vec<(f64, f64)>,
 }
 
-/// An input on which a target failed that runs no cases.
+/// An input on which a target failed, and no finding says why; or a NEW breach whose case is lost.
 #[derive(Clone, Debug, Serialize)]
 pub struct Crash {
     /// The engine.
     pub engine: String,
     /// The target.
     pub target: String,
-    /// The input.
-    pub file: String,
+    /// How many inputs fail like this.
+    pub count: usize,
+    /// One of them.
+    pub file: Option<String>,
     /// What the target said.
     pub message: String,
     /// The command that shows it again.
-    pub reproduce: String,
+    pub reproduce: Option<String>,
+}
+
+impl Crash {
+    /// The crash in one line.
+    pub fn sentence(&self) -> String {
+        let inputs = if self.count > 1 { format!(" ({} inputs)", self.count) } else { String::new() };
+        format!("{} of {}: {}{inputs}", self.target, self.engine, self.message)
+    }
 }
 
 /// Something that went wrong and was survived.
@@ -91,7 +103,7 @@ pub struct Campaign {
     pub series: Vec<Series>,
     /// What was found: all artifacts and the whole corpus, sorted.
     pub findings: Triage,
-    /// Inputs on which a target failed that runs no cases.
+    /// Crashes that no finding stands for.
     pub crashes: Vec<Crash>,
     /// What went wrong and was survived.
     pub events: Vec<Event>,
@@ -107,7 +119,7 @@ impl Campaign {
     pub fn summary(&self) -> String {
         let executions: u64 = self.searches.iter().map(|search| search.executions).sum();
         let broken = self.findings.broken.len();
-        let more = [(self.crashes.len(), "crashes of other targets"), (broken, "broken assertions of the model")];
+        let more = [(self.crashes.len(), "other crashes"), (broken, "broken assertions of the model")];
         let more: String = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
         format!(
             "{} of {} searched, {executions} executions; {}{more}",
@@ -163,12 +175,12 @@ pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
             ul { @for (engine, why) in &campaign.missing { li { b { (engine) } " was not there: " (why) } } }
         }
         @if !campaign.crashes.is_empty() {
-            h2 { "Crashes of targets that run no cases" }
+            h2 { "Other crashes" }
             ul {
                 @for crash in &campaign.crashes {
                     li {
-                        span.new { (crash.target) } " (" (crash.engine) "): " (crash.message) br;
-                        code { (crash.reproduce) }
+                        span.new { (crash.sentence()) }
+                        @if let Some(command) = &crash.reproduce { br; code { (command) } }
                     }
                 }
             }
@@ -204,7 +216,7 @@ fn searches(campaign: &Campaign) -> Markup {
                     tr {
                         td { (search.engine) } td { (search.target) } td.n { (duration(search.seconds)) }
                         td.n { (search.slices) }
-                        @if search.executions > 0 {
+                        @if search.runs_cases {
                             td.n { (search.executions) } td.n { (search.features) }
                             td.n { (search.signatures) } td.n { (search.new) }
                         } @else {
@@ -287,8 +299,19 @@ fn nice(value: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn crash() -> Crash {
+        Crash {
+            engine: "afl".to_owned(),
+            target: "text".to_owned(),
+            count: 2,
+            file: Some("a/<b>".to_owned()),
+            message: "byte index 3 & more".to_owned(),
+            reproduce: Some("text a/b".to_owned()),
+        }
+    }
 
     fn campaign() -> Campaign {
         let search = Search {
@@ -296,18 +319,12 @@ mod tests {
             target: "codec".to_owned(),
             seconds: 61.0,
             slices: 2,
+            runs_cases: true,
             executions: 99,
             features: 5,
             signatures: 3,
             new: 1,
             corpus: 7,
-        };
-        let crash = Crash {
-            engine: "afl".to_owned(),
-            target: "text".to_owned(),
-            file: "a/<b>".to_owned(),
-            message: "byte index 3 & more".to_owned(),
-            reproduce: "text a/b".to_owned(),
         };
         Campaign {
             schema: 1,
@@ -324,7 +341,7 @@ mod tests {
                 Series { engine: "hunt".to_owned(), signatures: vec![(5.0, 60.0)], features: vec![] },
             ],
             findings: triage::tests::triage(),
-            crashes: vec![crash],
+            crashes: vec![crash()],
             events: vec![Event { seconds: 3.0, subject: "afl codec".to_owned(), what: "was killed".to_owned() }],
         }
     }
@@ -334,8 +351,8 @@ mod tests {
         let page = page(&campaign(), triage::uri);
         let marks = [
             "1:40 min of 2:00 h searched, 99 executions",
-            "1 crashes of other targets, 1 broken assertions of the model",
-            "byte index 3 &amp; more",
+            "1 other crashes, 1 broken assertions of the model",
+            "text of afl: byte index 3 &amp; more (2 inputs)",
             "<b>libfuzzer</b> was not there: no compiler",
             "the same command goes on with it",
             "<b>afl codec</b> was killed",

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
+use crate::campaign::Crash;
 use crate::triage::{Cluster, Remark, Status, Triage};
 
 /// The document.
-pub fn xml(triage: &Triage) -> Result<String, SerializeError> {
+pub fn xml(triage: &Triage, crashes: &[Crash]) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new("triage");
     suite.set_time(Duration::try_from_secs_f64(triage.seconds).unwrap_or_default());
     suite.add_test_cases(triage.clusters.iter().map(|cluster| test(triage, cluster)));
+    suite.add_test_cases(crashes.iter().map(crash));
     suite.add_test_cases(triage.broken.iter().map(|remark| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_message(&remark.reason).set_type("model");
@@ -43,6 +45,14 @@ fn test(triage: &Triage, cluster: &Cluster) -> TestCase {
     test
 }
 
+fn crash(crash: &Crash) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(crash.sentence()).set_type("crash").set_description(crash.reproduce.clone().unwrap_or_default());
+    let mut test = TestCase::new(crash.file.clone().unwrap_or_else(|| crash.message.clone()), status);
+    test.set_classname("crashes");
+    test
+}
+
 fn file(remark: &Remark, status: TestCaseStatus) -> TestCase {
     let mut test = TestCase::new(remark.file.as_str(), status);
     test.set_classname("files");
@@ -52,14 +62,15 @@ fn file(remark: &Remark, status: TestCaseStatus) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::tests::crash;
     use crate::triage::tests::triage;
 
     #[test]
     fn a_document_reads_back() {
-        let xml = xml(&triage()).unwrap();
+        let xml = xml(&triage(), &[crash()]).unwrap();
         let report = Report::deserialize_from_str(&xml).unwrap();
         let suite = &report.test_suites[0];
-        assert_eq!((suite.tests, suite.failures, suite.errors, suite.skipped), (6, 2, 1, 1), "{xml}");
+        assert_eq!((suite.tests, suite.failures, suite.errors, suite.skipped), (7, 2, 2, 1), "{xml}");
         let new = &suite.test_cases[3];
         assert_eq!(new.name.as_str(), "nfs@2.6.29-2.6.29-I20-NEW");
         assert!(xml.contains("a page &amp; its &lt;record&gt;") && !xml.contains('\u{1}'), "{xml}");

@@ -1,4 +1,4 @@
-//! A triage as SARIF 2.1.0, for code scanning: each rule of the judge, one result per cluster at the case that
+//! A triage, and other crashes of a campaign, as SARIF 2.1.0, for code scanning: each rule of the judge, one result per cluster at the case that
 //! shows it, and as notifications what could not be read or broke the model. The signature is the fingerprint,
 //! so that the same bug is the same alert in every triage.
 
@@ -10,6 +10,7 @@ use serde_sarif::sarif::{
     PhysicalLocation, ReportingDescriptor, Result, ResultLevel, Run, Sarif, Tool, ToolComponent,
 };
 
+use crate::campaign::Crash;
 use crate::triage::{Cluster, Remark, Status, Triage, uri};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -17,7 +18,7 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 const FINGERPRINT: &str = "mkwriteSignature/v1";
 
 /// The log.
-pub fn log(triage: &Triage) -> Sarif {
+pub fn log(triage: &Triage, crashes: &[Crash]) -> Sarif {
     let driver = ToolComponent::builder()
         .name("mkwrite")
         .semantic_version(env!("CARGO_PKG_VERSION"))
@@ -30,7 +31,7 @@ pub fn log(triage: &Triage) -> Sarif {
     let run = Run::builder()
         .tool(Tool::from(driver.build()))
         .invocations(vec![invocation.build()])
-        .results(triage.clusters.iter().map(result).collect::<Vec<_>>());
+        .results(triage.clusters.iter().map(result).chain(crashes.iter().map(crash)).collect::<Vec<_>>());
     Sarif::builder().schema(SCHEMA).version("2.1.0").runs(vec![run.build()]).build()
 }
 
@@ -78,6 +79,19 @@ fn result(cluster: &Cluster) -> Result {
     result
 }
 
+/// A crash has no rule of the judge.
+fn crash(crash: &Crash) -> Result {
+    let at = crash.file.iter().map(|file| location(file, None));
+    Result::builder()
+        .rule_id("crash")
+        .level(ResultLevel::Error)
+        .message(Message::from(&crash.sentence()))
+        .locations(at.collect::<Vec<_>>())
+        .occurrence_count(i64::try_from(crash.count).unwrap_or(i64::MAX))
+        .partial_fingerprints(BTreeMap::from([(FINGERPRINT.to_owned(), format!("{}-{}", crash.target, crash.message))]))
+        .build()
+}
+
 fn notification(remark: &Remark, level: ResultLevel) -> Notification {
     Notification::builder()
         .level(level.to_string())
@@ -89,12 +103,13 @@ fn notification(remark: &Remark, level: ResultLevel) -> Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::tests::crash;
     use crate::triage::tests::triage;
     use serde_json::{Value, json};
 
     #[test]
     fn a_log_has_what_the_standard_requires() {
-        let log: Value = serde_json::to_value(log(&triage())).unwrap();
+        let log: Value = serde_json::to_value(log(&triage(), &[crash()])).unwrap();
         assert_eq!(log["version"], "2.1.0");
         let run = &log["runs"][0];
         assert_eq!(run["tool"]["driver"]["name"], "mkwrite");
@@ -103,7 +118,10 @@ mod tests {
         assert!(rules.iter().all(|rule| rule["id"].is_string() && rule["shortDescription"]["text"].is_string()));
         let results = run["results"].as_array().unwrap();
         let levels: Vec<&Value> = results.iter().map(|result| &result["level"]).collect();
-        assert_eq!(levels, ["note", "note", "warning", "error"]);
+        assert_eq!(levels, ["note", "note", "warning", "error", "error"]);
+        let (crash, results) = results.split_last().unwrap();
+        assert_eq!(crash["message"]["text"], "text of afl: byte index 3 & more (2 inputs)");
+        assert_eq!(crash["ruleId"], "crash");
         for result in results {
             assert!(result["message"]["text"].as_str().unwrap().contains("I20"));
             assert_eq!(rules[result["ruleIndex"].as_u64().unwrap() as usize]["id"], result["ruleId"]);

@@ -16,16 +16,16 @@ use mkwrite_oracle::log::{self, Line};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{stop_on_interrupt, unknown};
+use super::{seeds, stop_on_interrupt, unknown};
 use crate::Exit;
-use crate::engine::{self, Limit, Start, Targets};
+use crate::engine::{self, DIFFERENTIAL, Limit, Start};
 use crate::output::{self, RED, SCHEMA, line, note, print_table};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
 ///
 /// An execution is one case on all pairs. Each contender runs with each seed, from nothing; the
 /// table shows medians over the seeds, rarest breaches last. Results are kept in the file --results, so that a
-/// comparison can be interrupted, and more contenders or seeds added.
+/// comparison can be interrupted, and more contenders or seeds added; those of another build count no longer.
 #[derive(clap::Args)]
 pub struct Args {
     /// Contenders: schedulers (without feedback), `random` (all schedulers, no feedback), `hunt`, `hunt-SIGNAL`
@@ -62,6 +62,9 @@ pub struct Args {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
     contender: String,
+    /// The SHA-1 of the executable: results of different builds are not comparable.
+    #[serde(default)]
+    build: String,
     seed: u64,
     executions: u64,
     /// Executions until each breach was found.
@@ -77,16 +80,21 @@ pub fn run(args: &Args) -> Result<Exit> {
     if let Some(name) = args.contenders.iter().find(|name| !known.contains(name)) {
         return Err(unknown("contender", name, known.iter().map(String::as_str)));
     }
+    let interrupted = stop_on_interrupt()?;
+    let executables = executables(args)?;
     let mut runs = read(&args.results)?;
+    let before = runs.len();
+    runs.retain(|run| executables.get(run.contender.as_str()).is_none_or(|(_, build)| *build == run.build));
+    if runs.len() < before {
+        note(format!("{} results of other builds are passed over", before - runs.len()));
+    }
     let is_done = |contender: &str, seed: u64| {
         runs.iter().any(|run| run.contender == contender && run.seed == seed && run.executions == args.executions)
     };
     // Seed by seed, so that an interrupted comparison has something of everyone.
-    let pairs = (1..=args.seeds).flat_map(|seed| args.contenders.iter().map(move |name| (name.as_str(), seed)));
+    let pairs = (1..=args.seeds).flat_map(|seed| executables.keys().map(move |name| (*name, seed)));
     let left: Vec<(&str, u64)> = pairs.filter(|(name, seed)| !is_done(name, *seed)).collect();
-    let interrupted = stop_on_interrupt()?;
     if !left.is_empty() {
-        let executables = executables(args, &left)?;
         runs.extend(play(args, &left, &executables, &interrupted)?);
     }
     runs.retain(|run| run.executions == args.executions && run.seed <= args.seeds);
@@ -125,16 +133,22 @@ fn read(path: &Path) -> Result<Vec<Run>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// The executables that the contenders need.
-fn executables(args: &Args, left: &[(&str, u64)]) -> Result<BTreeMap<&'static str, Targets>> {
+/// The executable of each contender, and the build that it is.
+fn executables(args: &Args) -> Result<BTreeMap<&str, (PathBuf, String)>> {
     let source = engine::checkout(args.source.as_deref().unwrap_or(Path::new(".")));
     let mut all = BTreeMap::new();
-    for name in ["libfuzzer", "afl", "derived"] {
-        if left.iter().any(|(contender, _)| *contender == name) {
-            note(format!("building the targets of {name}"));
-            let build = engine::by_name(name).map_or(engine::baseline_targets as fn(_) -> _, |engine| engine.build);
-            all.insert(name, build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?);
-        }
+    for name in &args.contenders {
+        let build = match (engine::by_name(name), name.as_str()) {
+            (_, "derived") => engine::baseline_targets,
+            (Some(engine), _) if engine.name != "hunt" => engine.build,
+            _ => engine::own,
+        };
+        note(format!("building {name}"));
+        let targets = build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?.targets;
+        let executable = [DIFFERENTIAL.name, "derived"].iter().find_map(|target| targets.get(*target));
+        let executable = executable.context("the engine has no such target")?.clone();
+        let build = seeds::sha1(&std::fs::read(&executable)?);
+        all.insert(name.as_str(), (executable, build));
     }
     Ok(all)
 }
@@ -143,13 +157,16 @@ fn executables(args: &Args, left: &[(&str, u64)]) -> Result<BTreeMap<&'static st
 fn play(
     args: &Args,
     left: &[(&str, u64)],
-    executables: &BTreeMap<&'static str, Targets>,
+    executables: &BTreeMap<&str, (PathBuf, String)>,
     interrupted: &AtomicBool,
 ) -> Result<Vec<Run>> {
     let results = std::fs::File::options().create(true).append(true).open(&args.results);
     let results = results
         .map_err(|error| anyhow!("cannot write to {}: {error}", args.results.display()))
         .context("give another file with --results")?;
+    let mut results = results;
+    // A line that a kill has cut short must not swallow the next one.
+    results.write_all(b"\n")?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new((Vec::new(), results)));
     let bar = ProgressBar::new(left.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg} {eta}").expect("a valid template"));
@@ -182,18 +199,17 @@ fn one(
     args: &Args,
     contender: &str,
     seed: u64,
-    executables: &BTreeMap<&'static str, Targets>,
+    executables: &BTreeMap<&str, (PathBuf, String)>,
     interrupted: &AtomicBool,
 ) -> Result<Option<Run>> {
     let folder = tempfile::tempdir()?;
     let (corpus, log) = (folder.path().join("corpus"), folder.path().join("log"));
     std::fs::create_dir(&corpus)?;
-    let own = std::env::current_exe()?;
-    let executable = executables.get(contender).map_or(Ok(&own), |targets| {
-        targets.get("differential").or_else(|| targets.get("derived")).context("the engine has no such target")
-    })?;
+    let (executable, version) = &executables[contender];
     let start = Start {
+        target: DIFFERENTIAL,
         executable,
+        jobs: 1,
         seed,
         limit: Limit::Inputs(args.executions),
         folder: &folder.path().join("out"),
@@ -208,14 +224,14 @@ fn one(
         None => engine::hunt,
     };
     let mut command = build(&start);
-    command.args(hunt_arguments(contender));
+    command.args(arguments(contender));
     let mut child = engine::start(command, &start)?;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
         if interrupted.load(Ordering::Relaxed) {
-            engine::kill(child.id(), "-KILL");
+            engine::kill(&child);
             child.wait()?;
             return Ok(None);
         }
@@ -229,13 +245,16 @@ fn one(
     }
     let new = lines.iter().filter_map(|line| line.found.as_ref()).filter(|find| find.entry.is_none());
     let new = new.map(|find| format!("{} on {} x {}", find.rule, find.implementation, find.caller)).collect();
-    Ok(Some(Run { contender: contender.to_owned(), seed, executions: args.executions, found: found(&lines), new }))
+    let (contender, build) = (contender.to_owned(), version.clone());
+    Ok(Some(Run { contender, build, seed, executions: args.executions, found: found(&lines), new }))
 }
 
-/// What a hunt is to be told for this contender.
-fn hunt_arguments(contender: &str) -> Vec<String> {
+/// What the engine is to be told for this contender.
+fn arguments(contender: &str) -> Vec<String> {
     let words: Vec<&str> = match contender {
         "random" => vec!["--feedback", "none"],
+        // libFuzzer's own mutations come several at a time.
+        "derived" => vec!["-mutate_depth=5"],
         _ if Kind::from_name(contender).is_some() => vec!["--feedback", "none", "--scheduler", contender],
         _ => match contender.strip_prefix("hunt-") {
             Some(signal) => vec!["--feedback", signal],
@@ -279,7 +298,13 @@ impl Table {
     fn new(args: &Args, runs: &[Run]) -> Table {
         let breaches: BTreeSet<&String> = runs.iter().flat_map(|run| run.found.keys()).collect();
         let of = |contender: &String| runs.iter().filter(|run| run.contender == *contender).collect::<Vec<_>>();
-        let all: Vec<Vec<&Run>> = args.contenders.iter().map(of).collect();
+        let mut contenders: Vec<String> = Vec::new();
+        for name in &args.contenders {
+            if !contenders.contains(name) {
+                contenders.push(name.clone());
+            }
+        }
+        let all: Vec<Vec<&Run>> = contenders.iter().map(of).collect();
         let medians = |breach: &String| all.iter().map(|runs| median(runs, breach)).collect();
         let mut rows: Vec<(String, Vec<Option<f64>>)> =
             breaches.into_iter().map(|breach| (breach.clone(), medians(breach))).collect();
@@ -289,7 +314,7 @@ impl Table {
         });
         let rare = rows.len() - rows.len() / 3;
         let seeds = all.iter().map(Vec::len).collect();
-        Table { contenders: args.contenders.clone(), seeds, rows, rare }
+        Table { contenders, seeds, rows, rare }
     }
 
     /// How many times fewer executions than the first contender one needs, over the rarest third: the geometric mean
@@ -389,7 +414,14 @@ mod tests {
 
     fn run(contender: &str, seed: u64, found: &[(&str, u64)]) -> Run {
         let found = found.iter().map(|(breach, n)| ((*breach).to_owned(), *n)).collect();
-        Run { contender: contender.to_owned(), seed, executions: 1000, found, new: BTreeSet::new() }
+        Run {
+            contender: contender.to_owned(),
+            build: String::new(),
+            seed,
+            executions: 1000,
+            found,
+            new: BTreeSet::new(),
+        }
     }
 
     #[test]
@@ -404,7 +436,7 @@ mod tests {
     fn executions_go_on_over_a_restart_and_the_first_find_counts() {
         let find = |entry: &str, follows| {
             let [implementation, caller, rule] = ["i", "c", "I1"].map(str::to_owned);
-            Some(log::Find { implementation, caller, rule, entry: Some(entry.to_owned()), follows })
+            Some(log::Find { implementation, caller, rule, point: None, entry: Some(entry.to_owned()), follows })
         };
         let line = |process, executions, found| Line { time: 0.0, process, executions, features: 0, found };
         let lines = [

@@ -24,7 +24,7 @@ use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::engine::{Form, INPUT_MAX, TARGETS};
+use crate::engine::{Form, TARGETS, Target};
 use crate::output::{self, note};
 use crate::{Exit, files};
 
@@ -47,16 +47,13 @@ pub struct Args {
     folders: bool,
 }
 
-/// The largest text that a target is given: a case as large as [`INPUT_MAX`] fits, and some comments.
-const TEXT_MAX: usize = 4 * INPUT_MAX;
-
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// What a target starts from.
 pub struct Start {
     /// The target.
-    pub target: String,
+    pub target: &'static Target,
     /// Its seeds, by the SHA-1 of their content.
     pub seeds: Files,
     /// Its dictionary, as engines read it.
@@ -66,21 +63,22 @@ pub struct Start {
 /// What each target starts from, with the cases of this folder; and what in there could not be read.
 pub fn starts(corpus: &Path) -> Result<(Vec<Start>, Vec<anyhow::Error>)> {
     let (cases, unread) = read_corpus(corpus)?;
-    let start =
-        |(target, form)| Start { target, seeds: seeds(form, &cases), dictionary: dictionary_text(&dictionary(form)) };
-    Ok((targets()?.into_iter().map(start).collect(), unread))
+    let start = |target: &'static Target| {
+        let (seeds, dictionary) = (seeds(target.form, &cases), dictionary_text(&dictionary(target.form)));
+        Start { target, seeds, dictionary }
+    };
+    Ok((TARGETS.iter().map(start).collect(), unread))
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let targets = targets()?;
     let (cases, unread) = read_corpus(&args.corpus)?;
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());
     }
     files::prepare_folder(&args.out)?;
-    for (name, form) in &targets {
-        let seeds = seeds(*form, &cases);
+    for target in TARGETS {
+        let (name, seeds) = (target.name, seeds(target.form, &cases));
         if args.folders {
             let folder = args.out.join(name);
             files::prepare_folder(&folder)?;
@@ -90,9 +88,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         } else {
             files::write(&args.out.join(format!("{name}_seed_corpus.zip")), &zip_of(&seeds)?)?;
         }
-        let dictionary = dictionary(*form);
+        let dictionary = dictionary(target.form);
         files::write(&args.out.join(format!("{name}.dict")), dictionary_text(&dictionary).as_bytes())?;
-        files::write(&args.out.join(format!("{name}.options")), options(name, *form).as_bytes())?;
+        files::write(&args.out.join(format!("{name}.options")), options(target).as_bytes())?;
         output::line(format!("{name}: {} seeds, {} words", seeds.len(), dictionary.len()));
     }
     for error in &unread {
@@ -102,19 +100,6 @@ pub fn run(args: &Args) -> Result<Exit> {
         note(format!("{} files were passed over", unread.len()));
     }
     Ok(if unread.is_empty() { Exit::Good } else { Exit::BadInput })
-}
-
-/// The targets: the binaries of the package of fuzzing targets.
-fn targets() -> Result<Vec<(String, Form)>> {
-    let manifest: toml::Table = include_str!("../../../fuzz/Cargo.toml").parse()?;
-    let binaries = manifest.get("bin").and_then(toml::Value::as_array).context("fuzz/Cargo.toml has no [[bin]]")?;
-    let names = binaries.iter().filter_map(|one| one.get("name")?.as_str());
-    names.map(|name| Ok((name.to_owned(), form(name)?))).collect()
-}
-
-fn form(target: &str) -> Result<Form> {
-    let known = TARGETS.iter().find(|known| known.name == target);
-    known.map(|known| known.form).with_context(|| format!("the target `{target}` is not in cli/src/engine.rs"))
 }
 
 /// A case, as text and as it was read.
@@ -353,11 +338,9 @@ fn dictionary_text(words: &Files) -> String {
 }
 
 /// The options of a target, as ClusterFuzz reads them.
-fn options(target: &str, form: Form) -> String {
-    let max = if form == Form::Text { TEXT_MAX } else { INPUT_MAX };
-    // One mutation of operations at a time: several in a row lead away from what was worth keeping.
-    let depth = if form.is_case() { "mutate_depth = 1\n" } else { "" };
-    format!("[libfuzzer]\nmax_len = {max}\nlen_control = 0\n{depth}timeout = 60\ndict = {target}.dict\n")
+fn options(target: &Target) -> String {
+    let all = target.options().into_iter().chain([("dict", format!("{}.dict", target.name))]);
+    all.fold("[libfuzzer]\n".to_owned(), |text, (name, value)| text + name + " = " + &value + "\n")
 }
 
 /// A zip of these files, in the order of their names, and always the same bytes: no time and no rights of a machine.
@@ -384,9 +367,9 @@ mod tests {
     use mkwrite_model::text::parse;
 
     #[test]
-    fn every_target_has_a_form_and_a_source_file() {
+    fn every_target_has_a_source_file() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
-        let names: BTreeSet<String> = targets().unwrap().into_iter().map(|(name, _)| name).collect();
+        let names: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
         let stem = |entry: std::io::Result<std::fs::DirEntry>| {
             entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()
         };

@@ -69,9 +69,9 @@ const ARTIFACTS: &[&str] =
 const BYTES_MAX: u64 = 1 << 20;
 
 impl Args {
-    /// Sorts these folders and files into `out`, on all cores and without reports for tools.
-    pub fn of(folders: Vec<PathBuf>, out: PathBuf, seconds_per_case: Option<u64>) -> Args {
-        Args { folders, out, jobs: None, seconds_per_case, json: false, html: None, sarif: None, junit: None }
+    /// Sorts these folders and files into `out`, without reports for tools.
+    pub fn of(folders: Vec<PathBuf>, out: PathBuf, seconds_per_case: Option<u64>, jobs: Option<u16>) -> Args {
+        Args { folders, out, jobs, seconds_per_case, json: false, html: None, sarif: None, junit: None }
     }
 }
 
@@ -387,10 +387,10 @@ fn write(args: &Args, report: &Triage) -> Result<()> {
         files::write(path, page(report, linker(path)?).as_bytes())?;
     }
     if let Some(path) = &args.sarif {
-        files::write(path, &serde_json::to_vec_pretty(&sarif::log(report))?)?;
+        files::write(path, &serde_json::to_vec_pretty(&sarif::log(report, &[]))?)?;
     }
     if let Some(path) = &args.junit {
-        files::write(path, junit::xml(report)?.as_bytes())?;
+        files::write(path, junit::xml(report, &[])?.as_bytes())?;
     }
     Ok(())
 }

@@ -1,0 +1,184 @@
+//! A campaign's corpora, one for each target, shared by all engines: seeds and what is damaged before the search, and
+//! the merge after it. A corpus is never without its files: a merge makes a new one beside it and then swaps them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, anyhow};
+
+use super::{Session, seeds};
+use crate::cmd::triage;
+use crate::engine::{self, TARGETS, Target};
+use crate::files;
+
+/// The largest file that a corpus may have.
+const FILE_MAX: u64 = 1 << 20;
+
+impl Session<'_> {
+    fn corpus(&self, target: &Target) -> PathBuf {
+        self.folder("corpus").join(target.name)
+    }
+
+    /// Puts seeds into the corpora, and what is no input out of them.
+    pub(super) fn prepare(&mut self) {
+        for target in TARGETS {
+            let corpus = self.corpus(target);
+            // A merge that was killed in the middle of its swap.
+            for other in ["new", "old"] {
+                if !corpus.exists() {
+                    let _ = std::fs::rename(corpus.with_extension(other), &corpus);
+                }
+            }
+            if let Err(error) = std::fs::create_dir_all(&corpus) {
+                self.event(corpus.display().to_string(), error.to_string());
+            }
+            for file in damaged(&corpus) {
+                let to = self.folder("damaged").join(target.name);
+                let moved = std::fs::create_dir_all(&to)
+                    .and_then(|()| std::fs::rename(&file, to.join(file.file_name().unwrap_or_default())));
+                let what = moved
+                    .map_or_else(|error| error.to_string(), |()| format!("is no input: moved to {}", to.display()));
+                self.event(file.display().to_string(), what);
+            }
+        }
+        let own = self.source.as_ref().map(|source| source.join("corpus"));
+        let Some(seeds) = self.args.seeds.clone().or(own) else { return };
+        let (starts, unread) = seeds::starts(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
+        for error in unread {
+            self.event(seeds.display().to_string(), triage::reason(&seeds, &error));
+        }
+        for start in starts {
+            if let Err(error) = self.seed(&start) {
+                self.event(start.target.name, format!("{error:#}"));
+            }
+        }
+    }
+
+    /// Writes a target's dictionary, and the seeds that its corpus does not have.
+    fn seed(&self, start: &seeds::Start) -> Result<()> {
+        let corpus = self.corpus(start.target);
+        let is_new = |name: &str, content: &[u8]| !corpus.join(name).exists() && !content.is_empty();
+        for (name, content) in start.seeds.iter().filter(|(name, content)| is_new(name, content)) {
+            files::write(&corpus.join(name), content)?;
+        }
+        let dictionary = self.dictionary(start.target);
+        std::fs::create_dir_all(dictionary.parent().expect("it is in a folder"))?;
+        files::write(&dictionary, start.dictionary.as_bytes())
+    }
+
+    pub(super) fn dictionary(&self, target: &Target) -> PathBuf {
+        self.folder("work").join(format!("{}.dict", target.name))
+    }
+
+    /// Brings what AFL++ found into the corpora, and lets libFuzzer keep what matters of each.
+    pub(super) fn merge(&mut self, interrupted: &AtomicBool) {
+        for (place, _) in self.places.clone() {
+            let queue = self.work(place).join("out/main/queue");
+            if let Err(error) = adopt(&queue, &self.corpus(place.target)) {
+                self.event(queue.display().to_string(), format!("{error:#}"));
+            }
+        }
+        let libfuzzer: Vec<_> =
+            self.places.iter().filter(|(place, _)| place.engine.name == "libfuzzer").cloned().collect();
+        for (place, executable) in libfuzzer {
+            if interrupted.load(Ordering::Relaxed) {
+                break;
+            }
+            if let Err(error) = self.merge_one(place.target, &executable, interrupted) {
+                self.event(format!("corpus of {}", place.target.name), format!("was not merged: {error:#}"));
+            }
+        }
+    }
+
+    fn merge_one(&self, target: &Target, executable: &Path, interrupted: &AtomicBool) -> Result<()> {
+        let corpus = self.corpus(target);
+        let (new, old) = (corpus.with_extension("new"), corpus.with_extension("old"));
+        let count = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        if count(&corpus) == 0 {
+            return Ok(());
+        }
+        let _ = std::fs::remove_dir_all(&new);
+        std::fs::create_dir_all(&new)?;
+        let work = self.real(&self.folder("work"));
+        let output = std::fs::File::create(work.join(format!("merge-{}.txt", target.name)))?;
+        let command = engine::merge(executable, target, &self.real(&corpus), &self.real(&new), &work);
+        let mut child = engine::spawn(command, &work.join("merge.jsonl"), output)?;
+        let status = loop {
+            match child.try_wait()? {
+                Some(status) => break status,
+                None if interrupted.load(Ordering::Relaxed) => engine::kill(&child),
+                None => {}
+            }
+            std::thread::sleep(super::search::TICK);
+        };
+        if !status.success() || count(&new) == 0 {
+            let _ = std::fs::remove_dir_all(&new);
+            return Err(anyhow!("libFuzzer ended with {status}")).context("it stays as it is");
+        }
+        // The new one takes the place of the old one; in between, both are there.
+        let _ = std::fs::remove_dir_all(&old);
+        std::fs::rename(&corpus, &old)?;
+        std::fs::rename(&new, &corpus)?;
+        Ok(std::fs::remove_dir_all(&old)?)
+    }
+}
+
+/// Copies the inputs of a queue of AFL++, if there is one, into a corpus, under the names that libFuzzer gives them.
+fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(queue).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b"id:") && is_input(&entry.path()) {
+            let content = std::fs::read(entry.path())?;
+            let file = corpus.join(seeds::sha1(&content));
+            if !file.exists() {
+                files::write(&file, &content)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_input(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.is_file() && (1..=FILE_MAX).contains(&meta.len()))
+        && std::fs::File::open(path).is_ok()
+}
+
+/// What lies in a corpus and is no input.
+fn damaged(corpus: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(corpus).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| !is_input(path)).collect();
+    all.sort();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn what_is_no_input_is_told_from_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("good"), b"x").unwrap();
+        std::fs::write(path("empty"), b"").unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", path("link")).unwrap();
+        std::fs::File::create(path("huge")).unwrap().set_len(FILE_MAX + 1).unwrap();
+        let names: Vec<_> = damaged(folder.path()).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(names, ["empty", "folder", "huge", "link"].map(OsStr::new));
+    }
+
+    #[test]
+    fn a_queue_joins_the_corpus_under_the_names_of_libfuzzer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, corpus) = (folder.path().join("queue"), folder.path().join("corpus"));
+        std::fs::create_dir_all(queue.join(".state")).unwrap();
+        std::fs::create_dir(&corpus).unwrap();
+        std::fs::write(queue.join("id:000000,orig:zeroes"), b"abc").unwrap();
+        std::fs::write(queue.join("README"), b"no input").unwrap();
+        adopt(&queue, &corpus).unwrap();
+        adopt(&folder.path().join("nothing"), &corpus).unwrap();
+        let names: Vec<_> = std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a9993e364706816aba3e25717850c26c9cd0d89d"]);
+    }
+}

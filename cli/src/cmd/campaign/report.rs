@@ -1,0 +1,282 @@
+//! The morning's report: everything that the engines left, sorted; what no case explains is run again, and stays on
+//! the list whatever comes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use mkwrite_oracle::log::{self, Find, Line};
+use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
+use mkwrite_report::triage::{Status, Triage};
+use mkwrite_report::{junit, sarif};
+use walkdir::WalkDir;
+
+use super::{Args, Place, Session};
+use crate::cmd::triage;
+use crate::engine::{self, ENGINES};
+use crate::files;
+use crate::output::{self, BOLD, GREEN, RED, SCHEMA, note};
+
+/// How long inputs of one place are run again.
+const AGAIN: Duration = Duration::from_secs(180);
+
+impl Session<'_> {
+    /// Sorts. Of a campaign that was stopped a quick look: the next session has it all again.
+    pub(super) fn report(&mut self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
+        // What places of an earlier session left, too.
+        let crashes: Vec<(Place, PathBuf)> =
+            Place::all().flat_map(|place| self.crashes(place).into_iter().map(move |file| (place, file))).collect();
+        let is_case = |(place, _): &&(Place, PathBuf)| place.target.form.is_case();
+        let mut inputs: Vec<PathBuf> = crashes.iter().filter(is_case).map(|(_, file)| file.clone()).collect();
+        let corpus = WalkDir::new(self.folder("corpus").join("differential")).sort_by_file_name();
+        let corpus = corpus.into_iter().flatten().filter(|entry| entry.file_type().is_file());
+        inputs.extend(corpus.map(walkdir::DirEntry::into_path));
+        let hunts = Place::all().filter(|place| place.engine.name == "hunt").map(|place| self.work(place));
+        inputs.extend(hunts.filter(|path| path.is_dir()));
+        let seconds = if stopped { self.args.seconds_per_case.min(1) } else { self.args.seconds_per_case };
+        let plan = triage::Args::of(inputs, self.folder("findings"), Some(seconds), self.args.jobs);
+        let findings = triage::sort(&plan, interrupted)?;
+        let crashes = self.unexplained(&crashes, &findings)?;
+        Ok(Campaign {
+            schema: SCHEMA,
+            seed: self.state.seed,
+            planned: self.state.planned,
+            seconds: self.state.seconds,
+            sessions: self.state.sessions.len(),
+            jobs: self.jobs().0 * self.jobs().1,
+            interrupted: stopped || findings.interrupted,
+            missing: self.missing.clone(),
+            searches: self.searches(),
+            series: self.series(),
+            findings,
+            crashes,
+            events: self.state.events.clone(),
+        })
+    }
+
+    /// Crashes that no NEW breach and no broken assertion of the findings stands for, and NEW breaches in the logs that
+    /// no case shows.
+    fn unexplained(&mut self, crashes: &[(Place, PathBuf)], findings: &Triage) -> Result<Vec<Crash>> {
+        let new = || findings.clusters.iter().filter(|cluster| cluster.status == Status::New);
+        let broken = findings.broken.iter().map(|remark| &remark.file);
+        let explained: BTreeSet<&String> = new().flat_map(|cluster| &cluster.files).chain(broken).collect();
+        let mut all: Vec<Crash> = Vec::new();
+        let mut began: BTreeMap<String, Instant> = BTreeMap::new();
+        for (place, file) in crashes.iter().filter(|(_, file)| !explained.contains(&file.display().to_string())) {
+            let since = began.entry(place.name()).or_insert_with(Instant::now);
+            let in_time = since.elapsed() < AGAIN;
+            let Some(crash) = self.crash(*place, file, in_time)? else { continue };
+            let same = |known: &&mut Crash| (&known.target, &known.message) == (&crash.target, &crash.message);
+            match all.iter_mut().find(same) {
+                Some(known) => known.count += 1,
+                None => all.push(crash),
+            }
+        }
+        let lines = Place::all().flat_map(|place| self.lines(place).into_iter().map(move |(_, line)| (place, line)));
+        let mut lost = BTreeSet::new();
+        for (place, find) in lines.filter_map(|(place, line)| Some((place, line.found?))) {
+            let shown = |own: &Find| {
+                new().any(|cluster| {
+                    let pair = (&cluster.implementation, &cluster.caller) == (&own.implementation, &own.caller);
+                    pair && (&cluster.rule, Some(&cluster.point)) == (&own.rule, own.point.as_ref())
+                })
+            };
+            if find.entry.is_none() && !shown(&find) && lost.insert(find.clone()) {
+                let Find { implementation, caller, rule, point, .. } = find;
+                let at = point.map(|point| format!(" at {point}")).unwrap_or_default();
+                all.push(Crash {
+                    engine: place.engine.name.to_owned(),
+                    target: place.target.name.to_owned(),
+                    count: 1,
+                    file: None,
+                    message: format!("NEW: {rule}{at} on {implementation} x {caller}, whose case is lost"),
+                    reproduce: None,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Runs an input again on which a target has failed, and keeps it.
+    fn crash(&mut self, place: Place, file: &Path, in_time: bool) -> Result<Option<Crash>> {
+        let Place { engine, target } = place;
+        let own = |(one, _): &&(Place, PathBuf)| one.name() == place.name();
+        let executable = self.places.iter().find(own).map(|(_, executable)| executable.clone());
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let message = match &executable {
+            Some(executable) if in_time => {
+                match engine::run_again(executable, file, &self.real(&self.log(place)).with_extension("again"))? {
+                    Some(message) => message,
+                    None if name.starts_with("timeout-") || file.to_string_lossy().contains("/hangs") => {
+                        self.event(file.display().to_string(), "took too long once, and does not again");
+                        return Ok(None);
+                    }
+                    None => "it does not fail again".to_owned(),
+                }
+            }
+            Some(_) => "not run again, like more of this target".to_owned(),
+            None => format!("not run again: {} is not there now", engine.name),
+        };
+        // Where the engines' folders are removed, this stays.
+        let kept = self.folder("crashes").join(format!("{}-{name}", place.name().replace(' ', "-")));
+        files::prepare_folder(&self.folder("crashes"))?;
+        files::write(&kept, &std::fs::read(file)?)?;
+        let quoted = |path: &Path| {
+            let text = path.display().to_string();
+            shlex::try_quote(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
+        };
+        let from = if engine.stdin { "< " } else { "" };
+        Ok(Some(Crash {
+            engine: engine.name.to_owned(),
+            target: target.name.to_owned(),
+            count: 1,
+            message,
+            reproduce: executable.map(|executable| format!("{} {from}{}", quoted(&executable), quoted(&kept))),
+            file: Some(kept.display().to_string()),
+        }))
+    }
+
+    /// A log's lines, in the campaign's time.
+    fn lines(&self, place: Place) -> Vec<(f64, Line)> {
+        let at = |line: &Line| {
+            let session = self.state.sessions.iter().rev().find(|(began, _)| *began <= line.time);
+            session.map_or(0.0, |(began, before)| before + line.time - began)
+        };
+        let lines = log::read(&self.log(place)).unwrap_or_default();
+        lines.into_iter().map(|line| (at(&line), line)).collect()
+    }
+
+    fn searches(&self) -> Vec<Search> {
+        let here = |place: &Place| self.places.iter().any(|(one, _)| one.name() == place.name());
+        let all = Place::all().filter(|place| here(place) || self.state.places.contains_key(&place.name()));
+        all.map(|place| self.did(place)).collect()
+    }
+
+    fn did(&self, place: Place) -> Search {
+        let (done, lines) = (self.done(place), self.lines(place));
+        let finds: BTreeSet<&Find> = lines.iter().filter_map(|(_, line)| line.found.as_ref()).collect();
+        Search {
+            engine: place.engine.name.to_owned(),
+            target: place.target.name.to_owned(),
+            seconds: done.seconds,
+            slices: done.slices,
+            runs_cases: place.target.features,
+            executions: executions(lines.iter().map(|(_, line)| line)),
+            features: lines.iter().map(|(_, line)| line.features).max().unwrap_or(0),
+            signatures: finds.len(),
+            new: finds.iter().filter(|find| find.entry.is_none()).count(),
+            corpus: std::fs::read_dir(self.folder("corpus").join(place.target.name)).map_or(0, Iterator::count),
+        }
+    }
+
+    fn series(&self) -> Vec<Series> {
+        let mut all = Vec::new();
+        for engine in ENGINES {
+            let places = Place::all().filter(|place| place.engine.name == engine.name);
+            let mut lines: Vec<(f64, Line)> = places.flat_map(|place| self.lines(place)).collect();
+            if !lines.is_empty() {
+                lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+                all.push(grown(engine.name, &lines));
+            }
+        }
+        all
+    }
+}
+
+/// Executions of all processes that wrote a log. A number that gets smaller is that of another process.
+fn executions<'a>(lines: impl Iterator<Item = &'a Line>) -> u64 {
+    let (mut last, mut sum) = (BTreeMap::new(), 0);
+    for line in lines {
+        let before = last.insert(line.process, line.executions).filter(|before| *before <= line.executions);
+        sum += line.executions - before.unwrap_or(0);
+    }
+    sum
+}
+
+/// How an engine got on: the signatures that it had found, and the most features that a process of it had seen.
+fn grown(engine: &str, lines: &[(f64, Line)]) -> Series {
+    let mut series = Series { engine: engine.to_owned(), signatures: Vec::new(), features: Vec::new() };
+    let (mut known, mut most) = (BTreeSet::new(), 0);
+    for (at, line) in lines {
+        if line.found.as_ref().is_some_and(|find| known.insert(find)) {
+            series.signatures.push((*at, known.len() as f64));
+        }
+        if line.features > most {
+            most = line.features;
+            series.features.push((*at, most as f64));
+        }
+    }
+    series
+}
+
+/// Writes the report in all its forms.
+pub fn write(args: &Args, report: &Campaign) -> Result<()> {
+    let Campaign { findings, crashes, .. } = report;
+    let html = args.out.join("report.html");
+    files::write(&args.out.join("report.json"), &serde_json::to_vec_pretty(report)?)?;
+    files::write(&html, page(report, triage::linker(&html)?).as_bytes())?;
+    files::write(&args.out.join("report.sarif"), &serde_json::to_vec_pretty(&sarif::log(findings, crashes))?)?;
+    files::write(&args.out.join("report.junit.xml"), junit::xml(findings, crashes)?.as_bytes())
+}
+
+/// Prints it.
+pub fn print(args: &Args, report: &Campaign) {
+    let mut table =
+        output::table(["engine", "target", "time", "starts", "executions", "features", "signatures", "NEW"]);
+    for search in &report.searches {
+        table.add_row([
+            search.engine.clone(),
+            search.target.clone(),
+            duration(search.seconds),
+            search.slices.to_string(),
+            search.executions.to_string(),
+            search.features.to_string(),
+            search.signatures.to_string(),
+            search.new.to_string(),
+        ]);
+    }
+    output::print_table(&table);
+    let Triage { clusters, replay, .. } = &report.findings;
+    for cluster in clusters.iter().filter(|cluster| !cluster.status.is_good()) {
+        let (standing, sentence) = (cluster.standing(), cluster.sentence());
+        output::line(format!("{RED}{standing}{RED:#}  {sentence}\n  {replay} {}", cluster.file));
+    }
+    for crash in &report.crashes {
+        let reproduce = crash.reproduce.iter().map(|command| format!("\n  {command}")).collect::<String>();
+        output::line(format!("{RED}crash{RED:#}  {}{reproduce}", crash.sentence()));
+    }
+    let style = if report.is_good() { GREEN } else { RED };
+    note(format!("{style}{}{style:#}", report.summary()));
+    note(format!("{BOLD}{}{BOLD:#}", args.out.join("report.html").display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(process: u32, executions: u64, features: u64, found: Option<Find>) -> Line {
+        Line { time: 0.0, process, executions, features, found }
+    }
+
+    #[test]
+    fn growth_counts_each_signature_once_and_features_at_their_most() {
+        let find = |rule: &str| {
+            let [implementation, caller, rule] = ["i", "c", rule].map(str::to_owned);
+            Some(Find { implementation, caller, rule, point: None, entry: None, follows: false })
+        };
+        let line = |features, found| line(1, 1, features, found);
+        let lines = [(1.0, line(5, find("a"))), (2.0, line(3, find("a"))), (3.0, line(9, find("b")))];
+        let series = grown("afl", &lines);
+        assert_eq!(series.signatures, [(1.0, 1.0), (3.0, 2.0)]);
+        assert_eq!(series.features, [(1.0, 5.0), (3.0, 9.0)]);
+    }
+
+    #[test]
+    fn executions_are_those_of_all_processes_and_a_number_may_come_again() {
+        let lines = [(1, 10), (2, 5), (1, 30), (1, 4), (2, 6), (1, 9)];
+        let lines: Vec<Line> = lines.iter().map(|(process, n)| line(*process, *n, 0, None)).collect();
+        assert_eq!(executions(lines.iter()), 30 + 6 + 9);
+    }
+}
