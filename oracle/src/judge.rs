@@ -1,8 +1,9 @@
 //! The judge: watches a run and records which rules it breaks.
 //!
 //! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
-//! same rule at the same point by the same kind of operation is recorded once. The judge allocates nothing
-//! and keeps no log: its state is a bounded, canonical function of the run so far.
+//! same rule at the same point by the same kind of operation is recorded once, and once more if only one of the
+//! two is about what was beyond i_size. The judge allocates nothing and keeps no log: its state is a bounded,
+//! canonical function of the run so far.
 
 use mkwrite_model::case::{Case, Geometry, PAGES_MAX, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
@@ -228,7 +229,7 @@ struct Breaches {
 
 impl Breaches {
     fn push(&mut self, breach: Breach) {
-        let key = |b: &Breach| (b.rule, b.point, b.operation);
+        let key = |b: &Breach| (b.rule, b.point, b.operation, b.past_eof);
         let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
         if !known && self.len < BREACHES_MAX {
             self.items[self.len] = Some(breach);

@@ -142,6 +142,11 @@ pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Do
 pub fn expectations(judge: &Judge) -> Vec<Expect> {
     let breach =
         |b: Breach| Expect::Breach { rule: b.rule.id().to_owned(), point: b.point, operation: b.operation.to_owned() };
-    let all: Vec<Expect> = judge.breaches().map(breach).collect();
+    let mut all: Vec<Expect> = Vec::new();
+    for expect in judge.breaches().map(breach) {
+        if !all.contains(&expect) {
+            all.push(expect);
+        }
+    }
     if all.is_empty() { vec![Expect::Pass] } else { all }
 }

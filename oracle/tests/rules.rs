@@ -2,6 +2,7 @@
 //! taking a rule away fails here. The differential rule's bug is one that no other rule sees.
 
 use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::{Plan, Progress, hunt};
@@ -59,4 +60,16 @@ fn a_deferred_breach_is_that_of_its_own_step() {
     runner.run(Target::from(pair), &case, How::Own);
     let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect();
     assert_eq!(breaches, [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]);
+}
+
+#[test]
+fn a_breach_beyond_i_size_hides_none_within() {
+    let case = mkwrite_model::text::parse(include_str!("cases/past-eof.mkw")).unwrap().case;
+    let pair = Pair::new(Builtin::by_name("fsblock@2007").unwrap(), Caller::from_name("try3").unwrap()).unwrap();
+    let (mut runner, ledger) = (Runner::default(), Ledger::builtin());
+    runner.run(Target::from(pair), &case, How::Own);
+    let records = runner.judge.breaches().filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");
+    assert_eq!(records.map(|breach| (breach.step, breach.past_eof)).collect::<Vec<_>>(), [(85, true), (117, false)]);
+    let mut classifier = ledger.classify(pair);
+    assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
 }
