@@ -33,12 +33,12 @@ fn feedback_is_a_choice() {
     let run = Run::new();
     let none = json(&run.run("hunt --seed 3 --cases 100 --raw --json --feedback none"));
     assert_eq!((&none["feedback"], &none["features"], &none["corpus"]), (&Value::Null, &0.into(), &0.into()));
-    let order = json(&run.run("hunt --seed 3 --cases 100 --raw --json --feedback order,reads"));
-    assert_eq!(order["feedback"], serde_json::json!(["order", "reads"]));
+    let order = json(&run.run("hunt --seed 3 --cases 100 --raw --json --feedback order,state"));
+    assert_eq!(order["feedback"], serde_json::json!(["order", "state"]));
     let file = std::fs::read_dir(run.path("findings")).unwrap().flatten().map(|entry| entry.path());
     let file = file.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "mkw")).unwrap();
     let text = std::fs::read_to_string(file).unwrap();
-    assert!(text.contains("of `hunt --seed 3 --feedback order,reads`") && !text.contains("made smaller"), "{text}");
+    assert!(text.contains("of `hunt --seed 3 --feedback order,state`") && !text.contains("made smaller"), "{text}");
     run.refuses("hunt --feedback coverage", &["unknown signal `coverage`", "near"]);
 }
 

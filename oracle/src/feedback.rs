@@ -1,14 +1,14 @@
 //! Feedback: what a run came by, as features that a search can collect.
 //!
 //! Edges of our own code say little about a model whose state is data. Features do: which point follows which at the
-//! same object, in which states pages are seen, what readers get from whom, which rules are nearly broken. A
+//! same object, in which states pages are seen, which rules are nearly broken. A
 //! feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are one.
 
-use mkwrite_model::case::{Case, OPERATIONS_MAX};
-use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
+use mkwrite_model::case::Case;
+use mkwrite_model::exec::{CLOSER, TaskId, bits};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Event, Frame, Kernel, Mm, Stamp, object};
+use mkwrite_model::kernel::{Event, Frame, Kernel, Mm, object};
 use mkwrite_model::{End, Observer};
 
 use crate::judge::Judge;
@@ -51,7 +51,6 @@ signals! {
     Order   "order"   "two tasks at the same object: the point of the one, then that of the other";
     State   "state"   "flags of a page, its ptes and its record";
     At      "at"      "the same, with the point that made it so";
-    Reads   "reads"   "what a call read: from which kind of call, at which kind";
     Near    "near"    "rules that do not hold for a page just now, and the point";
     Kind    "kind"    "the same, with the kind of call and the number of tasks, for the point";
     Context "context" "the same, with the kinds of all calls under way, for the point";
@@ -144,8 +143,6 @@ pub struct Feedback {
     list: Vec<u16>,
     /// Who touched an object last, and at which point.
     last: [(TaskId, u8); object::COUNT],
-    /// The kinds of all calls of the case, by task and slot.
-    kinds: [[u8; OPERATIONS_MAX]; TASKS],
 }
 
 impl Feedback {
@@ -157,7 +154,6 @@ impl Feedback {
             hit: FeatureSet::default(),
             list: Vec::with_capacity(FEATURES),
             last: [(CLOSER, 0); object::COUNT],
-            kinds: [[0; OPERATIONS_MAX]; TASKS],
         }
     }
 
@@ -186,14 +182,9 @@ impl Feedback {
         }
     }
 
-    fn begin(&mut self, target: usize, case: &Case) {
+    fn begin(&mut self, target: usize) {
         self.salt = (target as u64).wrapping_mul(SPREAD);
         self.last = [(CLOSER, 0); object::COUNT];
-        if self.signals.has(Signal::Reads) {
-            for (task, slot, operation) in case.operations() {
-                self.kinds[task.index()][usize::from(slot)] = operation.kind().code;
-            }
-        }
     }
 
     fn order(&mut self, step: Step) {
@@ -232,25 +223,6 @@ impl Feedback {
         let near = k.frames_in_use().fold(0, |near, page| near | judge.near(page));
         if near != 0 {
             self.note(Signal::Calls, near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns));
-        }
-    }
-
-    fn read<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
-        if !self.signals.has(Signal::Reads) {
-            return;
-        }
-        let outcome = k.outcome(step.task);
-        let reader = kind(k, step.task);
-        for n in 0..outcome.done() {
-            let stamp = outcome.value(n);
-            let from = match stamp.origin() {
-                Some((task, slot)) => {
-                    u64::from(self.kinds[task.index()][usize::from(slot)]) << 1 | u64::from(task == step.task)
-                }
-                None if stamp == Stamp::ZERO => 254,
-                None => 255,
-            };
-            self.note(Signal::Reads, reader << 8 | from);
         }
     }
 }
@@ -306,7 +278,7 @@ impl<'a> Watched<'a> {
 impl<R: Registry> Observer<R> for Watched<'_> {
     fn begin(&mut self, k: &Kernel<R>, case: &Case) {
         self.judge.begin(k, case);
-        self.feedback.begin(self.target, case);
+        self.feedback.begin(self.target);
     }
 
     fn step(&mut self, k: &Kernel<R>, step: Step) {
@@ -322,13 +294,10 @@ impl<R: Registry> Observer<R> for Watched<'_> {
                 near => feedback.near(k, step, page, near),
             }
         }
-        if feedback.signals.has(Signal::Calls) || feedback.signals.has(Signal::Reads) {
+        if feedback.signals.has(Signal::Calls) {
             for event in k.events() {
                 if event == Event::Call || event == Event::Return {
                     feedback.call(k, judge, step, event == Event::Return);
-                }
-                if event == Event::Return {
-                    feedback.read(k, step);
                 }
             }
         }
