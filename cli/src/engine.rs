@@ -1,5 +1,5 @@
 //! The engines that search: our own hunt, libFuzzer and AFL++. How the targets of each are built, and how one is
-//! started on a target for a while. A new one is a line of the table and two functions.
+//! started on a target for a while. A new one is a line of the table and its functions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -100,6 +100,24 @@ pub struct Engine {
     pub build: fn(Option<&Path>) -> Result<Built>,
     /// The command that starts it.
     pub command: fn(&Start) -> Command,
+    /// Where in its folder the inputs are that it would keep, if it does not put them into the corpus itself.
+    pub queue: Option<&'static str>,
+    /// The command that puts what matters of a corpus into another folder, if it can do that.
+    pub merge: Option<fn(&Merge) -> Command>,
+}
+
+/// What to merge.
+pub struct Merge<'a> {
+    /// The target.
+    pub target: &'static Target,
+    /// Its executable.
+    pub executable: &'a Path,
+    /// The corpus.
+    pub from: &'a Path,
+    /// The new one.
+    pub to: &'a Path,
+    /// Where inputs go on which the target fails.
+    pub folder: &'a Path,
 }
 
 /// Executables by target.
@@ -122,7 +140,17 @@ impl From<Targets> for Built {
 
 /// The table: our own hunt, libFuzzer, AFL++.
 pub const ENGINES: &[Engine] = &[
-    Engine { name: "hunt", weight: 2, found: Some(1), shell: false, stdin: false, build: own, command: hunt },
+    Engine {
+        name: "hunt",
+        weight: 2,
+        found: Some(1),
+        shell: false,
+        stdin: false,
+        build: own,
+        command: hunt,
+        queue: None,
+        merge: None,
+    },
     Engine {
         name: "libfuzzer",
         weight: 2,
@@ -131,8 +159,20 @@ pub const ENGINES: &[Engine] = &[
         stdin: false,
         build: libfuzzer_targets,
         command: libfuzzer,
+        queue: None,
+        merge: Some(merge),
     },
-    Engine { name: "afl", weight: 1, found: None, shell: false, stdin: true, build: afl_targets, command: afl },
+    Engine {
+        name: "afl",
+        weight: 1,
+        found: None,
+        shell: false,
+        stdin: true,
+        build: afl_targets,
+        command: afl,
+        queue: Some("out/main/queue"),
+        merge: None,
+    },
 ];
 
 /// The target of all comparisons, and of our own hunt.
@@ -366,11 +406,11 @@ pub fn libfuzzer(start: &Start) -> Command {
     command
 }
 
-/// Lets a libFuzzer target put what matters of a corpus into another folder.
-pub fn merge(executable: &Path, target: &Target, from: &Path, to: &Path, artifacts: &Path) -> Command {
-    let mut command = Command::new(executable);
-    command.arg("-merge=1").args(target.options().iter().map(|(name, value)| format!("-{name}={value}")));
-    command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(to).arg(from).stdin(Stdio::null());
+fn merge(merge: &Merge) -> Command {
+    let mut command = Command::new(merge.executable);
+    command.arg("-merge=1").args(merge.target.options().iter().map(|(name, value)| format!("-{name}={value}")));
+    command.arg(format!("-artifact_prefix={}/", merge.folder.display()));
+    command.arg(merge.to).arg(merge.from).stdin(Stdio::null());
     command
 }
 

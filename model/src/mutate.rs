@@ -14,14 +14,22 @@ use crate::point::Point;
 /// The most mutations that one call makes, in a row.
 const ROW_MAX: u32 = 4;
 
+/// A line of the table of mutations.
+pub struct Mutation {
+    /// Its name.
+    pub name: &'static str,
+    /// How often it is chosen, as a share of all.
+    pub weight: u32,
+    /// One line of help.
+    pub help: &'static str,
+    apply: fn(&mut Case, &mut Random),
+}
+
 macro_rules! mutations {
     ($($weight:literal $name:ident $help:literal;)*) => {
-        /// A line of the table of mutations.
-        type Mutation = (u32, fn(&mut Case, &mut Random));
-        /// The table: how often, and what.
-        const MUTATIONS: &[Mutation] = &[$(($weight, $name)),*];
-        /// Names and help of the mutations, in the order of the table.
-        pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), $help)),*];
+        /// The table.
+        pub const MUTATIONS: &[Mutation] =
+            &[$(Mutation { name: stringify!($name), weight: $weight, help: $help, apply: $name }),*];
     };
 }
 
@@ -43,15 +51,15 @@ mutations! {
 
 /// Changes a case by a few mutations, and mostly draws a fresh schedule.
 pub fn mutate(case: &mut Case, r: &mut Random) {
-    let total: u32 = MUTATIONS.iter().map(|(weight, _)| weight).sum();
+    let total: u32 = MUTATIONS.iter().map(|mutation| mutation.weight).sum();
     for _ in 0..=r.next_u32().trailing_zeros().min(ROW_MAX - 1) {
         let mut left = r.random_range(0..total);
-        for (weight, mutation) in MUTATIONS {
-            if left < *weight {
-                mutation(case, r);
+        for mutation in MUTATIONS {
+            if left < mutation.weight {
+                (mutation.apply)(case, r);
                 break;
             }
-            left -= weight;
+            left -= mutation.weight;
         }
         case.fix_up();
     }
@@ -254,16 +262,16 @@ mod tests {
 
     #[test]
     fn every_mutation_changes_cases_and_leaves_them_in_range_after_a_fix_up() {
-        for (n, (_, mutation)) in MUTATIONS.iter().enumerate() {
+        for (n, mutation) in MUTATIONS.iter().enumerate() {
             let changed = (0..200).filter(|index| {
                 let before = generated(*index);
                 let mut case = before.clone();
-                mutation(&mut case, &mut random(1, *index, n as u64));
+                (mutation.apply)(&mut case, &mut random(1, *index, n as u64));
                 case.fix_up();
                 case != before
             });
             let changed = changed.count();
-            assert!(changed >= 40, "{} changed {changed} of 200 cases", NAMES[n].0);
+            assert!(changed >= 40, "{} changed {changed} of 200 cases", mutation.name);
         }
     }
 

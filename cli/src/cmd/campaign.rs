@@ -40,10 +40,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Only these engines
-    #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(ENGINES.iter().map(|engine| engine.name)))]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = names(ENGINES.iter().map(|engine| engine.name)))]
     engines: Vec<String>,
     /// Only these targets
-    #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(TARGETS.iter().map(|target| target.name)))]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = names(TARGETS.iter().map(|target| target.name)))]
     targets: Vec<String>,
     /// The campaign's folder
     #[arg(long, default_value = "campaign", value_name = "DIR")]
@@ -67,6 +67,10 @@ pub struct Args {
     /// Print the report as one JSON document
     #[arg(long)]
     json: bool,
+}
+
+fn names(all: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
+    PossibleValuesParser::new(all)
 }
 
 /// What is on disk of a campaign under way.

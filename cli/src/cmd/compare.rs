@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{seeds, stop_on_interrupt, unknown};
 use crate::Exit;
-use crate::engine::{self, DIFFERENTIAL, Limit, Start};
+use crate::engine::{self, DIFFERENTIAL, ENGINES, Limit, Start};
 use crate::output::{self, RED, SCHEMA, line, note, print_table};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
@@ -121,8 +121,8 @@ pub fn run(args: &Args) -> Result<Exit> {
 fn names() -> Vec<String> {
     let schedulers = Kind::ALL.iter().map(|kind| kind.name().to_owned());
     let signals = Signal::ALL.iter().map(|signal| format!("hunt-{}", signal.name()));
-    let others = ["random", "hunt", "libfuzzer", "afl", "derived"].map(str::to_owned);
-    schedulers.chain(others).chain(signals).collect()
+    let engines = ENGINES.iter().map(|engine| engine.name.to_owned());
+    schedulers.chain(["random", "derived"].map(str::to_owned)).chain(engines).chain(signals).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<Run>> {

@@ -8,6 +8,7 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operand, Operation};
 use mkwrite_model::implementation::{Implementation, Registry};
+use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Kind;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::Exit;
 use crate::output::{self, SCHEMA, print_table};
 
-/// List implementations, callers, rules, operations, points, plants, schedulers or signals
+/// List implementations, callers, rules, operations, points, plants, schedulers, signals or mutations
 #[derive(clap::Args)]
 pub struct Args {
     /// What to list
@@ -45,6 +46,7 @@ enum What {
     Plants,
     Schedulers,
     Signals,
+    Mutations,
 }
 
 /// Runs the subcommand.
@@ -121,6 +123,10 @@ fn rows(args: &Args) -> Result<Rows> {
         What::Signals => {
             let all = Signal::ALL.iter().map(|signal| row(&[signal.name(), signal.help()]));
             (&["name", "what"], all.collect())
+        }
+        What::Mutations => {
+            let all = MUTATIONS.iter().map(|one| row(&[one.name, &one.weight.to_string(), one.help]));
+            (&["name", "weight", "what"], all.collect())
         }
     })
 }

@@ -2,13 +2,14 @@
 //! the merge after it. A corpus is never without its files: a merge makes a new one beside it and then swaps them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
 use super::{Session, seeds};
 use crate::cmd::triage;
-use crate::engine::{self, TARGETS, Target};
+use crate::engine::{self, Merge, TARGETS, Target};
 use crate::files;
 
 /// The largest file that a corpus may have.
@@ -70,27 +71,29 @@ impl Session<'_> {
         self.folder("work").join(format!("{}.dict", target.name))
     }
 
-    /// Brings what AFL++ found into the corpora, and lets libFuzzer keep what matters of each.
+    /// Brings what engines kept for themselves into the corpora, and lets one that can keep what matters of each.
     pub(super) fn merge(&mut self, interrupted: &AtomicBool) {
         for (place, _) in self.places.clone() {
-            let queue = self.work(place).join("out/main/queue");
+            let Some(queue) = place.engine.queue.map(|queue| self.work(place).join(queue)) else { continue };
             if let Err(error) = adopt(&queue, &self.corpus(place.target)) {
                 self.event(queue.display().to_string(), format!("{error:#}"));
             }
         }
-        let libfuzzer: Vec<_> =
-            self.places.iter().filter(|(place, _)| place.engine.name == "libfuzzer").cloned().collect();
-        for (place, executable) in libfuzzer {
-            if interrupted.load(Ordering::Relaxed) {
-                break;
-            }
-            if let Err(error) = self.merge_one(place.target, &executable, interrupted) {
+        for (place, executable) in self.places.clone() {
+            let Some(merge) = place.engine.merge.filter(|_| !interrupted.load(Ordering::Relaxed)) else { continue };
+            if let Err(error) = self.merge_one(place.target, merge, &executable, interrupted) {
                 self.event(format!("corpus of {}", place.target.name), format!("was not merged: {error:#}"));
             }
         }
     }
 
-    fn merge_one(&self, target: &Target, executable: &Path, interrupted: &AtomicBool) -> Result<()> {
+    fn merge_one(
+        &self,
+        target: &'static Target,
+        merge: fn(&Merge) -> Command,
+        executable: &Path,
+        interrupted: &AtomicBool,
+    ) -> Result<()> {
         let corpus = self.corpus(target);
         let (new, old) = (corpus.with_extension("new"), corpus.with_extension("old"));
         let count = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
@@ -101,7 +104,8 @@ impl Session<'_> {
         std::fs::create_dir_all(&new)?;
         let work = self.real(&self.folder("work"));
         let output = std::fs::File::create(work.join(format!("merge-{}.txt", target.name)))?;
-        let command = engine::merge(executable, target, &self.real(&corpus), &self.real(&new), &work);
+        let (from, to) = (self.real(&corpus), self.real(&new));
+        let command = merge(&Merge { target, executable, from: &from, to: &to, folder: &work });
         let mut child = engine::spawn(command, &work.join("merge.jsonl"), output)?;
         let status = loop {
             match child.try_wait()? {
@@ -113,7 +117,7 @@ impl Session<'_> {
         };
         if !status.success() || count(&new) == 0 {
             let _ = std::fs::remove_dir_all(&new);
-            return Err(anyhow!("libFuzzer ended with {status}")).context("it stays as it is");
+            return Err(anyhow!("it ended with {status}")).context("the corpus stays as it is");
         }
         // The new one takes the place of the old one; in between, both are there.
         let _ = std::fs::remove_dir_all(&old);
@@ -123,7 +127,7 @@ impl Session<'_> {
     }
 }
 
-/// Copies the inputs of a queue of AFL++, if there is one, into a corpus, under the names that libFuzzer gives them.
+/// Copies the inputs of a queue, if there is one, into a corpus, under the names that libFuzzer gives them.
 fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
     for entry in std::fs::read_dir(queue).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(b"id:") && is_input(&entry.path()) {

@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 
 use super::{Args, Place, Session};
 use crate::cmd::triage;
-use crate::engine::{self, ENGINES};
+use crate::engine::{self, DIFFERENTIAL, ENGINES};
 use crate::files;
 use crate::output::{self, BOLD, GREEN, RED, SCHEMA, note};
 
@@ -28,13 +28,10 @@ impl Session<'_> {
         // What places of an earlier session left, too.
         let crashes: Vec<(Place, PathBuf)> =
             Place::all().flat_map(|place| self.crashes(place).into_iter().map(move |file| (place, file))).collect();
-        let is_case = |(place, _): &&(Place, PathBuf)| place.target.form.is_case();
-        let mut inputs: Vec<PathBuf> = crashes.iter().filter(is_case).map(|(_, file)| file.clone()).collect();
-        let corpus = WalkDir::new(self.folder("corpus").join("differential")).sort_by_file_name();
+        let places = Place::all().filter(|place| place.target.form.is_case()).map(|place| self.work(place));
+        let corpus = WalkDir::new(self.folder("corpus").join(DIFFERENTIAL.name)).sort_by_file_name();
         let corpus = corpus.into_iter().flatten().filter(|entry| entry.file_type().is_file());
-        inputs.extend(corpus.map(walkdir::DirEntry::into_path));
-        let hunts = Place::all().filter(|place| place.engine.name == "hunt").map(|place| self.work(place));
-        inputs.extend(hunts.filter(|path| path.is_dir()));
+        let inputs = places.filter(|path| path.is_dir()).chain(corpus.map(walkdir::DirEntry::into_path)).collect();
         let seconds = if stopped { self.args.seconds_per_case.min(1) } else { self.args.seconds_per_case };
         let plan = triage::Args::of(inputs, self.folder("findings"), Some(seconds), self.args.jobs);
         let findings = triage::sort(&plan, interrupted)?;
