@@ -152,7 +152,12 @@ pub fn run(args: &Args) -> Result<Exit> {
     files::prepare_folder(&args.out)?;
     let interrupted = stop_on_interrupt()?;
     let mut session = Session::open(args)?;
-    session.build()?;
+    let built = session.build();
+    if interrupted.load(Ordering::Relaxed) {
+        // Ctrl-C has ended a build, too, and nothing has begun.
+        return Ok(Exit::Interrupted);
+    }
+    built?;
     session.prepare();
     session.search(&interrupted);
     let mut stopped = interrupted.load(Ordering::Relaxed);
