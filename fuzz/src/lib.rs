@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use mkwrite_model::bytes;
 use mkwrite_oracle::feedback::FEATURES;
+use mkwrite_oracle::fuzz;
 
 #[allow(unsafe_code)]
 #[used]
@@ -25,8 +26,21 @@ const PLAIN: u32 = 16;
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     match seed % PLAIN {
         0 => libfuzzer_sys::fuzzer_mutate(data, size, max),
-        _ => bytes::mutate(data, size, max, seed),
+        _ => fuzz::mutate(data, size, max, seed),
     }
+}
+
+/// One crossing in so many is one: libFuzzer crosses as often as it mutates, which is too often.
+const CROSSED: u32 = 4;
+
+/// libFuzzer's custom crossover.
+pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
+    if seed.is_multiple_of(CROSSED) {
+        return bytes::cross(one, other, out, seed);
+    }
+    let size = one.len().min(out.len());
+    out[..size].copy_from_slice(&one[..size]);
+    mutate(out, size, out.len(), seed)
 }
 
 /// A target whose inputs are cases.
@@ -38,7 +52,7 @@ macro_rules! cases {
             $crate::mutate(data, size, max, seed)
         });
         libfuzzer_sys::fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| {
-            mkwrite_model::bytes::cross(one, other, out, seed)
+            $crate::cross(one, other, out, seed)
         });
     };
 }

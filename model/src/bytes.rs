@@ -223,20 +223,14 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
 /// For the custom crossover: puts a mixture of two cases into `out`; returns its size.
 pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 1);
-    // libFuzzer crosses as often as it mutates, which is too often.
-    if !generate::one_in(r, 4) {
-        let size = one.len().min(out.len());
-        out[..size].copy_from_slice(&one[..size]);
-        return mutate(out, size, out.len(), seed);
-    }
     let mut case = decode(one);
     mutate::cross(&mut case, &decode(other), r);
     let choice = if generate::one_in(r, 2) { one } else { other };
     put(&case, choice.get(CHOICE).copied().unwrap_or(0), out)
 }
 
-/// As much of the case as fits.
-fn put(case: &Case, choice: u8, out: &mut [u8]) -> usize {
+/// Writes as much of the case as fits; returns its size.
+pub fn put(case: &Case, choice: u8, out: &mut [u8]) -> usize {
     let mut bytes = encode(case);
     bytes[CHOICE] = choice;
     let size = bytes.len().min(out.len());

@@ -1,5 +1,5 @@
-//! The corpus of a hunt, in memory: cases that came by a feature that none before had, for the next ones to be
-//! mutated from.
+//! The corpus of a hunt, or of a process under an engine, in memory: cases that came by a feature that none before had,
+//! for the next ones to be mutated from.
 //!
 //! A hunt goes on in generations. While one runs, the corpus stands still; at its end the cases that came by
 //! something new are taken in the order of their numbers. So a case is a function of (seed, number) and of the
@@ -91,7 +91,7 @@ impl Corpus {
     }
 
     /// A case that came by something rare.
-    fn pick(&self, r: &mut Random) -> &Case {
+    pub fn pick(&self, r: &mut Random) -> &Case {
         let drawn = (0..TOURNAMENT).map(|_| &self.kept[r.random_range(0..self.kept.len())]);
         let rarest = |kept: &&Kept| kept.features.iter().map(|feature| self.hits[usize::from(*feature)]).min();
         &drawn.min_by_key(rarest).expect("somebody is drawn").case
@@ -101,6 +101,16 @@ impl Corpus {
     pub fn count(&mut self, hits: &mut [u32; FEATURES]) {
         for (sum, n) in self.hits.iter_mut().zip(hits) {
             *sum += std::mem::take(n);
+        }
+    }
+
+    /// Takes a case at once, for searches that have no generations, if it came by something new.
+    pub fn add(&mut self, case: &Case, features: &[u16]) {
+        for feature in features {
+            self.hits[usize::from(*feature)] += 1;
+        }
+        if features.iter().any(|feature| !self.seen.contains(*feature)) {
+            self.grow(vec![Kept { index: self.len() as u64, case: case.clone(), features: features.to_vec() }]);
         }
     }
 

@@ -11,8 +11,11 @@ use std::sync::LazyLock;
 
 use mkwrite_model::Case;
 use mkwrite_model::bytes::{self, CHOICE};
+use mkwrite_model::generate::{Generator, random};
 use mkwrite_model::text::{self, Document, parse};
+use rand::RngExt;
 
+use crate::corpus::Corpus;
 use crate::feedback::{FeatureSet, Feedback, Signals};
 use crate::history::reference;
 use crate::hunt::{Key, default_pairs};
@@ -34,10 +37,30 @@ static EXPECTED_TOO: LazyLock<Vec<String>> = LazyLock::new(|| {
     names
 });
 
+/// Targets that cases run on, and the cases that came by something new there.
+struct Side {
+    /// The number of the first target.
+    first: usize,
+    targets: Targets<'static>,
+    corpus: Corpus,
+    runs: u64,
+}
+
+impl Side {
+    fn new(first: usize, targets: &[Target]) -> Side {
+        Side { first, targets: Targets::new(targets, &LEDGER), corpus: Corpus::default(), runs: 0 }
+    }
+}
+
+/// One in so many mutations goes on from the input that the engine chose.
+const OTHERS: u32 = 4;
+/// The first cases are made from nothing: nothing has been learnt yet.
+const FRESH: u64 = 128;
+
 /// A process under a fuzzing engine.
 struct Session {
-    all: Targets<'static>,
-    each: Vec<Targets<'static>>,
+    all: Side,
+    each: Vec<Side>,
     feedback: Feedback,
     seen: FeatureSet,
     executions: u64,
@@ -52,8 +75,8 @@ impl Session {
             Log::append(path.as_ref()).unwrap_or_else(|error| panic!("MKWRITE_FUZZ_LOG, {}: {error}", path.display()))
         });
         Session {
-            all: Targets::new(&TARGETS, &LEDGER),
-            each: TARGETS.iter().map(|target| Targets::new(&[*target], &LEDGER)).collect(),
+            all: Side::new(0, &TARGETS),
+            each: TARGETS.iter().enumerate().map(|(n, target)| Side::new(n, &[*target])).collect(),
             feedback: Feedback::new(Signals::default()),
             seen: FeatureSet::default(),
             executions: 0,
@@ -64,10 +87,10 @@ impl Session {
     /// Runs a case on all targets, or on one, and shows its features.
     fn run(&mut self, case: &Case, one: Option<usize>, mut feature: impl FnMut(u16)) {
         let Session { all, each, feedback, seen, executions, log } = self;
-        let targets = one.map_or(all, |one| &mut each[one]);
-        *executions += 1;
-        targets.run(case, How::Own, one.unwrap_or(0), Some(feedback), |n, breach, expected| {
-            let n = one.unwrap_or(n);
+        let Side { first, targets, corpus, runs } = one.map_or(all, |one| &mut each[one]);
+        (*executions, *runs) = (*executions + 1, *runs + 1);
+        targets.run(case, How::Own, *first, Some(feedback), |n, breach, expected| {
+            let n = *first + n;
             if let Some(log) = log {
                 let key = Key { target: n, signature: LEDGER.signature(&breach, expected) };
                 log.found(*executions, seen.len() as u64, &LEDGER, TARGETS[n], key);
@@ -78,10 +101,16 @@ impl Session {
             feature(*n);
             seen.insert(*n);
         }
+        corpus.add(case, feedback.features());
         feedback.clear();
         if let Some(log) = log {
             log.tick(*executions, seen.len() as u64);
         }
+    }
+
+    /// What cases run on that have this byte: one process runs one kind of target.
+    fn side(&self, choice: u8) -> &Side {
+        if self.all.runs == 0 { &self.each[usize::from(choice) % TARGETS.len()] } else { &self.all }
     }
 }
 
@@ -115,6 +144,25 @@ pub fn case(case: &Case, feature: impl FnMut(u16)) {
 pub fn implementation(input: &[u8], feature: impl FnMut(u16)) {
     let one = usize::from(input.get(CHOICE).copied().unwrap_or(0)) % TARGETS.len();
     SESSION.with_borrow_mut(|session| session.run(&bytes::decode(input), Some(one), feature));
+}
+
+/// For the custom mutators of engines: mutates the case in `data[..size]`, in place and in at most `max` bytes; returns
+/// the new size. Mostly it goes on from a case that came by something rare instead, chosen as hunts do: what an engine
+/// knows of an input is how new it was.
+pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+    let r = &mut random(u64::from(seed), 0, 4);
+    let choice = data[..size].get(CHOICE).copied().unwrap_or(0);
+    SESSION.with_borrow(|session| {
+        let Side { corpus, runs, .. } = session.side(choice);
+        if *runs < FRESH {
+            let mut case = Case::default();
+            Generator::new(false).generate(u64::from(seed), 0, &mut case);
+            return bytes::put(&case, choice, &mut data[..max]);
+        }
+        let is_others = corpus.is_empty() || r.random_ratio(1, OTHERS);
+        let size = if is_others { size } else { bytes::put(corpus.pick(r), choice, &mut data[..max]) };
+        bytes::mutate(data, size, max, seed)
+    })
 }
 
 /// The history checker alone, against brute force.
@@ -162,6 +210,23 @@ mod tests {
                 each(&text, &bytes::encode(&parse(&text).unwrap().case));
             }
         }
+    }
+
+    #[test]
+    fn mutations_begin_with_new_cases_and_go_on_from_rare_ones() {
+        let operations = |data: &[u8]| bytes::decode(data).operations().count();
+        let mutated = |seed: u32| {
+            let mut data = [0; 1024];
+            let size = mutate(&mut data, bytes::HEADER, 1024, seed);
+            data[..size].to_vec()
+        };
+        let first: Vec<Vec<u8>> = (0..FRESH as u32).map(mutated).collect();
+        assert!(first.iter().filter(|data| operations(data) > 2).count() > 100, "the generator's");
+        first.iter().for_each(|data| differential(data, |_| ()));
+        let then: Vec<Vec<u8>> = (0..200).map(mutated).collect();
+        assert!(then.iter().all(|data| !first.contains(data)) && then == (0..200).map(mutated).collect::<Vec<_>>());
+        let own = then.iter().filter(|data| operations(data) > 4).count();
+        assert!((100..190).contains(&own), "{own} of 200 go on from an own case, and not from the empty one");
     }
 
     #[test]
