@@ -164,7 +164,10 @@ fn damaged_files_are_put_aside_and_an_interrupt_saves_what_there_is() {
     let more = ["--engines", "hunt", "--seeds", "seeds"];
     let mut run = Killed(campaign(folder.path(), 600.0, &more).spawn().unwrap());
     wait(|| (state(folder.path())?["places"]["hunt differential"]["slices"].as_u64()? >= 2).then_some(()));
-    assert!(Command::new("kill").args(["-INT", &run.0.id().to_string()]).status().unwrap().success());
+    // Who signals a process and its group sends two signals for one.
+    for signal in ["-INT", "-TERM"] {
+        assert!(Command::new("kill").args([signal, &run.0.id().to_string()]).status().unwrap().success());
+    }
     assert_eq!(run.0.wait().unwrap().code(), Some(130));
     let report = json(&folder.path().join("c/report.json")).unwrap();
     assert_eq!((&report["interrupted"], &state(folder.path()).unwrap()["finished"]), (&true.into(), &false.into()));

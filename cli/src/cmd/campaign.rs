@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
@@ -15,7 +15,7 @@ use clap::builder::PossibleValuesParser;
 use mkwrite_report::campaign::{Event, duration};
 use serde::{Deserialize, Serialize};
 
-use super::{seeds, stop_on_interrupt};
+use super::{seeds, stop_on_interrupt_or};
 use crate::engine::{self, ENGINES, Engine, TARGETS, Target};
 use crate::output::{self, DIM, SCHEMA, YELLOW, note};
 use crate::{Exit, files};
@@ -150,9 +150,10 @@ pub fn run(args: &Args) -> Result<Exit> {
         std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display())).context("mend --seeds")?;
     }
     files::prepare_folder(&args.out)?;
-    let interrupted = stop_on_interrupt()?;
     let mut session = Session::open(args)?;
-    let built = session.build();
+    let work = session.real(&session.folder("work")).join("");
+    let interrupted = stop_on_interrupt_or(move || engine::end_all(&work))?;
+    let built = session.build(&interrupted);
     if interrupted.load(Ordering::Relaxed) {
         // Ctrl-C has ended a build, too, and nothing has begun.
         return Ok(Exit::Interrupted);
@@ -160,19 +161,16 @@ pub fn run(args: &Args) -> Result<Exit> {
     built?;
     session.prepare();
     session.search(&interrupted);
-    let mut stopped = interrupted.load(Ordering::Relaxed);
-    if !stopped {
-        session.merge(&interrupted);
-        stopped = interrupted.load(Ordering::Relaxed);
-    }
+    session.merge(&interrupted);
     session.save();
     let help = "free some space, or mend what is wrong, and run the same command again: it goes on";
     // A second Ctrl-C ends the sorting too.
-    interrupted.store(false, Ordering::Relaxed);
+    let stopped = interrupted.swap(false, Ordering::Relaxed);
     let report = session.report(stopped, &interrupted).context(help)?;
     report::write(args, &report).context(help)?;
     // Only now may what the engines left be removed, by the next campaign in this folder.
-    session.state.finished = !report.interrupted;
+    let failed = session.next(&[]).is_none();
+    session.state.finished = !report.interrupted && !failed;
     session.save();
     if args.json {
         output::json(&report)?;
@@ -188,7 +186,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         Exit::Interrupted
     } else if !report.is_good() {
         Exit::Breach
-    } else if session.next(&[]).is_none() {
+    } else if failed {
         return Err(anyhow!("every engine failed {} times in a row", search::FAILURES))
             .context("their output is in work/*/output.txt");
     } else {
@@ -231,6 +229,9 @@ impl<'a> Session<'a> {
             state = State { schema: SCHEMA, seed, ..State::default() };
         }
         state.planned = (args.minutes * 60.0).max(state.seconds);
+        if args.seed.is_some_and(|seed| seed != state.seed) {
+            note(format!("the seed of this campaign stays {}", state.seed));
+        }
         if !state.sessions.is_empty() {
             note(format!("going on: {} of {} are over", duration(state.seconds), duration(state.planned)));
         }
@@ -287,10 +288,13 @@ impl<'a> Session<'a> {
     }
 
     /// Builds the targets of all engines.
-    fn build(&mut self) -> Result<()> {
+    fn build(&mut self, interrupted: &AtomicBool) -> Result<()> {
         let args = self.args;
         let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
         for engine in ENGINES.iter().filter(|engine| wanted(&args.engines, engine.name)) {
+            if interrupted.load(Ordering::Relaxed) {
+                break;
+            }
             note(format!("{DIM}building the targets of {}{DIM:#}", engine.name));
             let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@=:,".contains(c);
             let paths = [Some(self.out.clone()), self.source.clone()].into_iter().flatten();

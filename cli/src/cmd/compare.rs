@@ -97,7 +97,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     if !left.is_empty() {
         runs.extend(play(args, &left, &executables, &interrupted)?);
     }
-    runs.retain(|run| run.executions == args.executions && run.seed <= args.seeds);
+    let is_wanted = |run: &Run| executables.contains_key(run.contender.as_str()) && run.seed <= args.seeds;
+    runs.retain(|run| is_wanted(run) && run.executions == args.executions);
     let table = Table::new(args, &runs);
     if args.json {
         output::json(&table.json(args))?;
@@ -126,11 +127,11 @@ fn names() -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<Run>> {
-    let text = match std::fs::read_to_string(path) {
+    let content = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.with_context(|| format!("give another file than {} with --results", path.display()))?,
     };
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok(String::from_utf8_lossy(&content).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// The executable of each contender, and the build that it is.
@@ -238,10 +239,11 @@ fn one(
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
     let lines = if log.exists() { log::read(&log)? } else { Vec::new() };
-    if lines.is_empty() {
+    let codes = ENGINES.iter().filter_map(|engine| engine.found);
+    if lines.is_empty() || !status.success() && codes.into_iter().all(|code| status.code() != Some(code)) {
         let output = std::fs::read_to_string(start.folder.join("output.txt")).unwrap_or_default();
         let last: Vec<&str> = output.lines().rev().take(3).collect();
-        return Err(anyhow!("{contender} ended with {status} and found nothing: {}", last.join(" / ")));
+        return Err(anyhow!("{contender} ended with {status}: {}", last.join(" / ")));
     }
     let new = lines.iter().filter_map(|line| line.found.as_ref()).filter(|find| find.entry.is_none());
     let new = new.map(|find| format!("{} on {} x {}", find.rule, find.implementation, find.caller)).collect();

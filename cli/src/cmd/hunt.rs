@@ -293,7 +293,12 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
     keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     for (n, (key, found)) in keys.into_iter().enumerate() {
-        let file = (n < FILES_MAX).then(|| file(args, plan, key));
+        let path = file(args, plan, key);
+        let file = (n < FILES_MAX || key.signature.expected == Expected::No).then(|| path.clone());
+        if file.is_none() {
+            // It was among the first, and others are before it in the order.
+            let _ = std::fs::remove_file(path);
+        }
         if let Some(file) = &file {
             let case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
             files::write(file, document(args, plan, key, found, case, !args.raw).to_string().as_bytes())?;

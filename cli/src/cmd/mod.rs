@@ -17,6 +17,7 @@ pub mod triage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_impls::Builtin;
@@ -110,15 +111,27 @@ pub fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
 }
 
-/// A flag that Ctrl-C sets, so that what is under way ends and saves. A second one ends the program.
-pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+/// A signal that comes with another, as from a program that signals its child and then the group, is no second one.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Ctrl-C sets the flag that this returns; if that has not helped, the next Ctrl-C ends the program, after `last`.
+pub fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
+    let (set, mut before) = (Arc::clone(&flag), None);
     ctrlc::set_handler(move || {
+        if before.replace(Instant::now()).is_some_and(|before: Instant| before.elapsed() < TOGETHER) {
+            return;
+        }
         if set.swap(true, Ordering::Relaxed) {
+            last();
             std::process::exit(crate::Exit::Interrupted as i32);
         }
     })
     .context("cannot handle Ctrl-C")?;
     Ok(flag)
+}
+
+/// The same for what has nothing to do at last.
+pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    stop_on_interrupt_or(|| ())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{Session, seeds};
+use super::{Place, Session, seeds};
 use crate::cmd::triage;
 use crate::engine::{self, Merge, TARGETS, Target};
 use crate::files;
@@ -73,6 +73,9 @@ impl Session<'_> {
 
     /// Brings what engines kept for themselves into the corpora, and lets one that can keep what matters of each.
     pub(super) fn merge(&mut self, interrupted: &AtomicBool) {
+        if interrupted.load(Ordering::Relaxed) {
+            return;
+        }
         for (place, _) in self.places.clone() {
             let Some(queue) = place.engine.queue.map(|queue| self.work(place).join(queue)) else { continue };
             if let Err(error) = adopt(&queue, &self.corpus(place.target)) {
@@ -81,7 +84,10 @@ impl Session<'_> {
         }
         for (place, executable) in self.places.clone() {
             let Some(merge) = place.engine.merge.filter(|_| !interrupted.load(Ordering::Relaxed)) else { continue };
-            if let Err(error) = self.merge_one(place.target, merge, &executable, interrupted) {
+            let merged = self.merge_one(place, merge, &executable, interrupted);
+            if let Err(error) =
+                merged.or_else(|error| if interrupted.load(Ordering::Relaxed) { Ok(()) } else { Err(error) })
+            {
                 self.event(format!("corpus of {}", place.target.name), format!("was not merged: {error:#}"));
             }
         }
@@ -89,11 +95,12 @@ impl Session<'_> {
 
     fn merge_one(
         &self,
-        target: &'static Target,
+        place: Place,
         merge: fn(&Merge) -> Command,
         executable: &Path,
         interrupted: &AtomicBool,
     ) -> Result<()> {
+        let target = place.target;
         let corpus = self.corpus(target);
         let (new, old) = (corpus.with_extension("new"), corpus.with_extension("old"));
         let count = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
@@ -102,8 +109,10 @@ impl Session<'_> {
         }
         let _ = std::fs::remove_dir_all(&new);
         std::fs::create_dir_all(&new)?;
-        let work = self.real(&self.folder("work"));
-        let output = std::fs::File::create(work.join(format!("merge-{}.txt", target.name)))?;
+        // Inputs on which the target fails are crashes like others.
+        let work = self.real(&self.work(place));
+        std::fs::create_dir_all(&work)?;
+        let output = std::fs::File::create(work.join("merge.txt"))?;
         let (from, to) = (self.real(&corpus), self.real(&new));
         let command = merge(&Merge { target, executable, from: &from, to: &to, folder: &work });
         let mut child = engine::spawn(command, &work.join("merge.jsonl"), output)?;

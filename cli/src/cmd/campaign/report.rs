@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mkwrite_oracle::log::{self, Find, Line};
 use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
 use mkwrite_report::triage::{Status, Triage};
 use mkwrite_report::{junit, sarif};
 use walkdir::WalkDir;
 
-use super::{Args, Place, Session};
+use super::{Args, Place, Session, seeds};
 use crate::cmd::triage;
 use crate::engine::{self, DIFFERENTIAL, ENGINES};
 use crate::files;
@@ -34,8 +34,12 @@ impl Session<'_> {
         let inputs = places.filter(|path| path.is_dir()).chain(corpus.map(walkdir::DirEntry::into_path)).collect();
         let seconds = if stopped { self.args.seconds_per_case.min(1) } else { self.args.seconds_per_case };
         let plan = triage::Args::of(inputs, self.folder("findings"), Some(seconds), self.args.jobs);
-        let findings = triage::sort(&plan, interrupted)?;
-        let crashes = self.unexplained(&crashes, &findings)?;
+        let mut findings = triage::sort(&plan, interrupted)?;
+        let crashes = self.unexplained(&crashes, &findings, interrupted)?;
+        for remark in &findings.broken {
+            self.keep("model", Path::new(&remark.file))?;
+        }
+        findings.interrupted |= stopped || interrupted.load(Ordering::Relaxed);
         Ok(Campaign {
             schema: SCHEMA,
             seed: self.state.seed,
@@ -43,7 +47,7 @@ impl Session<'_> {
             seconds: self.state.seconds,
             sessions: self.state.sessions.len(),
             jobs: self.jobs().0 * self.jobs().1,
-            interrupted: stopped || findings.interrupted,
+            interrupted: findings.interrupted,
             missing: self.missing.clone(),
             searches: self.searches(),
             series: self.series(),
@@ -55,7 +59,12 @@ impl Session<'_> {
 
     /// Crashes that no NEW breach and no broken assertion of the findings stands for, and NEW breaches in the logs that
     /// no case shows.
-    fn unexplained(&mut self, crashes: &[(Place, PathBuf)], findings: &Triage) -> Result<Vec<Crash>> {
+    fn unexplained(
+        &mut self,
+        crashes: &[(Place, PathBuf)],
+        findings: &Triage,
+        interrupted: &AtomicBool,
+    ) -> Result<Vec<Crash>> {
         let new = || findings.clusters.iter().filter(|cluster| cluster.status == Status::New);
         let broken = findings.broken.iter().map(|remark| &remark.file);
         let explained: BTreeSet<&String> = new().flat_map(|cluster| &cluster.files).chain(broken).collect();
@@ -64,7 +73,7 @@ impl Session<'_> {
         let mut began: BTreeMap<String, Instant> = BTreeMap::new();
         for (place, file) in crashes.iter().filter(|(_, file)| !explained.contains(&file.display().to_string())) {
             let since = began.entry(place.name()).or_insert_with(Instant::now);
-            let in_time = since.elapsed() < AGAIN;
+            let in_time = since.elapsed() < AGAIN && !interrupted.load(Ordering::Relaxed);
             let is_expected = expected.contains(&file.display().to_string());
             let Some(crash) = self.crash(*place, file, is_expected, in_time)? else { continue };
             let same = |known: &&mut Crash| (&known.target, &known.message) == (&crash.target, &crash.message);
@@ -103,27 +112,27 @@ impl Session<'_> {
         let Place { engine, target } = place;
         let own = |(one, _): &&(Place, PathBuf)| one.name() == place.name();
         let executable = self.places.iter().find(own).map(|(_, executable)| executable.clone());
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let message = match &executable {
+        let path = file.to_string_lossy();
+        let is_hang = path.contains("/timeout-") || path.contains("/hangs");
+        let again = match &executable {
             Some(executable) if in_time => {
-                match engine::run_again(executable, file, &self.real(&self.log(place)).with_extension("again"))? {
-                    Some(message) => message,
-                    None if name.starts_with("timeout-") || file.to_string_lossy().contains("/hangs") => {
-                        self.event(file.display().to_string(), "took too long once, and does not again");
-                        return Ok(None);
-                    }
-                    // The ledger has learnt since.
-                    None if is_expected => return Ok(None),
-                    None => "it does not fail again".to_owned(),
-                }
+                engine::run_again(executable, file, &self.real(&self.log(place)).with_extension("again"))
             }
-            Some(_) => "not run again, like more of this target".to_owned(),
-            None => format!("not run again: {} is not there now", engine.name),
+            Some(_) => Err(anyhow!("there was no time for more of this target")),
+            None => Err(anyhow!("{} is not there now", engine.name)),
         };
-        // Where the engines' folders are removed, this stays.
-        let kept = self.folder("crashes").join(format!("{}-{name}", place.name().replace(' ', "-")));
-        files::prepare_folder(&self.folder("crashes"))?;
-        files::write(&kept, &std::fs::read(file)?)?;
+        let message = match again {
+            Ok(Some(message)) => message,
+            // The ledger has learnt since.
+            _ if is_expected && !is_hang => return Ok(None),
+            Ok(None) if is_hang => {
+                self.event(path, "took too long once, and does not again");
+                return Ok(None);
+            }
+            Ok(None) => "it does not fail again".to_owned(),
+            Err(error) => format!("not run again: {error:#}"),
+        };
+        let kept = self.keep(&place.name().replace(' ', "-"), file)?;
         let quoted = |path: &Path| {
             let text = path.display().to_string();
             shlex::try_quote(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
@@ -137,6 +146,18 @@ impl Session<'_> {
             reproduce: executable.map(|executable| format!("{} {from}{}", quoted(&executable), quoted(&kept))),
             file: Some(kept.display().to_string()),
         }))
+    }
+
+    /// Copies an input to where it stays when the engines' folders are removed.
+    fn keep(&self, prefix: &str, file: &Path) -> Result<PathBuf> {
+        let folder = self.folder("crashes");
+        files::prepare_folder(&folder)?;
+        let content = std::fs::read(file)?;
+        // A case in text is known by its name.
+        let suffix = if files::is_text(file) { ".mkw" } else { "" };
+        let kept = folder.join(format!("{prefix}-{}{suffix}", seeds::sha1(&content)));
+        files::write(&kept, &content)?;
+        Ok(kept)
     }
 
     /// A log's lines, in the campaign's time.
