@@ -211,13 +211,15 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
 }
 
 pub(crate) fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
+    // Pages are read from the top; a terminal shows the end.
+    let (good, bad): (Vec<_>, Vec<_>) = triage.clusters.iter().partition(|cluster| cluster.status.is_good());
     html! {
         table {
             thead {
                 tr { @for head in ["pair", "rule", "point", "status", "files", "case"] { th { (head) } } }
             }
             tbody {
-                @for cluster in &triage.clusters {
+                @for cluster in bad.iter().chain(&good) {
                     tr {
                         td { (cluster.pair()) }
                         td { b { (cluster.rule) } " " (cluster.title) br; small { (cluster.what) } }
@@ -310,6 +312,7 @@ pub(crate) mod tests {
             assert!(page.contains(mark), "{mark} is missing in\n{page}");
         }
         assert!(page.contains("href=\"out%20dir/NEW.mkw\""), "{page}");
+        assert!(page.find(">NEW<") < page.find(">after race-nfs<"), "what is NEW stands first");
         assert!(page.contains("href=\"in/id%3A000000%2Csig%3A06\"") && !page.contains("<b>\""), "{page}");
         assert!(!page.contains("src=") && !page.contains("http"), "the page stands alone");
     }
