@@ -54,7 +54,7 @@ fn files(folder: &Path) -> BTreeSet<OsString> {
 
 /// The engines of the campaign in this folder: they have its log in their environment.
 fn engines(folder: &Path) -> Vec<u32> {
-    let mark = format!("MKWRITE_FUZZ_LOG={}", folder.canonicalize().unwrap().join("c/work/").display());
+    let mark = format!("MKWRITE_FUZZ_LOG={}", folder.canonicalize().unwrap().join("c").join("work").join("").display());
     let is_one = |id: &u32| {
         let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
         environment.windows(mark.len()).any(|window| window == mark.as_bytes())
@@ -122,7 +122,7 @@ fn a_killed_engine_is_noted_and_a_killed_campaign_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let run = || Killed(campaign(folder.path(), 14.0, &["--engines", "hunt"]).spawn().unwrap());
     let mut first = run();
-    let work = folder.path().join("c/work/hunt-differential");
+    let work = folder.path().join("c").join("work").join("hunt-differential");
     // What it found and kept is there before it has ended.
     let has_found = || files(&work).iter().any(|name| name.to_string_lossy().ends_with(".mkw"));
     let has_kept = || !files(&folder.path().join("c/corpus/differential")).is_empty();
@@ -227,7 +227,7 @@ fn bad_arguments_are_told_and_change_nothing() {
         let said = said(more);
         assert!(said.contains(text), "{said}");
     }
-    let artifact = folder.path().join("c/work/libfuzzer-text/crash-1");
+    let artifact = folder.path().join("c").join("work").join("libfuzzer-text").join("crash-1");
     std::fs::create_dir_all(artifact.parent().unwrap()).unwrap();
     std::fs::write(&artifact, "x").unwrap();
     for text in [&b"{"[..], b"", b"\xff"] {
