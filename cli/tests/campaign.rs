@@ -188,8 +188,14 @@ fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
     std::fs::create_dir_all(work.join("afl-codec/out/main/crashes.2026-11-20-03:00:00")).unwrap();
     std::fs::write(work.join("afl-codec/out/main/crashes.2026-11-20-03:00:00/id:000000,sig:06"), [0; 32]).unwrap();
     let find = r#"{"implementation":"nfs@2.6.30","caller":"2.6.30","entry":null,"follows":false,"rule":"I20","point":"io.record"}"#;
-    let line = format!(r#"{{"time":1.0,"process":1,"executions":7,"features":9,"found":{find}}}"#);
-    std::fs::write(work.join("libfuzzer-implementation.jsonl"), line + "\n").unwrap();
+    let line = |find: &str| format!(r#"{{"time":1.0,"process":1,"executions":7,"features":9,"found":{find}}}"#) + "\n";
+    std::fs::write(work.join("libfuzzer-implementation.jsonl"), line(find)).unwrap();
+    // What was NEW when it was found, and what the ledger has learnt since, is not lost: its case is there.
+    let learnt = r#"{"implementation":"nfs@2.6.29","caller":"2.6.29","entry":null,"follows":false,"rule":"I20","point":"miss.set_page_dirty"}"#;
+    std::fs::write(work.join("hunt-differential.jsonl"), line(learnt)).unwrap();
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/known/race-nfs-unstable.mkw");
+    std::fs::create_dir(work.join("hunt-differential")).unwrap();
+    std::fs::copy(known, work.join("hunt-differential/nfs-new.mkw")).unwrap();
     let output =
         campaign(folder.path(), 1.0, &["--engines", "hunt", "--json"]).stdout(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
