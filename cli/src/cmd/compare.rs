@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{seeds, stop_on_interrupt, unknown};
 use crate::Exit;
-use crate::engine::{self, DIFFERENTIAL, ENGINES, Limit, Start};
+use crate::engine::{self, Built, DIFFERENTIAL, ENGINES, Limit, Start};
 use crate::output::{self, RED, SCHEMA, line, note, print_table};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
@@ -139,10 +139,10 @@ fn executables(args: &Args) -> Result<BTreeMap<&str, (PathBuf, String)>> {
     let source = engine::checkout(args.source.as_deref().unwrap_or(Path::new(".")));
     let mut all = BTreeMap::new();
     for name in &args.contenders {
-        let build = match (engine::by_name(name), name.as_str()) {
-            (_, "derived") => engine::baseline_targets,
-            (Some(engine), _) if engine.name != "hunt" => engine.build,
-            _ => engine::own,
+        let build: fn(Option<&Path>) -> Result<Built> = match engine::by_name(name) {
+            Some(engine) => engine.build,
+            None if name == "derived" => engine::baseline_targets,
+            None => engine::own,
         };
         note(format!("building {name}"));
         let targets = build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?.targets;
@@ -162,10 +162,9 @@ fn play(
     interrupted: &AtomicBool,
 ) -> Result<Vec<Run>> {
     let results = std::fs::File::options().create(true).append(true).open(&args.results);
-    let results = results
+    let mut results = results
         .map_err(|error| anyhow!("cannot write to {}: {error}", args.results.display()))
         .context("give another file with --results")?;
-    let mut results = results;
     // A line that a kill has cut short must not swallow the next one.
     results.write_all(b"\n")?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new((Vec::new(), results)));
@@ -300,12 +299,8 @@ impl Table {
     fn new(args: &Args, runs: &[Run]) -> Table {
         let breaches: BTreeSet<&String> = runs.iter().flat_map(|run| run.found.keys()).collect();
         let of = |contender: &String| runs.iter().filter(|run| run.contender == *contender).collect::<Vec<_>>();
-        let mut contenders: Vec<String> = Vec::new();
-        for name in &args.contenders {
-            if !contenders.contains(name) {
-                contenders.push(name.clone());
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let contenders: Vec<String> = args.contenders.iter().filter(|name| seen.insert(*name)).cloned().collect();
         let all: Vec<Vec<&Run>> = contenders.iter().map(of).collect();
         let medians = |breach: &String| all.iter().map(|runs| median(runs, breach)).collect();
         let mut rows: Vec<(String, Vec<Option<f64>>)> =

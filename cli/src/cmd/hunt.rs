@@ -119,13 +119,12 @@ pub fn run(args: &Args) -> Result<Exit> {
         outcome
     });
     let elapsed = start.elapsed();
+    if let Some(error) = saver.failed.into_inner().expect("nothing panics while it is held") {
+        return Err(error);
+    }
     if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed)) {
         return Err(anyhow!("no run came by the planted bug `{}`", plant.name())
             .context(format!("hunt it on {}, or longer", plant.implementation())));
-    }
-
-    if let Some(error) = saver.failed.into_inner().expect("nothing panics while it is held") {
-        return Err(error);
     }
     let findings = save(args, &plan, &outcome)?;
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);

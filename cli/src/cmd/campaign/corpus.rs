@@ -84,9 +84,8 @@ impl Session<'_> {
         }
         for (place, executable) in self.places.clone() {
             let Some(merge) = place.engine.merge.filter(|_| !interrupted.load(Ordering::Relaxed)) else { continue };
-            let merged = self.merge_one(place, merge, &executable, interrupted);
-            if let Err(error) =
-                merged.or_else(|error| if interrupted.load(Ordering::Relaxed) { Ok(()) } else { Err(error) })
+            if let Err(error) = self.merge_one(place, merge, &executable, interrupted)
+                && !interrupted.load(Ordering::Relaxed)
             {
                 self.event(format!("corpus of {}", place.target.name), format!("was not merged: {error:#}"));
             }

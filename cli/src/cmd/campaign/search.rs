@@ -60,6 +60,11 @@ impl Session<'_> {
         })
     }
 
+    /// When a place that has just ended may start again.
+    fn may_start(&self, place: Place) -> Instant {
+        Instant::now() + PENALTY * self.done(place).failures
+    }
+
     pub(super) fn search(&mut self, interrupted: &AtomicBool) {
         let (jobs, threads) = self.jobs();
         let slice = self.slice(jobs);
@@ -83,7 +88,7 @@ impl Session<'_> {
             while n < running.len() {
                 if self.look_at(&mut running[n], over) {
                     let place = running.remove(n).place;
-                    waiting.insert(place.name(), Instant::now() + PENALTY * self.done(place).failures);
+                    waiting.insert(place.name(), self.may_start(place));
                     self.save();
                 } else {
                     n += 1;
@@ -101,7 +106,7 @@ impl Session<'_> {
                     }
                     Err(error) => {
                         self.failed(place, format!("{error:#}"));
-                        waiting.insert(place.name(), Instant::now() + PENALTY * self.done(place).failures);
+                        waiting.insert(place.name(), self.may_start(place));
                     }
                 }
                 self.save();
