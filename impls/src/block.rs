@@ -8,12 +8,14 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
+use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
     Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
 };
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 use crate::{Builtin, Kernel, buffer};
 
@@ -40,6 +42,7 @@ impl Implementation<Builtin> for Block {
             name: "block@2.6.29",
             convention: Convention::Errno,
             natural: Caller::V2_6_29,
+            era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
             may_differ: &[],
@@ -52,6 +55,7 @@ impl Implementation<Builtin> for Block {
                 name: "block@2.6.30-rc",
                 convention: Convention::Codes,
                 natural: Caller::V2_6_30Rc,
+                era: Era::V2_6_30,
                 source: "dossier 3.1, 1.4 (minus lines of seed 003's fs/buffer.c hunk)",
                 ..V2_6_29
             },
@@ -59,6 +63,7 @@ impl Implementation<Builtin> for Block {
                 name: "block@2.6.30",
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
+                era: Era::V2_6_30,
                 source: "dossier 3.1 @30 (T30 fs/buffer.c, seed 003)",
                 ..V2_6_29
             },
@@ -67,6 +72,7 @@ impl Implementation<Builtin> for Block {
 
     async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
         let truncated = match self {
+            Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
             _ if k.planted(Plant::SigbusOnRace) => SIGBUS,
             _ => NOPAGE,
@@ -89,7 +95,7 @@ impl Implementation<Builtin> for Block {
         k.at_page(P::MkwriteDirty, page).await;
         buffer::commit(k, page, Range::new(0, end)).await;
 
-        if self == Block::V2_6_30 {
+        if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
             if k.planted(Plant::LockedWithoutLock) {
                 k.unlock_page(page);
             }

@@ -6,6 +6,7 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
+use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, Sync};
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
@@ -31,6 +32,7 @@ impl Implementation<Builtin> for Driver {
             name: "driver@2.6.30",
             convention: Convention::None,
             natural: Caller::V2_6_30,
+            era: Era::V2_6_30,
             page_cache: false,
             stable_pages: false,
             may_differ: &[],

@@ -8,6 +8,7 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
+use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, Sync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
@@ -32,6 +33,7 @@ impl Implementation<Builtin> for Filemap {
             name: "filemap@3.10",
             convention: Convention::Locked,
             natural: Caller::V2_6_30,
+            era: Era::V3_10,
             page_cache: true,
             stable_pages: true,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole

@@ -13,6 +13,7 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
+use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
 };
@@ -20,6 +21,7 @@ use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 use crate::buffer::{self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block};
 use crate::{Builtin, Kernel, Private};
@@ -124,6 +126,7 @@ impl Implementation<Builtin> for Fsblock {
             name: "fsblock@2007",
             convention: Convention::Errno,
             natural: Caller::V2_6_29,
+            era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
             may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
@@ -136,6 +139,7 @@ impl Implementation<Builtin> for Fsblock {
                 name: "fsblock@2009",
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
+                era: Era::V2_6_30,
                 may_differ: &[],
                 source: "dossier 3.6, Feb 2009 (M:Piggin), with the conventions that landed",
                 ..Y2007
@@ -161,7 +165,7 @@ impl Implementation<Builtin> for Fsblock {
         }
         k.at_page(P::MkwriteDirty, page).await;
         end(k, page, cells).await;
-        if self == Fsblock::Y2009 {
+        if self == Fsblock::Y2009 || k.remedied(Remedy::LockedReturn) {
             return LOCKED;
         }
         k.at_page(P::MkwriteReturn, page).await;

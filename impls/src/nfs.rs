@@ -16,6 +16,7 @@
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
+use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
 };
@@ -23,6 +24,7 @@ use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 use crate::{Builtin, Kernel, Private, buffer};
 
@@ -182,6 +184,7 @@ impl Implementation<Builtin> for Nfs {
             name: "nfs@2.6.29",
             convention: Convention::Errno,
             natural: Caller::V2_6_29,
+            era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
             may_differ: &[Aspect::Blocks],
@@ -194,6 +197,7 @@ impl Implementation<Builtin> for Nfs {
                 name: "nfs@2.6.30",
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
+                era: Era::V2_6_30,
                 source: "dossier 3.3 @30 (T30 fs/nfs/write.c, file.c)",
                 ..V2_6_29
             },
@@ -201,6 +205,7 @@ impl Implementation<Builtin> for Nfs {
                 name: "nfs@3.0",
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
+                era: Era::V3_0,
                 source: "dossier 3.3 @300 (T300 fs/nfs/write.c, file.c)",
                 ..V2_6_29
             },
@@ -212,6 +217,7 @@ impl Implementation<Builtin> for Nfs {
         if !k.in_mapping(page) {
             k.unlock_page(page);
             return match self {
+                _ if k.remedied(Remedy::RetryOnRace) => NOPAGE,
                 Nfs::V2_6_29 => EINVAL,
                 Nfs::V2_6_30 => SIGBUS,
                 Nfs::V3_0 => NOPAGE,
@@ -220,6 +226,10 @@ impl Implementation<Builtin> for Nfs {
         let length = k.length_below_eof(page);
         if length == 0 {
             return match self {
+                _ if k.remedied(Remedy::RetryAtEof) => {
+                    k.unlock_page(page);
+                    NOPAGE
+                }
                 Nfs::V2_6_29 => {
                     k.unlock_page(page);
                     0
@@ -233,7 +243,7 @@ impl Implementation<Builtin> for Nfs {
         }
         k.at_page(P::MkwriteAttach, page).await;
         self.updatepage(k, page, length, P::MkwriteDirty).await;
-        if self == Nfs::V2_6_29 {
+        if self == Nfs::V2_6_29 && !k.remedied(Remedy::LockedReturn) {
             k.at_page(P::MkwriteReturn, page).await;
             k.unlock_page(page);
             return i32::from(length);

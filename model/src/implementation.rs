@@ -10,6 +10,7 @@
 
 use crate::callers::Caller;
 use crate::case::Range;
+use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
 
@@ -86,6 +87,8 @@ pub struct Declaration {
     pub convention: Convention,
     /// The caller that it lived with, or would have.
     pub natural: Caller,
+    /// The kernel that it comes from: the facts of all that is not the fault path.
+    pub era: Era,
     /// Its pages have a mapping and are in a page cache. Rules about those do not apply to others.
     pub page_cache: bool,
     /// It promises that no page changes while it is under writeback.
@@ -318,6 +321,8 @@ impl<R: Registry> Kernel<R> {
         match self.adapters() {
             Adapter::None => code,
             Adapter::Codes if code < 0 => SIGBUS,
+            // A remedy lets an implementation answer as one of the new convention does.
+            Adapter::Codes if code == LOCKED || code == NOPAGE => code,
             Adapter::Codes => 0,
             Adapter::Unlock if code & LOCKED != 0 => {
                 self.unlock_page(page);

@@ -10,13 +10,15 @@ use std::pin::pin;
 
 use crate::case::Case;
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
-use crate::implementation::{Pair, Registry};
+use crate::facts::{self, DirtiesLate};
+use crate::implementation::{Convention, Pair, Registry};
 use crate::kernel::Kernel;
 use crate::kernel::event::Step;
 use crate::kernel::io::{io_task, io_tasks};
 use crate::mm;
 use crate::plant::Plant;
 use crate::point::Point;
+use crate::remedy::{Remedies, Remedy};
 use crate::schedule::{RoundRobin, Scheduler};
 
 /// Steps under the fair scheduler, and steps of the closing program, at the most.
@@ -81,10 +83,50 @@ impl<R: Registry, A: Observer<R>, B: Observer<R>> Observer<R> for (&mut A, &mut 
 pub struct Setup<'a, R> {
     /// The case.
     pub case: &'a Case,
+    /// What it runs on.
+    pub target: Target<R>,
+}
+
+/// What a case runs on: an implementation under a caller, perhaps with a planted bug, perhaps with remedies.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Target<R> {
     /// The implementation and its caller.
     pub pair: Pair<R>,
-    /// The planted bug, if any.
+    /// The planted bug.
     pub plant: Option<Plant>,
+    /// The remedies that are on.
+    pub remedies: Remedies,
+}
+
+impl<R: Registry> Target<R> {
+    /// Where faults mark the page dirty after the pte became writable, without the page lock in between.
+    pub fn dirties_late(&self) -> DirtiesLate {
+        let facts = self.pair.caller.facts();
+        match self.pair.implementation.declaration().convention {
+            Convention::None => facts.late_without,
+            _ if self.remedies.has(Remedy::LockedReturn) => facts::LOCKED,
+            _ => facts.late_with_mkwrite,
+        }
+    }
+}
+
+impl<R> From<Pair<R>> for Target<R> {
+    fn from(pair: Pair<R>) -> Target<R> {
+        Target { pair, plant: None, remedies: Remedies::NONE }
+    }
+}
+
+impl<R: Registry> std::fmt::Display for Target<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.pair.fmt(f)?;
+        if !self.remedies.is_empty() {
+            write!(f, " with {}", self.remedies)?;
+        }
+        if let Some(plant) = self.plant {
+            write!(f, " planted {}", plant.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// The machine.
@@ -113,8 +155,8 @@ impl<R: Registry> Machine<R> {
         observer: &mut impl Observer<R>,
     ) -> (End, u32) {
         let k = &self.kernel;
-        let Setup { case, pair, plant } = setup;
-        k.reset(case, pair, plant);
+        let Setup { case, target } = setup;
+        k.reset(case, target);
         observer.begin(k, case);
 
         const { assert!(ACTORS_MAX == 8 && IO_MAX == 8) };

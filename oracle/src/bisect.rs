@@ -54,7 +54,7 @@ pub fn outcome(
         Ok(pair) => pair,
         Err(refused) => return Outcome::Refused(refused.to_string()),
     };
-    let to = Target { pair, plant: from.plant };
+    let to = Target { pair, ..from };
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, How::Own);
     let mut classifier = ledger.classify(pair);

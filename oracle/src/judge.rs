@@ -7,7 +7,8 @@
 
 use mkwrite_model::case::{Case, Geometry, PAGES_MAX, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
-use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::facts::{self, DirtiesLate};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::UPTODATE;
 use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
@@ -48,22 +49,23 @@ pub struct Breach {
 }
 
 /// Faults between the step that made a pte writable and their set_page_dirty.
-#[derive(Default)]
 pub struct Windows {
-    excuses: bool,
+    late: DirtiesLate,
     of: [Option<Frame>; TASKS],
 }
 
 impl Windows {
     /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
     pub fn will_dirty(&self, page: Frame) -> bool {
-        self.excuses && self.of.contains(&Some(page))
+        self.of.contains(&Some(page))
     }
 
     fn event(&mut self, task: TaskId, event: Event) {
         let window = &mut self.of[task.index()];
         match event {
-            Event::PteSet { page, write: true, .. } => *window = Some(page),
+            Event::PteSet { page, write: true, new, .. } if if new { self.late.miss } else { self.late.wp } => {
+                *window = Some(page)
+            }
             Event::DirtySet { page, .. } if *window == Some(page) => *window = None,
             Event::FaultReturned => *window = None,
             _ => {}
@@ -262,7 +264,7 @@ impl Default for Judge {
             applicable: 0,
             only: u64::MAX,
             pages: PageStates::default(),
-            windows: Windows::default(),
+            windows: Windows { late: facts::LOCKED, of: [None; TASKS] },
             eof: Eof::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
@@ -391,22 +393,16 @@ fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
     Some(k.cell(page, cell % g.cells))
 }
 
-/// The era calls set_page_dirty after it made the pte writable, without the page lock in between.
-fn dirties_late<R: Registry>(pair: &Pair<R>) -> bool {
-    let convention = pair.implementation.declaration().convention;
-    convention == Convention::None || pair.caller.accepts() != Convention::Locked
-}
-
 impl<R: Registry> Observer<R> for Judge {
     fn begin(&mut self, k: &Kernel<R>, case: &Case) {
-        let pair = k.pair();
-        self.applicable = rules::applicable(&pair) & self.only;
-        self.judges_history = pair.implementation.declaration().page_cache;
+        let target = k.target();
+        self.applicable = rules::applicable(&target) & self.only;
+        self.judges_history = target.pair.implementation.declaration().page_cache;
         if self.judges_history {
             self.history.begin(case.geometry);
         }
         self.pages.begin();
-        self.windows = Windows { excuses: dirties_late(&pair), of: [None; TASKS] };
+        self.windows = Windows { late: target.dirties_late(), of: [None; TASKS] };
         self.breaches.len = 0;
         self.end = End::Done;
         self.eof.begin(case.geometry);

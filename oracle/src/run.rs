@@ -6,8 +6,7 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::{Implementation, Pair};
-use mkwrite_model::plant::Plant;
+use mkwrite_model::implementation::Implementation;
 use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
@@ -18,20 +17,8 @@ use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
 use crate::timeline::Timeline;
 
-/// What a case runs on: an implementation under a caller, perhaps with a planted bug.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Target {
-    /// The implementation and its caller.
-    pub pair: Pair<Builtin>,
-    /// The planted bug.
-    pub plant: Option<Plant>,
-}
-
-impl From<Pair<Builtin>> for Target {
-    fn from(pair: Pair<Builtin>) -> Target {
-        Target { pair, plant: None }
-    }
-}
+/// What a case runs on.
+pub type Target = mkwrite_model::Target<Builtin>;
 
 /// Who schedules a run.
 #[derive(Clone, Debug)]
@@ -107,7 +94,7 @@ impl Runner {
 
     /// Runs a case and judges it.
     pub fn run(&mut self, target: Target, case: &Case, how: How) -> (End, u32) {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut self.judge })
     }
 
@@ -120,14 +107,14 @@ impl Runner {
         number: usize,
         feedback: &mut Feedback,
     ) -> u32 {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let mut observer = Watched::new(&mut self.judge, feedback, number);
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut observer }).1
     }
 
     /// Runs a case and records the schedule as stops, up to a broken assertion of the model if there is one.
     pub fn record(&mut self, target: Target, case: &Case, how: How) -> Vec<Stop> {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let mut stops = Vec::new();
         let go = Go { machine: &mut self.machine, setup, observer: &mut self.judge };
         let _ = caught(|| with(case, how, GoRecording(go, &mut stops)));
@@ -136,7 +123,7 @@ impl Runner {
 
     /// Runs a case with its own schedule, judged, watched and traced: the lines, and the hash.
     pub fn trace(&mut self, target: Target, case: &Case, watch: &mut impl Observer<Builtin>) -> (Vec<String>, u64) {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
         schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
@@ -145,7 +132,7 @@ impl Runner {
 
     /// Runs a case under this scheduler and judges it.
     pub fn run_scheduled(&mut self, target: Target, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         self.machine.run(setup, scheduler, &mut self.judge)
     }
 
@@ -163,7 +150,7 @@ impl Runner {
 
     /// Runs a case with its own schedule, judged: every step as data.
     pub fn watch(&mut self, target: Target, case: &Case) -> Timeline {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let mut timeline = Timeline::default();
         let mut observer = (&mut self.judge, &mut timeline);
         schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
@@ -172,7 +159,7 @@ impl Runner {
 
     /// The same with these picks.
     pub fn watch_picks(&mut self, target: Target, case: &Case, picks: &[TaskId]) -> Timeline {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let mut timeline = Timeline::default();
         let mut observer = (&mut self.judge, &mut timeline);
         self.machine.run(setup, &mut Picks::new(picks), &mut observer);
@@ -181,7 +168,7 @@ impl Runner {
 
     /// The hash of a run.
     pub fn hash(&mut self, target: Target, case: &Case, how: How) -> u64 {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         let mut hash = TraceHash::default();
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut hash });
         hash.0
@@ -189,7 +176,7 @@ impl Runner {
 
     /// Steps of a run without a judge.
     pub fn run_unjudged(&mut self, target: Target, case: &Case, how: How) -> u32 {
-        let setup = Setup { case, pair: target.pair, plant: target.plant };
+        let setup = Setup { case, target };
         with(case, how, Go { machine: &mut self.machine, setup, observer: &mut () }).1
     }
 }
@@ -274,7 +261,7 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 mod tests {
     use super::*;
     use mkwrite_model::generate::Generator;
-    use mkwrite_model::implementation::Registry;
+    use mkwrite_model::implementation::{Pair, Registry};
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
 
@@ -299,7 +286,7 @@ mod tests {
         let pair = Pair::natural(Builtin::all()[0]);
         let record = |steps| {
             let (mut machine, mut observer, mut stops) = (Machine::default(), Breaks(steps), Vec::new());
-            let setup = Setup { case: &case, pair, plant: None };
+            let setup = Setup { case: &case, target: Target::from(pair) };
             let go = Go { machine: &mut machine, setup, observer: &mut observer };
             let end = caught(|| schedule::with_schedule(&case.schedule, GoRecording(go, &mut stops)));
             (end.map(|(_, steps)| steps), stops)

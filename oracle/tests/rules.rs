@@ -13,7 +13,7 @@ use mkwrite_oracle::run::{How, Runner, Target};
 fn found(rule: Rule, cases: u64) -> Vec<Rule> {
     let plant = rule.about().plant;
     let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
-    let mut targets = vec![Target { pair: Pair::natural(fs), plant: Some(plant) }];
+    let mut targets = vec![Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) }];
     if rule == Rule::Differential {
         let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
         targets.push(Target::from(Pair::natural(other)));

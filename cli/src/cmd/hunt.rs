@@ -166,7 +166,7 @@ fn plan(args: &Args) -> Result<Plan> {
             // The differential rule needs runs without the bug to compare with.
             let others = Builtin::all().iter().map(|fs| Pair::natural(*fs));
             let reference = others.filter(|pair| !planted.contains(pair)).take(3).map(Target::from);
-            let with_plant = planted.iter().map(|pair| Target { pair: *pair, plant: Some(plant) });
+            let with_plant = planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
             with_plant.chain(reference).collect()
         }
         None if args.implementations.is_empty() && callers.is_empty() => {

@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let read = |path| {
         let (document, stale) = files::read_with_stale(path)?;
         let pairs = targets(&args.implementations, &args.callers, &document)?;
-        let targets = pairs.into_iter().map(|pair| Target { pair, plant }).collect();
+        let targets = pairs.into_iter().map(|pair| Target { plant, ..Target::from(pair) }).collect();
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;

@@ -13,6 +13,7 @@ mod v2_6_29;
 mod v2_6_30;
 mod v2_6_30_rc;
 
+use crate::facts::{self, DirtiesLate, FaultFacts, LATE};
 use crate::implementation::{Convention, Registry};
 use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
 use crate::point::Point;
@@ -31,7 +32,7 @@ pub struct Fault {
 }
 
 macro_rules! callers {
-    ($($variant:ident $module:ident $name:literal $accepts:ident $help:literal;)*) => {
+    ($($variant:ident $module:ident $name:literal $accepts:ident $mkwrite:ident $without:expr, $help:literal;)*) => {
         /// The fault path of one era.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
         pub enum Caller { $(#[doc = $help] $variant,)* }
@@ -55,6 +56,13 @@ macro_rules! callers {
                 match self { $(Caller::$variant => Convention::$accepts,)* }
             }
 
+            /// When it marks the page dirty.
+            pub const fn facts(self) -> FaultFacts {
+                match self {
+                    $(Caller::$variant => FaultFacts { late_with_mkwrite: facts::$mkwrite, late_without: $without },)*
+                }
+            }
+
             /// The caller with this name.
             pub fn from_name(name: &str) -> Option<Caller> {
                 match name { $($name => Some(Caller::$variant),)* _ => None }
@@ -73,11 +81,13 @@ macro_rules! callers {
     };
 }
 
+const LATE_WP: DirtiesLate = DirtiesLate { wp: true, miss: false };
+
 callers! {
-    V2_6_29   v2_6_29    "2.6.29"    Errno  "2.6.23 to 2.6.29: page_mkwrite returns an errno, unlocked; set_page_dirty unlocked";
-    V2_6_30Rc v2_6_30_rc "2.6.30-rc" Codes  "2.6.30-rc1 until the patch: as 2.6.29, with VM_FAULT codes";
-    Try3      try3       "try3"      Locked "the patch as posted (15 April 2009)";
-    V2_6_30   v2_6_30    "2.6.30"    Locked "the patch as landed: locked from page_mkwrite's return until set_page_dirty";
+    V2_6_29   v2_6_29    "2.6.29"    Errno  LATE   LATE,     "2.6.23 to 2.6.29: page_mkwrite returns an errno, unlocked; set_page_dirty unlocked";
+    V2_6_30Rc v2_6_30_rc "2.6.30-rc" Codes  LATE   LATE,     "2.6.30-rc1 until the patch: as 2.6.29, with VM_FAULT codes";
+    Try3      try3       "try3"      Locked LOCKED LATE_WP,  "the patch as posted (15 April 2009)";
+    V2_6_30   v2_6_30    "2.6.30"    Locked LOCKED LATE_WP,  "the patch as landed: locked from page_mkwrite's return until set_page_dirty";
 }
 
 impl<R: Registry> Kernel<R> {
@@ -100,10 +110,15 @@ impl<R: Registry> Kernel<R> {
     async fn set_page_dirty_balance(&self, page: Frame, page_mkwrite: bool, dirty: Point, throttle: Point) {
         self.at_page(dirty, page).await;
         if self.set_page_dirty(page).await || page_mkwrite {
-            self.at(throttle).await;
-            if self.in_mapping(page) {
-                self.balance_dirty_pages(true);
-            }
+            self.throttle(page, throttle).await;
+        }
+    }
+
+    /// Throttles, unless the page has no mapping.
+    async fn throttle(&self, page: Frame, at: Point) {
+        self.at(at).await;
+        if self.in_mapping(page) {
+            self.balance_dirty_pages(true);
         }
     }
 }

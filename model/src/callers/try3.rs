@@ -2,12 +2,13 @@
 //!
 //! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two bugs that
 //! the landed form does not have: file_update_time still runs before set_page_dirty, now with the page
-//! locked; and balance_dirty_pages is called with whatever page->mapping was, also NULL.
+//! locked; and balance_dirty_pages is called with whatever page->mapping was, also NULL. Each has its remedy.
 
 use super::Fault;
 use crate::implementation::{ERROR, LOCKED, NOPAGE, Registry};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
+use crate::remedy::Remedy;
 
 pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, .. } = fault;
@@ -45,8 +46,11 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
     k.make_pte_writable(mm, index);
     k.pte_unlock(mm);
 
-    k.at(P::WpTime).await;
-    k.file_update_time(); // with the page locked, if page_mkwrite
+    let time_last = k.remedied(Remedy::TimeAfterUnlock);
+    if !time_last {
+        k.at(P::WpTime).await;
+        k.file_update_time(); // with the page locked, if page_mkwrite
+    }
     if !page_mkwrite {
         k.wait_on_page_locked(page, P::WpWaitLocked).await;
         k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
@@ -59,8 +63,14 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
         k.at_page(P::WpUnlock, page).await;
         k.unlock_page(page);
         k.put_page(page); // r1
-        k.at(P::WpThrottle).await;
-        k.balance_dirty_pages(mapping);
+        if mapping || !k.remedied(Remedy::NullMappingTest) {
+            k.at(P::WpThrottle).await;
+            k.balance_dirty_pages(mapping);
+        }
+    }
+    if time_last {
+        k.at(P::WpTime).await;
+        k.file_update_time();
     }
     0
 }
@@ -103,8 +113,11 @@ pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Fra
 
     if mapped && write {
         let mapping = k.in_mapping(page);
-        k.at(P::MissTime).await;
-        k.file_update_time(); // with the page locked
+        let time_last = k.remedied(Remedy::TimeAfterUnlock);
+        if !time_last {
+            k.at(P::MissTime).await;
+            k.file_update_time(); // with the page locked
+        }
         k.at_page(P::MissDirty, page).await;
         if k.set_page_dirty(page).await {
             page_mkwrite = true;
@@ -112,9 +125,13 @@ pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Fra
         k.at_page(P::MissUnlockAfter, page).await;
         k.unlock_page(page);
         k.put_page(page); // r2
-        if page_mkwrite {
+        if page_mkwrite && (mapping || !k.remedied(Remedy::NullMappingTest)) {
             k.at(P::MissThrottle).await;
             k.balance_dirty_pages(mapping);
+        }
+        if time_last {
+            k.at(P::MissTime).await;
+            k.file_update_time();
         }
     } else {
         k.at_page(P::MissUnlockAfter, page).await;

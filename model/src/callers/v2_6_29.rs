@@ -3,31 +3,41 @@
 //! page_mkwrite is called and returns with the page unlocked. The MISS path relocks and tests for a NULL
 //! mapping; the WP path never locks. set_page_dirty runs unlocked in both: WP waits until the page is
 //! unlocked, MISS has just unlocked it. Any negative return is SIGBUS.
+//!
+//! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`), and a callee can ask for
+//! a retry (`retry-on-race`).
 
 use super::Fault;
-use crate::implementation::{Registry, SIGBUS};
+use crate::implementation::{LOCKED, NOPAGE, Registry, SIGBUS};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
+use crate::remedy::Remedy;
 
 pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
-    wp(k, fault, page, failure).await
+    wp(k, fault, page, |ret| failure(k, ret)).await
 }
 
 pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
-    miss(k, fault, page, failure).await
+    miss(k, fault, page, |ret| failure(k, ret)).await
 }
 
 /// What a failed page_mkwrite makes of the fault: SIGBUS, whatever the errno.
-fn failure(ret: i32) -> Option<i32> {
+fn failure<R: Registry>(k: &Kernel<R>, ret: i32) -> Option<i32> {
+    if ret == NOPAGE && k.remedied(Remedy::RetryOnRace) {
+        return Some(0);
+    }
     (ret < 0).then_some(SIGBUS)
 }
 
-/// How a return of page_mkwrite is read: the code with which the fault ends, or `None` to go on.
-pub(super) type Failure = fn(i32) -> Option<i32>;
-
-pub(super) async fn wp<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, failure: Failure) -> i32 {
+/// `failure` is how a return of page_mkwrite is read: the code with which the fault ends, or `None` to go on.
+pub(super) async fn wp<R: Registry>(
+    k: &Kernel<R>,
+    fault: Fault,
+    page: Frame,
+    failure: impl Fn(i32) -> Option<i32>,
+) -> i32 {
     let Fault { mm, index, pte, .. } = fault;
-    let mut page_mkwrite = false;
+    let (mut page_mkwrite, mut locked) = (false, false);
     if k.has_page_mkwrite() {
         k.get_page(page); // r1
         k.pte_unlock(mm);
@@ -38,9 +48,13 @@ pub(super) async fn wp<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, fa
             k.put_page(page);
             return code;
         }
+        locked = is_locked_return(k, ret);
         k.pte_lock(mm, P::WpPteSame).await;
         k.put_page(page); // r1, with the pte lock held
         if k.pte(mm, index) != pte {
+            if locked {
+                k.unlock_page(page);
+            }
             k.pte_unlock(mm);
             return 0;
         }
@@ -49,18 +63,33 @@ pub(super) async fn wp<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, fa
     k.get_page(page); // r2: dirty_page
     k.make_pte_writable(mm, index);
     k.pte_unlock(mm);
+    if locked {
+        k.at_page(P::WpDirty, page).await;
+        k.set_page_dirty(page).await;
+        k.at_page(P::WpUnlock, page).await;
+        k.unlock_page(page);
+    }
 
     k.at(P::WpTime).await;
     k.file_update_time();
-    k.wait_on_page_locked(page, P::WpWaitLocked).await;
-    k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
+    if locked {
+        k.throttle(page, P::WpThrottle).await;
+    } else {
+        k.wait_on_page_locked(page, P::WpWaitLocked).await;
+        k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
+    }
     k.put_page(page); // r2
     0
 }
 
-pub(super) async fn miss<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, failure: Failure) -> i32 {
+pub(super) async fn miss<R: Registry>(
+    k: &Kernel<R>,
+    fault: Fault,
+    page: Frame,
+    failure: impl Fn(i32) -> Option<i32>,
+) -> i32 {
     let Fault { mm, index, pte, write } = fault;
-    let mut page_mkwrite = false;
+    let (mut page_mkwrite, mut locked) = (false, false);
     if write && k.has_page_mkwrite() {
         k.at_page(P::MissUnlock, page).await;
         k.unlock_page(page);
@@ -71,7 +100,10 @@ pub(super) async fn miss<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, 
             k.put_page(page);
             return code;
         }
-        k.lock_page(page, P::MissLock).await;
+        locked = is_locked_return(k, ret);
+        if !locked {
+            k.lock_page(page, P::MissLock).await;
+        }
         if !k.in_mapping(page) {
             k.unlock_page(page);
             k.put_page(page);
@@ -90,6 +122,10 @@ pub(super) async fn miss<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, 
     }
     k.pte_unlock(mm);
 
+    if locked && mapped {
+        k.at_page(P::MissDirty, page).await;
+        k.set_page_dirty(page).await;
+    }
     k.at_page(P::MissUnlockAfter, page).await;
     k.unlock_page(page);
     if !mapped {
@@ -97,8 +133,17 @@ pub(super) async fn miss<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame, 
     } else if write {
         k.at(P::MissTime).await;
         k.file_update_time();
-        k.set_page_dirty_balance(page, page_mkwrite, P::MissDirty, P::MissThrottle).await;
+        if locked {
+            k.throttle(page, P::MissThrottle).await;
+        } else {
+            k.set_page_dirty_balance(page, page_mkwrite, P::MissDirty, P::MissThrottle).await;
+        }
         k.put_page(page); // r2
     }
     0
+}
+
+/// The callee left the page locked.
+fn is_locked_return<R: Registry>(k: &Kernel<R>, ret: i32) -> bool {
+    ret & LOCKED != 0 && k.remedied(Remedy::LockedReturn)
 }

@@ -18,9 +18,12 @@ use std::cell::Cell;
 use crate::callers::Caller;
 use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
+use crate::facts::Facts;
 use crate::implementation::{Adapter, Pair, Registry};
+use crate::machine::Target;
 use crate::plant::Plant;
 use crate::point::Point;
+use crate::remedy::{Remedies, Remedy};
 
 pub use cache::{Pagevec, Status};
 pub use event::{Class, Event, Events, Loose, Written};
@@ -199,6 +202,7 @@ pub struct Kernel<R: Registry> {
     pub server: Server,
     pub(crate) pair: Cell<Option<Pair<R>>>,
     plant: Cell<Option<Plant>>,
+    remedies: Cell<Remedies>,
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
     faults: Cell<Faults>,
@@ -228,6 +232,7 @@ impl<R: Registry> Default for Kernel<R> {
             server: Server::default(),
             pair: Cell::new(None),
             plant: Cell::new(None),
+            remedies: Cell::new(Remedies::NONE),
             plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
             faults: Cell::new(Faults::default()),
@@ -254,10 +259,12 @@ impl<R: Registry> Default for Kernel<R> {
 impl<R: Registry> Kernel<R> {
     /// Puts the machine into the state in which the case begins: a file on the store, nothing cached, the
     /// file mapped in every address space.
-    pub(crate) fn reset(&self, case: &Case, pair: Pair<R>, plant: Option<Plant>) {
+    pub(crate) fn reset(&self, case: &Case, target: Target<R>) {
+        let Target { pair, plant, remedies } = target;
         self.tasks.reset();
         self.pair.set(Some(pair));
         self.plant.set(plant);
+        self.remedies.set(remedies);
         self.geometry.set(case.geometry);
         self.faults.set(case.faults);
         self.free.set(u32::MAX);
@@ -309,6 +316,11 @@ impl<R: Registry> Kernel<R> {
         self.pair.get().expect("a run has begun")
     }
 
+    /// What this run runs on.
+    pub fn target(&self) -> Target<R> {
+        Target { pair: self.pair(), plant: self.plant.get(), remedies: self.remedies.get() }
+    }
+
     /// The caller that runs.
     pub fn caller(&self) -> Caller {
         self.pair().caller
@@ -326,6 +338,18 @@ impl<R: Registry> Kernel<R> {
             self.plant_reached.set(true);
         }
         planted
+    }
+
+    /// This remedy is on.
+    #[inline]
+    pub fn remedied(&self, remedy: Remedy) -> bool {
+        self.remedies.get().has(remedy)
+    }
+
+    /// The facts of the era that the implementation comes from: every actor but the fault path.
+    #[inline]
+    pub fn facts(&self) -> Facts {
+        self.fs().declaration().era.facts()
     }
 
     /// The planted bug has been come by, in some run.

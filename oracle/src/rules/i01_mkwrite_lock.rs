@@ -6,6 +6,7 @@
 use mkwrite_model::implementation::{Convention, LOCKED, Registry};
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::Remedy;
 
 use super::prelude::*;
 
@@ -22,7 +23,8 @@ impl Check for MkwriteLock {
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::MkwriteReturned { page, code, locked } = event {
-            let promised = code & LOCKED != 0 && cx.k.fs().declaration().convention == Convention::Locked;
+            let speaks = cx.k.fs().declaration().convention == Convention::Locked || cx.k.remedied(Remedy::LockedReturn);
+            let promised = code & LOCKED != 0 && speaks;
             if promised != locked {
                 cx.page_breach(page, if locked { "returned with the page locked" } else { "LOCKED, but not locked" });
             }

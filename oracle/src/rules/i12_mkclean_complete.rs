@@ -1,9 +1,9 @@
 //! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or dirty.
 //!
-//! The fault needs the page lock to make a pte writable. Before the patch the WP path does not take it, and
-//! without page_mkwrite it never does: there the rule does not hold.
+//! Where faults keep the page locked until it is dirty they need the page lock to make a pte writable. Before the patch
+//! the WP path does not take it, and without page_mkwrite it never does: there the rule does not hold.
 
-use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::page::MKCLEANED;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -21,8 +21,9 @@ impl Check for MkcleanComplete {
         plant: Plant::MkcleanOneMm,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair) && pair.caller.accepts() == Convention::Locked
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        let late = target.dirties_late();
+        has_page_cache(target) && !late.wp && !late.miss
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

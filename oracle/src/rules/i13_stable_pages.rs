@@ -1,7 +1,7 @@
 //! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by write(2), say), for
 //! implementations that declare stable pages.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -18,8 +18,8 @@ impl Check for StablePages {
         plant: Plant::NoStableWait,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        pair.implementation.declaration().stable_pages
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        target.pair.implementation.declaration().stable_pages
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

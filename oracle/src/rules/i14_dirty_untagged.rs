@@ -3,7 +3,7 @@
 //!
 //! While set_page_dirty is under way the flag comes first; that window is legal.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -20,8 +20,8 @@ impl Check for DirtyUntagged {
         plant: Plant::NoDirtyTag,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 //! skipped, and a page whose dirtiness was cancelled (by truncate, or because all its blocks were gone): the tag
 //! stays until the page is removed or written the next time.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::page::CANCELLED;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -22,8 +22,8 @@ impl Check for StaleDirtyTag {
         plant: Plant::StaleTag,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

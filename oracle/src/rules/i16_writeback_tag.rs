@@ -1,6 +1,6 @@
 //! I16: a page of the file has the tag WRITEBACK if and only if PG_writeback is set.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -17,8 +17,8 @@ impl Check for WritebackTag {
         plant: Plant::WritebackTagStays,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

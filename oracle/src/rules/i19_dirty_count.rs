@@ -1,6 +1,6 @@
 //! I19: at quiescence the mapping's counter of dirty pages is the number of its PG_dirty pages.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::plant::Plant;
 
@@ -17,8 +17,8 @@ impl Check for DirtyCount {
         plant: Plant::CancelUncounted,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {

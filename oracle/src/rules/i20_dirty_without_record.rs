@@ -5,7 +5,7 @@
 //! This is what the patch is about (seed 001). A set_page_dirty without the page lock is judged at once, also
 //! if another task holds the lock: nobody will attach a record after it.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -22,8 +22,8 @@ impl Check for DirtyWithoutRecord {
         plant: Plant::RecordFreedEarly,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

@@ -1,6 +1,6 @@
 //! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under writeback.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -17,8 +17,8 @@ impl Check for RecordOnClean {
         plant: Plant::RecordKept,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 //!
 //! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does (R3).
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -19,8 +19,8 @@ impl Check for MapOrphan {
         plant: Plant::NoMappingCheck,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

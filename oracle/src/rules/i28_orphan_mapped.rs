@@ -2,7 +2,7 @@
 //! page that has left the mapping.
 
 use mkwrite_model::case::Operation;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -19,8 +19,8 @@ impl Check for OrphanMapped {
         plant: Plant::SkipUnmap,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

@@ -5,7 +5,7 @@
 //! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
 //! and that still holds data shows after an extension, by I31.)
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -22,8 +22,8 @@ impl Check for PageBeyondEof {
         plant: Plant::TruncateSkipsDirty,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

@@ -3,7 +3,7 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -19,8 +19,8 @@ impl Check for Sigbus {
         plant: Plant::SigbusOnRace,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn explains(flaw: Flaw) -> Option<&'static str> {

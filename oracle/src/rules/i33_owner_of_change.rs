@@ -1,6 +1,6 @@
 //! I33: i_size changes only with the inode lock, PG_dirty is cleared only with the page lock.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -17,8 +17,8 @@ impl Check for OwnerOfChange {
         plant: Plant::SizeWithoutLock,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

@@ -2,7 +2,7 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -18,8 +18,8 @@ impl Check for Unreported {
         plant: Plant::ErrorForgotten,
     };
 
-    fn applies<R: Registry>(pair: &Pair<R>) -> bool {
-        has_page_cache(pair)
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
     }
 
     fn explains(flaw: Flaw) -> Option<&'static str> {

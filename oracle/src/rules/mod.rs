@@ -7,10 +7,10 @@
 //! end of the run, or claims a flaw that the history checker found. A page rule that is broken is reported
 //! when it becomes so, not again while it stays so.
 
-use mkwrite_model::End;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
+use mkwrite_model::{End, Target};
 
 use crate::history::Flaw;
 use crate::judge::{Cx, PageStates, Windows};
@@ -21,6 +21,8 @@ pub(crate) mod prelude {
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
     pub(crate) use crate::judge::{Cx, Windows};
+    #[allow(unused_imports)]
+    pub(crate) use mkwrite_model::Target;
 }
 
 /// What a rule says of itself.
@@ -41,8 +43,8 @@ pub(crate) trait Check {
     /// What it says of itself.
     const ABOUT: About;
 
-    /// Whether it holds for this pair.
-    fn applies<R: Registry>(_pair: &Pair<R>) -> bool {
+    /// Whether it holds for this target.
+    fn applies<R: Registry>(_target: &Target<R>) -> bool {
         true
     }
 
@@ -88,8 +90,8 @@ pub(crate) trait Check {
     }
 }
 
-pub(crate) fn has_page_cache<R: Registry>(pair: &Pair<R>) -> bool {
-    pair.implementation.declaration().page_cache
+pub(crate) fn has_page_cache<R: Registry>(target: &Target<R>) -> bool {
+    target.pair.implementation.declaration().page_cache
 }
 
 macro_rules! rules {
@@ -144,9 +146,9 @@ macro_rules! rules {
             }
         }
 
-        /// The rules that hold for a pair, one bit each.
-        pub(crate) fn applicable<R: Registry>(pair: &Pair<R>) -> u64 {
-            0 $(| u64::from($module::$variant::applies(pair)) << Rule::$variant as u8)*
+        /// The rules that hold for a target, one bit each.
+        pub(crate) fn applicable<R: Registry>(target: &Target<R>) -> u64 {
+            0 $(| u64::from($module::$variant::applies(target)) << Rule::$variant as u8)*
         }
 
         #[inline]

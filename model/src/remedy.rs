@@ -1,0 +1,128 @@
+//! Remedies: the opposite of planted bugs. Each is a switch in a code path that closes one window of the old code the
+//! way a later kernel did, or would; off unless asked for.
+//!
+//! An entry of the ledger names the remedies that cure it. A pair is also hunted with all remedies of its entries
+//! on, and there nothing is expected: so every line of an old implementation runs somewhere where any breach is new.
+
+use std::fmt;
+
+macro_rules! remedies {
+    ($($variant:ident $name:literal $what:literal $source:literal;)*) => {
+        /// A remedy.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Remedy { $(#[doc = $what] $variant,)* }
+
+        impl Remedy {
+            /// Every remedy.
+            pub const ALL: &'static [Remedy] = &[$(Remedy::$variant),*];
+
+            /// The name on the command line, in the ledger and in files.
+            pub const fn name(self) -> &'static str {
+                match self { $(Remedy::$variant => $name,)* }
+            }
+
+            /// What it does.
+            pub const fn what(self) -> &'static str {
+                match self { $(Remedy::$variant => $what,)* }
+            }
+
+            /// Which kernel does it so.
+            pub const fn source(self) -> &'static str {
+                match self { $(Remedy::$variant => $source,)* }
+            }
+
+            /// The remedy with this name.
+            pub fn from_name(name: &str) -> Option<Remedy> {
+                match name { $($name => Some(Remedy::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+remedies! {
+    LockedReturn    "locked-return"    "page_mkwrite keeps the page locked, and the fault path marks it dirty before it unlocks it"
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+    RetryOnRace     "retry-on-race"    "page_mkwrite asks for the fault to be retried when the page has left the mapping"
+        "2.6.30 fs/buffer.c: block_page_mkwrite; 3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+    NullMappingTest "null-mapping-test" "the fault path tests for a NULL mapping before it throttles"
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+    TimeAfterUnlock "time-after-unlock" "the fault path updates the file's time after it has unlocked the page"
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+    RetryAtEof      "retry-at-eof"     "page_mkwrite asks for a retry when no part of the page lies below i_size"
+        "3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+}
+
+const _: () = assert!(Remedy::ALL.len() <= 64, "a set of remedies is one word");
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A set of remedies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord, Hash)]
+pub struct Remedies(u64);
+
+impl Remedies {
+    /// None.
+    pub const NONE: Remedies = Remedies(0);
+
+    /// This one is in it.
+    #[inline]
+    pub const fn has(self, remedy: Remedy) -> bool {
+        self.0 >> remedy as u8 & 1 != 0
+    }
+
+    /// There is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// All of `other` are in it.
+    pub const fn contains(self, other: Remedies) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn union(self, other: Remedies) -> Remedies {
+        Remedies(self.0 | other.0)
+    }
+
+    /// Its members.
+    pub fn iter(self) -> impl Iterator<Item = Remedy> {
+        Remedy::ALL.iter().copied().filter(move |remedy| self.has(*remedy))
+    }
+}
+
+impl FromIterator<Remedy> for Remedies {
+    fn from_iter<I: IntoIterator<Item = Remedy>>(all: I) -> Remedies {
+        Remedies(all.into_iter().fold(0, |mask, remedy| mask | 1 << remedy as u8))
+    }
+}
+
+impl fmt::Display for Remedies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, remedy) in self.iter().enumerate() {
+            write!(f, "{}{remedy}", if n == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_invertible_and_sets_hold_what_is_put_in() {
+        for &remedy in Remedy::ALL {
+            assert_eq!(Remedy::from_name(remedy.name()), Some(remedy));
+        }
+        let two = Remedies::from_iter([Remedy::LockedReturn, Remedy::RetryAtEof]);
+        assert_eq!((two.to_string().as_str(), two.iter().count()), ("locked-return,retry-at-eof", 2));
+        assert!(two.contains(Remedies::NONE) && two.has(Remedy::RetryAtEof) && !two.has(Remedy::RetryOnRace));
+    }
+}
