@@ -1,9 +1,8 @@
 //! A finding on disk: the case that shows a signature, with what it breaks, under a name that depends on the
 //! signature alone, so that the same bug has the same file wherever it was found.
 
-use mkwrite_impls::Builtin;
 use mkwrite_model::Case;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
@@ -12,8 +11,9 @@ use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::run::{How, Runner, Target};
 use mkwrite_oracle::verdict::expectations;
 
-/// A signature on a pair as one word.
-pub fn name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> String {
+/// A signature on a target as one word.
+pub fn name(ledger: &Ledger, target: Target, signature: &Signature) -> String {
+    let pair = target.pair;
     let Signature { expected, rule, point } = *signature;
     let entry = ledger.entry(expected).map(|entry| entry.name.as_str());
     let class = match expected {
@@ -25,6 +25,7 @@ pub fn name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> Stri
     let parts = [
         Some(pair.implementation.name()),
         Some(pair.caller.name()),
+        (!target.remedies.is_empty()).then_some("remedied"),
         Some(rule.id()),
         point.map(Point::name),
         class,
@@ -34,13 +35,17 @@ pub fn name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> Stri
 }
 
 /// The name of its file.
-pub fn file_name(ledger: &Ledger, pair: Pair<Builtin>, signature: &Signature) -> String {
-    name(ledger, pair, signature) + ".mkw"
+pub fn file_name(ledger: &Ledger, target: Target, signature: &Signature) -> String {
+    name(ledger, target, signature) + ".mkw"
 }
 
-/// A target as a `run` statement names it.
-pub fn named(target: Target) -> (String, String) {
-    (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned())
+/// Makes the document name these targets, which differ in their pairs alone.
+pub fn set_targets(document: &mut Document, targets: &[Target]) {
+    let named = |target: &Target| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+    document.runs = targets.iter().map(named).collect();
+    if let Some(first) = targets.first() {
+        (document.plant, document.remedies) = (first.plant, first.remedies);
+    }
 }
 
 /// What its file says: the case, all that breaks there, and where it comes from.
@@ -48,9 +53,9 @@ pub fn document(target: Target, breach: &Breach, origin: String, case: Case) -> 
     let mut runner = Runner::default();
     runner.run(target, &case, How::Own);
     let mut document = Document::new(case);
-    document.runs.push(named(target));
-    // A planted bug is not in the file, and a difference takes two runs.
-    if target.plant.is_none() && breach.rule != Rule::Differential {
+    set_targets(&mut document, &[target]);
+    // A difference takes two runs.
+    if breach.rule != Rule::Differential {
         document.expects = expectations(&runner.judge);
     }
     let about = breach.rule.about();

@@ -51,6 +51,16 @@ remedies! {
         "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
     RetryAtEof      "retry-at-eof"     "page_mkwrite asks for a retry when no part of the page lies below i_size"
         "3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+    IsizeExtended   "isize-extended"   "extension write-protects the page that held the old end of the file"
+        "3.18 mm/truncate.c: pagecache_isize_extended (commit 90a8020278c1)";
+    ZeroTail        "zero-tail-at-extension" "extension, and truncate to the same size, zero the rest of the page that held the old end of the file"
+        "6.13 mm/truncate.c: pagecache_isize_extended (commit 52aecaee1c26)";
+    PrepareBelowEof "prepare-below-eof" "page_mkwrite prepares the part of the page below i_size, not the whole page"
+        "fsblock as posted in 2009";
+    NfsLastPage     "nfs-last-page"    "extension of an NFS file zeroes and write-protects the page that held the old end of the file"
+        "6.18 fs/nfs/inode.c: nfs_truncate_last_folio (commit b1817b18ff20)";
+    GrowBelowEof    "grow-below-eof"   "page_mkwrite of NFS never raises i_size"
+        "no kernel yet";
 }
 
 const _: () = assert!(Remedy::ALL.len() <= 64, "a set of remedies is one word");

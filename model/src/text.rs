@@ -24,7 +24,9 @@ use std::ops::Range as Span;
 
 use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
+use crate::plant::Plant;
 use crate::point::Point;
+use crate::remedy::{Remedies, Remedy};
 
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
@@ -88,6 +90,10 @@ pub struct Document {
     pub case: Case,
     /// Implementations and callers that it runs on, by name.
     pub runs: Vec<(String, String)>,
+    /// The bug that is planted there.
+    pub plant: Option<Plant>,
+    /// The remedies that are on there.
+    pub remedies: Remedies,
     /// What must come of it, on each of them.
     pub expects: Vec<Expect>,
     /// What each run must reach.
@@ -129,6 +135,12 @@ impl Document {
         add("mkw", format!("mkw {VERSION}"));
         for (i, (implementation, caller)) in self.runs.iter().enumerate() {
             add(&format!("run {i}"), line("run", &format_args!("{implementation} {caller}")));
+        }
+        if let Some(plant) = self.plant {
+            add("plant", line("plant", &plant.name()));
+        }
+        if !self.remedies.is_empty() {
+            add("remedy", line("remedy", &self.remedies));
         }
         for (i, expect) in self.expects.iter().enumerate() {
             add(&format!("expect {i}"), line("expect", expect));
@@ -361,6 +373,22 @@ fn point(word: &Word<'_>) -> Parsed<Point> {
     }
 }
 
+/// What a word names, of a table.
+fn named<'a, T>(
+    word: &Word<'_>,
+    what: &str,
+    known: impl Iterator<Item = &'a str>,
+    find: impl Fn(&str) -> Option<T>,
+) -> Parsed<T> {
+    match find(word.text) {
+        Some(found) => Ok(found),
+        None => {
+            let near = nearest(word.text, known);
+            error(&word.span, format!("unknown {what} `{}`", word.text), format!("did you mean `{near}`?"))
+        }
+    }
+}
+
 /// The candidate that shares the longest run of leading or trailing characters.
 fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
     let common = |a: &str, b: &str| {
@@ -416,7 +444,7 @@ struct Builder {
     stale: Option<Vec<(usize, TaskId, u8, Flaw)>>,
 }
 
-const STATEMENTS: &str = "mkw, run, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
+const STATEMENTS: &str = "mkw, run, plant, remedy, expect, reach, limits, file, stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order";
 
 impl Builder {
     /// Reads one statement. Returns its key.
@@ -445,6 +473,18 @@ impl Builder {
                 }
                 d.runs.push((implementation, caller));
                 format!("run {}", d.runs.len() - 1)
+            }
+            "plant" => {
+                let known = Plant::ALL.iter().map(|plant| plant.name());
+                d.plant = Some(named(&words.next("a planted bug")?, "planted bug", known, Plant::from_name)?);
+                "plant".to_owned()
+            }
+            "remedy" => {
+                let list = words.next("remedies with commas")?;
+                let known = || Remedy::ALL.iter().map(|remedy| remedy.name());
+                let one = |text| named(&Word { text, span: list.span.clone() }, "remedy", known(), Remedy::from_name);
+                d.remedies = list.text.split(',').map(one).collect::<Parsed<_>>()?;
+                "remedy".to_owned()
             }
             "expect" => {
                 let rule = words.next("`pass`, or a rule")?.text;

@@ -36,7 +36,7 @@ fn main() {
         let target = plan.targets[index as usize % plan.targets.len()];
         Generator::new(false).generate(plan.seed, index, &mut case);
         runner.run(target, &case, how(&plan, index));
-        let mut classifier = plan.ledger.classify(target.pair);
+        let mut classifier = plan.ledger.classify(target);
         let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
         let rare = breaches.iter().map(|(breach, expected)| {
             let signature = Signature { point: Some(breach.point), ..plan.ledger.signature(breach, *expected) };

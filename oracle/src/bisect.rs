@@ -11,7 +11,7 @@ use crate::hunt::is_default;
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger};
 use crate::realign::{Translation, translate};
-use crate::run::{How, Runner, Target};
+use crate::run::{How, Runner, Target, switched};
 
 /// What a case does on a pair that it was not made for.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub fn outcome(
     let to = Target { pair, ..from };
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, How::Own);
-    let mut classifier = ledger.classify(pair);
+    let mut classifier = ledger.classify(to);
     let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
     let new = is_default(ledger, pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
     Outcome::Ran { translation, breaches, new }
@@ -69,7 +69,7 @@ pub fn home(document: &Document) -> Option<Target> {
         || Builtin::all().first().map(|fs| Pair::natural(*fs)),
         |(fs, caller)| Pair::new(Builtin::by_name(fs)?, Caller::from_name(caller)?).ok(),
     );
-    pair.map(Target::from)
+    pair.map(|pair| switched(document, pair))
 }
 
 /// One implementation and caller of a series, and what came of it.

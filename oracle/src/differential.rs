@@ -21,6 +21,7 @@ use mkwrite_model::point::Point;
 
 use crate::judge::Breach;
 use crate::rules::{About, Rule};
+use crate::when::Conditions;
 
 /// What the rule says of itself.
 pub(crate) const ABOUT: About = About {
@@ -120,7 +121,8 @@ impl Summary {
             step,
             page: None,
             cell: None,
-            past_eof: false,
+            cells: 0,
+            when: Conditions::NONE,
             what,
         };
         for (slot, (own, theirs)) in self.calls.iter().zip(&reference.calls).enumerate() {

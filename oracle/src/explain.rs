@@ -64,7 +64,7 @@ pub fn explain(
 ) -> Explanation {
     let case = &document.case;
     let timeline = runner.watch(target, case);
-    let mut classifier = ledger.classify(target.pair);
+    let mut classifier = ledger.classify(target);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
     let wanted = breaches.iter().find(|(b, expected)| about.is_some_and(|signature| signature.matches(b, *expected)));
     let new = breaches.iter().find(|(_, expected)| *expected == Expected::No);

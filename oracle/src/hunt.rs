@@ -70,6 +70,20 @@ pub fn default_pairs(ledger: &Ledger) -> Vec<Pair<Builtin>> {
     pairs
 }
 
+/// What a hunt runs on by default: these pairs, and each that the ledger has entries about once more with all remedies
+/// of its entries on, where nothing is expected.
+pub fn default_targets(ledger: &Ledger) -> Vec<Target> {
+    let pairs = default_pairs(ledger);
+    let remedied = pairs.iter().filter_map(|pair| remedied(ledger, *pair));
+    pairs.iter().map(|pair| Target::from(*pair)).chain(remedied).collect()
+}
+
+/// The pair with all remedies of its entries, if it has any.
+pub fn remedied(ledger: &Ledger, pair: Pair<Builtin>) -> Option<Target> {
+    let remedies = ledger.remedies(pair);
+    (!remedies.is_empty()).then(|| Target { remedies, ..Target::from(pair) })
+}
+
 /// Hunts look at this pair by default, so that what breaks there and is not in the ledger is NEW. What breaks on
 /// other pairs nobody has written down.
 pub fn is_default(ledger: &Ledger, pair: Pair<Builtin>) -> bool {

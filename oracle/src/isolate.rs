@@ -116,7 +116,7 @@ pub fn isolate(
 ) -> Option<Isolation> {
     let failing = runner.watch(target, case);
     let known: Vec<Breach> = runner.judge.breaches().collect();
-    let mut classifier = ledger.classify(target.pair);
+    let mut classifier = ledger.classify(target);
     let breach = *known.iter().find(|b| signature.matches(b, classifier.next(b)))?;
     let same = |a: &Breach, b: &Breach| a.rule == b.rule && a.point == b.point && a.operation == b.operation;
     let before = |b: &Breach| known.iter().any(|k| k.step < breach.step && k.rule != breach.rule && same(k, b));

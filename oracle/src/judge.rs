@@ -1,13 +1,11 @@
 //! The judge: watches a run and records which rules it breaks.
 //!
 //! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
-//! same rule at the same point by the same kind of operation is recorded once, and once more if only one of the
-//! two is about what was beyond i_size. The judge allocates nothing and keeps no log: its state is a bounded,
+//! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Geometry, PAGES_MAX, Range};
+use mkwrite_model::case::Case;
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
-use mkwrite_model::facts::{self, DirtiesLate};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::UPTODATE;
@@ -18,9 +16,10 @@ use mkwrite_model::{End, Observer};
 use crate::differential::Summary;
 use crate::history::{self, History};
 use crate::rules::{self, Rule};
+use crate::when::{self, Condition, Conditions, Marks, Subject};
 
 /// Breaches of one run that are kept.
-pub const BREACHES_MAX: usize = 32;
+pub const BREACHES_MAX: usize = 64;
 
 /// A rule that a run broke, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,43 +40,27 @@ pub struct Breach {
     pub page: Option<u8>,
     /// The cell of the file, if it is about one.
     pub cell: Option<u8>,
-    /// It is about a part of the last page that was beyond i_size: a cell that was stored to there, or cells
-    /// that only an extension made part of the file.
-    pub past_eof: bool,
+    /// The cells of the file that it is about, one bit each: the one cell, or those of the page.
+    pub cells: u64,
+    /// The conditions of the ledger that held when it happened.
+    pub when: Conditions,
     /// What was wrong.
     pub what: &'static str,
 }
 
-/// Faults between the step that made a pte writable and their set_page_dirty.
-pub struct Windows {
-    late: DirtiesLate,
-    of: [Option<Frame>; TASKS],
-}
-
-impl Windows {
-    /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
-    pub fn will_dirty(&self, page: Frame) -> bool {
-        self.of.contains(&Some(page))
-    }
-
-    fn event(&mut self, task: TaskId, event: Event) {
-        let window = &mut self.of[task.index()];
-        match event {
-            Event::PteSet { page, write: true, new, .. } if if new { self.late.miss } else { self.late.wp } => {
-                *window = Some(page)
-            }
-            Event::DirtySet { page, .. } if *window == Some(page) => *window = None,
-            Event::FaultReturned => *window = None,
-            _ => {}
-        }
+impl Breach {
+    /// It is about a part of the last page that was beyond i_size.
+    pub fn past_eof(&self) -> bool {
+        self.when.has(Condition::PastEof)
     }
 }
 
-/// Since which step a page breaks a rule, by which kind of operation, and what is wrong with it.
+/// Since which step a page breaks a rule, by which kind of operation, under which conditions, and what is wrong with it.
 #[derive(Clone, Copy)]
 struct Since {
     step: Step,
     operation: &'static str,
+    when: Conditions,
     what: &'static str,
 }
 
@@ -92,7 +75,7 @@ pub(crate) struct PageStates {
 
 impl Default for PageStates {
     fn default() -> Self {
-        let nothing = Since { step: NOWHERE, operation: "", what: "" };
+        let nothing = Since { step: NOWHERE, operation: "", when: Conditions::NONE, what: "" };
         let since = Box::new([[nothing; 64]; FRAMES]);
         PageStates { reported: [0; FRAMES], deferred: [0; FRAMES], since }
     }
@@ -107,12 +90,11 @@ impl PageStates {
 /// What a rule sees, and where it reports to.
 pub(crate) struct Cx<'a, R: Registry> {
     pub(crate) k: &'a Kernel<R>,
-    pub(crate) windows: &'a Windows,
     pub(crate) rule: Rule,
     applicable: u64,
     step: Step,
     operation: &'static str,
-    eof: &'a Eof,
+    pub(crate) marks: &'a Marks,
     breaches: &'a mut Breaches,
 }
 
@@ -123,7 +105,8 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
-        self.report(None, None, false, what);
+        let when = self.sample(0, false);
+        self.report(None, None, 0, when, what);
     }
 
     /// Reports a page.
@@ -133,13 +116,26 @@ impl<R: Registry> Cx<'_, R> {
 
     /// Reports some cells of a page, one bit each.
     pub(crate) fn cells_breach(&mut self, page: Frame, cells: u8, what: &'static str) {
-        let index = self.k.index(page);
-        self.report(Some(index), None, self.eof.is_beyond(index, cells), what);
+        let cells = self.cells_of(page, cells);
+        let when = self.sample(cells, false);
+        self.report(Some(self.k.index(page)), None, cells, when, what);
+    }
+
+    /// Cells of a page as cells of the file.
+    fn cells_of(&self, page: Frame, cells: u8) -> u64 {
+        when::file_cells(self.k.geometry(), self.k.index(page), cells)
+    }
+
+    #[cold]
+    fn sample(&self, cells: u64, content: bool) -> Conditions {
+        self.marks.sample(self.k, Subject { cells, task: self.step.task, content })
     }
 
     /// Reports a cell of the file.
     pub(crate) fn cell_breach(&mut self, cell: u8, what: &'static str) {
-        self.report(Some(self.k.geometry().page_of(cell)), Some(cell), self.eof.was_stored_beyond(cell), what);
+        let cells = 1u64.checked_shl(u32::from(cell)).unwrap_or(0);
+        let when = self.sample(cells, true);
+        self.report(Some(self.k.geometry().page_of(cell)), Some(cell), cells, when, what);
     }
 
     /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
@@ -157,13 +153,16 @@ impl<R: Registry> Cx<'_, R> {
             return;
         }
         let now = (self.step, self.operation);
+        let of_file = self.cells_of(page, cells);
         let since = &mut states.since[n][self.rule as usize];
         if states.deferred[n] & bit == 0 || since.what != what {
-            *since = Since { step: self.step, operation: self.operation, what };
+            let when = self.sample(of_file, false);
+            *since = Since { step: self.step, operation: self.operation, when, what };
         }
         if judged {
+            let when = since.when;
             (self.step, self.operation) = (since.step, since.operation);
-            self.cells_breach(page, cells, what);
+            self.report(Some(self.k.index(page)), None, of_file, when, what);
             (self.step, self.operation) = now;
             states.reported[n] |= bit;
             states.deferred[n] &= !bit;
@@ -173,53 +172,11 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     #[cold]
-    fn report(&mut self, page: Option<u8>, cell: Option<u8>, past_eof: bool, what: &'static str) {
+    fn report(&mut self, page: Option<u8>, cell: Option<u8>, cells: u64, when: Conditions, what: &'static str) {
         let Step { task, point, slot, number, .. } = self.step;
         let (rule, operation) = (self.rule, self.operation);
-        self.breaches.push(Breach { rule, point, operation, task, slot, step: number, page, cell, past_eof, what });
-    }
-}
-
-/// What lay beyond i_size, in the last page.
-#[derive(Default)]
-struct Eof {
-    /// For each page, the first cell in it that was beyond i_size while the page was the last one.
-    beyond: [Option<u8>; PAGES_MAX],
-    /// The cells of the file that were stored to through a mapping while they were beyond i_size.
-    stored: u64,
-}
-
-impl Eof {
-    fn begin(&mut self, g: Geometry) {
-        *self = Eof::default();
-        self.size(g, g.size);
-    }
-
-    fn size(&mut self, g: Geometry, size: u8) {
-        let first = size % g.cells;
-        if first != 0 {
-            let beyond = &mut self.beyond[usize::from(g.page_of(size))];
-            *beyond = Some(beyond.map_or(first, |cell| cell.min(first)));
-        }
-    }
-
-    /// The page left the page cache: the next one at its index starts afresh.
-    fn removed<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
-        self.beyond[usize::from(k.index(page))] = None;
-        self.size(k.geometry(), k.i_size());
-    }
-
-    fn stored(&mut self, cells: Range, size: u8) {
-        self.stored |= cells.iter().filter(|cell| *cell >= size).fold(0, |mask, cell| mask | 1 << cell);
-    }
-
-    /// All these cells of the page were beyond i_size once.
-    fn is_beyond(&self, page: u8, cells: u8) -> bool {
-        self.beyond[usize::from(page)].is_some_and(|beyond| cells & ((1u16 << beyond) - 1) as u8 == 0)
-    }
-
-    fn was_stored_beyond(&self, cell: u8) -> bool {
-        self.stored >> cell & 1 != 0
+        let step = number;
+        self.breaches.push(Breach { rule, point, operation, task, slot, step, page, cell, cells, when, what });
     }
 }
 
@@ -231,7 +188,8 @@ struct Breaches {
 
 impl Breaches {
     fn push(&mut self, breach: Breach) {
-        let key = |b: &Breach| (b.rule, b.point, b.operation, b.past_eof);
+        // One that the ledger may explain hides none that it may not.
+        let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
         let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
         if !known && self.len < BREACHES_MAX {
             self.items[self.len] = Some(breach);
@@ -247,8 +205,7 @@ pub struct Judge {
     applicable: u64,
     only: u64,
     pages: PageStates,
-    windows: Windows,
-    eof: Eof,
+    marks: Marks,
     breaches: Breaches,
     reached: [u32; 256],
     last: Step,
@@ -264,8 +221,7 @@ impl Default for Judge {
             applicable: 0,
             only: u64::MAX,
             pages: PageStates::default(),
-            windows: Windows { late: facts::LOCKED, of: [None; TASKS] },
-            eof: Eof::default(),
+            marks: Marks::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
             last: NOWHERE,
@@ -322,12 +278,11 @@ impl Judge {
         let operation = operation_name(k, step);
         let cx = Cx {
             k,
-            windows: &self.windows,
             rule: Rule::ALL[0],
             applicable: self.applicable,
             step,
             operation,
-            eof: &self.eof,
+            marks: &self.marks,
             breaches: &mut self.breaches,
         };
         (cx, &mut self.pages)
@@ -335,11 +290,16 @@ impl Judge {
 
     fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
         let (mut cx, states) = self.cx(k, step);
+        let mut unrecorded = 0;
         for page in Frame::all(pages) {
             let n = usize::from(page.0);
             let broken = if k.is_free(page) { 0 } else { rules::page(&mut cx, states, page) };
             states.reported[n] &= broken;
             states.deferred[n] &= broken;
+            unrecorded |= if states.reported[n] & Rule::DirtyWithoutRecord.bit() != 0 { page.bit() } else { 0 };
+        }
+        for page in Frame::all(unrecorded) {
+            self.marks.without_record(when::file_cells(k.geometry(), k.index(page), u8::MAX));
         }
     }
 
@@ -402,24 +362,20 @@ impl<R: Registry> Observer<R> for Judge {
             self.history.begin(case.geometry);
         }
         self.pages.begin();
-        self.windows = Windows { late: target.dirties_late(), of: [None; TASKS] };
+        self.marks.begin(k);
         self.breaches.len = 0;
         self.end = End::Done;
-        self.eof.begin(case.geometry);
         self.summary.begin(case);
     }
 
     fn step(&mut self, k: &Kernel<R>, step: Step) {
         self.reached[step.point as usize] += 1;
         self.last = step;
+        self.marks.step(step);
         for event in k.events() {
-            self.windows.event(step.task, event);
-            match event {
-                Event::SizeWritten { to, .. } => self.eof.size(k.geometry(), to),
-                Event::Removed { page, .. } => self.eof.removed(k, page),
-                Event::Stored { cells } => self.eof.stored(cells, k.i_size()),
-                Event::Return => self.summary.returned(k, step),
-                _ => {}
+            self.marks.event(k, step.task, event);
+            if event == Event::Return {
+                self.summary.returned(k, step);
             }
             let (mut cx, _) = self.cx(k, step);
             rules::event(&mut cx, event);

@@ -1,23 +1,42 @@
-//! The ledger of expected breaches: `corpus/ledger.toml`, compiled in.
+//! The ledger of expected breaches: the files below `corpus/ledger/`, compiled in.
 //!
-//! The old implementations are supposed to fail. An entry names the pairs, the rule with the point where it
-//! fires (and the kind of operation that takes the step, where that makes a difference), the reason, the
-//! source, and cases that show it. Rules about the history fire wherever somebody notices, so for these an
-//! entry can say any point. What breaks later in the same run on account of such a breach can be listed as its consequences, by rule:
-//! after a page has lost its record, say, the store lacks what was stored. A breach that no entry explains
-//! is NEW. An entry whose cases no longer break what it lists fails the tests.
+//! The old implementations are supposed to fail. An entry names the pairs, the rule with the point where it fires (and
+//! the kind of operation that takes the step, where that makes a difference), the condition under which it holds, the
+//! reason, the source, cases that show it, and the remedy that cures it. Rules about the history fire wherever somebody
+//! notices, so for these an entry can say any point, and must say a condition.
+//!
+//! What breaks later in the same run on account of such a breach can be listed as its consequences, by rule: these are
+//! expected for the cells that the breach was about, and no others. `anywhere` lists those that are expected for the
+//! rest of the run: a crash, a size.
+//!
+//! An entry is in force on a target unless all of its remedies are on there. So on a pair with all remedies of its
+//! entries nothing is expected, and hunts look at that, too. A breach that no entry explains is NEW. An entry whose
+//! cases no longer break what it lists, or whose remedy does not cure them, fails the tests.
+
+use std::ops::Range as Span;
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::point::Point;
+use mkwrite_model::remedy::{Remedies, Remedy};
 use serde::Deserialize;
+use toml::Spanned;
+use wildmatch::WildMatch;
 
 use crate::judge::Breach;
 use crate::rules::Rule;
+use crate::run::Target;
+use crate::when::{Condition, Conditions};
 
-/// The text of the ledger in this repository.
-pub const BUILTIN: &str = include_str!("../../corpus/ledger.toml");
+macro_rules! files {
+    ($($name:literal)*) => {
+        /// The files of the ledger in this repository: their names below `corpus/ledger`, and their texts.
+        pub const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
+    };
+}
+
+files! { "all.toml" "block.toml" "driver.toml" "fsblock.toml" "nfs.toml" }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,17 +48,20 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEntry {
-    name: String,
+    name: Spanned<String>,
     group: String,
-    pairs: Vec<String>,
-    at: Vec<String>,
+    pairs: Vec<Spanned<String>>,
+    at: Vec<Spanned<String>>,
     #[serde(default)]
-    past_eof: bool,
+    when: Vec<Spanned<String>>,
     #[serde(default)]
-    consequences: Vec<String>,
+    consequences: Vec<Spanned<String>>,
+    #[serde(default)]
+    anywhere: Vec<Spanned<String>>,
+    remedy: Vec<Spanned<String>>,
     reason: String,
     source: String,
-    cases: Vec<String>,
+    cases: Spanned<Vec<String>>,
 }
 
 /// Where a rule breaks.
@@ -54,18 +76,19 @@ pub struct Site {
 }
 
 impl Site {
-    fn parse(text: &str, past_eof: bool) -> Result<Site, String> {
+    fn parse(text: &str) -> Result<Site, Flaw> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (rule, point, operations) = match words[..] {
             [rule, point] => (rule, point, ""),
             [rule, point, operations] => (rule, point, operations),
-            _ => return Err(format!("`{text}` is not `RULE POINT` or `RULE POINT OPERATION|..`")),
+            _ => return flaw(format!("`{text}` is not a site"), "RULE POINT, or RULE POINT OPERATION|.."),
         };
-        let rule = Rule::by_id(rule).ok_or_else(|| format!("unknown rule `{rule}`"))?;
+        let rule = find_rule(rule)?;
         let point = match point {
-            "*" if past_eof || rule.reads_history() => None,
-            "*" => return Err(format!("`{text}`: any point goes only with past_eof or a rule about the history")),
-            name => Some(Point::from_name(name).ok_or_else(|| format!("unknown point `{name}`"))?),
+            "*" => None,
+            name => Some(
+                Point::from_name(name).ok_or_else(|| unknown("point", name, Point::ALL.iter().map(|p| p.name())))?,
+            ),
         };
         let operations = operations.split('|').filter(|o| !o.is_empty()).map(str::to_owned).collect();
         Ok(Site { rule, point, operations })
@@ -90,10 +113,14 @@ pub struct Entry {
     pub pairs: Vec<Pair<Builtin>>,
     /// Where it breaks.
     pub at: Vec<Site>,
-    /// Only on a page that has held the end of the file inside it.
-    pub past_eof: bool,
-    /// Rules that may break later in the run.
+    /// Under which conditions: all of them.
+    pub when: Conditions,
+    /// Rules that may break later in the run, about the same cells.
     pub consequences: u64,
+    /// Rules that may break later in the run, about anything.
+    pub anywhere: u64,
+    /// What cures it: all of them.
+    pub remedies: Remedies,
     /// Why.
     pub reason: String,
     /// From which source we know.
@@ -102,26 +129,63 @@ pub struct Entry {
     pub cases: Vec<String>,
 }
 
-/// What is wrong with a ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// It is not TOML, or not of the ledger's shape.
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
-    /// An entry names something unknown.
-    #[error("entry `{entry}`: {message}")]
-    Entry {
-        /// Which.
-        entry: String,
-        /// What.
-        message: String,
-    },
+/// What is wrong, and what would be right.
+type Flaw = (String, String);
+
+fn flaw<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Flaw> {
+    Err((message.into(), help.into()))
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Flaw {
+    let near = nearest(name, known);
+    (format!("unknown {what} `{name}`"), near)
+}
+
+/// `did you mean ..`, if something is near; else all that is known.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let mut known: Vec<(usize, &str)> = known.map(|known| (strsim::levenshtein(name, known), known)).collect();
+    known.sort();
+    match known.first() {
+        Some((distance, near)) if *distance <= name.len() / 3 + 1 => format!("did you mean `{near}`?"),
+        _ => {
+            let mut all: Vec<&str> = known.into_iter().map(|(_, known)| known).take(12).collect();
+            all.sort_unstable();
+            format!("known are {}, ..", all.join(", "))
+        }
+    }
+}
+
+/// What is wrong with a ledger, and where.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message} ({help})")]
+pub struct LedgerError {
+    /// The name of the file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// The bytes of the file that are meant.
+    pub span: Span<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+}
+
+impl LedgerError {
+    fn new(file: &str, text: &str, span: Span<usize>, (message, help): Flaw) -> LedgerError {
+        let before = &text[..span.start.min(text.len())];
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (line, column) = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+        LedgerError { file: file.to_owned(), line, column, span, message, help }
+    }
 }
 
 /// The expected breaches.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// All entries, in file order.
+    /// All entries, in the order of the files.
     pub entries: Vec<Entry>,
 }
 
@@ -154,25 +218,54 @@ impl Signature {
     }
 }
 
+/// Entries that a ledger can have: those in force on a target are one word.
+const ENTRIES_MAX: usize = 64;
+
 impl Ledger {
     /// The ledger of this repository.
     pub fn builtin() -> Ledger {
-        Ledger::parse(BUILTIN).expect("the tests check the ledger")
+        Ledger::parse_all(FILES).expect("the tests check the ledger")
     }
 
-    /// Reads a ledger.
-    pub fn parse(text: &str) -> Result<Ledger, LedgerError> {
-        let file: File = toml::from_str(text)?;
-        let entries = file.breach.into_iter().map(|raw| {
-            let name = raw.name.clone();
-            entry(raw).map_err(|message| LedgerError::Entry { entry: name, message })
-        });
-        Ok(Ledger { entries: entries.collect::<Result<_, _>>()? })
+    /// Reads a ledger of one file.
+    pub fn parse(name: &str, text: &str) -> Result<Ledger, LedgerError> {
+        Ledger::parse_all(&[(name, text)])
+    }
+
+    /// Reads a ledger of several files: names and texts.
+    pub fn parse_all(files: &[(&str, &str)]) -> Result<Ledger, LedgerError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (file, text) in files {
+            let error = |span: Span<usize>, flaw: Flaw| LedgerError::new(file, text, span, flaw);
+            let read: File = toml::from_str(text).map_err(|wrong| {
+                let help = "docs/format.md describes the ledger".to_owned();
+                error(wrong.span().unwrap_or(0..0), (wrong.message().trim().to_owned(), help))
+            })?;
+            for raw in read.breach {
+                let name = raw.name.clone();
+                if entries.iter().any(|entry| entry.name == *name.get_ref()) {
+                    let message = format!("`{}` is the name of another entry", name.get_ref());
+                    return Err(error(name.span(), (message, "give it a name of its own".to_owned())));
+                }
+                if entries.len() == ENTRIES_MAX {
+                    let message = format!("more than {ENTRIES_MAX} entries");
+                    return Err(error(name.span(), (message, "join entries with one reason".to_owned())));
+                }
+                entries.push(entry(raw).map_err(|(span, flaw)| error(span, flaw))?);
+            }
+        }
+        Ok(Ledger { entries })
     }
 
     /// The pairs that entries are about.
     pub fn pairs(&self) -> impl Iterator<Item = Pair<Builtin>> + '_ {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
+    }
+
+    /// All remedies of the entries about this pair.
+    pub fn remedies(&self, pair: Pair<Builtin>) -> Remedies {
+        let own = self.entries.iter().filter(|entry| entry.pairs.contains(&pair));
+        own.fold(Remedies::NONE, |all, entry| all.union(entry.remedies))
     }
 
     /// The entry of this name.
@@ -202,60 +295,159 @@ impl Ledger {
     }
 
     /// Goes over the breaches of a run, in order, and says of each whether it is expected.
-    pub fn classify(&self, pair: Pair<Builtin>) -> Classifier<'_> {
-        Classifier { ledger: self, pair, allowed: [None; 64] }
+    pub fn classify(&self, target: Target) -> Classifier<'_> {
+        let in_force = |entry: &Entry| entry.pairs.contains(&target.pair) && !target.remedies.contains(entry.remedies);
+        let mask = |mask, (n, entry)| mask | u64::from(in_force(entry)) << n;
+        let in_force = self.entries.iter().enumerate().fold(0, mask);
+        Classifier { ledger: self, in_force, broken: 0, tainted: [0; ENTRIES_MAX] }
     }
 }
 
-fn entry(raw: RawEntry) -> Result<Entry, String> {
-    let pairs = raw.pairs.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
-    let at = raw.at.iter().map(|text| Site::parse(text, raw.past_eof)).collect::<Result<_, _>>()?;
-    let rule = |id: &String| Rule::by_id(id).ok_or_else(|| format!("unknown rule `{id}`"));
-    let consequences = raw.consequences.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
-    let consequences = consequences.iter().fold(0, |mask, rule| mask | rule.bit());
-    if pairs.is_empty() || raw.cases.is_empty() {
-        return Err("an entry needs pairs, and cases that show it".to_owned());
-    }
-    let RawEntry { name, group, past_eof, reason, source, cases, .. } = raw;
-    Ok(Entry { name, group, pairs, at, past_eof, consequences, reason, source, cases })
+type Located<T> = Result<T, (Span<usize>, Flaw)>;
+
+/// What a text that stands at some place means.
+fn at<T>(text: &Spanned<String>, read: impl Fn(&str) -> Result<T, Flaw>) -> Located<T> {
+    read(text.get_ref()).map_err(|flaw| (text.span(), flaw))
 }
 
-/// `nfs@2.6.29 x 2.6.29`.
-fn pair(text: &str) -> Result<Pair<Builtin>, String> {
-    let (fs, caller) = text.split_once(" x ").ok_or_else(|| format!("`{text}` is not `IMPLEMENTATION x CALLER`"))?;
-    let fs = Builtin::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
-    let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
-    Pair::new(fs, caller).map_err(|refused| refused.to_string())
+fn all<T, C: FromIterator<T>>(texts: &[Spanned<String>], read: impl Fn(&str) -> Result<T, Flaw>) -> Located<C> {
+    texts.iter().map(|text| at(text, &read)).collect()
+}
+
+fn entry(raw: RawEntry) -> Located<Entry> {
+    let whole = raw.name.span();
+    let pairs: Vec<Vec<Pair<Builtin>>> = all(&raw.pairs, pairs)?;
+    let mut unique: Vec<Pair<Builtin>> = Vec::new();
+    for pair in pairs.into_iter().flatten() {
+        if !unique.contains(&pair) {
+            unique.push(pair);
+        }
+    }
+    let when: Conditions = all(&raw.when, |name| {
+        Condition::from_name(name).ok_or_else(|| unknown("condition", name, Condition::ALL.iter().map(|c| c.name())))
+    })?;
+    let site = |text: &str| {
+        let site = Site::parse(text)?;
+        if site.rule.reads_history() && when.is_empty() {
+            return flaw(
+                format!("`{text}` is about the history, and the entry says no condition"),
+                "`when` says under which condition it is expected",
+            );
+        }
+        match site.point {
+            None if when.is_empty() => {
+                flaw(format!("`{text}`: any point goes only with a condition"), "name the point, or say `when`")
+            }
+            _ => Ok(site),
+        }
+    };
+    let sites: Vec<Site> = all(&raw.at, site)?;
+    let rules = |texts: &[Spanned<String>]| -> Located<u64> {
+        let rules: Vec<Rule> = all(texts, find_rule)?;
+        Ok(rules.iter().fold(0, |mask, rule| mask | rule.bit()))
+    };
+    let (consequences, anywhere) = (rules(&raw.consequences)?, rules(&raw.anywhere)?);
+    let remedies: Remedies = all(&raw.remedy, |name| {
+        Remedy::from_name(name).ok_or_else(|| unknown("remedy", name, Remedy::ALL.iter().map(|r| r.name())))
+    })?;
+    for (is_empty, what) in [
+        (unique.is_empty(), "`pairs`"),
+        (sites.is_empty(), "`at`"),
+        (remedies.is_empty(), "`remedy`"),
+        (raw.cases.get_ref().is_empty(), "`cases`"),
+    ] {
+        if is_empty {
+            let message = format!("entry `{}` has no {what}", raw.name.get_ref());
+            return Err((whole, (message, format!("{what} is a list with something in it"))));
+        }
+    }
+    let RawEntry { name, group, reason, source, cases, .. } = raw;
+    Ok(Entry {
+        name: name.into_inner(),
+        group,
+        pairs: unique,
+        at: sites,
+        when,
+        consequences,
+        anywhere,
+        remedies,
+        reason,
+        source,
+        cases: cases.into_inner(),
+    })
+}
+
+fn find_rule(id: &str) -> Result<Rule, Flaw> {
+    Rule::by_id(id).ok_or_else(|| unknown("rule", id, Rule::ALL.iter().map(|rule| rule.id())))
+}
+
+/// The pairs of a pattern, like `nfs@2.6.29 x 2.6.29`, `block@* x natural` or `* x try3`.
+fn pairs(pattern: &str) -> Result<Vec<Pair<Builtin>>, Flaw> {
+    let help = "IMPLEMENTATION x CALLER, with * and ? in either; `natural` is the caller that each lived with";
+    let Some((fs, caller)) = pattern.split_once(" x ") else {
+        return flaw(format!("`{pattern}` is no pattern of pairs"), help);
+    };
+    let known_fs = WildMatch::new(fs);
+    let implementations: Vec<Builtin> = Builtin::all().iter().copied().filter(|b| known_fs.matches(b.name())).collect();
+    if implementations.is_empty() {
+        return Err(unknown("implementation", fs, Builtin::all().iter().map(|fs| fs.name())));
+    }
+    let known_caller = WildMatch::new(caller);
+    let callers: Vec<Caller> = Caller::ALL.iter().copied().filter(|c| known_caller.matches(c.name())).collect();
+    if callers.is_empty() && caller != "natural" {
+        let known = Caller::ALL.iter().map(|caller| caller.name()).chain(["natural"]);
+        return Err(unknown("caller", caller, known));
+    }
+    let mut found = Vec::new();
+    let mut refused = None;
+    for fs in implementations {
+        if caller == "natural" {
+            found.push(Pair::natural(fs));
+        }
+        for caller in &callers {
+            match Pair::new(fs, *caller) {
+                Ok(pair) => found.push(pair),
+                Err(error) => refused = Some(error.to_string()),
+            }
+        }
+    }
+    match refused {
+        // A pattern is about those that fit.
+        Some(refused) if found.is_empty() => flaw(refused, help),
+        _ => Ok(found),
+    }
 }
 
 /// See [`Ledger::classify`].
 pub struct Classifier<'a> {
     ledger: &'a Ledger,
-    pair: Pair<Builtin>,
-    /// For each rule, the entry that allows it as a consequence from here on.
-    allowed: [Option<usize>; 64],
+    /// Entries in force on this target, one bit each.
+    in_force: u64,
+    /// Entries that have explained a breach of this run.
+    broken: u64,
+    /// For each entry, the cells of the file that its breaches were about.
+    tainted: [u64; ENTRIES_MAX],
 }
 
 impl Classifier<'_> {
     /// Whether the next breach of the run is expected.
     pub fn next(&mut self, breach: &Breach) -> Expected {
-        let matches = |entry: &Entry| {
-            (!entry.past_eof || breach.past_eof)
-                && entry.pairs.contains(&self.pair)
+        let entries = || self.ledger.entries.iter().enumerate();
+        let is_root = |(n, entry): &(usize, &Entry)| {
+            self.in_force >> n & 1 != 0
+                && breach.when.contains(entry.when)
                 && entry.at.iter().any(|site| site.matches(breach))
         };
-        match self.ledger.entries.iter().position(matches) {
-            Some(root) => {
-                let consequences = self.ledger.entries[root].consequences;
-                for (rule, slot) in self.allowed.iter_mut().enumerate() {
-                    if consequences >> rule & 1 != 0 {
-                        slot.get_or_insert(root);
-                    }
-                }
-                Expected::Root(root)
-            }
-            None => self.allowed[breach.rule as usize].map_or(Expected::No, Expected::Consequence),
+        if let Some((root, _)) = entries().find(is_root) {
+            self.broken |= 1 << root;
+            self.tainted[root] |= breach.cells;
+            return Expected::Root(root);
         }
+        let follows = |(n, entry): &(usize, &Entry)| {
+            let of_its_cells = entry.consequences & breach.rule.bit() != 0 && self.tainted[*n] & breach.cells != 0;
+            self.broken >> n & 1 != 0 && (of_its_cells || entry.anywhere & breach.rule.bit() != 0)
+        };
+        entries().find(follows).map_or(Expected::No, |(n, _)| Expected::Consequence(n))
     }
 }
 
@@ -270,13 +462,16 @@ mod tests {
         group = "g"
         pairs = ["nfs@2.6.29 x 2.6.29", "nfs@2.6.29 x 2.6.30"]
         at = ["I20 wp.set_page_dirty store|load"]
+        when = ["no-record"]
         consequences = ["I34"]
+        anywhere = ["O4"]
+        remedy = ["locked-return"]
         reason = "r"
         source = "s"
         cases = ["c"]
     "#;
 
-    fn breach(rule: &str, operation: &'static str) -> Breach {
+    fn breach(rule: &str, operation: &'static str, cells: u64) -> Breach {
         Breach {
             rule: Rule::by_id(rule).unwrap(),
             point: Point::WpDirty,
@@ -286,39 +481,80 @@ mod tests {
             step: 0,
             page: None,
             cell: None,
-            past_eof: false,
+            cells,
+            when: Conditions::from_iter([Condition::NoRecord]),
             what: "",
         }
     }
 
-    fn pair(fs: &str, caller: Caller) -> Pair<Builtin> {
-        Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap()
+    fn target(fs: &str, caller: Caller) -> Target {
+        Target::from(Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap())
     }
 
     #[test]
-    fn a_consequence_is_expected_only_after_its_root() {
-        let ledger = Ledger::parse(TEXT).unwrap();
-        let mut run = ledger.classify(pair("nfs@2.6.29", Caller::V2_6_29));
-        assert_eq!(run.next(&breach("I34", "store")), Expected::No);
-        assert_eq!(run.next(&breach("I20", "io")), Expected::No);
-        assert_eq!(run.next(&breach("I20", "store")), Expected::Root(0));
-        assert_eq!(run.next(&breach("I34", "fsync")), Expected::Consequence(0));
-        assert_eq!(run.next(&breach("I35", "fsync")), Expected::No);
-        let mut other = ledger.classify(pair("nfs@2.6.30", Caller::V2_6_30));
-        assert_eq!(other.next(&breach("I20", "store")), Expected::No);
+    fn a_consequence_is_expected_only_after_its_root_and_for_its_cells() {
+        let ledger = Ledger::parse("f", TEXT).unwrap();
+        let mut run = ledger.classify(target("nfs@2.6.29", Caller::V2_6_29));
+        assert_eq!(run.next(&breach("I34", "store", 3)), Expected::No);
+        assert_eq!(run.next(&breach("I20", "io", 3)), Expected::No);
+        assert_eq!(run.next(&Breach { when: Conditions::NONE, ..breach("I20", "store", 3) }), Expected::No);
+        assert_eq!(run.next(&breach("O4", "store", 0)), Expected::No);
+        assert_eq!(run.next(&breach("I20", "store", 3)), Expected::Root(0));
+        assert_eq!(run.next(&breach("I34", "fsync", 2)), Expected::Consequence(0));
+        assert_eq!(run.next(&breach("I34", "fsync", 4)), Expected::No, "another cell");
+        assert_eq!(run.next(&breach("O4", "fsync", 0)), Expected::Consequence(0));
+        assert_eq!(run.next(&breach("I35", "fsync", 2)), Expected::No);
+        let mut other = ledger.classify(target("nfs@2.6.30", Caller::V2_6_30));
+        assert_eq!(other.next(&breach("I20", "store", 3)), Expected::No);
+    }
+
+    #[test]
+    fn nothing_is_expected_where_the_remedy_is_on() {
+        let ledger = Ledger::parse("f", TEXT).unwrap();
+        let target = target("nfs@2.6.29", Caller::V2_6_29);
+        let remedies = ledger.remedies(target.pair);
+        assert_eq!(remedies, Remedies::from_iter([Remedy::LockedReturn]));
+        let mut run = ledger.classify(Target { remedies, ..target });
+        assert_eq!(run.next(&breach("I20", "store", 3)), Expected::No);
+    }
+
+    #[test]
+    fn patterns_name_the_pairs_that_fit() {
+        let names = |pattern: &str| {
+            let pairs = pairs(pattern).unwrap();
+            pairs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(names("nfs@2.6.?9 x 2.6.29"), "nfs@2.6.29 x 2.6.29");
+        assert_eq!(names("fsblock@* x natural"), "fsblock@2007 x 2.6.29, fsblock@2009 x 2.6.30");
+        assert_eq!(names("nfs@* x 2.6.29"), "nfs@2.6.29 x 2.6.29", "the locked ones do not fit");
     }
 
     #[test]
     fn what_a_ledger_names_must_exist() {
-        let broken = |from: &str, to: &str| Ledger::parse(&TEXT.replace(from, to)).unwrap_err().to_string();
-        assert_eq!(broken("I34", "I99"), "entry `window`: unknown rule `I99`");
-        assert_eq!(broken("wp.set_page_dirty", "wp.x"), "entry `window`: unknown point `wp.x`");
-        assert_eq!(
-            broken("wp.set_page_dirty", "*"),
-            "entry `window`: `I20 * store|load`: any point goes only with past_eof or a rule about the history"
-        );
-        assert_eq!(broken("nfs@2.6.29 x", "nfs@9 x"), "entry `window`: unknown implementation `nfs@9`");
+        let broken = |from: &str, to: &str| Ledger::parse("f", &TEXT.replace(from, to)).unwrap_err().to_string();
+        assert_eq!(broken("I34", "I99"), "f:8:25: unknown rule `I99` (did you mean `I19`?)");
+        assert!(broken("wp.set_page_dirty", "wp.set_page_dity").contains("(did you mean `wp.set_page_dirty`?)"));
+        assert!(broken("no-record", "norecord").starts_with("f:7:17: unknown condition `norecord`"));
+        assert!(broken("locked-return", "x").starts_with("f:10:19: unknown remedy `x` (known are "));
+        assert!(broken("nfs@2.6.29 x 2.6.29", "nfs@9 x 2.6.29").starts_with("f:5:18: unknown implementation `nfs@9`"));
         assert!(broken("nfs@2.6.29 x 2.6.29", "nfs@3.0 x 2.6.29").contains("would deadlock"));
-        assert!(broken("reason", "raison").contains("unknown field `raison`"));
+        assert!(broken("reason", "raison").starts_with("f:11:9: unknown field `raison`"));
+        let without = TEXT
+            .replace("when = [\"no-record\"]", "")
+            .replace("I20 wp.set_page_dirty store|load", "I34 fsync.check_error");
+        let error = Ledger::parse("f", &without).unwrap_err().to_string();
+        assert!(error.contains("is about the history, and the entry says no condition"), "{error}");
+        let twice = format!("{TEXT}{TEXT}");
+        assert!(Ledger::parse("f", &twice).unwrap_err().to_string().contains("is the name of another entry"));
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_compiled_in() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/ledger");
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert!(!Ledger::builtin().entries.is_empty());
     }
 }

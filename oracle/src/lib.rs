@@ -28,6 +28,7 @@ pub mod shrink;
 pub mod timeline;
 pub mod triage;
 pub mod verdict;
+pub mod when;
 
 pub use judge::{Breach, Judge};
 pub use rules::Rule;

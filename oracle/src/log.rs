@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hunt::Key;
 use crate::ledger::{Expected, Ledger};
-use crate::run::Target;
+use crate::run::{Target, caller_label};
 
 /// How often a search says how far it is.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub struct Line {
 pub struct Find {
     /// The implementation.
     pub implementation: String,
-    /// Its caller.
+    /// Its caller, and whether remedies are on.
     pub caller: String,
     /// The entry of the ledger that lists it.
     pub entry: Option<String>,
@@ -54,7 +54,7 @@ impl Find {
         let expected = key.signature.expected;
         Find {
             implementation: target.pair.implementation.name().to_owned(),
-            caller: target.pair.caller.name().to_owned(),
+            caller: caller_label(target),
             entry: ledger.entry(expected).map(|entry| entry.name.clone()),
             follows: matches!(expected, Expected::Consequence(_)),
             rule: key.signature.rule.id().to_owned(),

@@ -39,7 +39,7 @@ pub fn rate(
     for n in 0..=times {
         let how = if n == 0 { How::Own } else { How::Random(kind, random(seed, n, 1)) };
         runner.run(target, case, how);
-        let mut classifier = ledger.classify(target.pair);
+        let mut classifier = ledger.classify(target);
         for breach in runner.judge.breaches() {
             let signature = ledger.signature(&breach, classifier.next(&breach));
             let rate = match rates.iter().position(|rate| rate.signature == signature) {

@@ -3,11 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mkwrite_impls::Builtin;
+use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::Implementation;
+use mkwrite_model::implementation::{Implementation, Pair, Registry};
 use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
+use mkwrite_model::text::Document;
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
 
@@ -19,6 +21,28 @@ use crate::timeline::Timeline;
 
 /// What a case runs on.
 pub type Target = mkwrite_model::Target<Builtin>;
+
+/// The caller of a target in reports, and whether remedies are on there.
+pub fn caller_label(target: Target) -> String {
+    let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
+    format!("{}{remedied}", target.pair.caller.name())
+}
+
+/// What a document runs on: the pairs that it names, with the bug and the remedies that it names.
+pub fn targets_of(document: &Document) -> Result<Vec<Target>, String> {
+    let target = |(fs, caller): &(String, String)| {
+        let fs = Builtin::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
+        let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
+        let pair = Pair::new(fs, caller).map_err(|refused| refused.to_string())?;
+        Ok(switched(document, pair))
+    };
+    document.runs.iter().map(target).collect()
+}
+
+/// A pair with the bug and the remedies that a document names.
+pub fn switched(document: &Document, pair: Pair<Builtin>) -> Target {
+    Target { pair, plant: document.plant, remedies: document.remedies }
+}
 
 /// Who schedules a run.
 #[derive(Clone, Debug)]
@@ -215,7 +239,7 @@ impl<'a> Targets<'a> {
                 None => runner.run(*target, case, how.clone()).1,
             });
             if !runner.judge.is_clean() {
-                let mut classifier = self.ledger.classify(target.pair);
+                let mut classifier = self.ledger.classify(*target);
                 for breach in runner.judge.breaches() {
                     breached(number, breach, classifier.next(&breach));
                 }
@@ -261,7 +285,6 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 mod tests {
     use super::*;
     use mkwrite_model::generate::Generator;
-    use mkwrite_model::implementation::{Pair, Registry};
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
 

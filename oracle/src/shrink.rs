@@ -184,7 +184,7 @@ impl<'a> Shrinker<'a> {
         match goal {
             Goal::Signature(target, signature) => {
                 runner.run(*target, case, how.clone());
-                let mut classifier = ledger.classify(target.pair);
+                let mut classifier = ledger.classify(*target);
                 runner.judge.breaches().any(|b| signature.matches(&b, classifier.next(&b)))
             }
             Goal::Difference(target, other, signature) => {

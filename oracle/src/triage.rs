@@ -368,7 +368,7 @@ impl<'a> Sorter<'a> {
 fn first_breach(ledger: &Ledger, target: Target, signature: Signature, case: &Case) -> Option<Breach> {
     let mut runner = Runner::default();
     runner.run(target, case, How::Own);
-    let mut classifier = ledger.classify(target.pair);
+    let mut classifier = ledger.classify(target);
     runner.judge.breaches().find(|breach| signature.matches(breach, classifier.next(breach)))
 }
 

@@ -1,7 +1,7 @@
 //! Judges a document: runs it on its pairs, and compares what broke with what it expects.
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::text::{Document, Expect, Place, Reach};
@@ -87,8 +87,13 @@ impl Observer<Builtin> for Reaches<'_> {
     }
 }
 
-/// What the document expects of a pair: nothing, if it is about others.
-fn expects(document: &Document, pair: Pair<Builtin>) -> &[Expect] {
+/// What the document expects of a target: nothing, if it is about others.
+fn expects(document: &Document, target: Target) -> &[Expect] {
+    // Other remedies, or another bug, are another matter.
+    if (target.plant, target.remedies) != (document.plant, document.remedies) {
+        return &[];
+    }
+    let pair = target.pair;
     let (fs, caller) = (pair.implementation.name(), pair.caller.name());
     let named = document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
     if named { &document.expects } else { &[] }
@@ -108,10 +113,10 @@ pub fn shows(expect: &Expect, breach: &Breach) -> bool {
 pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Document) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
     let (lines, hash) = runner.trace(target, &document.case, &mut reaches);
-    let mut classifier = ledger.classify(target.pair);
+    let mut classifier = ledger.classify(target);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
 
-    let expects = expects(document, target.pair);
+    let expects = expects(document, target);
     let met = |expect: &Expect| match expect {
         Expect::Pass => breaches.is_empty(),
         Expect::Breach { .. } => breaches.iter().any(|(b, _)| shows(expect, b)),

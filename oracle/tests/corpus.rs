@@ -7,12 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mkwrite_impls::Builtin;
-use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{Document, parse};
 use mkwrite_oracle::ledger::{Entry, Expected, Ledger};
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::{Runner, Target, targets_of};
 use mkwrite_oracle::shrink::{Goal, Shrinker};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 
@@ -56,30 +54,22 @@ fn read(path: &Path) -> Result<Document, Failed> {
     Ok(document)
 }
 
-fn pairs(document: &Document) -> Vec<Pair<Builtin>> {
-    let pair = |(fs, caller): &(String, String)| {
-        let fs = Builtin::by_name(fs).expect("a built-in implementation");
-        Pair::new(fs, Caller::from_name(caller).expect("a caller")).expect("a pair that makes sense")
-    };
-    document.runs.iter().map(pair).collect()
-}
-
-fn run(document: &Document, pair: Pair<Builtin>) -> Judged {
-    judge(&mut Runner::default(), &Ledger::builtin(), Target::from(pair), document)
+fn run(document: &Document, target: Target) -> Judged {
+    judge(&mut Runner::default(), &Ledger::builtin(), target, document)
 }
 
 fn replay(path: &Path, wanted: Verdict) -> Result<(), Failed> {
     let document = read(path)?;
-    let pairs = pairs(&document);
-    if pairs.is_empty() || document.expects.is_empty() {
+    let targets = targets_of(&document)?;
+    if targets.is_empty() || document.expects.is_empty() {
         return Err("a case of the corpus says what it runs on, and what to expect".into());
     }
-    for pair in pairs {
-        let judged = run(&document, pair);
+    for target in targets {
+        let judged = run(&document, target);
         if judged.verdict != wanted {
             let Judged { verdict, breaches, missing, unreached, .. } = judged;
             return Err(
-                format!("{pair}: {verdict:?}, {breaches:?}, missing {missing:?}, unreached {unreached:?}").into()
+                format!("{target}: {verdict:?}, {breaches:?}, missing {missing:?}, unreached {unreached:?}").into()
             );
         }
     }
@@ -89,7 +79,7 @@ fn replay(path: &Path, wanted: Verdict) -> Result<(), Failed> {
 /// No single removal, on any axis, shows all that the file expects.
 fn is_minimal(path: &Path) -> Result<(), Failed> {
     let document = read(path)?;
-    let targets: Vec<Target> = pairs(&document).into_iter().map(Target::from).collect();
+    let targets = targets_of(&document)?;
     let (mut runner, ledger) = (Runner::default(), Ledger::builtin());
     let goal = Goal::Document(&document.expects, &targets);
     match Shrinker::new(&mut runner, goal, &ledger).not_minimal(&document.case).first() {
@@ -105,11 +95,11 @@ fn is_shown(n: usize, entry: &Entry) -> Result<(), Failed> {
     let (mut pairs_left, mut sites_left) = (entry.pairs.clone(), entry.at.clone());
     for case in &entry.cases {
         let document = read(&corpus().join(case))?;
-        for pair in pairs(&document) {
+        for target in targets_of(&document)? {
             let roots =
-                run(&document, pair).breaches.into_iter().filter(|(_, expected)| *expected == Expected::Root(n));
+                run(&document, target).breaches.into_iter().filter(|(_, expected)| *expected == Expected::Root(n));
             for (breach, _) in roots {
-                pairs_left.retain(|left| *left != pair);
+                pairs_left.retain(|left| *left != target.pair);
                 sites_left.retain(|left| !left.matches(&breach));
             }
         }

@@ -69,7 +69,7 @@ fn a_breach_beyond_i_size_hides_none_within() {
     let (mut runner, ledger) = (Runner::default(), Ledger::builtin());
     runner.run(Target::from(pair), &case, How::Own);
     let records = runner.judge.breaches().filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");
-    assert_eq!(records.map(|breach| (breach.step, breach.past_eof)).collect::<Vec<_>>(), [(85, true), (117, false)]);
-    let mut classifier = ledger.classify(pair);
+    assert_eq!(records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(), [(85, true), (117, false)]);
+    let mut classifier = ledger.classify(Target::from(pair));
     assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
 }

@@ -1,22 +1,16 @@
 //! The explanation of a filed case, as it stands beside it: plain text, one part per pair.
 
-use mkwrite_impls::Builtin;
-use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::{Runner, targets_of};
 
 use crate::terminal;
 
 /// The text for all pairs that the document names.
 pub fn text(document: &Document) -> Result<String, String> {
     let (ledger, mut runner, mut text) = (Ledger::builtin(), Runner::default(), String::new());
-    for (fs, caller) in &document.runs {
-        let fs = Builtin::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
-        let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
-        let target = Target::from(Pair::new(fs, caller).map_err(|refused| refused.to_string())?);
+    for target in targets_of(document)? {
         let case = with_stops(&mut runner, target, &document.case);
         let document = Document { case, ..document.clone() };
         let explanation = explain(&mut runner, &ledger, target, &document, None);

@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use libtest_mimic::{Arguments, Failed, Trial};
-use mkwrite_impls::Builtin;
-use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::parse;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::{Runner, targets_of};
 use mkwrite_oracle::verdict::judge;
 use mkwrite_report::golden;
 
@@ -41,12 +38,10 @@ fn check(file: &Path) -> Result<(), Failed> {
         return Err("a regression test says what it runs on, and what to expect".into());
     }
     let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
-    for (fs, caller) in &document.runs {
-        let fs = Builtin::by_name(fs).ok_or("unknown implementation")?;
-        let pair = Pair::new(fs, Caller::from_name(caller).ok_or("unknown caller")?)?;
-        let judged = judge(&mut runner, &ledger, Target::from(pair), &document);
+    for target in targets_of(&document)? {
+        let judged = judge(&mut runner, &ledger, target, &document);
         if !judged.verdict.is_good() {
-            return Err(format!("{pair}: {}, missing {:?}", judged.verdict.name(), judged.missing).into());
+            return Err(format!("{target}: {}, missing {:?}", judged.verdict.name(), judged.missing).into());
         }
     }
     expect_file![file.with_extension("txt")].assert_eq(&golden::text(&document)?);

@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> Result<Exit> {
 /// The case as it is, which must pass on the pairs that were chosen.
 fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Document) -> Result<Document> {
     let targets = args.subject.targets(&document)?;
-    (document.runs, document.expects) = (targets.iter().copied().map(finding::named).collect(), vec![Expect::Pass]);
+    finding::set_targets(&mut document, &targets);
+    document.expects = vec![Expect::Pass];
     for target in &targets {
         if let Some((breach, _)) = judge(runner, ledger, *target, &document).breaches.first() {
             bail!("it still breaks {} at {} on {}", breach.rule.id(), breach.point.name(), target.pair);

@@ -11,18 +11,21 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
+use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::corpus::Kept;
 use mkwrite_oracle::feedback::Signals;
-use mkwrite_oracle::hunt::{self, Found, Key, ModelError, Outcome, Plan, Progress, default_pairs};
+use mkwrite_oracle::hunt::{self, Found, Key, ModelError, Outcome, Plan, Progress, default_targets};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::log::Log;
-use mkwrite_oracle::run::Target;
+use mkwrite_oracle::run::{Target, caller_label};
+use mkwrite_oracle::when::Condition;
 use serde_json::{Value, json};
 
+use super::subject::Switches;
 use super::{callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler, seeds, stop_on_interrupt};
 use crate::Exit;
 use crate::files;
@@ -32,7 +35,7 @@ use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
 /// Without arguments: 20 seconds on all cores, every implementation under its natural caller and the pairs
-/// that the ledger lists. With --seed and --cases the result is the same for any --jobs, apart from times.
+/// that the ledger lists, these also with all remedies of their entries, where nothing is expected. With --seed and --cases the result is the same for any --jobs, apart from times.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these implementations (see `list implementations`)
@@ -44,9 +47,12 @@ pub struct Args {
     /// Report only this rule (see `list rules`)
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Plant this bug, on the implementation that it is meant for unless --impl says otherwise
+    /// Plant this bug, on the implementation that it is meant for unless --impl says otherwise (see `list plants`)
     #[arg(long, value_name = "NAME")]
     plant: Option<String>,
+    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the ledger has for each pair
+    #[arg(long = "remedy", value_delimiter = ',', value_name = "NAME")]
+    remedies: Vec<String>,
     /// Keep every file size at a multiple of a page
     #[arg(long)]
     aligned: bool,
@@ -169,12 +175,13 @@ fn plan(args: &Args) -> Result<Plan> {
             let with_plant = planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
             with_plant.chain(reference).collect()
         }
-        None if args.implementations.is_empty() && callers.is_empty() => {
-            default_pairs(&ledger).into_iter().map(Target::from).collect()
-        }
+        None if args.implementations.is_empty() && callers.is_empty() => default_targets(&ledger),
         None if args.implementations.is_empty() => pairs_that_fit(&callers).into_iter().map(Target::from).collect(),
         None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
     };
+    let switches = Switches { plant: None, remedies: args.remedies.clone() };
+    let targets: Vec<Target> = targets;
+    let targets = targets.into_iter().map(|target| switches.apply(&ledger, target)).collect::<Result<Vec<_>>>()?;
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let cases = args.cases.unwrap_or(u64::MAX);
     let seeds = args.corpus.as_deref().map_or(Ok(Vec::new()), corpus)?;
@@ -238,7 +245,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
 struct Finding {
     key: Key,
     found: Found,
-    pair: Pair<Builtin>,
+    target: Target,
     file: Option<PathBuf>,
 }
 
@@ -281,7 +288,7 @@ impl hunt::Save for Saver<'_> {
 }
 
 fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
-    args.out.join(finding::file_name(&plan.ledger, plan.targets[key.target].pair, &key.signature))
+    args.out.join(finding::file_name(&plan.ledger, plan.targets[key.target], &key.signature))
 }
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
@@ -302,7 +309,7 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
             let case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
             files::write(file, document(args, plan, key, found, case, !args.raw).to_string().as_bytes())?;
         }
-        findings.push(Finding { key: *key, found: found.clone(), pair: plan.targets[key.target].pair, file });
+        findings.push(Finding { key: *key, found: found.clone(), target: plan.targets[key.target], file });
     }
     findings.sort_by_key(|finding| finding.key);
     Ok(findings)
@@ -310,18 +317,23 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
 
 fn document(args: &Args, plan: &Plan, key: &Key, found: &Found, case: Case, shrunk: bool) -> Document {
     let target = plan.targets[key.target];
-    let planted = target.plant.map_or(String::new(), |plant| format!(", planted {}", plant.name()));
     let smaller = if shrunk { ", then made smaller" } else { "" };
-    let origin = format!("{}{smaller}{planted}.", origin(args, plan, found.index));
+    let origin = format!("{}{smaller}.", origin(args, plan, found.index));
     finding::document(target, &found.breach, origin, case)
 }
 
 /// Which case of which hunt it is.
 fn origin(args: &Args, plan: &Plan, index: u64) -> String {
     let mut hunt = format!("hunt --seed {}", plan.seed);
+    if let Some(plant) = planted(plan) {
+        hunt += &format!(" --plant {}", plant.name());
+    }
     let lists = [("impl", &args.implementations), ("caller", &args.callers)];
     for (option, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
         hunt += &format!(" --{option} {}", list.join(","));
+    }
+    if !args.remedies.is_empty() {
+        hunt += &format!(" --remedy {}", args.remedies.join(","));
     }
     if args.aligned {
         hunt += " --aligned";
@@ -339,7 +351,7 @@ fn origin(args: &Args, plan: &Plan, index: u64) -> String {
 /// A case that breaks an assertion of the model.
 fn broken(args: &Args, plan: &Plan, error: &ModelError) -> Document {
     let mut document = Document::new(error.case.clone());
-    document.runs.push(finding::named(error.target));
+    finding::set_targets(&mut document, &[error.target]);
     let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
     document.comments = comments.map(|text| ("mkw".to_owned(), text.replace('\n', " "))).into();
     document
@@ -353,10 +365,12 @@ fn report(
     outcome: &Outcome,
     all: &[Finding],
 ) -> Value {
-    let findings = all.iter().map(|Finding { key, found, pair, file }| {
+    let findings = all.iter().map(|Finding { key, found, target, file }| {
         json!({
-            "implementation": pair.implementation.name(),
-            "caller": pair.caller.name(),
+            "implementation": target.pair.implementation.name(),
+            "caller": target.pair.caller.name(),
+            "plant": target.plant.map(Plant::name),
+            "remedies": target.remedies.iter().map(Remedy::name).collect::<Vec<_>>(),
             "rule": key.signature.rule.id(),
             "point": found.breach.point.name(),
             "operation": found.breach.operation,
@@ -371,7 +385,7 @@ fn report(
     });
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), json!(reached[*point as usize])));
-        (target.pair.to_string(), counts.collect::<Value>())
+        (target.to_string(), counts.collect::<Value>())
     });
     json!({
         "schema": SCHEMA,
@@ -418,7 +432,7 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
         row.findings.sort_by_key(|finding| finding.found.index);
     }
     rows.sort_by_key(|row| {
-        let last = plan.ledger.entry(row.expected).is_none_or(|entry| entry.past_eof);
+        let last = plan.ledger.entry(row.expected).is_none_or(|entry| entry.when.has(Condition::PastEof));
         (row.expected == Expected::No, last, row.expected, row.findings[0].key.target, row.findings[0].found.index)
     });
     rows
@@ -426,7 +440,6 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
 
 fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
     let program = super::program();
-    let plant = planted(plan).map_or(String::new(), |plant| format!(" --plant {}", plant.name()));
     let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
     let mut table = output::table(header);
     for Row { expected, findings } in rows(plan, all, args.all) {
@@ -444,12 +457,12 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
                 true
             }
         });
-        let Finding { found, pair, file, .. } = findings[0];
-        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay{plant} {}", file.display()));
+        let Finding { found, target, file, .. } = findings[0];
+        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", file.display()));
         let more = if findings.len() > 1 { format!(" +{}", findings.len() - 1) } else { String::new() };
         table.add_row([
-            pair.implementation.name().to_owned(),
-            pair.caller.name().to_owned(),
+            target.pair.implementation.name().to_owned(),
+            caller_label(*target),
             rules.join(" "),
             format!("{}{more}", found.breach.point.name()),
             status,

@@ -11,15 +11,17 @@ use mkwrite_model::implementation::{Implementation, Registry};
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
+use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::feedback::Signal;
+use mkwrite_oracle::when::Condition;
 use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::output::{self, SCHEMA, print_table};
 
-/// List implementations, callers, rules, operations, points, plants, schedulers, signals or mutations
+/// List implementations, callers, rules, operations, points, plants, remedies, conditions, schedulers and so on
 #[derive(clap::Args)]
 pub struct Args {
     /// What to list
@@ -44,6 +46,8 @@ enum What {
     Operations,
     Points,
     Plants,
+    Remedies,
+    Conditions,
     Schedulers,
     Signals,
     Mutations,
@@ -115,6 +119,14 @@ fn rows(args: &Args) -> Result<Rows> {
                 row(&[plant.name(), rule, plant.implementation(), plant.what()])
             });
             (&["name", "rule", "implementation", "what is wrong"], all.collect())
+        }
+        What::Remedies => {
+            let all = Remedy::ALL.iter().map(|remedy| row(&[remedy.name(), remedy.what(), remedy.source()]));
+            (&["name", "what it does", "source"], all.collect())
+        }
+        What::Conditions => {
+            let all = Condition::ALL.iter().map(|condition| row(&[condition.name(), condition.what()]));
+            (&["name", "holds for a breach if"], all.collect())
         }
         What::Schedulers => {
             let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));

@@ -24,6 +24,7 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::feedback::{Signal, Signals};
@@ -75,6 +76,12 @@ pub fn rule(name: &str) -> Result<Rule> {
 /// The plant with this name.
 pub fn plant(name: &str) -> Result<Plant> {
     Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|plant| plant.name())))
+}
+
+/// The remedy with this name.
+pub fn remedy(name: &str) -> Result<Remedy> {
+    Remedy::from_name(name)
+        .ok_or_else(|| unknown("remedy", name, Remedy::ALL.iter().map(|remedy| remedy.name()).chain(["all"])))
 }
 
 /// The scheduler with this name.

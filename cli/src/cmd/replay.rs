@@ -7,14 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use mkwrite_impls::Builtin;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, Stale};
-use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::rate::{Rate, rate};
 use mkwrite_oracle::realign::mend;
@@ -22,7 +19,8 @@ use mkwrite_oracle::run::{Runner, Target};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, pairs_that_fit, plant, scheduler, unknown};
+use super::scheduler;
+use super::subject::{Switches, targets};
 use crate::Exit;
 use crate::files;
 use crate::output::{self, DIM, GREEN, RED, SCHEMA, YELLOW, line};
@@ -45,9 +43,8 @@ pub struct Args {
     /// Run under these callers instead of the file's
     #[arg(long = "caller", value_delimiter = ',', value_name = "NAME")]
     callers: Vec<String>,
-    /// Plant this bug
-    #[arg(long, value_name = "NAME")]
-    plant: Option<String>,
+    #[command(flatten)]
+    switches: Switches,
     /// Print one line per step
     #[arg(long)]
     trace: bool,
@@ -78,12 +75,10 @@ struct Input<'a> {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Exit> {
-    let plant = args.plant.as_deref().map(plant).transpose()?;
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
         let (document, stale) = files::read_with_stale(path)?;
-        let pairs = targets(&args.implementations, &args.callers, &document)?;
-        let targets = pairs.into_iter().map(|pair| Target { plant, ..Target::from(pair) }).collect();
+        let targets = targets(&args.implementations, &args.callers, &args.switches, &document)?;
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -108,7 +103,7 @@ fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
             if let (Some(path), Some(document)) = (&args.realigned, &realigned) {
                 files::write(path, document.to_string().as_bytes())?;
             }
-            let run = Run { input, pair: target.pair, judged, missed, is_stale, realigned };
+            let run = Run { input, target: *target, judged, missed, is_stale, realigned };
             if args.json {
                 runs.push(run.report(&ledger, args.trace));
             } else {
@@ -120,26 +115,6 @@ fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
         output::json(&json!({ "schema": SCHEMA, "runs": runs }))?;
     }
     Ok(exit)
-}
-
-/// The pairs that a document runs on: those of the command line, those of the file, or those of a hunt.
-pub fn targets(named: &[String], under: &[String], document: &Document) -> Result<Vec<Pair<Builtin>>> {
-    let under = callers(under)?;
-    if !named.is_empty() {
-        return pairs(&implementations(named)?, &under);
-    }
-    if document.runs.is_empty() {
-        // What engines and hunts run it on.
-        return Ok(if under.is_empty() { default_pairs(&Ledger::builtin()) } else { pairs_that_fit(&under) });
-    }
-    let mut all = Vec::new();
-    for (implementation, caller) in &document.runs {
-        let own = [Caller::from_name(caller)
-            .ok_or_else(|| unknown("caller", caller, Caller::ALL.iter().map(|caller| caller.name())))?];
-        let callers = if under.is_empty() { &own[..] } else { &under[..] };
-        all.extend(pairs(&implementations(std::slice::from_ref(implementation))?, callers)?);
-    }
-    Ok(all)
 }
 
 /// What is stale in the schedule, on a target: the line, if it has one, and why.
@@ -169,7 +144,7 @@ fn realign(runner: &mut Runner, ledger: &Ledger, target: Target, input: &Input<'
 /// What came of a file on a pair.
 struct Run<'a> {
     input: &'a Input<'a>,
-    pair: Pair<Builtin>,
+    target: Target,
     judged: Judged,
     missed: Vec<(Option<usize>, String)>,
     is_stale: bool,
@@ -198,8 +173,10 @@ impl Run<'_> {
         let stale = self.missed.iter().map(|(line, what)| json!({ "line": line, "what": what }));
         let mut report = json!({
             "file": self.input.path.display().to_string(),
-            "implementation": self.pair.implementation.name(),
-            "caller": self.pair.caller.name(),
+            "implementation": self.target.pair.implementation.name(),
+            "caller": self.target.pair.caller.name(),
+            "plant": self.target.plant.map(|plant| plant.name()),
+            "remedies": self.target.remedies.iter().map(|remedy| remedy.name()).collect::<Vec<_>>(),
             "verdict": self.verdict(),
             "rules": rules.collect::<Vec<_>>(),
             "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -218,7 +195,7 @@ impl Run<'_> {
         let Judged { verdict, breaches, missing, unreached, lines, hash } = &self.judged;
         let style = if verdict.is_good() && !self.is_stale { GREEN } else { RED };
         let (name, path) = (self.verdict(), self.input.path.display());
-        line(format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.pair));
+        line(format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.target));
         if args.trace {
             for (number, text) in lines.iter().enumerate() {
                 line(text);
@@ -289,7 +266,7 @@ fn run_often(args: &Args, times: u64, inputs: &[Input<'_>]) -> Result<Exit> {
                 }));
                 continue;
             }
-            line(format!("{}  {}  {times} schedules by {}", input.path.display(), target.pair, kind.name()));
+            line(format!("{}  {}  {times} schedules by {}", input.path.display(), target, kind.name()));
             for Rate { signature, point, own, hits, first, .. } in &rates {
                 let style = if signature.expected == Expected::No { RED } else { DIM };
                 let entry = ledger.entry(signature.expected).map_or("NEW", |entry| entry.name.as_str());

@@ -73,7 +73,7 @@ impl Held {
     pub fn document(&self, document: &Document, case: Case) -> Document {
         let mut smaller = document.clone();
         smaller.set_case(case);
-        smaller.runs = self.targets().iter().copied().map(finding::named).collect();
+        finding::set_targets(&mut smaller, self.targets());
         if let Held::Signature(target, _) = self {
             let mut runner = Runner::default();
             runner.run(*target, &smaller.case, How::Own);
@@ -155,7 +155,7 @@ pub fn hold(
     let mut best: Option<(Target, Signature)> = None;
     for target in targets {
         runner.run(target, &document.case, How::Own);
-        let mut classifier = ledger.classify(target.pair);
+        let mut classifier = ledger.classify(target);
         for breach in runner.judge.breaches() {
             let expected = classifier.next(&breach);
             let better = match best {

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use mkwrite_model::plant::Plant;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::run::Target;
+use mkwrite_oracle::hunt::default_pairs;
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{Target, switched, targets_of};
 
-use super::replay;
+use super::{callers, implementations, pairs, pairs_that_fit};
 use crate::files;
 
 /// See the file's head.
@@ -21,6 +24,42 @@ pub struct Subject {
     /// Under this caller
     #[arg(long = "caller", value_name = "NAME")]
     pub caller: Option<String>,
+    #[command(flatten)]
+    pub switches: Switches,
+}
+
+/// Switches in the code that runs.
+#[derive(clap::Args, Default)]
+pub struct Switches {
+    /// Plant this bug (see `list plants`)
+    #[arg(long, value_name = "NAME")]
+    pub plant: Option<String>,
+    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the ledger has for the pair
+    #[arg(long = "remedy", value_delimiter = ',', value_name = "NAME")]
+    pub remedies: Vec<String>,
+}
+
+impl Switches {
+    /// The bug that is planted.
+    pub fn plant(&self) -> Result<Option<Plant>> {
+        self.plant.as_deref().map(super::plant).transpose()
+    }
+
+    /// Nothing is switched.
+    pub fn is_empty(&self) -> bool {
+        self.plant.is_none() && self.remedies.is_empty()
+    }
+
+    /// The target with these switches; what is not named here stays as it is.
+    pub fn apply(&self, ledger: &Ledger, target: Target) -> Result<Target> {
+        let plant = self.plant()?.or(target.plant);
+        let remedies = match self.remedies.as_slice() {
+            [] => target.remedies,
+            [all] if all == "all" => ledger.remedies(target.pair),
+            names => names.iter().map(|name| super::remedy(name)).collect::<Result<_>>()?,
+        };
+        Ok(Target { plant, remedies, ..target })
+    }
 }
 
 impl Subject {
@@ -31,18 +70,39 @@ impl Subject {
 
     /// The command line names the pair, or a part of it.
     pub fn is_chosen(&self) -> bool {
-        self.implementation.is_some() || self.caller.is_some()
+        self.implementation.is_some() || self.caller.is_some() || !self.switches.is_empty()
     }
 
     /// What the case is to run on.
     pub fn targets(&self, document: &Document) -> Result<Vec<Target>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
-        let pairs = replay::targets(&list(&self.implementation), &list(&self.caller), document)?;
-        Ok(pairs.into_iter().map(Target::from).collect())
+        targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
     /// The first of these.
     pub fn target(&self, document: &Document) -> Result<Target> {
         self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
     }
+}
+
+/// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
+pub fn targets(named: &[String], under: &[String], switches: &Switches, document: &Document) -> Result<Vec<Target>> {
+    let (ledger, callers) = (Ledger::builtin(), callers(under)?);
+    let found: Vec<Target> = if !named.is_empty() {
+        let pairs = pairs(&implementations(named)?, &callers)?;
+        pairs.into_iter().map(|pair| switched(document, pair)).collect()
+    } else if document.runs.is_empty() {
+        // What engines and hunts run it on.
+        let pairs = if callers.is_empty() { default_pairs(&ledger) } else { pairs_that_fit(&callers) };
+        pairs.into_iter().map(|pair| switched(document, pair)).collect()
+    } else {
+        let own = targets_of(document).map_err(|error| anyhow!(error))?;
+        if callers.is_empty() {
+            own
+        } else {
+            let fs: Vec<_> = own.iter().map(|target| target.pair.implementation).collect();
+            pairs(&fs, &callers)?.into_iter().map(|pair| switched(document, pair)).collect()
+        }
+    };
+    found.into_iter().map(|target| switches.apply(&ledger, target)).collect()
 }

@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::hunt::{Key, default_pairs};
+use mkwrite_oracle::hunt::{Key, default_targets};
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::Target;
+use mkwrite_oracle::run::{Target, caller_label};
 use mkwrite_oracle::shrink::Size;
 use mkwrite_oracle::triage::{self, Best, Fixed, Input, Outcome, Plan, Progress};
 use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage, page, uri};
 use mkwrite_report::{junit, sarif};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{replay, stop_on_interrupt};
+use super::stop_on_interrupt;
+use super::subject::{Switches, targets};
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, note, print_table};
 use crate::{Exit, files, finding};
 
@@ -106,7 +106,7 @@ pub fn sort(args: &Args, interrupted: &AtomicBool) -> Result<Triage> {
     files::prepare_folder(&args.out)?;
     let (search, inputs) = Search::run(args, interrupted)?;
     let ledger = Ledger::builtin();
-    let defaults = default_pairs(&ledger).into_iter().map(Target::from).collect();
+    let defaults = default_targets(&ledger);
     let mut plan = Plan::new(inputs, defaults, ledger);
     plan.limit = args.seconds_per_case.map(Duration::from_secs);
 
@@ -233,8 +233,9 @@ impl Search {
         let read = || -> Result<Input> {
             let document = files::read(path)?;
             let named = !document.runs.is_empty();
-            let pairs = if named { replay::targets(&[], &[], &document)? } else { Vec::new() };
-            Ok(Input { document, targets: pairs.into_iter().map(Target::from).collect() })
+            let switches = Switches::default();
+            let targets = if named { targets(&[], &[], &switches, &document)? } else { Vec::new() };
+            Ok(Input { document, targets })
         };
         let input = read().map_err(|error| reason(path, &error))?;
         self.files.push(path.display().to_string());
@@ -284,7 +285,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 
 /// Where the case of a cluster is written.
 fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
-    args.out.join(finding::file_name(plan.ledger(), plan.targets()[key.target].pair, &key.signature))
+    args.out.join(finding::file_name(plan.ledger(), plan.targets()[key.target], &key.signature))
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
@@ -301,7 +302,7 @@ fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
 }
 
 fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage::Cluster) -> Cluster {
-    let (pair, best) = (plan.targets()[key.target].pair, &cluster.best);
+    let (target, best) = (plan.targets()[key.target], &cluster.best);
     let entry = plan.ledger().entry(key.signature.expected);
     let status = match key.signature.expected {
         Expected::Root(_) => Status::Expected,
@@ -309,7 +310,7 @@ fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage:
         Expected::No => Status::New,
     };
     Cluster {
-        signature: finding::name(plan.ledger(), pair, &key.signature),
+        signature: finding::name(plan.ledger(), target, &key.signature),
         point: best.breach.point.name().to_owned(),
         operation: best.breach.operation.to_owned(),
         what: best.breach.what.to_owned(),
@@ -319,38 +320,39 @@ fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage:
         shrunk: best.shrunk,
         operations: cluster.size().operations,
         preemptions: cluster.size().preemptions,
-        ..row(pair, key.signature.rule, status, paths(search, &cluster.inputs))
+        ..row(target, key.signature.rule, status, paths(search, &cluster.inputs))
     }
 }
 
 fn gone(plan: &Plan, search: &Search, fixed: &Fixed) -> Cluster {
-    let pair = plan.targets()[fixed.target].pair;
+    let target = plan.targets()[fixed.target];
+    let caller = caller_label(target);
     let Expect::Breach { rule, point, operation } = &fixed.expect else {
         unreachable!("only a breach can be gone");
     };
     let rule = Rule::by_id(rule).expect("a file that names an unknown rule is not read");
     let files = paths(search, &fixed.inputs);
-    let parts = [pair.implementation.name(), pair.caller.name(), rule.id(), point.name(), operation, "fixed"];
+    let parts = [target.pair.implementation.name(), &caller, rule.id(), point.name(), operation, "fixed"];
     let first = fixed.inputs.first().expect("some file says so");
     let size = Size::of(&plan.document(*first).case);
     Cluster {
-        signature: parts.join("-"),
+        signature: parts.join("-").replace(' ', "-"),
         point: point.name().to_owned(),
         operation: operation.clone(),
         what: "what the file expects no longer breaks".to_owned(),
         file: files[0].clone(),
         operations: size.operations,
         preemptions: size.preemptions,
-        ..row(pair, rule, Status::Fixed, files)
+        ..row(target, rule, Status::Fixed, files)
     }
 }
 
 /// What a row has whatever it is about.
-fn row(pair: Pair<Builtin>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
+fn row(target: Target, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
     Cluster {
         signature: String::new(),
-        implementation: pair.implementation.name().to_owned(),
-        caller: pair.caller.name().to_owned(),
+        implementation: target.pair.implementation.name().to_owned(),
+        caller: caller_label(target),
         rule: rule.id().to_owned(),
         title: rule.about().title.to_owned(),
         point: String::new(),

@@ -30,7 +30,7 @@ impl Check for DirtyPteClean {
         k.is_locked(page)
     }
 
-    fn excused(windows: &Windows, page: Frame) -> bool {
-        windows.will_dirty(page)
+    fn excused(marks: &Marks, page: Frame) -> bool {
+        marks.will_dirty(page)
     }
 }

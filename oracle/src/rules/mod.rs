@@ -13,14 +13,17 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::{End, Target};
 
 use crate::history::Flaw;
-use crate::judge::{Cx, PageStates, Windows};
+use crate::judge::{Cx, PageStates};
+use crate::when::Marks;
 
 pub(crate) mod prelude {
     pub(crate) use super::{About, Check, has_page_cache};
     #[allow(unused_imports)]
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
-    pub(crate) use crate::judge::{Cx, Windows};
+    pub(crate) use crate::judge::Cx;
+    #[allow(unused_imports)]
+    pub(crate) use crate::when::Marks;
     #[allow(unused_imports)]
     pub(crate) use mkwrite_model::Target;
 }
@@ -67,7 +70,7 @@ pub(crate) trait Check {
     }
 
     /// A fault under way excuses what [`Check::page`] found.
-    fn excused(_windows: &Windows, _page: Frame) -> bool {
+    fn excused(_marks: &Marks, _page: Frame) -> bool {
         false
     }
 
@@ -166,7 +169,7 @@ macro_rules! rules {
             $(if let Some(what) = $module::$variant::page(cx.k, page)
                 && cx.applies(Rule::$variant)
             {
-                let off = $module::$variant::deferred(cx.k, page) || $module::$variant::excused(cx.windows, page);
+                let off = $module::$variant::deferred(cx.k, page) || $module::$variant::excused(cx.marks, page);
                 cx.rule = Rule::$variant;
                 cx.broken_page(states, page, $module::$variant::cells(cx.k, page), !off, what);
                 broken |= Rule::$variant.bit();

@@ -1,0 +1,399 @@
+//! When an entry of the ledger holds: conditions, and what the judge notes during a run to tell them.
+//!
+//! A condition is a predicate on the run, sampled at the step that broke a rule, and about what the breach is about:
+//! some cells of the file, or none. Adding one is a line of the table below, a function, and what [`Marks`] must note
+//! for it.
+
+use mkwrite_model::case::{Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::exec::{TASKS, TaskId};
+use mkwrite_model::facts::{self, DirtiesLate};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::{Event, Frame, Kernel};
+
+/// What a breach is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    /// Cells of the file, one bit each.
+    pub(crate) cells: u64,
+    /// Whose step broke the rule.
+    pub(crate) task: TaskId,
+    /// It is about one cell that a call or the store shows, not about a page.
+    pub(crate) content: bool,
+}
+
+impl Subject {
+    /// It is about some of these cells; a breach about no cells is about all.
+    fn hits(self, cells: u64) -> bool {
+        if self.cells == 0 { cells != 0 } else { self.cells & cells != 0 }
+    }
+}
+
+macro_rules! conditions {
+    ($($variant:ident $name:literal $test:ident $what:literal;)*) => {
+        /// A condition.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Condition { $(#[doc = $what] $variant,)* }
+
+        impl Condition {
+            /// Every condition.
+            pub const ALL: &'static [Condition] = &[$(Condition::$variant),*];
+
+            /// The name in the ledger.
+            pub const fn name(self) -> &'static str {
+                match self { $(Condition::$variant => $name,)* }
+            }
+
+            /// What it says.
+            pub const fn what(self) -> &'static str {
+                match self { $(Condition::$variant => $what,)* }
+            }
+
+            /// The condition with this name.
+            pub fn from_name(name: &str) -> Option<Condition> {
+                match name { $($name => Some(Condition::$variant),)* _ => None }
+            }
+        }
+
+        impl Marks {
+            /// The conditions that hold for a breach about `subject`, now.
+            pub(crate) fn sample<R: Registry>(&self, k: &Kernel<R>, subject: Subject) -> Conditions {
+                Conditions(0 $(| u16::from(self.$test(k, subject)) << Condition::$variant as u8)*)
+            }
+        }
+    };
+}
+
+conditions! {
+    PastEof         "past-eof"          past_eof          "it is about what lay beyond i_size in the last page: cells that were stored to there, or that only an extension made part of the file";
+    PageGone        "page-gone"         page_gone         "the page was out of the mapping when page_mkwrite returned";
+    CleanedInWindow "cleaned-in-window" cleaned_in_window "the page was cleaned between page_mkwrite's return and the set_page_dirty of the same fault";
+    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty";
+    NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
+    NoRecord        "no-record"         no_record         "the page was dirty without a record";
+    BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there";
+    Raised          "raised"            raised            "i_size was raised while a truncate of the file was under way, by neither a write nor a truncate";
+}
+
+/// A set of conditions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord, Hash)]
+pub struct Conditions(u16);
+
+const _: () = assert!(Condition::ALL.len() <= 16, "a set of conditions is 16 bits");
+
+impl Conditions {
+    /// None.
+    pub const NONE: Conditions = Conditions(0);
+
+    /// This one is in it.
+    pub const fn has(self, condition: Condition) -> bool {
+        self.0 >> condition as u8 & 1 != 0
+    }
+
+    /// All of `other` are in it.
+    pub const fn contains(self, other: Conditions) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// There is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Its members.
+    pub fn iter(self) -> impl Iterator<Item = Condition> {
+        Condition::ALL.iter().copied().filter(move |condition| self.has(*condition))
+    }
+}
+
+impl FromIterator<Condition> for Conditions {
+    fn from_iter<I: IntoIterator<Item = Condition>>(all: I) -> Conditions {
+        Conditions(all.into_iter().fold(0, |mask, condition| mask | 1 << condition as u8))
+    }
+}
+
+/// A fault on its way from page_mkwrite's return, or from its pte where there is no page_mkwrite, to the end of its
+/// set_page_dirty.
+#[derive(Clone, Copy)]
+struct Fault {
+    page: Frame,
+    /// Its pte is writable, and the page lock is not held until the page is dirty.
+    late: bool,
+    /// The page was cleaned since.
+    cleaned: bool,
+    /// PG_dirty is set, the tag not yet.
+    flagged: bool,
+}
+
+/// What the judge notes of a run for the conditions.
+pub(crate) struct Marks {
+    dirties_late: DirtiesLate,
+    faults: [Option<Fault>; TASKS],
+    /// Faults that are under way, one bit per task: most of the time none.
+    under_way: u32,
+    /// For each page of the file, the step after the last one at which a fault was in its late window.
+    late_until: [u32; PAGES_MAX],
+    /// The step at which each task's call began.
+    called: [u32; TASKS],
+    /// Tasks in whose call page_mkwrite returned with the page out of the mapping.
+    gone: u32,
+    /// Tasks that are in a truncate.
+    truncating: u32,
+    raised: bool,
+    eof: Eof,
+    /// Cells, one bit each: stored to in a late window; of pages that were cleaned in a window; of pages that
+    /// page_mkwrite covered nothing of; of pages that were dirty without a record; in blocks beyond i_size.
+    stored_late: u64,
+    cleaned: u64,
+    uncovered: u64,
+    unrecorded: u64,
+    in_block_beyond: u64,
+    step: u32,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Marks {
+            dirties_late: facts::LOCKED,
+            faults: [None; TASKS],
+            under_way: 0,
+            late_until: [0; PAGES_MAX],
+            called: [0; TASKS],
+            gone: 0,
+            truncating: 0,
+            raised: false,
+            eof: Eof::default(),
+            stored_late: 0,
+            cleaned: 0,
+            uncovered: 0,
+            unrecorded: 0,
+            in_block_beyond: 0,
+            step: 0,
+        }
+    }
+}
+
+/// The cells of a page, as bits of the file; `cells` says which, one bit each.
+pub(crate) fn file_cells(g: Geometry, page: u8, cells: u8) -> u64 {
+    let of_page = u64::from(cells) & ((1 << g.cells) - 1);
+    of_page << (u32::from(page) * u32::from(g.cells))
+}
+
+fn mask(cells: Range) -> u64 {
+    cells.iter().fold(0, |mask, cell| mask | 1 << cell)
+}
+
+impl Marks {
+    /// A run begins.
+    pub(crate) fn begin<R: Registry>(&mut self, k: &Kernel<R>) {
+        *self = Marks { dirties_late: k.target().dirties_late(), ..Marks::default() };
+        self.eof.begin(k.geometry());
+    }
+
+    /// A step begins to be judged.
+    #[inline]
+    pub(crate) fn step(&mut self, step: Step) {
+        self.step = step.number;
+    }
+
+    /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
+    pub(crate) fn will_dirty(&self, page: Frame) -> bool {
+        self.faults().any(|fault| fault.late && !fault.flagged && fault.page == page)
+    }
+
+    fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
+        // Where none is under way there is nothing to look at.
+        let faults = if self.under_way == 0 { &[][..] } else { &self.faults[..] };
+        faults.iter().copied().flatten()
+    }
+
+    /// The page is dirty without a record.
+    pub(crate) fn without_record(&mut self, cells: u64) {
+        self.unrecorded |= cells;
+    }
+
+    /// Notes an event of a step.
+    #[inline]
+    pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
+        match event {
+            Event::Call => self.call(k, task),
+            Event::Return => self.truncating &= !task.bit(),
+            Event::MkwriteReturned { page, .. } => self.mkwrite_returned(k, task, page),
+            Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
+            Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
+            Event::TagSet { page, .. } if self.of(task, page) => self.close(k, task),
+            Event::FaultReturned => self.close(k, task),
+            Event::DirtyCleared { page, .. } => {
+                for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
+                    fault.cleaned = true;
+                }
+            }
+            Event::Stored { cells } => {
+                self.eof.stored(cells, k.i_size());
+                let page = k.geometry().page_of(cells.start);
+                if self.faults().any(|fault| fault.late && k.index(fault.page) == page) {
+                    self.stored_late |= mask(cells);
+                }
+            }
+            Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
+            Event::Removed { page, .. } => self.eof.removed(k, page),
+            _ => {}
+        }
+    }
+
+    fn of(&self, task: TaskId, page: Frame) -> bool {
+        self.faults[task.index()].is_some_and(|fault| fault.page == page)
+    }
+
+    fn open(&mut self, task: TaskId, fault: Fault) {
+        self.faults[task.index()] = Some(fault);
+        self.under_way |= task.bit();
+    }
+
+    fn close<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+        self.under_way &= !task.bit();
+        if let Some(fault) = self.faults[task.index()].take().filter(|fault| fault.late) {
+            self.late_until[usize::from(k.index(fault.page))] = self.step + 1;
+        }
+    }
+
+    fn call<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+        self.called[task.index()] = self.step;
+        self.gone &= !task.bit();
+        if matches!(k.state(task).operation(), Operation::Truncate(_)) {
+            self.truncating |= task.bit();
+        }
+    }
+
+    fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame) {
+        if !k.in_mapping(page) {
+            self.gone |= task.bit();
+        }
+        if k.length_below_eof(page) == 0 {
+            self.uncovered |= file_cells(k.geometry(), k.index(page), u8::MAX);
+        }
+        self.open(task, Fault { page, late: false, cleaned: false, flagged: false });
+    }
+
+    fn pte_set(&mut self, task: TaskId, page: Frame, new: bool) {
+        let late = if new { self.dirties_late.miss } else { self.dirties_late.wp };
+        let fault = self.faults[task.index()].filter(|fault| fault.page == page);
+        let fault = fault.unwrap_or(Fault { page, late, cleaned: false, flagged: false });
+        self.open(task, Fault { late, ..fault });
+    }
+
+    fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
+        let Some(fault) = &mut self.faults[task.index()] else { return };
+        if fault.page != page {
+            return;
+        }
+        fault.flagged = true;
+        if fault.cleaned {
+            self.cleaned |= file_cells(k.geometry(), k.index(page), u8::MAX);
+        }
+        if !newly {
+            self.close(k, task);
+        }
+    }
+
+    fn size_written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, from: u8, to: u8) {
+        let g = k.geometry();
+        self.eof.size(g, to);
+        if to <= from {
+            return;
+        }
+        let own = k.state(task).operation();
+        self.raised |=
+            self.truncating & !task.bit() != 0 && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
+        // Blocks that the old size did not reach into, and that are there.
+        let allocated = k.fs().allocated(k);
+        for block in (g.blocks_of(from)..g.blocks_of(to)).filter(|block| allocated >> block & 1 != 0) {
+            let first = block * g.block_cells();
+            self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
+        }
+    }
+
+    fn past_eof<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+        if about.content {
+            return about.cells & self.eof.stored != 0;
+        }
+        about.cells != 0 && self.eof.is_beyond(k.geometry(), about.cells)
+    }
+
+    fn page_gone<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+        self.gone & about.task.bit() != 0
+    }
+
+    fn cleaned_in_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+        let now = |fault: Fault| fault.cleaned && about.hits(file_cells(k.geometry(), k.index(fault.page), u8::MAX));
+        about.hits(self.cleaned) || self.faults().any(now)
+    }
+
+    fn fault_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+        let g = k.geometry();
+        let of_page = |page: u8| about.hits(file_cells(g, page, u8::MAX));
+        let began = self.called[about.task.index()];
+        about.hits(self.stored_late)
+            || self.faults().any(|fault| fault.late && of_page(k.index(fault.page)))
+            || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
+    }
+
+    fn nothing_covered<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+        about.hits(self.uncovered)
+    }
+
+    fn no_record<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+        about.hits(self.unrecorded)
+    }
+
+    fn block_beyond<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+        let g = k.geometry();
+        let now = || u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size()) != 0;
+        if about.cells == 0 { now() } else { self.in_block_beyond & about.cells != 0 }
+    }
+
+    fn raised<R: Registry>(&self, _: &Kernel<R>, _: Subject) -> bool {
+        self.raised
+    }
+}
+
+/// What lay beyond i_size, in the last page.
+#[derive(Default)]
+struct Eof {
+    /// For each page, the first cell in it that was beyond i_size while the page was the last one.
+    beyond: [Option<u8>; PAGES_MAX],
+    /// The cells of the file that were stored to through a mapping while they were beyond i_size.
+    stored: u64,
+}
+
+impl Eof {
+    fn begin(&mut self, g: Geometry) {
+        self.size(g, g.size);
+    }
+
+    fn size(&mut self, g: Geometry, size: u8) {
+        let first = size % g.cells;
+        if first != 0 {
+            let beyond = &mut self.beyond[usize::from(g.page_of(size))];
+            *beyond = Some(beyond.map_or(first, |cell| cell.min(first)));
+        }
+    }
+
+    /// The page left the page cache: the next one at its index starts afresh.
+    fn removed<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+        self.beyond[usize::from(k.index(page))] = None;
+        self.size(k.geometry(), k.i_size());
+    }
+
+    fn stored(&mut self, cells: Range, size: u8) {
+        self.stored |= cells.iter().filter(|cell| *cell >= size).fold(0, |mask, cell| mask | 1 << cell);
+    }
+
+    /// All these cells, of one page, were beyond i_size once.
+    fn is_beyond(&self, g: Geometry, cells: u64) -> bool {
+        let page = cells.trailing_zeros() as u8 / g.cells;
+        let of_page = cells >> (u32::from(page) * u32::from(g.cells));
+        self.beyond.get(usize::from(page)).copied().flatten().is_some_and(|beyond| of_page & ((1 << beyond) - 1) == 0)
+    }
+}
