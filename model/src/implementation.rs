@@ -13,6 +13,7 @@ use crate::case::Range;
 use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
+use crate::remedy::Remedy;
 
 /// Success: the page is locked.
 pub const LOCKED: i32 = 0x200;
@@ -324,7 +325,7 @@ impl<R: Registry> Kernel<R> {
             // A remedy lets an implementation answer as one of the new convention does.
             Adapter::Codes if code == LOCKED || code == NOPAGE => code,
             Adapter::Codes => 0,
-            Adapter::Unlock if code & LOCKED != 0 => {
+            Adapter::Unlock if code & LOCKED != 0 && !self.remedied(Remedy::LockedReturn) => {
                 self.unlock_page(page);
                 code & !LOCKED
             }

@@ -10,6 +10,7 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 
 use crate::bisect::{Outcome, Series, Station, bisect};
+use crate::cure::cures;
 use crate::isolate::{Isolation, isolate};
 use crate::judge::Breach;
 use crate::ledger::{Expected, Ledger, Signature};
@@ -80,6 +81,7 @@ pub fn explain(
         if let Some(entry) = ledger.entry(expected) {
             hints.push(format!("Known as `{}`: {} ({})", entry.name, entry.reason.trim(), entry.source));
         }
+        hints.extend(cures(runner, ledger, target, case, breach.rule).sentences());
         for series in bisect(runner, ledger, target, case) {
             hints.extend(closes(runner, ledger, &series, breach.rule));
         }

@@ -2,14 +2,15 @@
 //!
 //! - [`judge`] watches a run; [`rules`], one file each; [`history`]: calls and returns alone; [`differential`]: one run
 //!   against another
-//! - [`ledger`]: what is expected to break; [`verdict`]: a document against what it expects
+//! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it expects
 //! - [`run`]: machine, scheduler and judge together; [`hunt`]: arbitrary cases on all cores; [`rate`]: one case under
 //!   many schedules; [`fuzz`]: what the fuzzing targets do
-//! - [`shrink`], [`isolate`], [`timeline`], [`explain`], [`bisect`], [`realign`], [`triage`]: from a finding to something
+//! - [`shrink`], [`isolate`], [`timeline`], [`explain`], [`bisect`], [`cure`], [`realign`], [`triage`]: from a finding to something
 //!   that a reader understands
 
 pub mod bisect;
 pub mod corpus;
+pub mod cure;
 pub mod differential;
 pub mod explain;
 pub mod feedback;

@@ -2,15 +2,17 @@
 //!
 //! A file in `known` must break what it expects on each of its pairs, and nothing else that the ledger does not
 //! list, and must be 1-minimal in that; a file in `pass` must break nothing and reach what it says. Both must be in canonical form. An entry of
-//! the ledger must be shown by its cases, for every pair and every site that it names.
+//! the ledger must be shown by its cases, for every pair and every site that it names, and cured by its remedies.
 
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use mkwrite_model::generate::random;
 use mkwrite_model::implementation::Registry;
+use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, parse};
 use mkwrite_oracle::ledger::{Entry, Expected, Ledger};
-use mkwrite_oracle::run::{Runner, Target, targets_of};
+use mkwrite_oracle::run::{How, Runner, Target, targets_of};
 use mkwrite_oracle::shrink::{Goal, Shrinker};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 
@@ -29,7 +31,9 @@ fn main() {
         }
     }
     for (n, entry) in Ledger::builtin().entries.into_iter().enumerate() {
+        let cured = entry.clone();
         trials.push(Trial::test(format!("ledger::{}", entry.name), move || is_shown(n, &entry)));
+        trials.push(Trial::test(format!("ledger::{} is cured", cured.name), move || is_cured(n, &cured)));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -89,6 +93,36 @@ fn is_minimal(path: &Path) -> Result<(), Failed> {
                 .into())
         }
     }
+}
+
+/// With the entry's remedies on, no schedule of its cases breaks what it explains, and nothing else that is not expected.
+fn is_cured(n: usize, entry: &Entry) -> Result<(), Failed> {
+    let (mut runner, ledger) = (Runner::default(), Ledger::builtin());
+    for case in &entry.cases {
+        let document = read(&corpus().join(case))?;
+        for target in targets_of(&document)?.into_iter().filter(|target| entry.pairs.contains(&target.pair)) {
+            let target = Target { remedies: entry.remedies, ..target };
+            for schedule in 0..=100 {
+                let how = match schedule {
+                    0 => How::Own,
+                    n => How::Random(Kind::portfolio(n as u32), random(1, n, 1)),
+                };
+                runner.run(target, &document.case, how);
+                let mut classifier = ledger.classify(target);
+                for breach in runner.judge.breaches() {
+                    let expected = classifier.next(&breach);
+                    assert_ne!(expected, Expected::Root(n), "an entry is not in force where its remedies are on");
+                    if expected == Expected::No {
+                        let (rule, point, what) = (breach.rule, breach.point, breach.what);
+                        return Err(
+                            format!("{case} on {target}, schedule {schedule}: {rule} at {point}: {what}").into()
+                        );
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_shown(n: usize, entry: &Entry) -> Result<(), Failed> {

@@ -13,6 +13,8 @@ pub struct Cell {
     pub entries: Vec<String>,
     /// Something broke that the ledger does not list.
     pub is_new: bool,
+    /// Remedies that close it, by trying them; several at once with commas.
+    pub closed_by: Vec<String>,
     /// Stops that were realigned, in words.
     pub moved: Vec<String>,
     /// Stops for which nothing fits.
@@ -51,6 +53,9 @@ impl Cell {
         let mut parts: Vec<String> = self.refused.iter().cloned().collect();
         if !self.entries.is_empty() {
             parts.push(format!("expected: {}", self.entries.join(", ")));
+        }
+        if !self.closed_by.is_empty() {
+            parts.push(format!("closed by {}", self.closed_by.join(" or ")));
         }
         parts.extend(self.moved.iter().map(|text| format!("realigned: {text}")));
         parts.extend(self.lost.iter().map(|text| format!("could not be realigned: {text}")));

@@ -1,11 +1,15 @@
-//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age.
+//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age; and with each
+//! remedy.
 
 use anyhow::Result;
 use mkwrite_model::implementation::Registry;
+use mkwrite_model::remedy::Remedy;
+use mkwrite_oracle::Rule;
 use mkwrite_oracle::bisect::{Outcome, Series, Station, bisect};
+use mkwrite_oracle::cure::{Attempt, Cures, SCHEDULES, cures};
 use mkwrite_oracle::explain::with_stops;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::Runner;
+use mkwrite_oracle::run::{How, Runner, Target};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -14,7 +18,7 @@ use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
 
 /// Run a case over the versions of its filesystem and over the callers: the first that breaks, the first that does not
 ///
-/// The schedule is carried over by named points; what had to be realigned is said.
+/// The schedule is carried over by named points; what had to be realigned is said. Then each remedy is tried.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -31,15 +35,43 @@ pub fn run(args: &Args) -> Result<Exit> {
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let series = bisect(&mut runner, &ledger, target, &case);
+    runner.run(target, &case, How::Own);
+    let rule = runner.judge.breaches().next().map(|breach| breach.rule);
+    let cures = rule.map(|rule| (rule, cures(&mut runner, &ledger, target, &case, rule)));
     if args.json {
         let series = series.iter().map(report).collect::<Vec<_>>();
-        output::json(
-            &json!({ "schema": output::SCHEMA, "file": args.subject.file.display().to_string(), "series": series }),
-        )?;
+        output::json(&json!({
+            "schema": output::SCHEMA,
+            "file": args.subject.file.display().to_string(),
+            "series": series,
+            "remedies": cures.as_ref().map_or(Vec::new(), |(_, cures)| cures.attempts.iter().map(remedy).collect()),
+        }))?;
     } else {
         series.iter().for_each(print);
+        if let Some((rule, cures)) = &cures {
+            print_cures(target, *rule, cures);
+        }
     }
     Ok(Exit::Good)
+}
+
+fn remedy(attempt: &Attempt) -> Value {
+    let Attempt { remedies, breaks, closes } = attempt;
+    json!({
+        "remedies": remedies.iter().map(Remedy::name).collect::<Vec<_>>(),
+        "schedules_that_break": breaks,
+        "schedules": SCHEDULES,
+        "closes": closes,
+    })
+}
+
+fn print_cures(target: Target, rule: Rule, cures: &Cures) {
+    line(format!("{BOLD}remedies on {} (rule {rule}){BOLD:#}", target.pair));
+    line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
+    for Attempt { remedies, breaks, closes } in &cures.attempts {
+        let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
+        line(format!("  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules", remedies.to_string()));
+    }
 }
 
 fn name(station: &Station) -> String {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_oracle::bisect::{Outcome, home, outcome};
+use mkwrite_oracle::cure::cures;
 use mkwrite_oracle::explain::with_stops;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::Runner;
+use mkwrite_oracle::run::{Runner, Target};
 use mkwrite_report::matrix::{Cell, Matrix, page};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::{Exit, files};
 /// Run cases on all implementations under all callers: which convention closes which race
 ///
 /// A schedule that does not fit an implementation is realigned by named points: a stop becomes the next point that
-/// both come to. The table marks where that was done (~), and where it could not be (?): there the run went without.
+/// both come to. Where a case breaks, each remedy is tried. The table marks where that was done (~), and where it could not be (?): there the run went without.
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases, or folders of .mkw files
@@ -51,8 +52,11 @@ pub fn run(args: &Args) -> Result<Exit> {
         let document = files::read(path)?;
         let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
-        let mut cell =
-            |fs: Builtin, caller: Caller| cell(&ledger, outcome(&mut runner, &ledger, home, &case, fs, caller));
+        let mut cell = |fs: Builtin, caller: Caller| {
+            let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
+            let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);
+            Cell { closed_by, ..cell(&ledger, outcome) }
+        };
         let cells = rows.iter().map(|fs| columns.iter().map(|caller| cell(*fs, *caller)).collect()).collect();
         all.push(Matrix {
             case: path.display().to_string(),
@@ -98,6 +102,21 @@ fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+/// The remedies that close what breaks first on a pair.
+fn closed_by(
+    runner: &mut Runner,
+    ledger: &Ledger,
+    home: Target,
+    outcome: &Outcome,
+    fs: Builtin,
+    caller: Caller,
+) -> Vec<String> {
+    let Outcome::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
+    let (Some((breach, _)), Ok(pair)) = (breaches.first(), Pair::new(fs, caller)) else { return Vec::new() };
+    let cures = cures(runner, ledger, Target { pair, ..home }, &translation.case, breach.rule);
+    cures.closing().map(|attempt| attempt.remedies.to_string()).collect()
+}
+
 fn cell(ledger: &Ledger, outcome: Outcome) -> Cell {
     match outcome {
         Outcome::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
@@ -120,6 +139,7 @@ fn cell(ledger: &Ledger, outcome: Outcome) -> Cell {
                 rules,
                 entries,
                 is_new: new,
+                closed_by: Vec::new(),
                 moved: moved.collect(),
                 lost: translation.lost.iter().map(ToString::to_string).collect(),
             }
@@ -137,6 +157,7 @@ fn report(matrix: &Matrix) -> Value {
                 "breaks": cell.rules,
                 "entries": cell.entries,
                 "new": cell.is_new,
+                "closed_by": cell.closed_by,
                 "realigned": cell.moved,
                 "lost": cell.lost,
             })
@@ -161,5 +182,14 @@ fn print(matrix: &Matrix) {
         table.add_row(std::iter::once((*fs).to_owned()).chain(cells));
     }
     print_table(&table);
+    for (fs, row) in matrix.implementations.iter().zip(&matrix.cells) {
+        for (caller, cell) in matrix.callers.iter().zip(row).filter(|(_, cell)| !cell.rules.is_empty()) {
+            let closed_by = match cell.closed_by.as_slice() {
+                [] => "no remedy closes it".to_owned(),
+                names => format!("closed by {}", names.join(" or ")),
+            };
+            line(format!("  {fs} x {caller}: {} {closed_by}", cell.rules[0]));
+        }
+    }
     line("");
 }

@@ -14,7 +14,9 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Registry;
+use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
+use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::hunt::default_pairs;
@@ -255,6 +257,8 @@ fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Sche
 const WORDS: &[&str] = &[
     "mkw 1",
     "run ",
+    "plant ",
+    "remedy ",
     "expect ",
     "pass",
     "reach ",
@@ -309,6 +313,8 @@ fn words() -> BTreeSet<String> {
         .chain(implementations)
         .chain(callers)
         .chain(rules)
+        .chain(Plant::ALL.iter().map(|plant| plant.name()))
+        .chain(Remedy::ALL.iter().map(|remedy| remedy.name()))
         .map(str::to_owned)
         .collect()
 }
