@@ -3,6 +3,7 @@
 //! - [`judge`] watches a run; [`rules`], one file each; [`history`]: calls and returns alone; [`differential`]: one run
 //!   against another
 //! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it expects
+//! - [`plants`]: every planted bug on every pair
 //! - [`run`]: machine, scheduler and judge together; [`hunt`]: arbitrary cases on all cores; [`rate`]: one case under
 //!   many schedules; [`fuzz`]: what the fuzzing targets do
 //! - [`shrink`], [`isolate`], [`timeline`], [`explain`], [`bisect`], [`cure`], [`realign`], [`triage`]: from a finding to something
@@ -21,6 +22,7 @@ pub mod isolate;
 pub mod judge;
 pub mod ledger;
 pub mod log;
+pub mod plants;
 pub mod rate;
 pub mod realign;
 pub mod rules;
