@@ -5,13 +5,14 @@
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
+use mkwrite_oracle::ledger::{Ledger, LedgerError};
 
 use crate::cmd::{callers, implementations, pairs, rule as named_rule, unknown};
 
@@ -95,16 +96,40 @@ pub fn is_text(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "mkw")
 }
 
+/// The ledger of a folder: all of its .toml files.
+pub fn read_ledger(folder: &Path) -> Result<Ledger> {
+    let help = "give a folder of .toml files, like corpus/ledger";
+    let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display())).context(help)?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    if paths.is_empty() {
+        return Err(anyhow!("{}: there are no .toml files", folder.display()).context(help));
+    }
+    let mut texts = Vec::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        texts.push((path.display().to_string(), text));
+    }
+    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    Ledger::parse_all(&files).map_err(|error| {
+        let text = files.iter().find(|(name, _)| *name == error.file).map_or("", |(_, text)| *text);
+        let LedgerError { file, span, message, help, .. } = &error;
+        anyhow!(snippet(message, help, span.clone(), text, file))
+    })
+}
+
 /// An error of a text with the line, a caret, and the remedy.
 fn diagnostic(error: &ParseError, text: &str, path: &Path) -> String {
+    snippet(&error.message, &error.help, error.span.clone(), text, &path.display().to_string())
+}
+
+fn snippet(message: &str, help: &str, span: std::ops::Range<usize>, text: &str, origin: &str) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
     let renderer = if plain { Renderer::plain() } else { Renderer::styled() };
-    let origin = path.display().to_string();
-    let report = &[Level::ERROR.primary_title(error.message.as_str()).element(
-        Snippet::source(text)
-            .path(origin.as_str())
-            .annotation(AnnotationKind::Primary.span(error.span.clone()).label(error.help.as_str())),
-    )];
+    let report = &[Level::ERROR
+        .primary_title(message)
+        .element(Snippet::source(text).path(origin).annotation(AnnotationKind::Primary.span(span).label(help)))];
     renderer.render(report)
 }
 

@@ -15,13 +15,14 @@ use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::feedback::Signal;
+use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::when::Condition;
 use serde_json::{Value, json};
 
-use crate::Exit;
 use crate::output::{self, SCHEMA, print_table};
+use crate::{Exit, files};
 
-/// List implementations, callers, rules, operations, points, plants, remedies, conditions, schedulers and so on
+/// List implementations, callers, rules, operations, points, plants, remedies, entries of the ledger and so on
 #[derive(clap::Args)]
 pub struct Args {
     /// What to list
@@ -33,6 +34,9 @@ pub struct Args {
     /// The hunt's report that --unreached reads
     #[arg(long, default_value = "findings/hunt.json", value_name = "FILE")]
     from: PathBuf,
+    /// Of the entries, those of the ledger in this folder, which is checked
+    #[arg(long, value_name = "DIR")]
+    ledger: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -48,6 +52,7 @@ enum What {
     Plants,
     Remedies,
     Conditions,
+    Entries,
     Schedulers,
     Signals,
     Mutations,
@@ -57,6 +62,9 @@ enum What {
 pub fn run(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
+    }
+    if args.ledger.is_some() && args.what != What::Entries {
+        return Err(anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger"));
     }
     let (columns, rows) = rows(args)?;
     if args.json {
@@ -127,6 +135,15 @@ fn rows(args: &Args) -> Result<Rows> {
         What::Conditions => {
             let all = Condition::ALL.iter().map(|condition| row(&[condition.name(), condition.what()]));
             (&["name", "holds for a breach if"], all.collect())
+        }
+        What::Entries => {
+            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::builtin()), files::read_ledger)?;
+            let all = ledger.entries.iter().map(|entry| {
+                let pairs = entry.pairs.len().to_string();
+                let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();
+                row(&[&entry.name, &pairs, &when.join(" "), &entry.remedies.to_string(), &entry.source])
+            });
+            (&["name", "pairs", "when", "remedy", "source"], all.collect())
         }
         What::Schedulers => {
             let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
