@@ -149,13 +149,11 @@ impl Implementation<Builtin> for Fsblock {
 
     async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
-        let length = match self {
-            Fsblock::Y2007 => k.geometry().cells,
-            Fsblock::Y2009 => k.length_below_eof(page),
-        };
+        let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
+        let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
         if !k.in_mapping(page) || length == 0 {
             k.unlock_page(page);
-            return if self == Fsblock::Y2007 { 0 } else { NOPAGE };
+            return if below_eof { NOPAGE } else { 0 };
         }
         let cells = Range::new(0, length);
         k.at_page(P::MkwriteAttach, page).await;

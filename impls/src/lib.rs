@@ -6,10 +6,12 @@
 mod block;
 mod buffer;
 mod driver;
+mod ext3;
 mod filemap;
 mod fsblock;
 mod nfs;
 pub mod registry;
+mod shmem;
 
 pub use registry::{Builtin, Private};
 

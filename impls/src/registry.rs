@@ -142,6 +142,8 @@ implementations! {
     Fsblock fsblock;
     Filemap filemap;
     Driver  driver;
+    Ext3    ext3;
+    Shmem   shmem;
 }
 
 #[cfg(test)]

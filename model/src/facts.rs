@@ -43,6 +43,8 @@ pub enum FsyncWait {
 pub struct Facts {
     /// When fsync waits.
     pub fsync_wait: FsyncWait,
+    /// A truncate to the same size truncates the page cache too, and so zeroes the last page beyond the end.
+    pub truncates_equal_size: bool,
 }
 
 macro_rules! eras {
@@ -69,11 +71,13 @@ macro_rules! eras {
     };
 }
 
-const V2_6_29: Facts = Facts { fsync_wait: FsyncWait::AfterOp };
+const V2_6_29: Facts = Facts { fsync_wait: FsyncWait::AfterOp, truncates_equal_size: false };
+const V3_0: Facts = Facts { fsync_wait: FsyncWait::BeforeOp, ..V2_6_29 };
 
 eras! {
     V2_6_29 "2.6.29" V2_6_29;
     V2_6_30 "2.6.30" V2_6_29;
-    V3_0    "3.0"    Facts { fsync_wait: FsyncWait::BeforeOp };
-    V3_10   "3.10"   Facts { fsync_wait: FsyncWait::BeforeOp };
+    V3_0    "3.0"    V3_0;
+    V3_10   "3.10"   V3_0;
+    V6_12   "6.12"   Facts { truncates_equal_size: true, ..V3_0 };
 }

@@ -13,7 +13,7 @@ use crate::case::Range;
 use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
-use crate::remedy::Remedy;
+use crate::remedy::{Remedies, Remedy};
 
 /// Success: the page is locked.
 pub const LOCKED: i32 = 0x200;
@@ -35,6 +35,8 @@ pub const ENOSPC: i32 = -28;
 /// What page_mkwrite may return, and what that means for the page lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Convention {
+    /// There is no page_mkwrite, and dirtiness is not tracked: a read fault already makes the pte writable.
+    Untracked,
     /// There is no page_mkwrite; the vma is only dirty-tracked.
     None,
     /// A negative errno, or success; the page comes back unlocked (to 2.6.29).
@@ -49,6 +51,7 @@ impl Convention {
     /// Its name in lists.
     pub const fn name(self) -> &'static str {
         match self {
+            Convention::Untracked => "untracked",
             Convention::None => "none",
             Convention::Errno => "errno",
             Convention::Codes => "codes",
@@ -100,6 +103,23 @@ pub struct Declaration {
     pub record: &'static str,
     /// Where its facts come from.
     pub source: &'static str,
+}
+
+impl Declaration {
+    /// Stores to clean pages are noticed, and dirty pages are tagged, counted and written back
+    /// (mapping_cap_account_dirty, later mapping_can_writeback).
+    pub const fn tracks_dirty(&self) -> bool {
+        !matches!(self.convention, Convention::Untracked)
+    }
+
+    /// The vma has a page_mkwrite: its own, or the generic one that a remedy gives it.
+    pub const fn has_page_mkwrite(&self, remedies: Remedies) -> bool {
+        match self.convention {
+            Convention::Untracked => false,
+            Convention::None => self.page_cache && remedies.has(Remedy::DirtyBeforePte),
+            _ => true,
+        }
+    }
 }
 
 /// Something that a differential comparison looks at.
@@ -266,9 +286,10 @@ impl<R: Registry> Pair<R> {
         use Convention as C;
         let declaration = implementation.declaration();
         let adapter = match (declaration.convention, caller.accepts()) {
-            (C::None, _) | (C::Errno, C::Errno) | (C::Codes, C::Codes | C::Locked) | (C::Locked, C::Locked) => {
-                Adapter::None
-            }
+            (C::Untracked | C::None, _)
+            | (C::Errno, C::Errno)
+            | (C::Codes, C::Codes | C::Locked)
+            | (C::Locked, C::Locked) => Adapter::None,
             (C::Errno, C::Codes | C::Locked) => Adapter::Codes,
             (C::Locked, C::Codes) => Adapter::Unlock,
             (C::Codes, _) => {
@@ -277,7 +298,7 @@ impl<R: Registry> Pair<R> {
             (C::Locked, _) => {
                 return Err(Refused::new(implementation, caller, "a locked return would deadlock"));
             }
-            (C::Errno, C::None) => unreachable!("every caller accepts something"),
+            (C::Errno, C::Untracked | C::None) => unreachable!("every caller accepts something"),
         };
         Ok(Pair { implementation, caller, adapter })
     }
@@ -316,7 +337,10 @@ impl Refused {
 impl<R: Registry> Kernel<R> {
     /// Calls page_mkwrite through the adapter of the pair.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> i32 {
-        let code = self.fs().page_mkwrite(self, page).await;
+        let code = match self.fs().declaration().convention {
+            Convention::None => mm::filemap_page_mkwrite(self, page).await,
+            _ => self.fs().page_mkwrite(self, page).await,
+        };
         let locked = self.is_locked_by_us(page);
         self.event(crate::kernel::Event::MkwriteReturned { page, code, locked });
         match self.adapters() {
@@ -335,6 +359,12 @@ impl<R: Registry> Kernel<R> {
 
     /// The vma has a page_mkwrite.
     pub(crate) fn has_page_mkwrite(&self) -> bool {
-        self.fs().declaration().convention != Convention::None
+        self.fs().declaration().has_page_mkwrite(self.target().remedies)
+    }
+
+    /// Dirty pages are tagged, counted and written back.
+    #[inline]
+    pub(crate) fn tracks_dirty(&self) -> bool {
+        self.fs().declaration().tracks_dirty()
     }
 }

@@ -102,8 +102,10 @@ impl<R: Registry> Target<R> {
     /// Where faults mark the page dirty after the pte became writable, without the page lock in between.
     pub fn dirties_late(&self) -> DirtiesLate {
         let facts = self.pair.caller.facts();
-        match self.pair.implementation.declaration().convention {
-            Convention::None => facts.late_without,
+        let declaration = self.pair.implementation.declaration();
+        match declaration.convention {
+            _ if !declaration.has_page_mkwrite(self.remedies) => facts.late_without,
+            Convention::None => facts::LOCKED,
             _ if self.remedies.has(Remedy::LockedReturn) => facts::LOCKED,
             _ => facts.late_with_mkwrite,
         }

@@ -36,7 +36,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "fsblock.toml" "nfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -118,7 +118,9 @@ impl FromIterator<Condition> for Conditions {
 #[derive(Clone, Copy)]
 struct Fault {
     page: Frame,
-    /// Its pte is writable, and the page lock is not held until the page is dirty.
+    /// Its pte is writable.
+    pte: bool,
+    /// The page lock is not held from there until the page is dirty.
     late: bool,
     /// The page was cleaned since.
     cleaned: bool,
@@ -132,7 +134,8 @@ pub(crate) struct Marks {
     faults: [Option<Fault>; TASKS],
     /// Faults that are under way, one bit per task: most of the time none.
     under_way: u32,
-    /// For each page of the file, the step after the last one at which a fault was in its late window.
+    /// For each page of the file, the step after the last one at which a fault stood between its pte and the end of its
+    /// set_page_dirty.
     late_until: [u32; PAGES_MAX],
     /// The step at which each task's call began.
     called: [u32; TASKS],
@@ -142,7 +145,7 @@ pub(crate) struct Marks {
     truncating: u32,
     raised: bool,
     eof: Eof,
-    /// Cells, one bit each: stored to in a late window; of pages that were cleaned in a window; of pages that
+    /// Cells, one bit each: stored to in such a window; of pages that were cleaned in a window; of pages that
     /// page_mkwrite covered nothing of; of pages that were dirty without a record; in blocks beyond i_size.
     stored_late: u64,
     cleaned: u64,
@@ -232,7 +235,7 @@ impl Marks {
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
                 let page = k.geometry().page_of(cells.start);
-                if self.faults().any(|fault| fault.late && k.index(fault.page) == page) {
+                if self.faults().any(|fault| fault.pte && k.index(fault.page) == page) {
                     self.stored_late |= mask(cells);
                 }
             }
@@ -253,7 +256,7 @@ impl Marks {
 
     fn close<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
         self.under_way &= !task.bit();
-        if let Some(fault) = self.faults[task.index()].take().filter(|fault| fault.late) {
+        if let Some(fault) = self.faults[task.index()].take().filter(|fault| fault.pte) {
             self.late_until[usize::from(k.index(fault.page))] = self.step + 1;
         }
     }
@@ -273,14 +276,14 @@ impl Marks {
         if k.length_below_eof(page) == 0 {
             self.uncovered |= file_cells(k.geometry(), k.index(page), u8::MAX);
         }
-        self.open(task, Fault { page, late: false, cleaned: false, flagged: false });
+        self.open(task, Fault { page, pte: false, late: false, cleaned: false, flagged: false });
     }
 
     fn pte_set(&mut self, task: TaskId, page: Frame, new: bool) {
         let late = if new { self.dirties_late.miss } else { self.dirties_late.wp };
         let fault = self.faults[task.index()].filter(|fault| fault.page == page);
-        let fault = fault.unwrap_or(Fault { page, late, cleaned: false, flagged: false });
-        self.open(task, Fault { late, ..fault });
+        let fault = fault.unwrap_or(Fault { page, pte: true, late, cleaned: false, flagged: false });
+        self.open(task, Fault { pte: true, late, ..fault });
     }
 
     fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
@@ -335,7 +338,7 @@ impl Marks {
         let of_page = |page: u8| about.hits(file_cells(g, page, u8::MAX));
         let began = self.called[about.task.index()];
         about.hits(self.stored_late)
-            || self.faults().any(|fault| fault.late && of_page(k.index(fault.page)))
+            || self.faults().any(|fault| fault.pte && of_page(k.index(fault.page)))
             || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
     }
 

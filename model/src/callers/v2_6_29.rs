@@ -4,26 +4,25 @@
 //! mapping; the WP path never locks. set_page_dirty runs unlocked in both: WP waits until the page is
 //! unlocked, MISS has just unlocked it. Any negative return is SIGBUS.
 //!
-//! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`), and a callee can ask for
-//! a retry (`retry-on-race`).
+//! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`, `dirty-before-pte`), and a
+//! callee can ask for a retry (`retry-on-race`). No callee of this era returns such a code without a remedy.
 
 use super::Fault;
 use crate::implementation::{LOCKED, NOPAGE, Registry, SIGBUS};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
-use crate::remedy::Remedy;
 
 pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
-    wp(k, fault, page, |ret| failure(k, ret)).await
+    wp(k, fault, page, failure).await
 }
 
 pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
-    miss(k, fault, page, |ret| failure(k, ret)).await
+    miss(k, fault, page, failure).await
 }
 
 /// What a failed page_mkwrite makes of the fault: SIGBUS, whatever the errno.
-fn failure<R: Registry>(k: &Kernel<R>, ret: i32) -> Option<i32> {
-    if ret == NOPAGE && k.remedied(Remedy::RetryOnRace) {
+fn failure(ret: i32) -> Option<i32> {
+    if ret == NOPAGE {
         return Some(0);
     }
     (ret < 0).then_some(SIGBUS)
@@ -48,7 +47,7 @@ pub(super) async fn wp<R: Registry>(
             k.put_page(page);
             return code;
         }
-        locked = is_locked_return(k, ret);
+        locked = ret & LOCKED != 0;
         k.pte_lock(mm, P::WpPteSame).await;
         k.put_page(page); // r1, with the pte lock held
         if k.pte(mm, index) != pte {
@@ -100,7 +99,7 @@ pub(super) async fn miss<R: Registry>(
             k.put_page(page);
             return code;
         }
-        locked = is_locked_return(k, ret);
+        locked = ret & LOCKED != 0;
         if !locked {
             k.lock_page(page, P::MissLock).await;
         }
@@ -141,9 +140,4 @@ pub(super) async fn miss<R: Registry>(
         k.put_page(page); // r2
     }
     0
-}
-
-/// The callee left the page locked.
-fn is_locked_return<R: Registry>(k: &Kernel<R>, ret: i32) -> bool {
-    ret & LOCKED != 0 && k.remedied(Remedy::LockedReturn)
 }

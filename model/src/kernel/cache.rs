@@ -160,7 +160,9 @@ impl<R: Registry> Kernel<R> {
     }
 
     pub(crate) fn count_dirty(&self, change: i8) {
-        self.dirty_count.set(self.dirty_count.get().wrapping_add(change));
+        if self.tracks_dirty() {
+            self.dirty_count.set(self.dirty_count.get().wrapping_add(change));
+        }
     }
 
     /// The inode is on the list that the flusher walks.

@@ -31,7 +31,7 @@ impl<R: Registry> Kernel<R> {
 
     /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the inode.
     pub(crate) async fn finish_set_page_dirty(&self, page: Frame) {
-        if !self.in_mapping(page) {
+        if !self.in_mapping(page) || !self.tracks_dirty() {
             return;
         }
         self.at_page(Point::DirtyTag, page).await;
@@ -93,7 +93,7 @@ impl<R: Registry> Kernel<R> {
     /// clear_page_dirty_for_io, with the page locked: collect the dirty bits of the ptes and protect them,
     /// tell the filesystem if there was one, then clear PG_dirty. Returns whether the page was dirty.
     pub async fn clear_page_dirty_for_io(&self, page: Frame) -> bool {
-        if !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await {
+        if self.tracks_dirty() && !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await {
             self.at_page(Point::ClearRedirty, page).await;
             self.set_page_dirty(page).await;
         }

@@ -290,6 +290,17 @@ impl<R: Registry> Kernel<R> {
         self.put_page(page);
     }
 
+    /// A page that is in the page cache from the start: uptodate and dirty.
+    pub fn new_cached_page(&self, index: u8, content: impl Fn(u8) -> Stamp) {
+        let page = self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
+        for cell in 0..self.geometry().cells {
+            self.set_cell(page, cell, content(cell));
+        }
+        self.set(page, UPTODATE | DIRTY);
+        self.unlock_page(page);
+        self.put_page(page);
+    }
+
     /// get_page: this task holds one more reference.
     #[inline]
     pub fn get_page(&self, page: Frame) {

@@ -1,8 +1,8 @@
 //! Page tables: one vma that maps the whole file, shared and writable, in each of up to three address
 //! spaces. Dossier sections 0.3, 0.5, 2.10.
 //!
-//! Every vma wants write-notify (shared, writable, and page_mkwrite exists or the mapping is dirty-tracked),
-//! so a pte is made writable only by the fault path. Left out: private mappings, fork, mprotect, mremap,
+//! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is made writable only by
+//! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork, mprotect, mremap,
 //! the accessed bit, stale TLB entries.
 
 use std::cell::Cell;
@@ -104,12 +104,16 @@ impl<R: Registry> Kernel<R> {
 
     /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the pte's.
     pub fn install_pte(&self, mm: Mm, index: u8, page: Frame, write: bool) {
-        let flags = if write { PRESENT | WRITE | DIRTY } else { PRESENT };
+        let flags = match write {
+            true => PRESENT | WRITE | DIRTY,
+            false if self.tracks_dirty() => PRESENT,
+            false => PRESENT | WRITE,
+        };
         self.set_pte(mm, index, Pte { frame: page.0, flags });
         self.forget_transient(page);
         let p = self.page(page);
         p.mapcount.set(p.mapcount.get() + 1);
-        self.pte_changed(page, write, true);
+        self.pte_changed(page, flags & WRITE != 0, true);
     }
 
     fn pte_changed(&self, page: Frame, write: bool, new: bool) {

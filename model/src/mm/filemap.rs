@@ -5,11 +5,13 @@
 //! copy; write_end dirties it and raises i_size while it is still locked.
 //! Left out: readahead; reading only the blocks that a partial write needs (the whole page is read);
 //! faults on the user's buffer (it is never a mapping of the same file).
+//!
+//! Here is also the generic page_mkwrite of 3.10, for mappings that have none and get it as a remedy.
 
 use super::by_page;
-use super::truncate::vmtruncate;
+use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
-use crate::implementation::Registry;
+use crate::implementation::{LOCKED, NOPAGE, Registry};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::point::Point as P;
 
@@ -66,9 +68,27 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
     }
 }
 
+/// filemap_page_mkwrite of 3.10: the least that closes the window.
+pub(crate) async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i32 {
+    k.lock_page(page, P::MkwriteLock).await;
+    if !k.in_mapping(page) {
+        k.unlock_page(page);
+        return NOPAGE;
+    }
+    k.at_page(P::MkwriteDirty, page).await;
+    k.set_page_dirty(page).await;
+    LOCKED
+}
+
 /// write(2): generic_file_aio_write and generic_perform_write.
 pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) -> Status {
     k.inode_lock(P::WriteInode).await;
+    let size = k.i_size();
+    let fills_gap = treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
+    if fills_gap {
+        // The rest of the last page becomes part of the file first, as cont_write_begin has it (2.6.30 fs/buffer.c).
+        extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
+    }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
         k.fs().before_write_begin(k).await;
@@ -94,7 +114,7 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
         k.put_page(page);
         if status != Status::Ok {
             // write_begin may have got blocks beyond the end: trim them off again.
-            let size = k.i_size();
+            let size = if fills_gap && k.task().outcome.done() == 0 { size } else { k.i_size() };
             if index * k.geometry().cells + cells.end > size {
                 vmtruncate(k, size).await;
                 k.fs().after_truncate(k, size).await;

@@ -17,6 +17,7 @@ use crate::implementation::{Registry, Sync};
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::point::Point;
 
+pub(crate) use filemap::filemap_page_mkwrite;
 pub use truncate::truncate_partial_zero;
 pub use writeback::write_cache_pages;
 

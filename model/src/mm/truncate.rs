@@ -5,6 +5,8 @@
 //! a second pass that waits), unmap again, free the blocks. Extension is only the write of i_size and the
 //! filesystem's ->truncate. A page is removed in this order: unmap if mapped, invalidatepage, cancel_dirty,
 //! remove (2.6.29 and later).
+//!
+//! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
 use crate::case::{PAGES_MAX, Range};
 use crate::implementation::Registry;
@@ -12,11 +14,12 @@ use crate::kernel::page::PRIVATE;
 use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
+use crate::remedy::Remedy;
 
 /// ftruncate(2): inode_setattr and vmtruncate.
 pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
-    if size != k.i_size() {
+    if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
         k.fs().before_truncate(k).await;
         vmtruncate(k, size).await;
         k.fs().after_truncate(k, size).await;
@@ -29,15 +32,82 @@ pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
 pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
-    k.i_size_write(size);
-    k.fs().size_changed(k, size);
-    if shrinks {
+    if !shrinks {
+        extend(k, size).await;
+    } else {
+        k.i_size_write(size);
+        k.fs().size_changed(k, size);
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;
         truncate_inode_pages(k, size).await;
         // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
         k.unmap_mapping_from(first).await;
         k.event(Event::Truncated { first });
+    }
+}
+
+/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a remedy.
+pub(super) fn treats_eof_page<R: Registry>(k: &Kernel<R>) -> bool {
+    k.remedied(Remedy::IsizeExtended) || k.remedied(Remedy::ZeroTail)
+}
+
+/// Writes a larger i_size, with the inode lock held.
+///
+/// By the remedies the page that holds the end is first made as truncate leaves it: write-protected, zeroed and
+/// without dirty blocks beyond the end. 6.18 still does that after it has written i_size, with the page unlocked in
+/// between: a store then is cut off, writeback sends the old tail and cleans the page, and then it is not zeroed at
+/// all. So here the page stays locked until i_size is written, as write(2) keeps the page that it extends.
+pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
+    let page = if treats_eof_page(k) { lock_eof_page(k).await } else { None };
+    if let Some(page) = page {
+        close_eof_page(k, page).await;
+        k.at_size(P::TruncateSize).await;
+    }
+    k.i_size_write(size);
+    k.fs().size_changed(k, size);
+    if let Some(page) = page {
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+}
+
+/// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a reference.
+async fn lock_eof_page<R: Registry>(k: &Kernel<R>) -> Option<Frame> {
+    let g = k.geometry();
+    if k.i_size().is_multiple_of(g.cells) {
+        return None;
+    }
+    loop {
+        let index = g.page_of(k.i_size());
+        k.at_slot(P::TruncateFind, index).await;
+        let page = k.find_get_page(index)?;
+        k.lock_page(page, P::TruncateLock).await;
+        if k.in_mapping(page) {
+            return Some(page);
+        }
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+}
+
+/// Takes the write permission from the page that holds the end of the file, and what lies beyond the end.
+async fn close_eof_page<R: Registry>(k: &Kernel<R>, page: Frame) {
+    let from = k.length_below_eof(page);
+    k.wait_on_page_writeback(page, P::TruncateWait).await;
+    if !k.tracks_dirty() {
+        // A write-protected pte would become writable again without the page lock; a missing one does not.
+        let index = k.index(page);
+        k.unmap_mapping_range(Range::new(index, index + 1)).await;
+    } else if k.page_mkclean(page).await {
+        k.set_page_dirty(page).await;
+    }
+    if k.remedied(Remedy::ZeroTail) {
+        k.at_page(P::TruncateZero, page).await;
+        k.zero_from(page, from);
+    }
+    if k.has(page, PRIVATE) {
+        k.at_page(P::TruncateInvalidate, page).await;
+        k.fs().invalidatepage(k, page, from).await;
     }
 }
 

@@ -23,8 +23,12 @@ impl Check for MkwriteLock {
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::MkwriteReturned { page, code, locked } = event {
-            let speaks = cx.k.fs().declaration().convention == Convention::Locked || cx.k.remedied(Remedy::LockedReturn);
-            let promised = code >= 0 && code & LOCKED != 0 && speaks;
+            let speaks = match cx.k.fs().declaration().convention {
+                Convention::Locked => true,
+                Convention::None => cx.k.remedied(Remedy::DirtyBeforePte),
+                _ => cx.k.remedied(Remedy::LockedReturn),
+            };
+            let promised = code > 0 && code & LOCKED != 0 && speaks; // an errno is negative, and has every bit
             if promised != locked {
                 cx.page_breach(page, if locked { "returned with the page locked" } else { "LOCKED, but not locked" });
             }

@@ -20,6 +20,10 @@ impl Check for WritableClean {
         plant: Plant::SkipMkclean,
     };
 
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        target.pair.implementation.declaration().tracks_dirty()
+    }
+
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
         let broken = !k.is_dirty(page) && k.ptes_of(page).any(|pte| pte.is_writable());
         broken.then_some("a pte is writable, the page is clean and unlocked")

@@ -21,6 +21,10 @@ impl Check for DirtyPteClean {
         plant: Plant::MkcleanKeepsDirty,
     };
 
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        target.pair.implementation.declaration().tracks_dirty()
+    }
+
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
         let broken = !k.is_dirty(page) && k.ptes_of(page).any(|pte| pte.is_dirty());
         broken.then_some("a pte is dirty, the page is clean and unlocked")

@@ -23,7 +23,7 @@ impl Check for MkcleanComplete {
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
         let late = target.dirties_late();
-        has_page_cache(target) && !late.wp && !late.miss
+        tracks_dirty(target) && !late.wp && !late.miss
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

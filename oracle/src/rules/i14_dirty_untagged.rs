@@ -21,7 +21,7 @@ impl Check for DirtyUntagged {
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
+        tracks_dirty(target)
     }
 
     fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

@@ -23,7 +23,7 @@ impl Check for StaleDirtyTag {
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
+        tracks_dirty(target)
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

@@ -18,7 +18,7 @@ impl Check for WritebackTag {
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
+        tracks_dirty(target)
     }
 
     fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {

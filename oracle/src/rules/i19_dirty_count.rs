@@ -18,7 +18,7 @@ impl Check for DirtyCount {
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
+        tracks_dirty(target)
     }
 
     fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {

@@ -17,7 +17,7 @@ use crate::judge::{Cx, PageStates};
 use crate::when::Marks;
 
 pub(crate) mod prelude {
-    pub(crate) use super::{About, Check, has_page_cache};
+    pub(crate) use super::{About, Check, has_page_cache, tracks_dirty};
     #[allow(unused_imports)]
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
@@ -95,6 +95,11 @@ pub(crate) trait Check {
 
 pub(crate) fn has_page_cache<R: Registry>(target: &Target<R>) -> bool {
     target.pair.implementation.declaration().page_cache
+}
+
+/// Its page cache is written back: stores are noticed, dirty pages are tagged and counted.
+pub(crate) fn tracks_dirty<R: Registry>(target: &Target<R>) -> bool {
+    has_page_cache(target) && target.pair.implementation.declaration().tracks_dirty()
 }
 
 macro_rules! rules {

@@ -1,0 +1,108 @@
+//! ext3, and ext2: fs/buffer.c without page_mkwrite, as most filesystems of 2.6.29 and 2.6.30 were.
+//!
+//! Their mmap is generic_file_mmap, whose vm_ops have ->fault alone (2.6.30 mm/filemap.c: generic_file_vm_ops;
+//! fs/ext2/file.c, fs/ext3/file.c). The mapping accounts dirty pages, so write faults are noticed; but nobody asks the
+//! filesystem, and blocks are allocated by writepage: a full disk is found there, and reported by fsync. The two
+//! versions differ by their fault path.
+//! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page if it runs inside
+//! one). Without it ext3 is ext2.
+
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Range;
+use mkwrite_model::facts::Era;
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, Sync};
+use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+
+use crate::{Builtin, Kernel, buffer};
+
+/// The versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ext3 {
+    /// 2.6.29.
+    V2_6_29,
+    /// 2.6.30.
+    V2_6_30,
+}
+
+impl Ext3 {
+    pub(crate) const VERSIONS: &[Ext3] = &[Ext3::V2_6_29, Ext3::V2_6_30];
+}
+
+impl Implementation<Builtin> for Ext3 {
+    fn declaration(self) -> &'static Declaration {
+        const V2_6_29: Declaration = Declaration {
+            name: "ext3@2.6.29",
+            convention: Convention::None,
+            natural: Caller::V2_6_29,
+            era: Era::V2_6_29,
+            page_cache: true,
+            stable_pages: false,
+            may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
+            record: "nothing",
+            source: "2.6.29 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault",
+        };
+        match self {
+            Ext3::V2_6_29 => &V2_6_29,
+            Ext3::V2_6_30 => &Declaration {
+                name: "ext3@2.6.30",
+                natural: Caller::V2_6_30,
+                era: Era::V2_6_30,
+                source: "2.6.30 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault",
+                ..V2_6_29
+            },
+        }
+    }
+
+    async fn page_mkwrite(self, _: &Kernel, _: Frame) -> i32 {
+        unreachable!("a mapping without page_mkwrite")
+    }
+
+    fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
+        buffer::set_page_dirty(k, page)
+    }
+
+    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
+        buffer::writepage(k, page).await
+    }
+
+    fn transfer(self, k: &Kernel, request: Request) {
+        k.transfer_blocks(request);
+    }
+
+    async fn complete(self, k: &Kernel, request: Request) {
+        buffer::complete(k, request).await;
+    }
+
+    fn readpage(self, k: &Kernel, page: Frame) {
+        buffer::readpage(k, page);
+    }
+
+    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+        buffer::write_begin(k, page, cells).await
+    }
+
+    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
+        buffer::write_end(k, page, cells).await;
+    }
+
+    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
+        buffer::invalidatepage(k, page, from);
+    }
+
+    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
+        buffer::try_to_free_buffers(k, page)
+    }
+
+    async fn after_truncate(self, k: &Kernel, size: u8) {
+        buffer::truncate_blocks(k, size).await;
+    }
+
+    fn record(self, k: &Kernel, page: Frame) -> Record {
+        // Nothing is tied to a dirty page, so nothing can be missing.
+        Record { missing: 0, uncovered: 0, ..buffer::record(k, page) }
+    }
+
+    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::durable(k, cell)
+    }
+}
