@@ -17,6 +17,7 @@ use mkwrite_model::{End, Observer};
 
 use crate::differential::Summary;
 use crate::history::{self, History};
+use crate::passes::Passes;
 use crate::rules::{self, Rule};
 
 /// Breaches of one run that are kept.
@@ -108,6 +109,7 @@ impl PageStates {
 pub(crate) struct Cx<'a, R: Registry> {
     pub(crate) k: &'a Kernel<R>,
     pub(crate) windows: &'a Windows,
+    pub(crate) passes: &'a Passes,
     pub(crate) rule: Rule,
     applicable: u64,
     step: Step,
@@ -248,6 +250,7 @@ pub struct Judge {
     only: u64,
     pages: PageStates,
     windows: Windows,
+    passes: Passes,
     eof: Eof,
     breaches: Breaches,
     reached: [u32; 256],
@@ -265,6 +268,7 @@ impl Default for Judge {
             only: u64::MAX,
             pages: PageStates::default(),
             windows: Windows { late: facts::LOCKED, of: [None; TASKS] },
+            passes: Passes::default(),
             eof: Eof::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
@@ -323,6 +327,7 @@ impl Judge {
         let cx = Cx {
             k,
             windows: &self.windows,
+            passes: &self.passes,
             rule: Rule::ALL[0],
             applicable: self.applicable,
             step,
@@ -403,6 +408,7 @@ impl<R: Registry> Observer<R> for Judge {
         }
         self.pages.begin();
         self.windows = Windows { late: target.dirties_late(), of: [None; TASKS] };
+        self.passes.begin();
         self.breaches.len = 0;
         self.end = End::Done;
         self.eof.begin(case.geometry);
@@ -414,6 +420,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.last = step;
         for event in k.events() {
             self.windows.event(step.task, event);
+            self.passes.event(k, step.task, event);
             match event {
                 Event::SizeWritten { to, .. } => self.eof.size(k.geometry(), to),
                 Event::Removed { page, .. } => self.eof.removed(k, page),

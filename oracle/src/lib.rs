@@ -20,6 +20,7 @@ pub mod isolate;
 pub mod judge;
 pub mod ledger;
 pub mod log;
+pub(crate) mod passes;
 pub mod rate;
 pub mod realign;
 pub mod rules;

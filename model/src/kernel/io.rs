@@ -18,6 +18,7 @@ use super::{Kernel, object};
 use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range};
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Registry;
+use crate::plant::Plant;
 use crate::point::Point;
 
 /// Blocks that a file can have.
@@ -34,6 +35,8 @@ pub struct Device {
     /// Blocks that were written since they were allocated.
     written: Cell<u64>,
     budget: Cell<u8>,
+    /// Blocks of the file and of the budget, at the start.
+    capacity: Cell<u8>,
     medium: [[Cell<Stamp>; CELLS_PER_PAGE_MAX]; DEVICE_BLOCKS],
 }
 
@@ -44,6 +47,7 @@ impl Default for Device {
             free: Cell::new(u64::MAX),
             written: Cell::new(0),
             budget: Cell::new(AMPLE),
+            capacity: Cell::new(AMPLE),
             medium: [const { [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX] }; DEVICE_BLOCKS],
         }
     }
@@ -51,8 +55,8 @@ impl Default for Device {
 
 impl Device {
     fn reset(&self, budget: u8) {
-        let used = !self.free.replace(u64::MAX);
-        for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0 || *block < FILE_BLOCKS) {
+        let used = !self.free.replace(u64::MAX) | self.written.replace(0);
+        for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0) {
             for cell in &self.medium[block] {
                 cell.set(Stamp::ZERO);
             }
@@ -73,7 +77,7 @@ impl Device {
     pub fn get_block(&self, file_block: u8) -> Option<u8> {
         self.block(file_block).or_else(|| {
             let budget = self.budget.get();
-            if budget == 0 {
+            if budget == 0 || self.free.get() == 0 {
                 return None;
             }
             if budget != AMPLE {
@@ -94,15 +98,44 @@ impl Device {
 
     /// Frees the blocks of the file from `first` on.
     pub fn free_from(&self, first: u8) {
-        for slot in &self.map[usize::from(first)..] {
-            let block = slot.replace(NO_BLOCK);
-            if block != NO_BLOCK {
-                self.free.set(self.free.get() | 1 << block);
+        self.release_from(first, true, true);
+    }
+
+    fn release_from(&self, first: u8, unmap: bool, free: bool) {
+        for slot in self.map[usize::from(first)..].iter().filter(|slot| slot.get() != NO_BLOCK) {
+            if free {
+                self.free.set(self.free.get() | 1 << slot.get());
                 if self.budget.get() != AMPLE {
                     self.budget.set(self.budget.get() + 1);
                 }
             }
+            if unmap {
+                slot.set(NO_BLOCK);
+            }
         }
+    }
+
+    /// The device blocks in the file's map.
+    fn mapped(&self) -> impl Iterator<Item = u8> + '_ {
+        self.map.iter().map(Cell::get).filter(|block| *block != NO_BLOCK)
+    }
+
+    /// What is wrong with the ownership of blocks: each is free, or has one place in the file's map.
+    pub fn audit(&self) -> Option<&'static str> {
+        let mut owned = self.free.get();
+        for block in self.mapped() {
+            if owned >> block & 1 != 0 {
+                return Some("a block of the file is free, or has two places in it");
+            }
+            owned |= 1 << block;
+        }
+        if owned != u64::MAX {
+            return Some("a block is neither free nor in the file");
+        }
+        let budget = self.budget.get();
+        let adds_up =
+            budget == AMPLE || usize::from(self.capacity.get()) == usize::from(budget) + self.mapped().count();
+        (!adds_up).then_some("the count of free blocks is off")
     }
 
     /// One cell of the file after a crash: a block that was not written since it was allocated is not part
@@ -223,6 +256,12 @@ impl<R: Registry> Kernel<R> {
                 self.device.write(block, cell % g.block_cells(), stamp);
             }
         }
+        self.device.capacity.set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
+    }
+
+    /// ->truncate gives the blocks of the file from `first` on back.
+    pub fn free_blocks_from(&self, first: u8) {
+        self.device.release_from(first, !self.planted(Plant::BlocksStayMapped), !self.planted(Plant::LeakBlocks));
     }
 
     /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and failures
@@ -266,7 +305,7 @@ impl<R: Registry> Kernel<R> {
         let block_cells = g.block_cells();
         let last = request.blocks.iter().rposition(|block| *block != NO_BLOCK);
         for (b, &block) in request.blocks.iter().enumerate() {
-            let lost = self.planted(crate::plant::Plant::ShortTransfer) && Some(b) == last;
+            let lost = Some(b) == last && self.planted(Plant::ShortTransfer);
             if block == NO_BLOCK || lost {
                 continue;
             }

@@ -18,7 +18,14 @@ pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() {
         k.fs().before_truncate(k).await;
+        let fs_lock = k.planted(Plant::FsLockOverTruncate);
+        if fs_lock {
+            k.flush_lock(P::FlushLock).await;
+        }
         vmtruncate(k, size).await;
+        if fs_lock {
+            k.flush_unlock();
+        }
         k.fs().after_truncate(k, size).await;
     }
     k.inode_unlock();
@@ -29,14 +36,22 @@ pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
 pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
-    k.i_size_write(size);
-    k.fs().size_changed(k, size);
+    let last = shrinks && k.planted(Plant::SizeLast);
+    if !last {
+        k.i_size_write(size);
+        k.fs().size_changed(k, size);
+    }
     if shrinks {
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;
         truncate_inode_pages(k, size).await;
         // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
         k.unmap_mapping_from(first).await;
+        if last {
+            k.at_size(P::TruncateSize).await;
+            k.i_size_write(size);
+            k.fs().size_changed(k, size);
+        }
         k.event(Event::Truncated { first });
     }
 }
@@ -95,7 +110,7 @@ async fn truncate_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
     if !k.in_mapping(page) {
         return true;
     }
-    if k.planted(Plant::TruncateSkipsDirty) && k.is_dirty(page) {
+    if k.is_dirty(page) && k.planted(Plant::TruncateSkipsDirty) {
         return false;
     }
     if k.has(page, PRIVATE) {
