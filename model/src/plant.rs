@@ -80,7 +80,7 @@ plants! {
     BlocksStayMapped    "blocks-stay-mapped"    "block@2.6.30"  "truncate frees blocks and leaves them in the file's map";
     WritebackSkipsPage  "writeback-skips-page"  "block@2.6.30"  "write_cache_pages drops the page of its batch that begins the next object of two pages (ceph, 081a0b78ef30)";
     DirtyForEver        "dirty-for-ever"        "block@2.6.30"  "writepage leaves blocks beyond i_size dirty, and the page for their sake (FreeBSD's vnode pager)";
-    DirtyPageOnly       "dirty-page-only"       "block@2.6.30"  "set_page_dirty marks the page and not the blocks that it has";
+    DirtyPageOnly       "dirty-page-only"       "filemap@3.10"  "set_page_dirty marks the page and not the blocks that it has";
     MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
     MkwriteFailsUnderWriteback "mkwrite-fails-under-writeback" "block@2.6.30" "page_mkwrite fails if the page is under writeback";
     ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";

@@ -32,6 +32,8 @@ pub const NO_BLOCK: u8 = u8::MAX;
 pub struct Device {
     map: [Cell<u8>; FILE_BLOCKS],
     free: Cell<u64>,
+    /// Blocks that belonged to the file at some time of this run.
+    used: Cell<u64>,
     /// Blocks that were written since they were allocated.
     written: Cell<u64>,
     budget: Cell<u8>,
@@ -45,6 +47,7 @@ impl Default for Device {
         Device {
             map: [const { Cell::new(NO_BLOCK) }; FILE_BLOCKS],
             free: Cell::new(u64::MAX),
+            used: Cell::new(0),
             written: Cell::new(0),
             budget: Cell::new(AMPLE),
             capacity: Cell::new(AMPLE),
@@ -55,7 +58,8 @@ impl Default for Device {
 
 impl Device {
     fn reset(&self, budget: u8) {
-        let used = !self.free.replace(u64::MAX) | self.written.replace(0);
+        self.free.set(u64::MAX);
+        let used = self.used.replace(0);
         for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0) {
             for cell in &self.medium[block] {
                 cell.set(Stamp::ZERO);
@@ -91,6 +95,7 @@ impl Device {
         let block = self.free.get().trailing_zeros() as u8;
         assert!(usize::from(block) < DEVICE_BLOCKS, "the device has twice the blocks of the largest file");
         self.free.set(self.free.get() & !(1 << block));
+        self.used.set(self.used.get() | 1 << block);
         self.written.set(self.written.get() & !(1 << block));
         self.map[usize::from(file_block)].set(block);
         block
@@ -349,4 +354,36 @@ pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
 /// The I/O tasks that a case can need: one per page.
 pub(crate) fn io_tasks(case: &Case) -> impl Iterator<Item = TaskId> {
     (0..usize::from(case.geometry.pages)).map(TaskId::io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_finds_blocks_that_are_lost_or_owned_twice() {
+        let device = || {
+            let device = Device::default();
+            device.budget.set(3);
+            device.capacity.set(3);
+            assert!(device.get_block(0).is_some() && device.get_block(2).is_some());
+            device
+        };
+        let good = device();
+        assert_eq!(good.audit(), None);
+        good.free_from(1);
+        assert_eq!((good.audit(), good.budget.get()), (None, 2));
+
+        let leaky = device();
+        leaky.release_from(1, true, false);
+        assert_eq!(leaky.audit(), Some("a block is neither free nor in the file"));
+        let twice = device();
+        twice.release_from(1, false, true);
+        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
+        twice.get_block(3);
+        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
+        let miscounted = device();
+        miscounted.budget.set(2);
+        assert_eq!(miscounted.audit(), Some("the count of free blocks is off"));
+    }
 }

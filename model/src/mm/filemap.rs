@@ -97,9 +97,10 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
             k.at_page(P::WriteUnlock, page).await;
         }
         k.unlock_page(page);
-        if status == Status::Ok && k.planted(Plant::SizeAfterUnlock) {
+        let end = k.first_cell(page) + cells.end;
+        if status == Status::Ok && end > k.i_size() && k.planted(Plant::SizeAfterUnlock) {
             k.at_size(P::WriteSize).await;
-            k.i_size_write(k.i_size().max(k.first_cell(page) + cells.end));
+            k.i_size_write(end);
         }
         k.put_page(page);
         if status != Status::Ok {

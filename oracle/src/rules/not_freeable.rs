@@ -5,7 +5,7 @@
 
 use mkwrite_model::End;
 use mkwrite_model::implementation::Registry;
-use mkwrite_model::kernel::page::PRIVATE;
+use mkwrite_model::kernel::page::{CANCELLED, PRIVATE};
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -42,7 +42,9 @@ fn what_holds<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
     if k.is_dirty(page) {
         return Some("dirty after all was synced");
     }
-    if k.is_writeback(page) || k.is_tagged_writeback(index) || k.is_tagged_dirty(index) {
+    // cancel_dirty_page leaves the tag; it goes with the page, or with the next writeback.
+    let tagged = k.is_tagged_dirty(index) && !k.has(page, CANCELLED);
+    if k.is_writeback(page) || k.is_tagged_writeback(index) || tagged {
         return Some("tagged or under writeback after all was synced");
     }
     if !k.fs().is_releasable(k, page) {
