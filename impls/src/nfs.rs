@@ -411,6 +411,10 @@ impl Implementation<Builtin> for Nfs {
         request(k, page).is_none()
     }
 
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        k.server.read(cell)
+    }
+
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {
         k.server.stable(cell)
     }

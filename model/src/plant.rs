@@ -84,7 +84,7 @@ plants! {
     MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
     MkwriteFailsUnderWriteback "mkwrite-fails-under-writeback" "block@2.6.30" "page_mkwrite fails if the page is under writeback";
     ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";
-    SizeAfterUnlock     "size-after-unlock"     "block@2.6.30"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664)";
+    SizeAfterUnlock     "size-after-unlock"     "filemap@3.10"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664)";
     DirtyRefused        "dirty-refused"         "block@2.6.30"  "a write fault on a read-only pte of a dirty page is a protection fault (SerenityOS issue 24801)";
     SizeLast            "size-last"             "block@2.6.30"  "truncate removes the pages first and lowers i_size last (managarm issue 1529)";
     FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock)";
