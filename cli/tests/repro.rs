@@ -217,7 +217,7 @@ fn a_full_device_is_an_error() {
 fn a_plant_that_nothing_comes_by_is_an_error() {
     let run = Run::new();
     run.refuses(
-        "hunt --impl block@2.6.30 --plant no-mapping-check --cases 500 --seed 1 --json --out x",
-        &["no run came by the planted bug `no-mapping-check`", "filemap@3.10"],
+        "hunt --impl block@2.6.30 --plant commit-flag-kept --cases 500 --seed 1 --json --out x",
+        &["no run came by the planted bug `commit-flag-kept`", "nfs@3.0"],
     );
 }

@@ -10,10 +10,9 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
-use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
@@ -45,6 +44,7 @@ impl Implementation<Builtin> for Block {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: RECORD,
             source: "dossier 3.1 @29 (T29 fs/buffer.c)",
@@ -74,14 +74,13 @@ impl Implementation<Builtin> for Block {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
-            _ if k.planted(Plant::SigbusOnRace) => SIGBUS,
             _ => NOPAGE,
         };
         let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
 
         k.lock_page(page, P::MkwriteLock).await;
         let size = k.i_size();
-        if !k.in_mapping(page) || k.first_cell(page) > size {
+        if !k.still_in_mapping(page) || k.first_cell(page) > size {
             k.unlock_page(page);
             return truncated;
         }
@@ -96,9 +95,6 @@ impl Implementation<Builtin> for Block {
         buffer::commit(k, page, Range::new(0, end)).await;
 
         if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
-            if k.planted(Plant::LockedWithoutLock) {
-                k.unlock_page(page);
-            }
             return LOCKED;
         }
         k.at_page(P::MkwriteReturn, page).await;
@@ -144,6 +140,18 @@ impl Implementation<Builtin> for Block {
 
     async fn after_truncate(self, k: &Kernel, size: u8) {
         buffer::truncate_blocks(k, size).await;
+    }
+
+    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+        buffer::pending(k, page)
+    }
+
+    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+        buffer::is_releasable(k, page)
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {

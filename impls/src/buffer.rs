@@ -107,7 +107,7 @@ fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, b
 
 /// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
 pub(crate) fn set_page_dirty(k: &Kernel, page: Frame) -> bool {
-    if let Some(b) = buffers(k, page) {
+    if let Some(b) = buffers(k, page).filter(|_| !k.planted(Plant::DirtyPageOnly)) {
         set(k, page, Buffers { dirty: all_blocks(k), ..b });
     }
     k.test_set_page_dirty(page)
@@ -174,39 +174,65 @@ pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
         Some(b) => b,
         None => Buffers { dirty: all_blocks(k), ..get_or_create(k, page) },
     };
-    b.dirty &= blocks_below_eof(k, page);
+    let beyond_eof = b.dirty & !blocks_below_eof(k, page);
+    b.dirty &= !beyond_eof;
     let (mut b, enough) = map(k, page, b, b.dirty);
     let out = b.dirty & b.mapped;
     // Without space the rest is cleaned and the error kept for fsync: the data is lost.
-    b = Buffers { dirty: 0, io: out, ..b };
+    b = Buffers { dirty: kept_dirty(k, beyond_eof), io: out, ..b };
     set(k, page, b);
+    if b.dirty != 0 {
+        k.redirty_page_for_writepage(page).await;
+    }
     if !enough {
-        k.mapping_set_error(Status::NoSpace);
+        note_shortage(k, page);
     }
 
     if out == 0 && k.planted(Plant::StaleTag) {
         k.unlock_page(page);
         return Status::Ok;
     }
-    if k.planted(Plant::WritebackUnlocked) {
-        k.unlock_page(page);
-    }
-    k.at_page(P::WritepageStart, page).await;
-    k.bug_on(k.set_page_writeback(page), "BUG_ON(PageWriteback(page)) in __block_write_full_page");
+    let again = start_writeback(k, page).await;
+    k.bug_on(again, "BUG_ON(PageWriteback(page)) in __block_write_full_page");
     if out != 0 {
         k.at_page(P::WritepageSubmit, page).await;
         k.note_submitted(page, size);
         k.submit(request(page, out, &b.block));
     }
-    if !k.planted(Plant::WritebackUnlocked) {
-        k.at_page(P::WritepageUnlock, page).await;
-        k.unlock_page(page);
-    }
+    unlock_started(k, page).await;
     if out == 0 {
         k.at_page(P::WritepageEnd, page).await;
         k.end_page_writeback(page);
     }
     if enough { Status::Ok } else { Status::NoSpace }
+}
+
+/// Dirty blocks beyond i_size that writepage leaves so: none.
+pub(crate) fn kept_dirty(k: &Kernel, beyond_eof: u8) -> u8 {
+    if k.planted(Plant::DirtyForEver) { beyond_eof } else { 0 }
+}
+
+/// set_page_writeback in writepage, with the page locked. Returns whether the page was under writeback before.
+pub(crate) async fn start_writeback(k: &Kernel, page: Frame) -> bool {
+    if k.planted(Plant::WritebackUnlocked) {
+        k.unlock_page(page);
+    }
+    k.at_page(P::WritepageStart, page).await;
+    k.set_page_writeback(page)
+}
+
+/// writepage unlocks the page, when writeback has started.
+pub(crate) async fn unlock_started(k: &Kernel, page: Frame) {
+    if !k.planted(Plant::WritebackUnlocked) {
+        k.at_page(P::WritepageUnlock, page).await;
+        k.unlock_page(page);
+    }
+}
+
+/// writepage found no space: the page and the mapping keep the error.
+pub(crate) fn note_shortage(k: &Kernel, page: Frame) {
+    k.set_flag(page, ERROR);
+    k.mapping_set_error(Status::NoSpace);
 }
 
 /// A write request for these blocks of a page.
@@ -224,14 +250,10 @@ pub(crate) async fn complete(k: &Kernel, request: Request) {
     note_failure(k, request);
     k.at_page(P::IoRecord, page).await;
     if let Some(b) = buffers(k, page) {
-        set(k, page, Buffers { io: 0, ..b });
+        set(k, page, Buffers { io: 0, dirty: b.dirty | u8::from(k.planted(Plant::RecordKept)), ..b });
     }
     k.at_page(P::IoEnd, page).await;
-    let redirtied = k.is_dirty(page);
     k.end_page_writeback(page);
-    if redirtied && k.planted(Plant::EndWritebackTwice) {
-        k.end_page_writeback(page);
-    }
 }
 
 /// A request that failed leaves its error in the mapping and on the page.
@@ -273,7 +295,7 @@ pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
 /// The i_size part of generic_write_end.
 pub(crate) async fn raise_size(k: &Kernel, page: Frame, cells: Range, was_dirty: bool) {
     let end = k.first_cell(page) + cells.end;
-    if end <= k.i_size() || (k.planted(Plant::ShortExtend) && was_dirty) {
+    if end <= k.i_size() || (was_dirty && k.planted(Plant::ShortExtend)) || k.planted(Plant::SizeAfterUnlock) {
         return;
     }
     k.at_size(P::WriteSize).await;
@@ -320,22 +342,43 @@ pub(crate) async fn truncate_blocks(k: &Kernel, size: u8) {
         k.put_page(page);
     }
     k.at(P::TruncateBlocks).await;
-    k.device.free_from(k.geometry().blocks_of(size));
+    k.free_blocks_from(k.geometry().blocks_of(size));
 }
 
 /// Every dirty block below i_size has a block on the device.
 pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
     let below_eof = blocks_below_eof(k, page);
     let dirty = buffers(k, page).map_or(all_blocks(k), |b| b.dirty) & below_eof;
-    let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty & below_eof != 0);
+    let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty != 0);
     Record { missing: unallocated(k, page, dirty), uncovered: unallocated(k, page, below_eof), claims_dirty }
+}
+
+/// The cells that the next writepage will write: those of dirty buffers, or all if there are none yet.
+pub(crate) fn pending(k: &Kernel, page: Frame) -> u8 {
+    if k.is_dirty(page) { cells_of(k, buffers(k, page).map_or(all_blocks(k), |b| b.dirty)) } else { 0 }
+}
+
+/// try_to_free_buffers would succeed.
+pub(crate) fn is_releasable(k: &Kernel, page: Frame) -> bool {
+    buffers(k, page).is_none_or(|b| b.dirty | b.io == 0)
+}
+
+/// A cell as block_read_full_page would read it.
+pub(crate) fn stored(k: &Kernel, cell: u8) -> Stamp {
+    let per_block = k.geometry().block_cells();
+    k.device.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
+}
+
+/// The cells of some blocks of a page, one bit each.
+pub(crate) fn cells_of(k: &Kernel, blocks: u8) -> u8 {
+    let cells = k.geometry().block_cells();
+    bits(blocks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
-    let cells = k.geometry().block_cells();
     let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
-    bits(blocks).filter(lacks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
+    cells_of(k, bits(blocks).filter(lacks).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.

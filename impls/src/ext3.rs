@@ -10,7 +10,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, Sync};
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard, Sync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 
 use crate::{Builtin, Kernel, buffer};
@@ -37,6 +37,7 @@ impl Implementation<Builtin> for Ext3 {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
             source: "2.6.29 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault",

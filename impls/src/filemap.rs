@@ -9,7 +9,9 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, Sync};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, SizeGuard, Sync,
+};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
@@ -36,6 +38,7 @@ impl Implementation<Builtin> for Filemap {
             era: Era::V3_10,
             page_cache: true,
             stable_pages: true,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
             source: "dossier 3.12 (T310 mm/filemap.c)",
@@ -44,11 +47,7 @@ impl Implementation<Builtin> for Filemap {
 
     async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
-        if !k.in_mapping(page) && !k.planted(Plant::NoMappingCheck) {
-            k.unlock_page(page);
-            return NOPAGE;
-        }
-        if k.planted(Plant::RetryForever) && k.is_dirty(page) {
+        if !k.still_in_mapping(page) {
             k.unlock_page(page);
             return NOPAGE;
         }
@@ -64,11 +63,7 @@ impl Implementation<Builtin> for Filemap {
         buffer::set_page_dirty(k, page)
     }
 
-    async fn writepage(self, k: &Kernel, page: Frame, sync: Sync) -> Status {
-        if sync == Sync::Reclaim && k.planted(Plant::SilentNoWrite) {
-            k.unlock_page(page);
-            return Status::Ok;
-        }
+    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
         buffer::writepage(k, page).await
     }
 
@@ -103,6 +98,18 @@ impl Implementation<Builtin> for Filemap {
 
     async fn after_truncate(self, k: &Kernel, size: u8) {
         buffer::truncate_blocks(k, size).await;
+    }
+
+    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+        buffer::pending(k, page)
+    }
+
+    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+        buffer::is_releasable(k, page)
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {

@@ -15,7 +15,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -129,6 +129,7 @@ impl Implementation<Builtin> for Fsblock {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
             record: "fsblocks, freed as soon as no block is dirty or under writeback",
             source: "dossier 3.6, 2007 (M:Piggin)",
@@ -151,7 +152,7 @@ impl Implementation<Builtin> for Fsblock {
         k.lock_page(page, P::MkwriteLock).await;
         let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
         let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
-        if !k.in_mapping(page) || length == 0 {
+        if !k.still_in_mapping(page) || length == 0 {
             k.unlock_page(page);
             return if below_eof { NOPAGE } else { 0 };
         }
@@ -173,6 +174,7 @@ impl Implementation<Builtin> for Fsblock {
 
     fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
         match blocks(k, page) {
+            Some(_) if k.planted(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
             None => k.bug_on(self == Fsblock::Y2009, "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty"),
         }
@@ -189,21 +191,29 @@ impl Implementation<Builtin> for Fsblock {
         k.at_page(P::WritepageMap, page).await;
         let b = blocks(k, page).unwrap_or(NEW);
         let wanted = b.dirty & blocks_below_eof(k, page);
+        let kept = buffer::kept_dirty(k, b.dirty & !wanted);
         let (b, enough) = map(k, page, b, wanted);
         let out = wanted & b.mapped;
-        set(k, page, Blocks { dirty: 0, writeback: out, ..b });
-        if !enough {
-            k.mapping_set_error(Status::NoSpace);
+        set(k, page, Blocks { dirty: kept, writeback: out, ..b });
+        if kept != 0 {
+            k.redirty_page_for_writepage(page).await;
         }
-        k.at_page(P::WritepageStart, page).await;
-        k.bug_on(k.set_page_writeback(page), "BUG_ON(PageWriteback(page)) in fsblock_writepage");
+        if !enough {
+            buffer::note_shortage(k, page);
+        }
+        if out == 0 && k.planted(Plant::StaleTag) {
+            free_if_idle(k, page);
+            k.unlock_page(page);
+            return Status::Ok;
+        }
+        let again = buffer::start_writeback(k, page).await;
+        k.bug_on(again, "BUG_ON(PageWriteback(page)) in fsblock_writepage");
         if out != 0 {
             k.at_page(P::WritepageSubmit, page).await;
             k.note_submitted(page, size);
             k.submit(buffer::request(page, out, &b.block));
         }
-        k.at_page(P::WritepageUnlock, page).await;
-        k.unlock_page(page);
+        buffer::unlock_started(k, page).await;
         if out == 0 {
             k.at_page(P::WritepageEnd, page).await;
             free_if_idle(k, page);
@@ -221,7 +231,7 @@ impl Implementation<Builtin> for Fsblock {
         buffer::note_failure(k, request);
         k.at_page(P::IoRecord, page).await;
         if let Some(b) = blocks(k, page) {
-            let dirty = if k.planted(Plant::RecordKept) { b.dirty | 1 } else { b.dirty };
+            let dirty = b.dirty | u8::from(k.planted(Plant::RecordKept));
             set(k, page, Blocks { writeback: 0, dirty, ..b });
             free_if_idle(k, page);
             if k.planted(Plant::RecordFreedEarly) {
@@ -273,15 +283,27 @@ impl Implementation<Builtin> for Fsblock {
             k.put_page(page);
         }
         k.at(P::TruncateBlocks).await;
-        k.device.free_from(k.geometry().blocks_of(size));
+        k.free_blocks_from(k.geometry().blocks_of(size));
+    }
+
+    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+        if k.is_dirty(page) { buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty)) } else { 0 }
+    }
+
+    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+        blocks(k, page).is_none()
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
         let Some(b) = blocks(k, page) else { return Record::NONE };
         let below_eof = blocks_below_eof(k, page);
-        let dirty = b.dirty & below_eof;
+        let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
         let missing = if b.dirty == 0 { u8::MAX } else { buffer::unallocated(k, page, dirty) };
-        Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty: dirty != 0 }
+        Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

@@ -103,6 +103,15 @@ macro_rules! implementations {
             fn record(self, k: &Kernel, page: Frame) -> Record {
                 match self { $(Builtin::$variant(fs) => fs.record(k, page),)* }
             }
+            fn pending(self, k: &Kernel, page: Frame) -> u8 {
+                match self { $(Builtin::$variant(fs) => fs.pending(k, page),)* }
+            }
+            fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+                match self { $(Builtin::$variant(fs) => fs.is_releasable(k, page),)* }
+            }
+            fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+                match self { $(Builtin::$variant(fs) => fs.stored(k, cell),)* }
+            }
             fn durable(self, k: &Kernel, cell: u8) -> Stamp {
                 match self { $(Builtin::$variant(fs) => fs.durable(k, cell),)* }
             }

@@ -13,7 +13,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, Sync};
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard, Sync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
 
@@ -41,6 +41,7 @@ impl Implementation<Builtin> for Shmem {
             era: Era::V6_12,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks],
             record: "nothing",
             source: "6.12 mm/shmem.c; mm/vma.c: vma_wants_writenotify; mm/memory.c: do_read_fault, do_shared_fault",

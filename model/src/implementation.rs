@@ -13,6 +13,7 @@ use crate::case::Range;
 use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
+use crate::plant::Plant;
 use crate::remedy::{Remedies, Remedy};
 
 /// Success: the page is locked.
@@ -97,6 +98,8 @@ pub struct Declaration {
     pub page_cache: bool,
     /// It promises that no page changes while it is under writeback.
     pub stable_pages: bool,
+    /// What i_size changes under.
+    pub size_guard: SizeGuard,
     /// Results and block counts that may differ from other implementations; see the differential rule.
     pub may_differ: &'static [Aspect],
     /// What it ties to a dirty page.
@@ -120,6 +123,15 @@ impl Declaration {
             _ => true,
         }
     }
+}
+
+/// Who may change i_size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SizeGuard {
+    /// The holder of the inode lock.
+    InodeLock,
+    /// The server has the last word: a reply may change it, under a lock of the filesystem's (i_lock in NFS).
+    Server,
 }
 
 /// Something that a differential comparison looks at.
@@ -236,6 +248,22 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     /// The record of a page that is dirty, for the judge.
     fn record(self, k: &Kernel<R>, page: Frame) -> Record;
 
+    /// The cells of a page that its next writepage will write, one bit each, for the judge. A filesystem that
+    /// does not say so has all of a dirty page written.
+    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
+        if k.is_dirty(page) { u8::MAX } else { 0 }
+    }
+
+    /// releasepage would succeed on this page, which is clean, for the judge.
+    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+        !self.record(k, page).claims_dirty
+    }
+
+    /// What a cell of the page cache would hold if it were read from the store now.
+    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+        self.survives(k, cell)
+    }
+
     /// What a cell of the store holds for good.
     fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
 
@@ -337,9 +365,13 @@ impl Refused {
 impl<R: Registry> Kernel<R> {
     /// Calls page_mkwrite through the adapter of the pair.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> i32 {
-        let code = match self.fs().declaration().convention {
-            Convention::None => mm::filemap_page_mkwrite(self, page).await,
-            _ => self.fs().page_mkwrite(self, page).await,
+        let code = match (self.spoilt_entry(page), self.fs().declaration().convention) {
+            (Some(code), _) => code,
+            (None, Convention::None) => mm::filemap_page_mkwrite(self, page).await,
+            (None, _) => {
+                let code = self.fs().page_mkwrite(self, page).await;
+                self.spoilt_return(page, code)
+            }
         };
         let locked = self.is_locked_by_us(page);
         self.event(crate::kernel::Event::MkwriteReturned { page, code, locked });
@@ -355,6 +387,38 @@ impl<R: Registry> Kernel<R> {
             }
             Adapter::Unlock => code,
         }
+    }
+
+    /// Bugs planted at the way into every page_mkwrite: what it returns, having done nothing.
+    fn spoilt_entry(&self, page: Frame) -> Option<i32> {
+        let errno = self.fs().declaration().convention == Convention::Errno;
+        if self.is_writeback(page) && self.planted(Plant::MkwriteFailsUnderWriteback) {
+            return Some(if errno { EINVAL } else { SIGBUS });
+        }
+        (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
+    }
+
+    /// Bugs planted at the way out of it: what it returns instead of `code`.
+    fn spoilt_return(&self, page: Frame, code: i32) -> i32 {
+        let errno = self.fs().declaration().convention == Convention::Errno;
+        if code == NOPAGE {
+            let spoilt = !self.in_mapping(page) && self.planted(Plant::SigbusOnRace);
+            return if !spoilt {
+                code
+            } else if errno {
+                EINVAL
+            } else {
+                SIGBUS
+            };
+        }
+        let failed = code < 0 || !errno && code & ERROR != 0;
+        if !failed && self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
+            self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
+        }
+        if code == LOCKED && self.planted(Plant::LockedWithoutLock) {
+            self.unlock_page(page);
+        }
+        code
     }
 
     /// The vma has a page_mkwrite.

@@ -1,7 +1,9 @@
 //! Planted bugs: switches in the paths of callers, actors and implementations, off unless asked for.
 //!
 //! A rule that cannot fail is a defect, so each rule of the judge owns one planted bug that a hunt must
-//! find under the rule's name. A plant removes or misplaces one step of a path; it never edits the world.
+//! find under the rule's name. Others re-introduce bugs that somebody had. A plant removes or misplaces one step of a
+//! path; it never edits the world. It acts on every pair whose code has the step, so the switch stands where the step
+//! is written once: in the kernel's helpers, in what the callers share, at the way in and out of page_mkwrite.
 
 macro_rules! plants {
     ($($variant:ident $name:literal $implementation:literal $what:literal;)*) => {
@@ -39,7 +41,7 @@ macro_rules! plants {
 plants! {
     LockedWithoutLock   "locked-without-lock"   "block@2.6.30"  "page_mkwrite unlocks the page and still returns LOCKED";
     LeakPageLock        "leak-page-lock"        "block@2.6.30"  "WP path: no unlock_page when the pte has changed";
-    LeakReference       "leak-reference"        "block@2.6.30"  "MISS path: no put_page when page_mkwrite returns NOPAGE";
+    LeakReference       "leak-reference"        "block@2.6.30"  "MISS path: no put_page when page_mkwrite has failed or returned NOPAGE";
     FreeWhileCached     "free-while-cached"     "block@2.6.30"  "reclaim drops the page cache's reference but leaves the page in the tree";
     MappingLeftBehind   "mapping-left-behind"   "block@2.6.30"  "truncate removes the page from the tree and leaves page->mapping set";
     WritebackUnlocked   "writeback-unlocked"    "block@2.6.30"  "writepage unlocks the page before set_page_writeback";
@@ -57,7 +59,7 @@ plants! {
     EndWritebackTwice   "end-writeback-twice"   "block@2.6.30"  "completion of a page that was dirtied again calls end_page_writeback twice";
     CancelUncounted     "cancel-uncounted"      "block@2.6.30"  "cancel_dirty_page does not adjust the dirty page counter";
     RecordFreedEarly    "record-freed-early"    "fsblock@2009"  "completion frees the blocks although they are dirty again";
-    RecordKept          "record-kept"           "fsblock@2009"  "completion leaves the dirty bit of the first block set";
+    RecordKept          "record-kept"           "fsblock@2009"  "completion sets the dirty bit of the first block again";
     NoMappingCheck      "no-mapping-check"      "filemap@3.10"  "page_mkwrite returns LOCKED without having checked page->mapping";
     SkipUnmap           "skip-unmap"            "block@2.6.30"  "truncate does not unmap in the second address space";
     TruncateSkipsDirty  "truncate-skips-dirty"  "block@2.6.30"  "truncate leaves a dirty page in the page cache";
@@ -70,10 +72,22 @@ plants! {
     ErrorForgotten      "error-forgotten"       "block@2.6.30"  "a failed write does not set the mapping's error";
     InvalidateDirty     "invalidate-dirty"      "filemap@3.10"  "invalidate_mapping_pages removes dirty pages";
     ShortExtend         "short-extend"          "block@2.6.30"  "write(2) does not raise i_size when the page was already dirty";
-    ThrottleNull        "throttle-null"         "driver@2.6.30" "MISS path: balance_dirty_pages without the test for a NULL mapping";
+    ThrottleNull        "throttle-null"         "driver@2.6.30" "the fault path calls balance_dirty_pages without the test for a NULL mapping";
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
     FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
+    LeakBlocks          "leak-blocks"           "block@2.6.30"  "truncate takes blocks out of the file's map and does not free them";
+    BlocksStayMapped    "blocks-stay-mapped"    "block@2.6.30"  "truncate frees blocks and leaves them in the file's map";
+    WritebackSkipsPage  "writeback-skips-page"  "block@2.6.30"  "write_cache_pages drops the page of its batch that begins the next object of two pages (ceph, 081a0b78ef30)";
+    DirtyForEver        "dirty-for-ever"        "block@2.6.30"  "writepage leaves blocks beyond i_size dirty, and the page for their sake (FreeBSD's vnode pager)";
+    DirtyPageOnly       "dirty-page-only"       "filemap@3.10"  "set_page_dirty marks the page and not the blocks that it has";
+    MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
+    MkwriteFailsUnderWriteback "mkwrite-fails-under-writeback" "block@2.6.30" "page_mkwrite fails if the page is under writeback";
+    ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";
+    SizeAfterUnlock     "size-after-unlock"     "filemap@3.10"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664)";
+    DirtyRefused        "dirty-refused"         "block@2.6.30"  "a write fault on a read-only pte of a dirty page is a protection fault (SerenityOS issue 24801)";
+    SizeLast            "size-last"             "block@2.6.30"  "truncate removes the pages first and lowers i_size last (managarm issue 1529)";
+    FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock)";
 }
 
 #[cfg(test)]

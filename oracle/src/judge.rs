@@ -15,6 +15,7 @@ use mkwrite_model::{End, Observer};
 
 use crate::differential::Summary;
 use crate::history::{self, History};
+use crate::passes::Passes;
 use crate::rules::{self, Rule};
 use crate::when::{self, Condition, Conditions, Marks, Subject};
 
@@ -90,6 +91,7 @@ impl PageStates {
 /// What a rule sees, and where it reports to.
 pub(crate) struct Cx<'a, R: Registry> {
     pub(crate) k: &'a Kernel<R>,
+    pub(crate) passes: &'a Passes,
     pub(crate) rule: Rule,
     applicable: u64,
     step: Step,
@@ -206,6 +208,7 @@ pub struct Judge {
     only: u64,
     pages: PageStates,
     marks: Marks,
+    passes: Passes,
     breaches: Breaches,
     reached: [u32; 256],
     last: Step,
@@ -222,6 +225,7 @@ impl Default for Judge {
             only: u64::MAX,
             pages: PageStates::default(),
             marks: Marks::default(),
+            passes: Passes::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
             reached: [0; 256],
             last: NOWHERE,
@@ -278,6 +282,7 @@ impl Judge {
         let operation = operation_name(k, step);
         let cx = Cx {
             k,
+            passes: &self.passes,
             rule: Rule::ALL[0],
             applicable: self.applicable,
             step,
@@ -363,6 +368,7 @@ impl<R: Registry> Observer<R> for Judge {
         }
         self.pages.begin();
         self.marks.begin(k);
+        self.passes.begin();
         self.breaches.len = 0;
         self.end = End::Done;
         self.summary.begin(case);
@@ -374,6 +380,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.marks.step(step);
         for event in k.events() {
             self.marks.event(k, step.task, event);
+            self.passes.event(k, step.task, event);
             if event == Event::Return {
                 self.summary.returned(k, step);
             }

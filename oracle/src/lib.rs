@@ -22,6 +22,7 @@ pub mod isolate;
 pub mod judge;
 pub mod ledger;
 pub mod log;
+pub(crate) mod passes;
 pub mod plants;
 pub mod rate;
 pub mod realign;

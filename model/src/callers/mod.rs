@@ -16,6 +16,7 @@ mod v2_6_30_rc;
 use crate::facts::{self, DirtiesLate, FaultFacts, LATE};
 use crate::implementation::{Convention, Registry};
 use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
+use crate::plant::Plant;
 use crate::point::Point;
 
 /// A fault on its way.
@@ -117,8 +118,47 @@ impl<R: Registry> Kernel<R> {
     /// Throttles, unless the page has no mapping.
     async fn throttle(&self, page: Frame, at: Point) {
         self.at(at).await;
-        if self.in_mapping(page) {
-            self.balance_dirty_pages(true);
+        let mapping = self.in_mapping(page);
+        if mapping || self.planted(Plant::ThrottleNull) {
+            self.balance_dirty_pages(mapping);
+        }
+    }
+
+    /// WP: the page that came back locked is dirty.
+    fn unlock_dirtied(&self, page: Frame) {
+        if self.planted(Plant::TimeUnderLock) {
+            self.file_update_time();
+        }
+        self.unlock_page(page);
+    }
+
+    /// WP: the page came back locked, and the pte has changed.
+    fn unlock_unused(&self, page: Frame) {
+        if !self.planted(Plant::LeakPageLock) {
+            self.unlock_page(page);
+        }
+    }
+
+    /// MISS: page_mkwrite failed, or asks for a retry.
+    fn put_unused(&self, page: Frame) {
+        if !self.planted(Plant::LeakReference) {
+            self.put_page(page);
+        }
+    }
+
+    /// MISS: takes the pte lock to map the page, which is locked.
+    async fn lock_pte_to_map(&self, mm: Mm, page: Frame) {
+        if self.planted(Plant::MapUnlocked) {
+            self.unlock_page(page);
+        }
+        self.pte_lock(mm, Point::MissSetPte).await;
+    }
+
+    /// MISS: the page is mapped, or somebody was faster.
+    async fn unlock_pte_of_mapped(&self, mm: Mm, page: Frame) {
+        self.pte_unlock(mm);
+        if self.planted(Plant::MapUnlocked) {
+            self.lock_page(page, Point::MissLock).await;
         }
     }
 }

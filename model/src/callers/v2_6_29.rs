@@ -52,7 +52,7 @@ pub(super) async fn wp<R: Registry>(
         k.put_page(page); // r1, with the pte lock held
         if k.pte(mm, index) != pte {
             if locked {
-                k.unlock_page(page);
+                k.unlock_unused(page);
             }
             k.pte_unlock(mm);
             return 0;
@@ -66,7 +66,7 @@ pub(super) async fn wp<R: Registry>(
         k.at_page(P::WpDirty, page).await;
         k.set_page_dirty(page).await;
         k.at_page(P::WpUnlock, page).await;
-        k.unlock_page(page);
+        k.unlock_dirtied(page);
     }
 
     k.at(P::WpTime).await;
@@ -96,7 +96,7 @@ pub(super) async fn miss<R: Registry>(
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
         if let Some(code) = failure(ret) {
-            k.put_page(page);
+            k.put_unused(page);
             return code;
         }
         locked = ret & LOCKED != 0;
@@ -111,7 +111,7 @@ pub(super) async fn miss<R: Registry>(
         page_mkwrite = true;
     }
 
-    k.pte_lock(mm, P::MissSetPte).await;
+    k.lock_pte_to_map(mm, page).await;
     let mapped = k.pte(mm, index) == pte;
     if mapped {
         k.install_pte(mm, index, page, write); // r1 becomes the pte's
@@ -119,7 +119,7 @@ pub(super) async fn miss<R: Registry>(
             k.get_page(page); // r2: dirty_page
         }
     }
-    k.pte_unlock(mm);
+    k.unlock_pte_of_mapped(mm, page).await;
 
     if locked && mapped {
         k.at_page(P::MissDirty, page).await;

@@ -36,9 +36,7 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
         }
         k.pte_lock(mm, P::WpPteSame).await;
         if k.pte(mm, index) != pte {
-            if !k.planted(Plant::LeakPageLock) {
-                k.unlock_page(page);
-            }
+            k.unlock_unused(page);
             k.put_page(page);
             k.pte_unlock(mm);
             return 0;
@@ -59,10 +57,7 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
         let mapping = k.in_mapping(page);
         k.set_page_dirty(page).await;
         k.at_page(P::WpUnlock, page).await;
-        if k.planted(Plant::TimeUnderLock) {
-            k.file_update_time();
-        }
-        k.unlock_page(page);
+        k.unlock_dirtied(page);
         k.put_page(page); // r1
         if mapping {
             k.at(P::WpThrottle).await;
@@ -84,9 +79,7 @@ pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Fra
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
         if ret & (ERROR | NOPAGE) != 0 {
-            if !k.planted(Plant::LeakReference) {
-                k.put_page(page);
-            }
+            k.put_unused(page);
             return ret;
         }
         if ret & LOCKED == 0 {
@@ -102,10 +95,7 @@ pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Fra
         page_mkwrite = true;
     }
 
-    if k.planted(Plant::MapUnlocked) {
-        k.unlock_page(page);
-    }
-    k.pte_lock(mm, P::MissSetPte).await;
+    k.lock_pte_to_map(mm, page).await;
     let mapped = k.pte(mm, index) == pte;
     if mapped {
         k.install_pte(mm, index, page, write); // r1 becomes the pte's
@@ -113,10 +103,7 @@ pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Fra
             k.get_page(page); // r2: dirty_page
         }
     }
-    k.pte_unlock(mm);
-    if k.planted(Plant::MapUnlocked) {
-        k.lock_page(page, P::MissLock).await;
-    }
+    k.unlock_pte_of_mapped(mm, page).await;
 
     if mapped && write {
         k.at_page(P::MissDirty, page).await;

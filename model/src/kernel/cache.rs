@@ -133,7 +133,8 @@ impl<R: Registry> Kernel<R> {
             // A set_page_dirty slipped in after cancel_dirty_page: undo its accounting.
             self.count_dirty(-1);
         }
-        self.event(Event::Removed { page, writeback: self.is_writeback(page) });
+        let mapped = self.ptes_of(page).next().is_some();
+        self.event(Event::Removed { page, writeback: self.is_writeback(page), mapped });
         if self.planted(Plant::MappingLeftBehind) {
             self.set(page, MAPPING);
         }

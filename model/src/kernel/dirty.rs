@@ -38,7 +38,7 @@ impl<R: Registry> Kernel<R> {
         self.tree_lock();
         // "Race with truncate?": the page may have left the mapping.
         if self.has(page, MAPPING) {
-            if !(self.planted(Plant::NoDirtyTag) && self.is_writeback(page)) {
+            if !(self.is_writeback(page) && self.planted(Plant::NoDirtyTag)) {
                 self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
                 self.event(Event::TagSet { page, locked_by_us: self.is_locked_by_us(page) });
             }
@@ -133,11 +133,16 @@ impl<R: Registry> Kernel<R> {
     pub fn end_page_writeback(&self, page: Frame) {
         self.tree_lock();
         self.event(Event::WritebackEnded { page, idle: !self.is_writeback(page) });
-        let keeps_tag = self.planted(Plant::WritebackTagStays) && self.is_dirty(page);
+        let redirtied = self.is_dirty(page);
+        let keeps_tag = redirtied && self.planted(Plant::WritebackTagStays);
         if self.in_mapping(page) && !keeps_tag {
             self.writeback_tags.set(self.writeback_tags.get() & !(1 << self.index(page)));
         }
         self.tasks.release(writeback(page));
         self.touch(page);
+        let is_io = self.tasks.current().io_slot().is_some();
+        if redirtied && is_io && self.planted(Plant::EndWritebackTwice) {
+            self.event(Event::WritebackEnded { page, idle: true });
+        }
     }
 }

@@ -89,7 +89,7 @@ pub enum Event {
     /// The fault handler returned.
     FaultReturned,
     /// A fault made a pte present or writable.
-    PteSet { page: Frame, write: bool, new: bool, locked: bool, mapping: bool },
+    PteSet { page: Frame, write: bool, new: bool, locked_by_us: bool, mapping: bool },
     /// Stored to these cells of the file through a pte.
     Stored { cells: Range },
     /// set_page_dirty ran.
@@ -118,8 +118,8 @@ pub enum Event {
     WriteFailed { io: bool },
     /// A page was unlocked, by its owner or not.
     Unlocked { page: Frame, owner: bool },
-    /// A page left the page cache.
-    Removed { page: Frame, writeback: bool },
+    /// A page left the page cache; `mapped` if a pte still maps it.
+    Removed { page: Frame, writeback: bool, mapped: bool },
     /// A frame was freed while something held on to it.
     FreedInUse { page: Frame, loose: Loose },
     /// A reference was dropped that nobody held.

@@ -18,6 +18,7 @@ use super::{Kernel, object};
 use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range};
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Registry;
+use crate::plant::Plant;
 use crate::point::Point;
 
 /// Blocks that a file can have.
@@ -31,9 +32,13 @@ pub const NO_BLOCK: u8 = u8::MAX;
 pub struct Device {
     map: [Cell<u8>; FILE_BLOCKS],
     free: Cell<u64>,
+    /// Blocks that belonged to the file at some time of this run.
+    used: Cell<u64>,
     /// Blocks that were written since they were allocated.
     written: Cell<u64>,
     budget: Cell<u8>,
+    /// Blocks of the file and of the budget, at the start.
+    capacity: Cell<u8>,
     medium: [[Cell<Stamp>; CELLS_PER_PAGE_MAX]; DEVICE_BLOCKS],
 }
 
@@ -42,8 +47,10 @@ impl Default for Device {
         Device {
             map: [const { Cell::new(NO_BLOCK) }; FILE_BLOCKS],
             free: Cell::new(u64::MAX),
+            used: Cell::new(0),
             written: Cell::new(0),
             budget: Cell::new(AMPLE),
+            capacity: Cell::new(AMPLE),
             medium: [const { [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX] }; DEVICE_BLOCKS],
         }
     }
@@ -51,8 +58,9 @@ impl Default for Device {
 
 impl Device {
     fn reset(&self, budget: u8) {
-        let used = !self.free.replace(u64::MAX);
-        for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0 || *block < FILE_BLOCKS) {
+        self.free.set(u64::MAX);
+        let used = self.used.replace(0);
+        for block in (0..DEVICE_BLOCKS).filter(|block| used >> block & 1 != 0) {
             for cell in &self.medium[block] {
                 cell.set(Stamp::ZERO);
             }
@@ -73,7 +81,7 @@ impl Device {
     pub fn get_block(&self, file_block: u8) -> Option<u8> {
         self.block(file_block).or_else(|| {
             let budget = self.budget.get();
-            if budget == 0 {
+            if budget == 0 || self.free.get() == 0 {
                 return None;
             }
             if budget != AMPLE {
@@ -87,6 +95,7 @@ impl Device {
         let block = self.free.get().trailing_zeros() as u8;
         assert!(usize::from(block) < DEVICE_BLOCKS, "the device has twice the blocks of the largest file");
         self.free.set(self.free.get() & !(1 << block));
+        self.used.set(self.used.get() | 1 << block);
         self.written.set(self.written.get() & !(1 << block));
         self.map[usize::from(file_block)].set(block);
         block
@@ -94,15 +103,44 @@ impl Device {
 
     /// Frees the blocks of the file from `first` on.
     pub fn free_from(&self, first: u8) {
-        for slot in &self.map[usize::from(first)..] {
-            let block = slot.replace(NO_BLOCK);
-            if block != NO_BLOCK {
-                self.free.set(self.free.get() | 1 << block);
+        self.release_from(first, true, true);
+    }
+
+    fn release_from(&self, first: u8, unmap: bool, free: bool) {
+        for slot in self.map[usize::from(first)..].iter().filter(|slot| slot.get() != NO_BLOCK) {
+            if free {
+                self.free.set(self.free.get() | 1 << slot.get());
                 if self.budget.get() != AMPLE {
                     self.budget.set(self.budget.get() + 1);
                 }
             }
+            if unmap {
+                slot.set(NO_BLOCK);
+            }
         }
+    }
+
+    /// The device blocks in the file's map.
+    fn mapped(&self) -> impl Iterator<Item = u8> + '_ {
+        self.map.iter().map(Cell::get).filter(|block| *block != NO_BLOCK)
+    }
+
+    /// What is wrong with the ownership of blocks: each is free, or has one place in the file's map.
+    pub fn audit(&self) -> Option<&'static str> {
+        let mut owned = self.free.get();
+        for block in self.mapped() {
+            if owned >> block & 1 != 0 {
+                return Some("a block of the file is free, or has two places in it");
+            }
+            owned |= 1 << block;
+        }
+        if owned != u64::MAX {
+            return Some("a block is neither free nor in the file");
+        }
+        let budget = self.budget.get();
+        let adds_up =
+            budget == AMPLE || usize::from(self.capacity.get()) == usize::from(budget) + self.mapped().count();
+        (!adds_up).then_some("the count of free blocks is off")
     }
 
     /// One cell of the file after a crash: a block that was not written since it was allocated is not part
@@ -223,6 +261,12 @@ impl<R: Registry> Kernel<R> {
                 self.device.write(block, cell % g.block_cells(), stamp);
             }
         }
+        self.device.capacity.set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
+    }
+
+    /// ->truncate gives the blocks of the file from `first` on back.
+    pub fn free_blocks_from(&self, first: u8) {
+        self.device.release_from(first, !self.planted(Plant::BlocksStayMapped), !self.planted(Plant::LeakBlocks));
     }
 
     /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and failures
@@ -266,7 +310,7 @@ impl<R: Registry> Kernel<R> {
         let block_cells = g.block_cells();
         let last = request.blocks.iter().rposition(|block| *block != NO_BLOCK);
         for (b, &block) in request.blocks.iter().enumerate() {
-            let lost = self.planted(crate::plant::Plant::ShortTransfer) && Some(b) == last;
+            let lost = Some(b) == last && self.planted(Plant::ShortTransfer);
             if block == NO_BLOCK || lost {
                 continue;
             }
@@ -310,4 +354,36 @@ pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
 /// The I/O tasks that a case can need: one per page.
 pub(crate) fn io_tasks(case: &Case) -> impl Iterator<Item = TaskId> {
     (0..usize::from(case.geometry.pages)).map(TaskId::io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_finds_blocks_that_are_lost_or_owned_twice() {
+        let device = || {
+            let device = Device::default();
+            device.budget.set(3);
+            device.capacity.set(3);
+            assert!(device.get_block(0).is_some() && device.get_block(2).is_some());
+            device
+        };
+        let good = device();
+        assert_eq!(good.audit(), None);
+        good.free_from(1);
+        assert_eq!((good.audit(), good.budget.get()), (None, 2));
+
+        let leaky = device();
+        leaky.release_from(1, true, false);
+        assert_eq!(leaky.audit(), Some("a block is neither free nor in the file"));
+        let twice = device();
+        twice.release_from(1, false, true);
+        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
+        twice.get_block(3);
+        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
+        let miscounted = device();
+        miscounted.budget.set(2);
+        assert_eq!(miscounted.audit(), Some("the count of free blocks is off"));
+    }
 }

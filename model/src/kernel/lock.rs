@@ -206,9 +206,14 @@ impl<R: Registry> Kernel<R> {
         self.unhold(Class::Inode);
     }
 
+    /// The task that holds i_mutex.
+    pub fn inode_lock_owner(&self) -> Option<TaskId> {
+        self.tasks.holder(object::INODE)
+    }
+
     /// The running task holds i_mutex.
     pub fn is_inode_locked_by_us(&self) -> bool {
-        self.tasks.holder(object::INODE) == Some(self.tasks.current())
+        self.inode_lock_owner() == Some(self.tasks.current())
     }
 
     /// The filesystem's flush lock (NFS_INO_FLUSHING).

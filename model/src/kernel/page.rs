@@ -11,6 +11,7 @@ use super::event::{Event, Loose};
 use crate::case::CELLS_PER_PAGE_MAX;
 use crate::exec::TaskId;
 use crate::implementation::Registry;
+use crate::plant::Plant;
 
 /// Frames of the machine.
 pub const FRAMES: usize = 32;
@@ -193,6 +194,11 @@ impl<R: Registry> Kernel<R> {
     #[inline]
     pub fn in_mapping(&self, page: Frame) -> bool {
         self.has(page, MAPPING)
+    }
+
+    /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated meanwhile.
+    pub fn still_in_mapping(&self, page: Frame) -> bool {
+        self.in_mapping(page) || self.planted(Plant::NoMappingCheck)
     }
 
     /// page->index; stable while a reference is held, even after removal.

@@ -118,8 +118,8 @@ impl<R: Registry> Kernel<R> {
 
     fn pte_changed(&self, page: Frame, write: bool, new: bool) {
         self.touch(page);
-        let (locked, mapping) = (self.is_locked(page), self.has(page, MAPPING));
-        self.event(Event::PteSet { page, write, new, locked, mapping });
+        let (locked_by_us, mapping) = (self.is_locked_by_us(page), self.has(page, MAPPING));
+        self.event(Event::PteSet { page, write, new, locked_by_us, mapping });
     }
 
     /// page_mkclean_one: if the pte maps `page` writable or dirty, makes it read-only and clean.

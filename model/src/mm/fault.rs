@@ -27,6 +27,10 @@ async fn handle_pte_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: 
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
     match pte.page() {
+        Some(page) if write && !pte.is_writable() && k.is_dirty(page) && k.planted(Plant::DirtyRefused) => {
+            k.pte_unlock(mm);
+            SIGSEGV
+        }
         Some(page) if write && !pte.is_writable() => do_wp_page(k, fault, page).await,
         Some(_) => {
             k.pte_unlock(mm); // another thread was faster
@@ -62,8 +66,7 @@ async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i
         k.at_slot(P::FaultFind, index).await;
         let Some(page) = k.find_get_page(index) else {
             let page = k.add_to_page_cache(index).ok_or(OOM)?;
-            k.at_page(P::FaultRead, page).await;
-            k.read_page(page);
+            read_for_fault(k, page).await;
             k.unlock_page(page);
             k.put_page(page);
             continue;
@@ -75,8 +78,7 @@ async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i
             continue;
         }
         if !k.is_uptodate(page) {
-            k.at_page(P::FaultRead, page).await;
-            k.read_page(page);
+            read_for_fault(k, page).await;
         }
         if index >= k.pages_in_file() {
             k.unlock_page(page);
@@ -84,6 +86,18 @@ async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i
             return Err(past_the_end);
         }
         return Ok(page);
+    }
+}
+
+async fn read_for_fault<R: Registry>(k: &Kernel<R>, page: Frame) {
+    let fs_lock = k.planted(Plant::FsLockOverTruncate);
+    if fs_lock {
+        k.flush_lock(P::FlushLock).await;
+    }
+    k.at_page(P::FaultRead, page).await;
+    k.read_page(page);
+    if fs_lock {
+        k.flush_unlock();
     }
 }
 

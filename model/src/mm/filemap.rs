@@ -13,6 +13,7 @@ use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
 use crate::implementation::{LOCKED, NOPAGE, Registry};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
+use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// read(2): the cells below i_size, page by page.
@@ -43,7 +44,12 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
     loop {
         k.at_slot(P::ReadFind, index).await;
         match k.find_get_page(index) {
-            Some(page) if k.is_uptodate(page) => return Ok(page),
+            Some(page) if k.is_uptodate(page) => {
+                if k.is_dirty(page) && k.planted(Plant::ReadRereadsDirty) {
+                    k.read_page(page);
+                }
+                return Ok(page);
+            }
             Some(page) => {
                 k.lock_page(page, P::ReadLock).await;
                 let gone = !k.in_mapping(page);
@@ -111,6 +117,11 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
             k.at_page(P::WriteUnlock, page).await;
         }
         k.unlock_page(page);
+        let end = k.first_cell(page) + cells.end;
+        if status == Status::Ok && end > k.i_size() && k.planted(Plant::SizeAfterUnlock) {
+            k.at_size(P::WriteSize).await;
+            k.i_size_write(end);
+        }
         k.put_page(page);
         if status != Status::Ok {
             // write_begin may have got blocks beyond the end: trim them off again.

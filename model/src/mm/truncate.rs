@@ -21,7 +21,14 @@ pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
         k.fs().before_truncate(k).await;
+        let fs_lock = k.planted(Plant::FsLockOverTruncate);
+        if fs_lock {
+            k.flush_lock(P::FlushLock).await;
+        }
         vmtruncate(k, size).await;
+        if fs_lock {
+            k.flush_unlock();
+        }
         k.fs().after_truncate(k, size).await;
     }
     k.inode_unlock();
@@ -35,13 +42,21 @@ pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     if !shrinks {
         extend(k, size).await;
     } else {
-        k.i_size_write(size);
-        k.fs().size_changed(k, size);
+        let last = k.planted(Plant::SizeLast);
+        if !last {
+            k.i_size_write(size);
+            k.fs().size_changed(k, size);
+        }
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;
         truncate_inode_pages(k, size).await;
         // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
         k.unmap_mapping_from(first).await;
+        if last {
+            k.at_size(P::TruncateSize).await;
+            k.i_size_write(size);
+            k.fs().size_changed(k, size);
+        }
         k.event(Event::Truncated { first });
     }
 }
@@ -165,7 +180,7 @@ async fn truncate_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
     if !k.in_mapping(page) {
         return true;
     }
-    if k.planted(Plant::TruncateSkipsDirty) && k.is_dirty(page) {
+    if k.is_dirty(page) && k.planted(Plant::TruncateSkipsDirty) {
         return false;
     }
     if k.has(page, PRIVATE) {

@@ -22,7 +22,7 @@ impl Check for WritebackLocked {
             Event::WritebackStarted { page, locked_by_us: false, .. } => {
                 cx.page_breach(page, "set_page_writeback without the page lock");
             }
-            Event::Removed { page, writeback: true } => cx.page_breach(page, "removed under writeback"),
+            Event::Removed { page, writeback: true, .. } => cx.page_breach(page, "removed under writeback"),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! I7: the mapcount of a file page rises only with the page locked (2.6.23 and later).
+//! I7: the mapcount of a file page rises only with the page locked by who maps it (2.6.23 and later).
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Event;
@@ -18,8 +18,8 @@ impl Check for MapLocked {
     };
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
-        if let Event::PteSet { page, new: true, locked: false, .. } = event {
-            cx.page_breach(page, "mapped while unlocked");
+        if let Event::PteSet { page, new: true, locked_by_us: false, .. } = event {
+            cx.page_breach(page, "mapped without the page lock");
         }
     }
 }

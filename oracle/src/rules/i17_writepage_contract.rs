@@ -1,9 +1,10 @@
-//! I17: writepage does exactly one of: redirty the page, start writeback; or the page lies wholly beyond i_size.
+//! I17: writepage redirties the page, or starts writeback; or the page lies wholly beyond i_size.
 //!
-//! Doing neither leaves a clean page that is tagged dirty: lost data (R33).
+//! Doing neither leaves a clean page that is tagged dirty: lost data (R33). Doing both is legal: __block_write_full_page
+//! (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot lock, and writes the others.
 
 use mkwrite_model::implementation::Registry;
-use mkwrite_model::kernel::Event;
+use mkwrite_model::kernel::{Event, Written};
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,11 +22,27 @@ impl Check for WritepageContract {
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::WritepageReturned { page, written } = event
-            && !written.beyond_eof
-            && written.started == written.redirtied
+            && breaks(written)
         {
-            let both = written.started;
-            cx.page_breach(page, if both { "redirtied and written" } else { "neither redirtied nor written" });
+            cx.page_breach(page, "neither redirtied nor written");
         }
+    }
+}
+
+fn breaks(written: Written) -> bool {
+    !(written.started || written.redirtied || written.beyond_eof)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_neither_is_a_breach() {
+        let written = |started, redirtied, beyond_eof| Written { started, redirtied, beyond_eof };
+        assert!(breaks(written(false, false, false)));
+        assert!(!breaks(written(true, true, false)), "a buffer that could not be locked");
+        assert!(!breaks(written(true, false, false)) && !breaks(written(false, true, false)));
+        assert!(!breaks(written(false, false, true)), "invalidated instead");
     }
 }

@@ -1,0 +1,31 @@
+//! Accounting: at quiescence each block of the device is free or has one place in the file, and the count of free
+//! blocks is right.
+//!
+//! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one that it frees and
+//! leaves in the map will belong to two files.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Kernel;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Blocks;
+
+impl Check for Blocks {
+    const ABOUT: About = About {
+        id: "blocks",
+        title: "each block is free, or has one place in the file",
+        source: "2.6.30 fs/ext2/balloc.c: ext2_free_blocks (freeing blocks not in use), fs/ext2/inode.c: ext2_truncate; e2fsck pass 1 and 5",
+        plant: Plant::LeakBlocks,
+    };
+
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
+    }
+
+    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+        k.device.audit()
+    }
+}

@@ -1,0 +1,40 @@
+//! Progress: when an integrity pass (fsync, msync, sync_range) returns, no page of its range is dirty that nobody else
+//! has made dirty since it began.
+//!
+//! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback, and must write it. A
+//! page with PG_dirty and without the tag is in the middle of somebody's set_page_dirty, or I14's.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::{Event, Status};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct LeftDirty;
+
+impl Check for LeftDirty {
+    const ABOUT: About = About {
+        id: "left-dirty",
+        title: "an integrity pass leaves what it found dirty clean",
+        source: "2.6.30 mm/page-writeback.c: write_cache_pages (WB_SYNC_ALL); ceph commit 081a0b78ef30",
+        plant: Plant::WritebackSkipsPage,
+    };
+
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        let (k, task) = (cx.k, cx.k.tasks.current());
+        // ENOMEM is msync's word for "nothing is mapped": there was no pass.
+        if event != Event::Return || k.outcome(task).status() == Status::NoMemory {
+            return;
+        }
+        for index in cx.passes.undisturbed(task) {
+            if let Some(page) = k.slot(index).filter(|page| k.is_dirty(*page) && k.is_tagged_dirty(index)) {
+                cx.page_breach(page, "dirty after an integrity pass in which nobody else dirtied it");
+            }
+        }
+    }
+}
