@@ -10,7 +10,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
@@ -45,6 +45,7 @@ impl Implementation<Builtin> for Block {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: RECORD,
             source: "dossier 3.1 @29 (T29 fs/buffer.c)",
@@ -148,6 +149,10 @@ impl Implementation<Builtin> for Block {
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
         buffer::record(k, page)
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

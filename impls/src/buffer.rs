@@ -96,7 +96,6 @@ fn get_or_create(k: &Kernel, page: Frame) -> Buffers {
 fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, b)) else {
-            k.note_shortage();
             return (buffers, false);
         };
         buffers.mapped |= 1 << b;
@@ -177,10 +176,12 @@ pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
     b.dirty &= blocks_below_eof(k, page);
     let (mut b, enough) = map(k, page, b, b.dirty);
     let out = b.dirty & b.mapped;
+    let lost = b.dirty & !b.mapped;
     // Without space the rest is cleaned and the error kept for fsync: the data is lost.
     b = Buffers { dirty: 0, io: out, ..b };
     set(k, page, b);
     if !enough {
+        k.write_failed(page, cells_of_blocks(k, lost), false);
         k.mapping_set_error(Status::NoSpace);
     }
 
@@ -256,17 +257,22 @@ pub(crate) fn readpage(k: &Kernel, page: Frame) {
     }
 }
 
+/// The cells of a page that write(2) needs space for: those that it fills.
+pub(crate) fn written(k: &Kernel, cells: Range) -> Range {
+    if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end) } else { cells }
+}
+
 /// block_write_begin.
 pub(crate) async fn write_begin(k: &Kernel, page: Frame, cells: Range) -> Status {
     k.at_page(P::WriteAttach, page).await;
-    prepare(k, page, cells).await
+    prepare(k, page, written(k, cells)).await
 }
 
 /// generic_write_end: dirty first, then i_size, with the page still locked.
 pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
     k.at_page(P::WriteDirty, page).await;
     let was_dirty = k.is_dirty(page);
-    commit(k, page, cells).await;
+    commit(k, page, written(k, cells)).await;
     raise_size(k, page, cells, was_dirty).await;
 }
 
@@ -333,9 +339,20 @@ pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
-    let cells = k.geometry().block_cells();
     let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
-    bits(blocks).filter(lacks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
+    cells_of_blocks(k, bits(blocks).filter(lacks).fold(0, |mask, b| mask | 1 << b))
+}
+
+/// The cells of these blocks of a page, one bit each.
+pub(crate) fn cells_of_blocks(k: &Kernel, blocks: u8) -> u8 {
+    let cells = k.geometry().block_cells();
+    bits(blocks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
+}
+
+/// A cell as the device has it, also in a block that was never written.
+pub(crate) fn stored(k: &Kernel, cell: u8) -> Stamp {
+    let per_block = k.geometry().block_cells();
+    k.device.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// A cell of the device.

@@ -7,7 +7,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, Sync};
+use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, SizeGuard, Sync};
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 
@@ -35,6 +35,7 @@ impl Implementation<Builtin> for Driver {
             era: Era::V2_6_30,
             page_cache: false,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "nothing",
             source: "dossier 1.7 rows 1 and 2 (seed 001: fix derefs of NULL ->mapping)",

@@ -9,7 +9,9 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, Sync};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, LOCKED, NOPAGE, Record, SizeGuard, Sync,
+};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
@@ -36,6 +38,7 @@ impl Implementation<Builtin> for Filemap {
             era: Era::V3_10,
             page_cache: true,
             stable_pages: true,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
             source: "dossier 3.12 (T310 mm/filemap.c)",
@@ -108,6 +111,10 @@ impl Implementation<Builtin> for Filemap {
     fn record(self, k: &Kernel, page: Frame) -> Record {
         // Nothing is tied to a dirty page, so nothing can be missing.
         Record { missing: 0, uncovered: 0, ..buffer::record(k, page) }
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

@@ -15,7 +15,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -83,7 +83,6 @@ fn free_if_idle(k: &Kernel, page: Frame) {
 fn map(k: &Kernel, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, n)) else {
-            k.note_shortage();
             return (b, false);
         };
         b.mapped |= 1 << n;
@@ -129,6 +128,7 @@ impl Implementation<Builtin> for Fsblock {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
             record: "fsblocks, freed as soon as no block is dirty or under writeback",
             source: "dossier 3.6, 2007 (M:Piggin)",
@@ -195,6 +195,7 @@ impl Implementation<Builtin> for Fsblock {
         let out = wanted & b.mapped;
         set(k, page, Blocks { dirty: 0, writeback: out, ..b });
         if !enough {
+            k.write_failed(page, buffer::cells_of_blocks(k, wanted & !out), false);
             k.mapping_set_error(Status::NoSpace);
         }
         k.at_page(P::WritepageStart, page).await;
@@ -240,13 +241,13 @@ impl Implementation<Builtin> for Fsblock {
 
     async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
-        begin(k, page, cells).await
+        begin(k, page, buffer::written(k, cells)).await
     }
 
     async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
-        end(k, page, cells).await;
+        end(k, page, buffer::written(k, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 
@@ -284,6 +285,10 @@ impl Implementation<Builtin> for Fsblock {
         let dirty = b.dirty & below_eof;
         let missing = if b.dirty == 0 { u8::MAX } else { buffer::unallocated(k, page, dirty) };
         Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty: dirty != 0 }
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

@@ -18,7 +18,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
+    Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -187,6 +187,7 @@ impl Implementation<Builtin> for Nfs {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            size_guard: SizeGuard::Server,
             may_differ: &[Aspect::Blocks],
             record: "a write request that is not PG_CLEAN",
             source: "dossier 3.3 @29 (T29 fs/nfs/write.c, file.c)",
@@ -399,6 +400,10 @@ impl Implementation<Builtin> for Nfs {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
         Record { missing: 0, uncovered: beyond.iter().fold(0, |mask, cell| mask | 1 << cell), claims_dirty: true }
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        k.server.read(cell)
     }
 
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {

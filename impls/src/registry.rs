@@ -103,6 +103,9 @@ macro_rules! implementations {
             fn record(self, k: &Kernel, page: Frame) -> Record {
                 match self { $(Builtin::$variant(fs) => fs.record(k, page),)* }
             }
+            fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+                match self { $(Builtin::$variant(fs) => fs.stored(k, cell),)* }
+            }
             fn durable(self, k: &Kernel, cell: u8) -> Stamp {
                 match self { $(Builtin::$variant(fs) => fs.durable(k, cell),)* }
             }

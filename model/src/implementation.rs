@@ -13,6 +13,7 @@ use crate::case::Range;
 use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
+use crate::plant::Plant;
 
 /// Success: the page is locked.
 pub const LOCKED: i32 = 0x200;
@@ -93,12 +94,23 @@ pub struct Declaration {
     pub page_cache: bool,
     /// It promises that no page changes while it is under writeback.
     pub stable_pages: bool,
+    /// What i_size changes under.
+    pub size_guard: SizeGuard,
     /// Results and block counts that may differ from other implementations; see the differential rule.
     pub may_differ: &'static [Aspect],
     /// What it ties to a dirty page.
     pub record: &'static str,
     /// Where its facts come from.
     pub source: &'static str,
+}
+
+/// Who may change i_size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SizeGuard {
+    /// The holder of the inode lock.
+    InodeLock,
+    /// The server has the last word: a reply may change it, under a lock of the filesystem's (i_lock in NFS).
+    Server,
 }
 
 /// Something that a differential comparison looks at.
@@ -215,6 +227,11 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     /// The record of a page that is dirty, for the judge.
     fn record(self, k: &Kernel<R>, page: Frame) -> Record;
 
+    /// What a cell of the page cache would hold if it were read from the store now.
+    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+        self.survives(k, cell)
+    }
+
     /// What a cell of the store holds for good.
     fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
 
@@ -315,7 +332,13 @@ impl Refused {
 impl<R: Registry> Kernel<R> {
     /// Calls page_mkwrite through the adapter of the pair.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> i32 {
-        let code = self.fs().page_mkwrite(self, page).await;
+        let code = match self.spoilt_entry(page) {
+            Some(code) => code,
+            None => {
+                let code = self.fs().page_mkwrite(self, page).await;
+                self.spoilt_return(page, code)
+            }
+        };
         let locked = self.is_locked_by_us(page);
         self.event(crate::kernel::Event::MkwriteReturned { page, code, locked });
         match self.adapters() {
@@ -330,6 +353,25 @@ impl<R: Registry> Kernel<R> {
             }
             Adapter::Unlock => code,
         }
+    }
+
+    /// Bugs planted at the way into every page_mkwrite: what it returns, having done nothing.
+    fn spoilt_entry(&self, page: Frame) -> Option<i32> {
+        let errno = self.fs().declaration().convention == Convention::Errno;
+        if self.is_dirty(page) && !self.device.is_full() && self.planted(Plant::FalseShortage) {
+            return Some(if errno { ENOSPC } else { SIGBUS });
+        }
+        None
+    }
+
+    /// Bugs planted at the way out of it: what it returns instead of `code`.
+    fn spoilt_return(&self, page: Frame, code: i32) -> i32 {
+        let errno = self.fs().declaration().convention == Convention::Errno;
+        let failed = code < 0 || !errno && code & (ERROR | NOPAGE) != 0;
+        if !failed && self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
+            self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
+        }
+        code
     }
 
     /// The vma has a page_mkwrite.

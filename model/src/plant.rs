@@ -74,6 +74,11 @@ plants! {
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
     FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
+    MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
+    ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";
+    DirtyRefused        "dirty-refused"         "block@2.6.30"  "a write fault on a read-only pte of a dirty page is a protection fault (SerenityOS issue 24801)";
+    WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page up to where it ends, not only those that it fills";
+    FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
 }
 
 #[cfg(test)]

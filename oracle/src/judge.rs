@@ -5,7 +5,7 @@
 //! two is about what was beyond i_size. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Geometry, PAGES_MAX, Range};
+use mkwrite_model::case::{Case, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::facts::{self, DirtiesLate};
 use mkwrite_model::implementation::Registry;
@@ -16,7 +16,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
 
 use crate::differential::Summary;
-use crate::history::{self, History};
+use crate::history::{self, History, Short};
 use crate::rules::{self, Rule};
 
 /// Breaches of one run that are kept.
@@ -120,6 +120,11 @@ impl<R: Registry> Cx<'_, R> {
     #[inline]
     pub(crate) fn applies(&self, rule: Rule) -> bool {
         self.applicable & rule.bit() != 0
+    }
+
+    /// The operation whose step this is; I/O tasks have none.
+    pub(crate) fn actor_operation(&self) -> Option<Operation> {
+        self.step.task.io_slot().is_none().then(|| self.k.state(self.step.task).operation())
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
@@ -227,10 +232,13 @@ impl Eof {
 struct Breaches {
     items: [Option<Breach>; BREACHES_MAX],
     len: usize,
+    /// The first step that broke a rule.
+    first: u32,
 }
 
 impl Breaches {
     fn push(&mut self, breach: Breach) {
+        self.first = self.first.min(breach.step);
         let key = |b: &Breach| (b.rule, b.point, b.operation, b.past_eof);
         let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
         if !known && self.len < BREACHES_MAX {
@@ -266,7 +274,7 @@ impl Default for Judge {
             pages: PageStates::default(),
             windows: Windows { late: facts::LOCKED, of: [None; TASKS] },
             eof: Eof::default(),
-            breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
+            breaches: Breaches { items: [None; BREACHES_MAX], len: 0, first: u32::MAX },
             reached: [0; 256],
             last: NOWHERE,
             end: End::Done,
@@ -345,7 +353,10 @@ impl Judge {
 
     fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
         match event {
-            Event::WriteFailed { io } => self.history.write_failed(io),
+            // That there is no space is for the device to say.
+            Event::WriteFailed { cells, io } if io || k.device.is_full() => {
+                self.history.write_failed(cells, io, &|cell| [k.fs().durable(k, cell), k.fs().stored(k, cell)]);
+            }
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {
                 let outcome = k.outcome(step.task);
@@ -354,7 +365,6 @@ impl Judge {
                     &history::Outcome {
                         status: outcome.status(),
                         done: outcome.done(),
-                        shortage: outcome.shortage(),
                         value: &|n| outcome.value(n),
                         durable: &|cell| {
                             // Only the closing program runs alone.
@@ -399,11 +409,11 @@ impl<R: Registry> Observer<R> for Judge {
         self.applicable = rules::applicable(&target) & self.only;
         self.judges_history = target.pair.implementation.declaration().page_cache;
         if self.judges_history {
-            self.history.begin(case.geometry);
+            self.history.begin(case);
         }
         self.pages.begin();
         self.windows = Windows { late: target.dirties_late(), of: [None; TASKS] };
-        self.breaches.len = 0;
+        (self.breaches.len, self.breaches.first) = (0, u32::MAX);
         self.end = End::Done;
         self.eof.begin(case.geometry);
         self.summary.begin(case);
@@ -412,6 +422,9 @@ impl<R: Registry> Observer<R> for Judge {
     fn step(&mut self, k: &Kernel<R>, step: Step) {
         self.reached[step.point as usize] += 1;
         self.last = step;
+        if self.judges_history {
+            self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
+        }
         for event in k.events() {
             self.windows.event(step.task, event);
             match event {
@@ -446,7 +459,6 @@ impl<R: Registry> Observer<R> for Judge {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         self.end = end;
-        self.summary.end(k, end);
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);
             if self.judges_history {
@@ -463,5 +475,6 @@ impl<R: Registry> Observer<R> for Judge {
             Step { task, point, slot: at.slot, ..step }
         });
         rules::end(&mut self.cx(k, step).0, end);
+        self.summary.end(k, end, self.breaches.first);
     }
 }

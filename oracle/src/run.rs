@@ -1,12 +1,12 @@
 //! Runs cases on pairs: the one place where machine, scheduler and judge meet.
 
+use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::Implementation;
 use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
@@ -227,16 +227,16 @@ impl<'a> Targets<'a> {
         steps
     }
 
-    /// The differential rule: each clean run against the first clean one, if possible one without a plant.
+    /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
+    /// plant.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
-        let clean = |(target, runner): &&(Target, Runner)| {
-            runner.judge.is_clean() && target.pair.implementation.declaration().page_cache
-        };
-        let runs = || self.runners.iter().filter(clean);
-        let Some((reference, theirs)) = runs().find(|(t, _)| t.plant.is_none()).or_else(|| runs().next()) else {
+        let until = |runner: &Runner| runner.judge.summary().comparable_until();
+        let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
+        let Some((reference, theirs)) = runs.min_by_key(|(t, runner)| (t.plant.is_some(), Reverse(until(runner))))
+        else {
             return;
         };
-        for (number, (target, runner)) in self.runners.iter().enumerate().filter(|(_, run)| clean(run)) {
+        for (number, (target, runner)) in self.runners.iter().enumerate() {
             let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
             if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
                 breached(number, breach, Expected::No);

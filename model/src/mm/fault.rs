@@ -27,6 +27,10 @@ async fn handle_pte_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: 
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
     match pte.page() {
+        Some(page) if write && !pte.is_writable() && k.is_dirty(page) && k.planted(Plant::DirtyRefused) => {
+            k.pte_unlock(mm);
+            SIGSEGV
+        }
         Some(page) if write && !pte.is_writable() => do_wp_page(k, fault, page).await,
         Some(_) => {
             k.pte_unlock(mm); // another thread was faster

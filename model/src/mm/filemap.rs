@@ -11,6 +11,7 @@ use super::truncate::vmtruncate;
 use crate::case::Range;
 use crate::implementation::Registry;
 use crate::kernel::{Frame, Kernel, Stamp, Status};
+use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// read(2): the cells below i_size, page by page.
@@ -41,7 +42,12 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
     loop {
         k.at_slot(P::ReadFind, index).await;
         match k.find_get_page(index) {
-            Some(page) if k.is_uptodate(page) => return Ok(page),
+            Some(page) if k.is_uptodate(page) => {
+                if k.is_dirty(page) && k.planted(Plant::ReadRereadsDirty) {
+                    k.read_page(page);
+                }
+                return Ok(page);
+            }
             Some(page) => {
                 k.lock_page(page, P::ReadLock).await;
                 let gone = !k.in_mapping(page);

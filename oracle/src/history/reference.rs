@@ -46,7 +46,8 @@ fn explained(ops: &[Op], done: u32, last: Stamp) -> bool {
 pub(crate) fn compare(bytes: &[u8]) -> Result<(), String> {
     let cell = Range::new(0, 1);
     let mut history = History::default();
-    history.begin(Geometry { pages: 1, cells: 1, blocks: 1, size: 1, ..Geometry::default() });
+    let geometry = Geometry { pages: 1, cells: 1, blocks: 1, size: 1, ..Geometry::default() };
+    history.begin(&Case { geometry, ..Case::default() });
     let (mut ops, mut running): (Vec<Op>, [Option<usize>; 3]) = (Vec::new(), [None; 3]);
     let mut stamps = vec![Stamp::initial(0)];
     let mut flaws = Vec::new();
@@ -60,14 +61,8 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<(), String> {
                     ops[op].stamp = seen;
                 }
                 ops[op].returned = Some(now);
-                let outcome = Outcome {
-                    status: Status::Ok,
-                    done: 1,
-                    shortage: false,
-                    value: &|_| seen,
-                    durable: &|_| seen,
-                    visible: &|_| None,
-                };
+                let outcome =
+                    Outcome { status: Status::Ok, done: 1, value: &|_| seen, durable: &|_| seen, visible: &|_| None };
                 history.returned(task, &outcome);
                 flaws.extend(history.take_findings());
             }

@@ -256,12 +256,14 @@ rules! {
     TailWritten         i30_tail_written;
     Exposed             i31_exposed;
     Sigbus              i32_sigbus;
+    Errno               errno;
     OwnerOfChange       i33_owner_of_change;
     NotDurable          i34_not_durable;
     Lost                i35_lost;
     Unreported          i36_unreported;
     Stale               i37_stale;
     Size                o4_size;
+    SizeChange          size_change;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;
