@@ -403,8 +403,8 @@ mod tests {
 
     #[test]
     fn a_difference_is_found_against_the_default_targets_and_shrunk() {
-        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "filemap@3.10");
-        let planted = Target { plant: Some(Plant::WrongErrno), ..natural.unwrap() };
+        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "fsblock@2009");
+        let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
         let plan = plan(&[planted], defaults(), 800);
         let (outcome, _) = run(&plan, 2);
         let differs = |key: &Key| key.signature.rule == Rule::Differential;

@@ -71,9 +71,9 @@ impl Cell {
         self.len = kept as u8;
     }
 
-    /// A write of `value` begins.
-    pub(super) fn call(&mut self, caller: TaskId, value: Stamp, readers: u16) {
-        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live) {
+    /// A write of `value` begins. It `renews` the cell, or it is not certain to touch what the store holds.
+    pub(super) fn call(&mut self, caller: TaskId, value: Stamp, renews: bool, readers: u16) {
+        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live && (renews || e.failure == 0)) {
             entry.superseders |= 1 << caller.index();
         }
         if usize::from(self.len) == ENTRIES {

@@ -8,54 +8,70 @@
 use mkwrite_model::case::{MMS_MAX, Operation};
 use mkwrite_model::kernel::Status;
 
-/// Kinds of failures: no space, and an I/O error.
-const KINDS: usize = 2;
+/// Failures that are told apart. After that many every error is due.
+const FAILURES: u16 = 64;
 
-/// Failed writes, and what was reported of them.
+/// Failed writes in order, and what was reported of them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Errors {
     /// Failures so far.
-    failures: [u16; KINDS],
+    count: u16,
+    /// Which of them were lacks of space, and which were I/O errors, one bit each.
+    kinds: [u64; 2],
     /// Syncs that have returned such an error.
-    reports: [u16; KINDS],
-    /// Of the failures, in order, how many have been reported for certain.
-    reported: [u16; KINDS],
-    /// The failures before the last report, of both kinds.
+    reports: [u16; 2],
+    /// So many failures, from the first, have been reported for certain.
+    reported: u16,
+    /// The failures before the last report.
     told: u16,
 }
 
 impl Errors {
     /// A write fails. Returns its number, from 1.
     pub(super) fn fail(&mut self, io: bool) -> u16 {
-        self.failures[usize::from(io)] += 1;
-        self.count()
+        if self.count < FAILURES {
+            self.kinds[usize::from(io)] |= 1 << self.count;
+        }
+        self.count += 1;
+        self.count
     }
 
-    fn count(&self) -> u16 {
-        self.failures.iter().sum()
-    }
-
-    /// Some call has returned an error since this failure.
+    /// Some sync has returned an error since this failure.
     pub(super) fn is_told(&self, failure: u16) -> bool {
         self.told >= failure
+    }
+
+    /// The failures of this kind that may have been unreported when the errors stood `at_call`, or came later.
+    fn open(&self, at_call: &Errors, io: bool) -> u64 {
+        let reported = 1u64.checked_shl(at_call.reported.into()).unwrap_or(0).wrapping_sub(1);
+        self.kinds[usize::from(io)] & !reported
     }
 
     /// A sync that began when the errors stood `at_call` may return this error now.
     fn is_due(&self, at_call: &Errors, io: bool) -> bool {
         let kind = usize::from(io);
-        self.failures[kind] > at_call.reported[kind] && self.failures[kind] > self.reports[kind]
+        let left = self.kinds[kind].count_ones() > self.reports[kind].into();
+        self.count > FAILURES || self.open(at_call, io) != 0 && left
     }
 
-    /// A sync that began when the errors stood `at_call` returns an error: both kinds are cleared, one is returned.
+    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it all
+    /// that were there before, and before the call.
     pub(super) fn report(&mut self, at_call: &Errors, io: bool) {
         let kind = usize::from(io);
         self.reports[kind] += 1;
-        self.reported[kind] += 1;
-        for (reported, before) in self.reported.iter_mut().zip(at_call.failures) {
-            *reported = before.max(*reported);
+        // So many reports took as many failures, so one of them took this one or a later one.
+        let nth = bits(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
+        let first = bits(self.open(at_call, io)).next();
+        for taken in [nth, first].into_iter().flatten() {
+            self.reported = self.reported.max(taken + 1);
         }
-        self.told = self.count();
+        self.reported = self.reported.max(at_call.count).min(FAILURES);
+        self.told = self.count;
     }
+}
+
+fn bits(mask: u64) -> impl Iterator<Item = u16> {
+    (0..FAILURES).filter(move |n| mask >> n & 1 != 0)
 }
 
 /// Whether an address space has a mapping of the file, at times: yes, no, or it is open.

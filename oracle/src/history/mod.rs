@@ -240,10 +240,12 @@ impl History {
                 }
             }
             Operation::Truncate(size) => {
+                let inside = self.size.least();
                 self.size.call_set(caller, size);
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
-                    self.add(caller, cell, Stamp::ZERO);
+                    // What lies beyond the end is not zeroed once more.
+                    self.add_if(caller, cell, Stamp::ZERO, cell < inside);
                 }
             }
             _ => {}
@@ -254,8 +256,12 @@ impl History {
     }
 
     fn add(&mut self, caller: TaskId, cell: u8, value: Stamp) {
+        self.add_if(caller, cell, value, true);
+    }
+
+    fn add_if(&mut self, caller: TaskId, cell: u8, value: Stamp, renews: bool) {
         let readers = self.readers_of(cell);
-        self.cells[usize::from(cell)].call(caller, value, readers);
+        self.cells[usize::from(cell)].call(caller, value, renews, readers);
     }
 
     /// The callers that are reading this cell, or syncing it.
