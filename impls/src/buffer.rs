@@ -258,21 +258,21 @@ pub(crate) fn readpage(k: &Kernel, page: Frame) {
 }
 
 /// The cells of a page that write(2) needs space for: those that it fills.
-pub(crate) fn written(k: &Kernel, cells: Range) -> Range {
-    if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end) } else { cells }
+pub(crate) fn written(k: &Kernel, page: Frame, cells: Range) -> Range {
+    if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end.max(k.length_below_eof(page))) } else { cells }
 }
 
 /// block_write_begin.
 pub(crate) async fn write_begin(k: &Kernel, page: Frame, cells: Range) -> Status {
     k.at_page(P::WriteAttach, page).await;
-    prepare(k, page, written(k, cells)).await
+    prepare(k, page, written(k, page, cells)).await
 }
 
 /// generic_write_end: dirty first, then i_size, with the page still locked.
 pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
     k.at_page(P::WriteDirty, page).await;
     let was_dirty = k.is_dirty(page);
-    commit(k, page, written(k, cells)).await;
+    commit(k, page, written(k, page, cells)).await;
     raise_size(k, page, cells, was_dirty).await;
 }
 

@@ -241,13 +241,13 @@ impl Implementation<Builtin> for Fsblock {
 
     async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
-        begin(k, page, buffer::written(k, cells)).await
+        begin(k, page, buffer::written(k, page, cells)).await
     }
 
     async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
-        end(k, page, buffer::written(k, cells)).await;
+        end(k, page, buffer::written(k, page, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 

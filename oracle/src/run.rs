@@ -7,6 +7,7 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
+use mkwrite_model::implementation::Implementation;
 use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup};
@@ -228,14 +229,13 @@ impl<'a> Targets<'a> {
     }
 
     /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
-    /// plant.
+    /// plant, and of those one that may not differ in anything.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
         let until = |runner: &Runner| runner.judge.summary().comparable_until();
         let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
-        let Some((reference, theirs)) = runs.min_by_key(|(t, runner)| (t.plant.is_some(), Reverse(until(runner))))
-        else {
-            return;
-        };
+        let freedom = |target: &Target| target.pair.implementation.declaration().may_differ.len();
+        let rank = |(t, runner): &&(Target, Runner)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
+        let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {
             let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
             if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
