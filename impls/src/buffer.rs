@@ -96,7 +96,6 @@ fn get_or_create(k: &Kernel, page: Frame) -> Buffers {
 fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, b)) else {
-            k.note_shortage();
             return (buffers, false);
         };
         buffers.mapped |= 1 << b;
@@ -178,6 +177,7 @@ pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
     b.dirty &= !beyond_eof;
     let (mut b, enough) = map(k, page, b, b.dirty);
     let out = b.dirty & b.mapped;
+    let lost = b.dirty & !b.mapped;
     // Without space the rest is cleaned and the error kept for fsync: the data is lost.
     b = Buffers { dirty: kept_dirty(k, beyond_eof), io: out, ..b };
     set(k, page, b);
@@ -185,7 +185,7 @@ pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
         k.redirty_page_for_writepage(page).await;
     }
     if !enough {
-        note_shortage(k, page);
+        note_shortage(k, page, lost);
     }
 
     if out == 0 && k.planted(Plant::StaleTag) {
@@ -230,7 +230,8 @@ pub(crate) async fn unlock_started(k: &Kernel, page: Frame) {
 }
 
 /// writepage found no space: the page and the mapping keep the error.
-pub(crate) fn note_shortage(k: &Kernel, page: Frame) {
+pub(crate) fn note_shortage(k: &Kernel, page: Frame, lost: u8) {
+    k.write_failed(page, cells_of(k, lost), false);
     k.set_flag(page, ERROR);
     k.mapping_set_error(Status::NoSpace);
 }
@@ -278,17 +279,22 @@ pub(crate) fn readpage(k: &Kernel, page: Frame) {
     }
 }
 
+/// The cells of a page that write(2) needs space for: those that it fills.
+pub(crate) fn written(k: &Kernel, page: Frame, cells: Range) -> Range {
+    if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end.max(k.length_below_eof(page))) } else { cells }
+}
+
 /// block_write_begin.
 pub(crate) async fn write_begin(k: &Kernel, page: Frame, cells: Range) -> Status {
     k.at_page(P::WriteAttach, page).await;
-    prepare(k, page, cells).await
+    prepare(k, page, written(k, page, cells)).await
 }
 
 /// generic_write_end: dirty first, then i_size, with the page still locked.
 pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
     k.at_page(P::WriteDirty, page).await;
     let was_dirty = k.is_dirty(page);
-    commit(k, page, cells).await;
+    commit(k, page, written(k, page, cells)).await;
     raise_size(k, page, cells, was_dirty).await;
 }
 

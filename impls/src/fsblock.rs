@@ -83,7 +83,6 @@ fn free_if_idle(k: &Kernel, page: Frame) {
 fn map(k: &Kernel, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, n)) else {
-            k.note_shortage();
             return (b, false);
         };
         b.mapped |= 1 << n;
@@ -199,7 +198,7 @@ impl Implementation<Builtin> for Fsblock {
             k.redirty_page_for_writepage(page).await;
         }
         if !enough {
-            buffer::note_shortage(k, page);
+            buffer::note_shortage(k, page, wanted & !out);
         }
         if out == 0 && k.planted(Plant::StaleTag) {
             free_if_idle(k, page);
@@ -248,13 +247,13 @@ impl Implementation<Builtin> for Fsblock {
 
     async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
-        begin(k, page, cells).await
+        begin(k, page, buffer::written(k, page, cells)).await
     }
 
     async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
-        end(k, page, cells).await;
+        end(k, page, buffer::written(k, page, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 

@@ -395,6 +395,9 @@ impl<R: Registry> Kernel<R> {
         if self.is_writeback(page) && self.planted(Plant::MkwriteFailsUnderWriteback) {
             return Some(if errno { EINVAL } else { SIGBUS });
         }
+        if self.is_dirty(page) && !self.device.is_full() && self.planted(Plant::FalseShortage) {
+            return Some(if errno { ENOSPC } else { SIGBUS });
+        }
         (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
     }
 

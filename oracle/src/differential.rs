@@ -1,10 +1,10 @@
 //! The differential rule: implementations agree wherever the contract fixes the outcome. Dossier section
 //! 3.18; catalogue O17.
 //!
-//! Compared are cases with one actor, enough space and working I/O, and runs that broke no other rule: there
-//! the outcome of every call is fixed. Every call's status and count agree, and at the end the file's size
-//! and the blocks below it that the store has, unless an implementation declares that those may differ
-//! ([`Aspect`]). What the calls returned and what the file holds is fixed by the history rules already, for
+//! Compared are cases with one actor, enough space and working I/O: there the outcome of every call is fixed. The status
+//! and count agree of every call that returned before either run broke another rule. Of two runs that broke none, the
+//! file's size at the end agrees, and the blocks below it that the store has, unless an implementation declares that
+//! those may differ ([`Aspect`]). What the calls returned and what the file holds is fixed by the history rules already, for
 //! each run alone. Results of writeback, invalidation and reclaim are not results of the contract.
 //!
 //! Concurrent cases are not compared: two runs that history explains in exactly one way each may have gone
@@ -28,7 +28,7 @@ pub(crate) const ABOUT: About = About {
     id: "differential",
     title: "implementations agree where the contract fixes the outcome",
     source: "dossier 3.18; catalogue O17",
-    plant: Plant::WrongErrno,
+    plant: Plant::WriteFillsHoles,
 };
 
 /// The result of one call, as far as the contract fixes it.
@@ -45,6 +45,8 @@ struct Call {
 pub struct Summary {
     comparable: bool,
     ended: bool,
+    /// The first step that broke a rule.
+    breached: u32,
     task: u8,
     calls: [Option<Call>; OPERATIONS_MAX],
     size: u8,
@@ -55,7 +57,7 @@ pub struct Summary {
 impl Default for Summary {
     fn default() -> Self {
         let calls = [None; OPERATIONS_MAX];
-        Summary { comparable: false, ended: false, task: 0, calls, size: 0, blocks: 0, steps: 0 }
+        Summary { comparable: false, ended: false, breached: 0, task: 0, calls, size: 0, blocks: 0, steps: 0 }
     }
 }
 
@@ -68,7 +70,7 @@ impl Summary {
     pub(crate) fn begin(&mut self, case: &Case) {
         self.comparable = is_comparable(case);
         if self.comparable {
-            (self.ended, self.calls) = (false, [None; OPERATIONS_MAX]);
+            (self.ended, self.breached, self.calls) = (false, 0, [None; OPERATIONS_MAX]);
         }
     }
 
@@ -98,18 +100,28 @@ impl Summary {
         }
     }
 
-    pub(crate) fn end<R: Registry>(&mut self, k: &Kernel<R>, end: End) {
+    pub(crate) fn end<R: Registry>(&mut self, k: &Kernel<R>, end: End, breached: u32) {
+        self.comparable &= k.fs().declaration().page_cache;
         if self.comparable {
-            self.ended = end == End::Done && k.fs().declaration().page_cache;
+            (self.ended, self.breached) = (end == End::Done, breached);
             self.size = k.i_size();
             let below_eof = (1u64 << k.geometry().blocks_of(self.size)) - 1;
             self.blocks = k.fs().allocated(k) & below_eof as u32;
         }
     }
 
+    fn is_clean(&self) -> bool {
+        self.ended && self.breached == u32::MAX
+    }
+
+    /// The step up to which this run can be compared, if it can be.
+    pub(crate) fn comparable_until(&self) -> Option<u32> {
+        self.comparable.then_some(self.breached)
+    }
+
     /// The first thing in which this run, of `pair`, differs from `reference`, a run of the same case.
     pub fn differs<R: Registry>(&self, pair: Pair<R>, reference: &Summary, other: Pair<R>) -> Option<Breach> {
-        if !(self.comparable && self.ended && reference.ended) {
+        if !(self.comparable && reference.comparable) {
             return None;
         }
         let breach = |slot: usize, step, point, operation, what| Breach {
@@ -127,11 +139,17 @@ impl Summary {
         };
         for (slot, (own, theirs)) in self.calls.iter().zip(&reference.calls).enumerate() {
             let (Some(own), Some(theirs)) = (own, theirs) else { continue };
+            if own.step >= self.breached || theirs.step >= reference.breached {
+                return None;
+            }
             if (own.status, own.done) != (theirs.status, theirs.done) {
                 let point = Point::from_number(own.point).unwrap_or(Point::RunEnd);
                 let what = "a call returned another result than elsewhere";
                 return Some(breach(slot, own.step, point, "call", what));
             }
+        }
+        if !(self.is_clean() && reference.is_clean()) {
+            return None;
         }
         let free = |pair: Pair<R>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
         let what = if self.size != reference.size {

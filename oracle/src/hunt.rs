@@ -408,15 +408,16 @@ pub fn reproduce(plan: &Plan, key: &Key, found: &Found) -> Case {
     let case = recorded(plan, key, found);
     // Where the signature says any point, the case keeps the one that it has.
     let signature = Signature { point: Some(found.breach.point), ..key.signature };
-    let goal = match key.signature.rule {
-        Rule::Differential => match plan.targets.iter().find(|other| **other != target) {
-            Some(other) => Goal::Difference(target, *other, signature),
-            None => return case,
-        },
-        _ => Goal::Signature(target, signature),
+    let others = plan.targets.iter().filter(|other| **other != target);
+    let goals: Vec<Goal> = match key.signature.rule {
+        Rule::Differential => others.map(|other| Goal::Difference(target, *other, signature)).collect(),
+        _ => vec![Goal::Signature(target, signature)],
     };
-    let mut shrinker = Shrinker::new(&mut runner, goal, &plan.ledger);
-    if shrinker.shows(&case) { shrinker.shrink(case) } else { case }
+    let shows = |goal: &Goal| Shrinker::new(&mut runner, goal.clone(), &plan.ledger).shows(&case);
+    match goals.into_iter().find(shows) {
+        Some(goal) => Shrinker::new(&mut Runner::default(), goal, &plan.ledger).shrink(case),
+        None => case,
+    }
 }
 
 /// The points that no target of a hunt has reached.

@@ -4,7 +4,7 @@
 //! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::Case;
+use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
@@ -14,7 +14,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
 
 use crate::differential::Summary;
-use crate::history::{self, History};
+use crate::history::{self, History, Short};
 use crate::passes::Passes;
 use crate::rules::{self, Rule};
 use crate::when::{self, Condition, Conditions, Marks, Subject};
@@ -106,6 +106,11 @@ impl<R: Registry> Cx<'_, R> {
         self.applicable & rule.bit() != 0
     }
 
+    /// The operation whose step this is; I/O tasks have none.
+    pub(crate) fn actor_operation(&self) -> Option<Operation> {
+        self.step.task.io_slot().is_none().then(|| self.k.state(self.step.task).operation())
+    }
+
     pub(crate) fn breach(&mut self, what: &'static str) {
         let when = self.sample(0, false);
         self.report(None, None, 0, when, what);
@@ -186,10 +191,13 @@ impl<R: Registry> Cx<'_, R> {
 struct Breaches {
     items: [Option<Breach>; BREACHES_MAX],
     len: usize,
+    /// The first step that broke a rule.
+    first: u32,
 }
 
 impl Breaches {
     fn push(&mut self, breach: Breach) {
+        self.first = self.first.min(breach.step);
         // One that the ledger may explain hides none that it may not.
         let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
         let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
@@ -226,7 +234,7 @@ impl Default for Judge {
             pages: PageStates::default(),
             marks: Marks::default(),
             passes: Passes::default(),
-            breaches: Breaches { items: [None; BREACHES_MAX], len: 0 },
+            breaches: Breaches { items: [None; BREACHES_MAX], len: 0, first: u32::MAX },
             reached: [0; 256],
             last: NOWHERE,
             end: End::Done,
@@ -310,7 +318,10 @@ impl Judge {
 
     fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
         match event {
-            Event::WriteFailed { io } => self.history.write_failed(io),
+            // That there is no space is for the device to say.
+            Event::WriteFailed { cells, io } if io || k.device.is_full() => {
+                self.history.write_failed(cells, io, &|cell| [k.fs().durable(k, cell), k.fs().stored(k, cell)]);
+            }
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {
                 let outcome = k.outcome(step.task);
@@ -319,7 +330,6 @@ impl Judge {
                     &history::Outcome {
                         status: outcome.status(),
                         done: outcome.done(),
-                        shortage: outcome.shortage(),
                         value: &|n| outcome.value(n),
                         durable: &|cell| {
                             // Only the closing program runs alone.
@@ -364,12 +374,12 @@ impl<R: Registry> Observer<R> for Judge {
         self.applicable = rules::applicable(&target) & self.only;
         self.judges_history = target.pair.implementation.declaration().page_cache;
         if self.judges_history {
-            self.history.begin(case.geometry);
+            self.history.begin(case);
         }
         self.pages.begin();
         self.marks.begin(k);
         self.passes.begin();
-        self.breaches.len = 0;
+        (self.breaches.len, self.breaches.first) = (0, u32::MAX);
         self.end = End::Done;
         self.summary.begin(case);
     }
@@ -378,6 +388,9 @@ impl<R: Registry> Observer<R> for Judge {
         self.reached[step.point as usize] += 1;
         self.last = step;
         self.marks.step(step);
+        if self.judges_history {
+            self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
+        }
         for event in k.events() {
             self.marks.event(k, step.task, event);
             self.passes.event(k, step.task, event);
@@ -409,7 +422,6 @@ impl<R: Registry> Observer<R> for Judge {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         self.end = end;
-        self.summary.end(k, end);
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);
             if self.judges_history {
@@ -426,5 +438,6 @@ impl<R: Registry> Observer<R> for Judge {
             Step { task, point, slot: at.slot, ..step }
         });
         rules::end(&mut self.cx(k, step).0, end);
+        self.summary.end(k, end, self.breaches.first);
     }
 }

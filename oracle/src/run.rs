@@ -1,5 +1,6 @@
 //! Runs cases on pairs: the one place where machine, scheduler and judge meet.
 
+use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mkwrite_impls::Builtin;
@@ -251,16 +252,15 @@ impl<'a> Targets<'a> {
         steps
     }
 
-    /// The differential rule: each clean run against the first clean one, if possible one without a plant.
+    /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
+    /// plant, and of those one that may not differ in anything.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
-        let clean = |(target, runner): &&(Target, Runner)| {
-            runner.judge.is_clean() && target.pair.implementation.declaration().page_cache
-        };
-        let runs = || self.runners.iter().filter(clean);
-        let Some((reference, theirs)) = runs().find(|(t, _)| t.plant.is_none()).or_else(|| runs().next()) else {
-            return;
-        };
-        for (number, (target, runner)) in self.runners.iter().enumerate().filter(|(_, run)| clean(run)) {
+        let until = |runner: &Runner| runner.judge.summary().comparable_until();
+        let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
+        let freedom = |target: &Target| target.pair.implementation.declaration().may_differ.len();
+        let rank = |(t, runner): &&(Target, Runner)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
+        let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
+        for (number, (target, runner)) in self.runners.iter().enumerate() {
             let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
             if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
                 breached(number, breach, Expected::No);

@@ -403,9 +403,9 @@ mod tests {
 
     #[test]
     fn a_difference_is_found_against_the_default_targets_and_shrunk() {
-        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "filemap@3.10");
-        let planted = Target { plant: Some(Plant::WrongErrno), ..natural.unwrap() };
-        let plan = plan(&[planted], defaults(), 800);
+        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "fsblock@2009");
+        let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
+        let plan = plan(&[planted], defaults(), 3000);
         let (outcome, _) = run(&plan, 2);
         let differs = |key: &Key| key.signature.rule == Rule::Differential;
         let (key, cluster) = outcome.clusters.iter().find(|(key, _)| differs(key)).unwrap();

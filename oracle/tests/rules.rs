@@ -15,18 +15,20 @@ use mkwrite_oracle::run::{How, Runner, Target};
 const OTHERS: &[(Plant, Rule)] = &[
     (Plant::BlocksStayMapped, Rule::Blocks),
     (Plant::MkwriteFailsUnderWriteback, Rule::Sigbus),
-    (Plant::ReadRereadsDirty, Rule::Stale),
     (Plant::SizeAfterUnlock, Rule::Stale),
-    (Plant::DirtyRefused, Rule::Differential),
     (Plant::SizeLast, Rule::PageBeyondEof),
     (Plant::FsLockOverTruncate, Rule::LockOrder),
 ];
 
 /// The rules that break NEW in `cases` cases of the planted bug that `rule` should find.
 fn found(plant: Plant, rule: Rule, cases: u64) -> Vec<Rule> {
+    found_of(plant, rule == Rule::Differential, cases)
+}
+
+fn found_of(plant: Plant, compares: bool, cases: u64) -> Vec<Rule> {
     let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
     let mut targets = vec![Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) }];
-    if rule == Rule::Differential {
+    if compares {
         let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
         targets.push(Target::from(Pair::natural(other)));
     }
@@ -59,6 +61,19 @@ fn every_planted_bug_is_a_rules_own_or_found_by_another_rule() {
     }
 }
 
+/// Planted bugs besides those that rules own, and the rules that find them.
+#[test]
+fn rules_find_these_planted_bugs_too() {
+    for (plant, rule) in [
+        (Plant::FalseShortage, Rule::Sigbus),
+        (Plant::WrongErrno, Rule::Errno),
+        (Plant::MkwriteWritesSize, Rule::Size),
+        (Plant::ReadRereadsDirty, Rule::Stale),
+    ] {
+        assert!(found_of(plant, false, 500).contains(&rule), "{rule} misses {}", plant.name());
+    }
+}
+
 #[test]
 fn no_two_rules_share_a_planted_bug() {
     for (n, rule) in Rule::ALL.iter().enumerate() {
@@ -66,6 +81,36 @@ fn no_two_rules_share_a_planted_bug() {
             assert_ne!(rule.about().plant, other.about().plant, "{rule} and {other}");
         }
     }
+}
+
+/// What a failed write excuses is its own cells: a loss on another page breaks the same rules as without the failure.
+#[test]
+fn an_error_silences_nothing_else() {
+    let text = |eio: &str| {
+        format!(
+            "mkw 1\nfile pages 2 cells 1 blocks 1 size 2 mms 1\n{eio}actor A mm 0\nA.0 store 0..1\nA.1 fsync\nA.2 store 1..2\nA.3 read 1..2\n"
+        )
+    };
+    let breaches = |eio: &str, plant: Option<Plant>| {
+        let case = mkwrite_model::text::parse(&text(eio)).unwrap().case;
+        let pair = Pair::natural(Builtin::by_name("block@2.6.30").unwrap());
+        let mut runner = Runner::default();
+        runner.run(Target { plant, ..Target::from(pair) }, &case, How::Own);
+        runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect::<Vec<_>>()
+    };
+    assert_eq!(breaches("eio 0\n", None), []);
+    let with = breaches("eio 0\n", Some(Plant::ReadRereadsDirty));
+    assert_eq!(with, breaches("", Some(Plant::ReadRereadsDirty)));
+    assert_eq!(with[0], ("I37", "read.copy"));
+}
+
+/// A store that is lost to a reported lack of space: one read has seen that, a slower one that began before has not.
+#[test]
+fn a_reported_shortage_is_no_breach() {
+    let case = mkwrite_model::text::parse(include_str!("cases/reported-enospc.mkw")).unwrap().case;
+    let mut runner = Runner::default();
+    runner.run(Target::from(Pair::natural(Builtin::by_name("filemap@3.10").unwrap())), &case, How::Own);
+    assert_eq!(runner.judge.breaches().map(|breach| breach.rule.id()).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

@@ -176,9 +176,13 @@ impl<R: Registry> Kernel<R> {
         self.inode_dirty.set(dirty);
     }
 
+    /// These cells of the page, one bit each, could not be written.
+    pub fn write_failed(&self, page: Frame, cells: u8, io: bool) {
+        self.event(Event::WriteFailed { cells: u64::from(cells) << self.first_cell(page), io });
+    }
+
     /// mapping_set_error: the next fsync reports it, once.
     pub fn mapping_set_error(&self, error: Status) {
-        self.event(Event::WriteFailed { io: error == Status::Io });
         let bit = if error == Status::NoSpace { 2 } else { 1 };
         self.errors.set(self.errors.get() | bit);
     }

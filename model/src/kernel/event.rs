@@ -114,8 +114,8 @@ pub enum Event {
     Submitted { page: Frame, tail: bool },
     /// The data of a request reached the device or the server.
     Transferred { slot: u8 },
-    /// Data could not be written: no space for it, or a request failed.
-    WriteFailed { io: bool },
+    /// What these cells of the file held, one bit each, could not be written: a request failed, or there is no space.
+    WriteFailed { cells: u64, io: bool },
     /// A page was unlocked, by its owner or not.
     Unlocked { page: Frame, owner: bool },
     /// A page left the page cache; `mapped` if a pte still maps it.

@@ -91,6 +91,12 @@ impl Device {
         })
     }
 
+    /// No block is free.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.budget.get() == 0
+    }
+
     fn assign(&self, file_block: u8) -> u8 {
         let block = self.free.get().trailing_zeros() as u8;
         assert!(usize::from(block) < DEVICE_BLOCKS, "the device has twice the blocks of the largest file");
@@ -304,6 +310,14 @@ impl<R: Registry> Kernel<R> {
         self.requests.iter().any(|request| request.get().is_some())
     }
 
+    /// The cells of its page that a request writes, one bit each.
+    fn cells_of(&self, request: &Request) -> u8 {
+        let per_block = self.geometry().block_cells();
+        let blocks = (0u8..).zip(&request.blocks).filter(|(_, block)| **block != NO_BLOCK);
+        let cells = blocks.flat_map(|(b, _)| b * per_block..(b + 1) * per_block).chain(request.cells.iter());
+        cells.fold(0, |mask, cell| mask | 1 << cell)
+    }
+
     /// Writes the device blocks of a request from the live page.
     pub fn transfer_blocks(&self, request: Request) {
         let g = self.geometry();
@@ -338,7 +352,7 @@ pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
         k.tasks.acquire(Point::IoTransfer as u8, object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
         if request.fails {
-            k.event(Event::WriteFailed { io: true });
+            k.write_failed(request.page, k.cells_of(&request), true);
         } else {
             k.fs().transfer(k, request);
         }

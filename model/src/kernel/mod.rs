@@ -140,18 +140,12 @@ impl TaskState {
 pub struct Outcome {
     status: Cell<Status>,
     done: Cell<u8>,
-    shortage: Cell<bool>,
     values: [Cell<Stamp>; CELLS_MAX],
 }
 
 impl Default for Outcome {
     fn default() -> Self {
-        Outcome {
-            status: Cell::default(),
-            done: Cell::new(0),
-            shortage: Cell::new(false),
-            values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX],
-        }
+        Outcome { status: Cell::default(), done: Cell::new(0), values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX] }
     }
 }
 
@@ -159,7 +153,6 @@ impl Outcome {
     pub(crate) fn begin(&self) {
         self.status.set(Status::Ok);
         self.done.set(0);
-        self.shortage.set(false);
     }
 
     /// How it ended.
@@ -170,11 +163,6 @@ impl Outcome {
     /// Cells that were stored, loaded, read or written before it ended.
     pub fn done(&self) -> u8 {
         self.done.get()
-    }
-
-    /// The filesystem ran out of space on the way.
-    pub fn shortage(&self) -> bool {
-        self.shortage.get()
     }
 
     /// The n-th cell that a load or read returned.
@@ -435,10 +423,5 @@ impl<R: Registry> Kernel<R> {
     /// The kernel has crashed.
     pub fn is_dead(&self) -> bool {
         self.dead.get()
-    }
-
-    /// The filesystem could not get space for the operation that runs.
-    pub fn note_shortage(&self) {
-        self.task().outcome.shortage.set(true);
     }
 }

@@ -269,6 +269,12 @@ impl<R: Registry> Kernel<R> {
         self.i_size().saturating_sub(self.first_cell(page)).min(self.geometry().cells)
     }
 
+    /// No frame is free.
+    #[inline]
+    pub fn is_out_of_pages(&self) -> bool {
+        self.free.get() == 0
+    }
+
     /// Takes the lowest free frame, with one reference held by this task. `None` is out of memory.
     pub(crate) fn alloc_page(&self, index: u8) -> Option<Frame> {
         // A frame that was freed while locked stays out of use: its owner still believes in it.

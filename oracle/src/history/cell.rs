@@ -18,10 +18,21 @@ struct Entry {
     ghosts: u16,
     /// Reads that this write overlaps.
     during: u16,
+    /// No operation, but the failed write of this number: the cell may show what the store held instead. It stands
+    /// for an operation that is under way until something newer is written, and that nobody needs to see.
+    failure: u16,
 }
 
-const NONE: Entry =
-    Entry { value: Stamp::ZERO, caller: u8::MAX, complete: true, live: true, superseders: 0, ghosts: 0, during: 0 };
+const NONE: Entry = Entry {
+    value: Stamp::ZERO,
+    caller: u8::MAX,
+    complete: true,
+    live: true,
+    superseders: 0,
+    ghosts: 0,
+    during: 0,
+    failure: 0,
+};
 
 /// See the file's head.
 pub(super) struct Cell {
@@ -60,9 +71,9 @@ impl Cell {
         self.len = kept as u8;
     }
 
-    /// A write of `value` begins.
-    pub(super) fn call(&mut self, caller: TaskId, value: Stamp, readers: u16) {
-        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live) {
+    /// A write of `value` begins. It `renews` the cell, or it is not certain to touch what the store holds.
+    pub(super) fn call(&mut self, caller: TaskId, value: Stamp, renews: bool, readers: u16) {
+        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live && (renews || e.failure == 0)) {
             entry.superseders |= 1 << caller.index();
         }
         if usize::from(self.len) == ENTRIES {
@@ -72,6 +83,19 @@ impl Cell {
         let entry = Entry { value, caller: caller.0, complete: false, during: readers, ..NONE };
         self.entries[usize::from(self.len)] = entry;
         self.len += 1;
+    }
+
+    /// A write of what the cell holds has failed: it may show `stored` from now on.
+    pub(super) fn fail(&mut self, failure: u16, stored: Stamp) {
+        let same = |e: &&mut Entry| e.failure != 0 && e.live && e.value == stored;
+        if let Some(earlier) = self.all_mut().iter_mut().find(same) {
+            (earlier.failure, earlier.superseders) = (failure, 0);
+        } else if usize::from(self.len) == ENTRIES {
+            self.undecided = true;
+        } else {
+            self.entries[usize::from(self.len)] = Entry { value: stored, failure, ..NONE };
+            self.len += 1;
+        }
     }
 
     /// A write of `value` ends. If it never took place its entry goes; if it is not certain that it became
@@ -97,13 +121,14 @@ impl Cell {
     }
 
     /// The cell is not part of the file: what is complete is gone, but for the `readers` under way. A write
-    /// under way may still land, after an extension.
+    /// under way may still land, after an extension; so may a block whose zeros could not be written.
     pub(super) fn clear(&mut self, readers: u16) {
-        let zero = |e: &Entry| e.complete && e.live && e.value == Stamp::ZERO;
-        if self.all().iter().all(|e| zero(e) || !e.complete || !e.live) && self.all().iter().any(zero) {
+        let holds = |e: &Entry| e.complete && e.live && e.failure == 0;
+        let zero = |e: &Entry| holds(e) && e.value == Stamp::ZERO;
+        if self.all().iter().all(|e| zero(e) || !holds(e)) && self.all().iter().any(zero) {
             return;
         }
-        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live) {
+        for entry in self.all_mut().iter_mut().filter(|e| holds(e)) {
             (entry.live, entry.ghosts) = (false, readers);
         }
         self.retain(|e| e.live || e.ghosts != 0);
@@ -131,15 +156,20 @@ impl Cell {
         self.retain(|e| e.live || e.ghosts != 0);
     }
 
-    /// Some order of the operations explains that `reader` sees `value`.
-    pub(super) fn explains(&self, reader: u16, value: Stamp) -> bool {
-        self.undecided || self.all().iter().any(|e| e.value == value && (e.live || e.ghosts & reader != 0))
+    /// Why `reader` may see `value`: some order of the operations explains it (0), or only the failed write of this
+    /// number does.
+    pub(super) fn explains(&self, reader: u16, value: Stamp) -> Option<u16> {
+        if self.undecided {
+            return Some(0);
+        }
+        let seen = self.all().iter().filter(|e| e.value == value && (e.live || e.ghosts & reader != 0));
+        seen.map(|e| e.failure).min()
     }
 
     /// `reader` saw `value` and overlapped no write: the others are over, but for those of the other `readers` that
     /// did overlap a write. (What was last was settled before the rest began, so they must see it too.)
     pub(super) fn narrow(&mut self, reader: u16, value: Stamp, readers: u16) {
-        let overlaps = |e: &Entry| !e.complete || (e.during | e.ghosts) & reader != 0;
+        let overlaps = |e: &Entry| !e.complete || e.failure != 0 || (e.during | e.ghosts) & reader != 0;
         let seen = self.all().iter().any(|e| e.value == value && e.live);
         if seen && !self.all().iter().any(overlaps) {
             let overlapping = self.all().iter().fold(0, |mask, e| mask | e.during | e.ghosts);
@@ -152,7 +182,7 @@ impl Cell {
 
     /// Nothing but zero is there, or a write that is still under way.
     pub(super) fn only_zero(&self) -> bool {
-        self.all().iter().all(|e| e.value == Stamp::ZERO || !e.complete || !e.live)
+        self.all().iter().all(|e| e.value == Stamp::ZERO || !e.complete || !e.live || e.failure != 0)
     }
 
     pub(super) fn is_undecided(&self) -> bool {

@@ -18,17 +18,22 @@
 //! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero after
 //! an extension; while i_size is uncertain (a size change is under way) a cell may be either.
 //!
-//! Once a write has failed, a lost value is put aside: it is legal if some call reports an error.
+//! A failed write is one more operation on its cells: from then on they may show what the store held, until
+//! something newer is written. Nothing else may. What only a failure explains is put aside: some sync that returns
+//! after the failure must report it. Which errors are due, and when none is, stands in [`due`].
 
 mod cell;
+mod due;
 pub(crate) mod reference;
 mod size;
 
-use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, Range};
+use mkwrite_model::case::{CELLS_MAX, Case, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
 use cell::Cell;
+pub use due::Short;
+use due::{Errors, Mapped, Mappings, Met};
 use size::Size;
 
 /// Actors, and the closing one.
@@ -52,14 +57,24 @@ pub enum Flaw {
     Unreported,
     /// SIGBUS inside the file without a reason, or no SIGBUS beyond its end.
     Sigbus,
+    /// A call returned an error that is not due, or none where one was.
+    NotDue,
     /// The size that a call saw, or the final size, is not one that the calls explain.
     Size,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 7] =
-        [Flaw::Stale, Flaw::Exposed, Flaw::NotDurable, Flaw::Lost, Flaw::Unreported, Flaw::Sigbus, Flaw::Size];
+    pub const ALL: [Flaw; 8] = [
+        Flaw::Stale,
+        Flaw::Exposed,
+        Flaw::NotDurable,
+        Flaw::Lost,
+        Flaw::Unreported,
+        Flaw::Sigbus,
+        Flaw::NotDue,
+        Flaw::Size,
+    ];
 }
 
 /// A flaw and where it shows.
@@ -79,8 +94,6 @@ pub struct Outcome<'a> {
     pub status: Status,
     /// Cells that were stored, loaded, read or written.
     pub done: u8,
-    /// The call met a lack of space (only a simulator knows).
-    pub shortage: bool,
     /// The n-th cell that a load or read returned.
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
@@ -97,9 +110,19 @@ struct Pending {
     /// The smallest and the largest size that was possible since the call.
     least: u8,
     most: u8,
+    /// What ran out since the call.
+    short: Short,
+    /// Whether its address space had a mapping since the call.
+    mapped: Mapped,
+    /// The failed writes before the call.
+    errors: Errors,
 }
 
 impl Pending {
+    fn is_sync(&self) -> bool {
+        matches!(self.operation, Operation::Fsync | Operation::Msync)
+    }
+
     /// The cells that the call reads, or syncs.
     fn reads(&self, all: u8) -> Range {
         match self.operation {
@@ -113,16 +136,16 @@ impl Pending {
 /// The checker.
 pub struct History {
     geometry: Geometry,
-    /// Nothing has failed: a lost value is a breach at once.
-    strict: bool,
-    /// No I/O has failed. A block whose first write failed still shows what the device held.
-    io_works: bool,
+    /// The address spaces of the callers.
+    mms: [u8; CALLERS],
+    mappings: Mappings,
+    short: Short,
+    errors: Errors,
     size: Size,
     cells: [Cell; CELLS_MAX],
     pending: [Pending; CALLERS],
-    /// A value was lost that an error may excuse.
-    suspect: Option<Finding>,
-    reported: bool,
+    /// What only a failure explains, the latest, with its number.
+    suspect: Option<(u16, Finding)>,
     findings: [Option<Finding>; 4],
 }
 
@@ -130,23 +153,29 @@ impl Default for History {
     fn default() -> Self {
         History {
             geometry: Geometry::default(),
-            strict: true,
-            io_works: true,
+            mms: [0; CALLERS],
+            mappings: Mappings::default(),
+            short: Short::default(),
+            errors: Errors::default(),
             size: Size::default(),
             cells: [const { Cell::new() }; CELLS_MAX],
             pending: [Pending::default(); CALLERS],
             suspect: None,
-            reported: false,
             findings: [None; 4],
         }
     }
 }
 
 impl History {
-    /// Begins a history of a file of this geometry.
-    pub fn begin(&mut self, geometry: Geometry) {
+    /// Begins the history of a case: its file, and its callers' address spaces.
+    pub fn begin(&mut self, case: &Case) {
+        let geometry = case.geometry;
         self.geometry = geometry;
-        (self.strict, self.io_works) = (true, true);
+        self.mms = [0; CALLERS];
+        for (mm, actor) in self.mms.iter_mut().zip(&case.actors) {
+            *mm = actor.mm;
+        }
+        (self.mappings, self.short, self.errors) = (Mappings::default(), Short::default(), Errors::default());
         self.size.begin(geometry.size);
         for cell in 0..geometry.file_cells() {
             let hole = geometry.holes >> geometry.page_of(cell) & 1 != 0;
@@ -154,19 +183,49 @@ impl History {
             self.cells[usize::from(cell)].begin(content);
         }
         self.pending = [Pending::default(); CALLERS];
-        (self.suspect, self.reported, self.findings) = (None, false, [None; 4]);
+        (self.suspect, self.findings) = (None, [None; 4]);
     }
 
-    /// Data could not be written. From now on a lost value is legal if some call reports an error. (Say so at
-    /// the start where it is not known when something fails.)
-    pub fn write_failed(&mut self, io: bool) {
-        self.strict = false;
-        self.io_works &= !io;
+    /// What these cells held could not be written, one bit each. `stored` is what the store has of a cell: for good,
+    /// and as it would be read.
+    pub fn write_failed(&mut self, cells: u64, io: bool, stored: &dyn Fn(u8) -> [Stamp; 2]) {
+        let failure = self.errors.fail(io);
+        for n in (0..self.geometry.file_cells()).filter(|n| cells >> n & 1 != 0) {
+            for value in stored(n) {
+                self.cells[usize::from(n)].fail(failure, value);
+            }
+        }
+    }
+
+    /// This is short now.
+    #[inline]
+    pub fn short(&mut self, short: Short) {
+        if short != self.short {
+            self.short = short;
+            for pending in &mut self.pending {
+                pending.short = pending.short.or(short);
+            }
+        }
     }
 
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
-        self.pending[caller.index()] = Pending { operation, slot, least: self.size.least(), most: self.size.most() };
+        let mm = self.mms[caller.index()];
+        if let Some(effect) = Mapped::by(operation) {
+            self.mappings.call(mm, effect);
+            for (pending, _) in self.pending.iter_mut().zip(self.mms).filter(|(_, of)| *of == mm) {
+                pending.mapped = pending.mapped.or(effect);
+            }
+        }
+        self.pending[caller.index()] = Pending {
+            operation,
+            slot,
+            least: self.size.least(),
+            most: self.size.most(),
+            short: self.short,
+            mapped: self.mappings.of(mm),
+            errors: self.errors,
+        };
         match operation {
             Operation::Store(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
@@ -181,10 +240,12 @@ impl History {
                 }
             }
             Operation::Truncate(size) => {
+                let inside = self.size.least();
                 self.size.call_set(caller, size);
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
-                    self.add(caller, cell, Stamp::ZERO);
+                    // What lies beyond the end is not zeroed once more.
+                    self.add_if(caller, cell, Stamp::ZERO, cell < inside);
                 }
             }
             _ => {}
@@ -195,8 +256,12 @@ impl History {
     }
 
     fn add(&mut self, caller: TaskId, cell: u8, value: Stamp) {
+        self.add_if(caller, cell, value, true);
+    }
+
+    fn add_if(&mut self, caller: TaskId, cell: u8, value: Stamp, renews: bool) {
         let readers = self.readers_of(cell);
-        self.cells[usize::from(cell)].call(caller, value, readers);
+        self.cells[usize::from(cell)].call(caller, value, renews, readers);
     }
 
     /// The callers that are reading this cell, or syncing it.
@@ -231,10 +296,10 @@ impl History {
     pub fn returned(&mut self, caller: TaskId, outcome: &Outcome<'_>) {
         let pending = self.pending[caller.index()];
         let slot = pending.slot;
+        self.check_status(caller, &pending, outcome);
         let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
         match pending.operation {
             Operation::Store(cells) => {
-                self.check_sigbus(pending, cells, outcome);
                 for cell in cells.iter() {
                     let took_place = done(cells).contains(cell);
                     let certain = cell < pending.least;
@@ -243,7 +308,6 @@ impl History {
                 }
             }
             Operation::Load(cells) => {
-                self.check_sigbus(pending, cells, outcome);
                 self.check_values(caller, pending, done(cells), outcome);
             }
             Operation::Read(cells) => {
@@ -281,9 +345,6 @@ impl History {
             }
             _ => {}
         }
-        if matches!(outcome.status, Status::Io | Status::NoSpace) {
-            self.reported = true;
-        }
         self.pending[caller.index()] = Pending::default();
         for cell in pending.reads(self.geometry.file_cells()).iter() {
             self.cells[usize::from(cell)].forget_reader(1 << caller.index());
@@ -308,16 +369,36 @@ impl History {
         }
     }
 
-    fn check_sigbus(&mut self, pending: Pending, cells: Range, outcome: &Outcome<'_>) {
-        let g = self.geometry;
+    /// The result of a call is one that is due.
+    fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Outcome<'_>) {
+        let (g, operation) = (self.geometry, pending.operation);
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
+        let cells = match operation {
+            Operation::Store(cells) | Operation::Load(cells) | Operation::Write(cells) => cells,
+            _ => Range::default(),
+        };
         let reached = cells.start + outcome.done;
-        if outcome.done > 0 && pending.most <= page_start(reached - 1) {
+        let through_mapping = matches!(operation, Operation::Store(_) | Operation::Load(_));
+        if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
         }
-        let due = pending.least <= page_start(reached) || outcome.shortage;
-        if outcome.status == Status::Sigbus && !due {
-            self.flaw(Flaw::Sigbus, reached, Stamp::ZERO);
+        let met = Met {
+            short: pending.short,
+            mapped: pending.mapped,
+            beyond: pending.least <= page_start(reached),
+            whole: reached >= cells.end,
+            errors: &self.errors,
+            errors_at_call: &pending.errors,
+        };
+        if !met.allows(operation, outcome.status) {
+            let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
+            self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
+        }
+        if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {
+            self.errors.report(&pending.errors, outcome.status == Status::Io);
+        }
+        if Mapped::by(operation).is_some() {
+            self.mappings.returned(self.mms[caller.index()]);
         }
     }
 
@@ -334,24 +415,31 @@ impl History {
 
     fn check(&mut self, reader: u16, cell: u8, value: Stamp, flaw: Flaw) {
         let entries = &self.cells[usize::from(cell)];
-        if entries.explains(reader, value) {
-            return;
+        match entries.explains(reader, value) {
+            Some(0) => return,
+            Some(failure) => {
+                self.put_aside(reader, failure, Finding { flaw, cell, found: value });
+                return;
+            }
+            None => {}
         }
         let flaw = if value != Stamp::ZERO && entries.only_zero() { Flaw::Exposed } else { flaw };
         self.flaw(flaw, cell, value);
     }
 
+    /// Only a failed write explains this. Some sync must report it, and it is too late when one has returned
+    /// without an error although the store lacks a value, and nobody else can have been told.
+    fn put_aside(&mut self, reader: u16, failure: u16, finding: Finding) {
+        let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
+        if finding.flaw == Flaw::NotDurable && !self.errors.is_told(failure) && !other_sync() {
+            self.flaw(Flaw::Unreported, finding.cell, finding.found);
+        } else if self.suspect.is_none_or(|(latest, _)| latest < failure) {
+            self.suspect = Some((failure, finding));
+        }
+    }
+
     fn flaw(&mut self, flaw: Flaw, cell: u8, found: Stamp) {
         let finding = Finding { flaw, cell, found };
-        let excused = match flaw {
-            Flaw::Stale | Flaw::NotDurable | Flaw::Lost => !self.strict,
-            Flaw::Exposed => !self.io_works,
-            _ => false,
-        };
-        if excused {
-            self.suspect.get_or_insert(finding);
-            return;
-        }
         if let Some(free) = self.findings.iter_mut().find(|f| f.is_none()) {
             *free = Some(finding);
         }
@@ -374,8 +462,8 @@ impl History {
         for cell in 0..self.size.least() {
             self.check(NO_CALL, cell, durable(cell), Flaw::Lost);
         }
-        if let Some(suspect) = self.suspect
-            && !self.reported
+        if let Some((failure, suspect)) = self.suspect
+            && !self.errors.is_told(failure)
         {
             self.flaw(Flaw::Unreported, suspect.cell, suspect.found);
         }

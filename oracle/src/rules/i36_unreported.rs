@@ -1,4 +1,5 @@
-//! I36: an error that lost data is reported by at least one later fsync, or as an error of the call.
+//! I36: an error that lost data is reported by a sync that returns after it; no sync returns success without what was
+//! stored before it while the error is there to be reported.
 //!
 //! Found by the history checker.
 

@@ -265,6 +265,7 @@ rules! {
     TailWritten         i30_tail_written;
     Exposed             i31_exposed;
     Sigbus              i32_sigbus;
+    Errno               errno;
     OwnerOfChange       i33_owner_of_change;
     NotDurable          i34_not_durable;
     Lost                i35_lost;
@@ -275,7 +276,7 @@ rules! {
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     Untracked           untracked;
-    SizeByStore         size_by_store;
+    SizeChange          size_change;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;

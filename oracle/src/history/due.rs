@@ -1,0 +1,243 @@
+//! Which results a call may have: errors of writeback and who is told, mappings, and the one table of statuses.
+//!
+//! A failed write is due to be reported, once: some fsync or msync tests and clears the file's error. A sync takes all
+//! that was there when it was called, and may take what came while it ran; which of several syncs under way takes an
+//! error is open. (2.6.24 to 3.0 mm/filemap.c: wait_on_page_writeback_range; NFS keeps the error per open file, and
+//! there too each is reported once.)
+
+use mkwrite_model::case::{MMS_MAX, Operation};
+use mkwrite_model::kernel::Status;
+
+/// Failures that are told apart. After that many every error is due.
+const FAILURES: u16 = 64;
+
+/// Failed writes in order, and what was reported of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Errors {
+    /// Failures so far.
+    count: u16,
+    /// Which of them were lacks of space, and which were I/O errors, one bit each.
+    kinds: [u64; 2],
+    /// Syncs that have returned such an error.
+    reports: [u16; 2],
+    /// So many failures, from the first, have been reported for certain.
+    reported: u16,
+    /// The failures before the last report.
+    told: u16,
+}
+
+impl Errors {
+    /// A write fails. Returns its number, from 1.
+    pub(super) fn fail(&mut self, io: bool) -> u16 {
+        if self.count < FAILURES {
+            self.kinds[usize::from(io)] |= 1 << self.count;
+        }
+        self.count += 1;
+        self.count
+    }
+
+    /// Some sync has returned an error since this failure.
+    pub(super) fn is_told(&self, failure: u16) -> bool {
+        self.told >= failure
+    }
+
+    /// The failures of this kind that may have been unreported when the errors stood `at_call`, or came later.
+    fn open(&self, at_call: &Errors, io: bool) -> u64 {
+        let reported = 1u64.checked_shl(at_call.reported.into()).unwrap_or(0).wrapping_sub(1);
+        self.kinds[usize::from(io)] & !reported
+    }
+
+    /// A sync that began when the errors stood `at_call` may return this error now.
+    fn is_due(&self, at_call: &Errors, io: bool) -> bool {
+        let kind = usize::from(io);
+        let left = self.kinds[kind].count_ones() > self.reports[kind].into();
+        self.count > FAILURES || self.open(at_call, io) != 0 && left
+    }
+
+    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it all
+    /// that were there before, and before the call.
+    pub(super) fn report(&mut self, at_call: &Errors, io: bool) {
+        let kind = usize::from(io);
+        self.reports[kind] += 1;
+        // So many reports took as many failures, so one of them took this one or a later one.
+        let nth = bits(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
+        let first = bits(self.open(at_call, io)).next();
+        for taken in [nth, first].into_iter().flatten() {
+            self.reported = self.reported.max(taken + 1);
+        }
+        self.reported = self.reported.max(at_call.count).min(FAILURES);
+        self.told = self.count;
+    }
+}
+
+fn bits(mask: u64) -> impl Iterator<Item = u16> {
+    (0..FAILURES).filter(move |n| mask >> n & 1 != 0)
+}
+
+/// Whether an address space has a mapping of the file, at times: yes, no, or it is open.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Mapped(u8);
+
+impl Mapped {
+    const YES: Mapped = Mapped(1);
+    const NO: Mapped = Mapped(2);
+
+    /// What this operation makes it.
+    pub(super) fn by(operation: Operation) -> Option<Mapped> {
+        match operation {
+            Operation::Mmap => Some(Mapped::YES),
+            Operation::Munmap => Some(Mapped::NO),
+            _ => None,
+        }
+    }
+
+    /// It may be either.
+    pub(super) fn or(self, other: Mapped) -> Mapped {
+        Mapped(self.0 | other.0)
+    }
+
+    fn may_be(self, other: Mapped) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Which address spaces have a mapping. Of mmaps and munmaps that overlap, any may have been the last.
+#[derive(Clone, Copy)]
+pub(super) struct Mappings {
+    now: [Mapped; MMS_MAX],
+    /// What those do that overlap, or overlap others that do.
+    together: [Mapped; MMS_MAX],
+    running: [u8; MMS_MAX],
+}
+
+impl Default for Mappings {
+    fn default() -> Self {
+        Mappings { now: [Mapped::YES; MMS_MAX], together: [Mapped::default(); MMS_MAX], running: [0; MMS_MAX] }
+    }
+}
+
+impl Mappings {
+    /// What may be so now.
+    pub(super) fn of(&self, mm: u8) -> Mapped {
+        self.now[usize::from(mm)]
+    }
+
+    /// An mmap or munmap begins.
+    pub(super) fn call(&mut self, mm: u8, effect: Mapped) {
+        let mm = usize::from(mm);
+        self.now[mm] = self.now[mm].or(effect);
+        self.together[mm] = self.together[mm].or(effect);
+        self.running[mm] += 1;
+    }
+
+    /// One ends.
+    pub(super) fn returned(&mut self, mm: u8) {
+        let mm = usize::from(mm);
+        self.running[mm] -= 1;
+        if self.running[mm] == 0 {
+            self.now[mm] = std::mem::take(&mut self.together[mm]);
+        }
+    }
+}
+
+/// What ran out, at some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Short {
+    /// The device had no free block.
+    pub of_space: bool,
+    /// The machine had no free page.
+    pub of_memory: bool,
+}
+
+impl Short {
+    /// Of either.
+    pub(super) fn or(self, other: Short) -> Short {
+        Short { of_space: self.of_space | other.of_space, of_memory: self.of_memory | other.of_memory }
+    }
+}
+
+/// What a call met between its call and its return.
+pub(super) struct Met<'a> {
+    pub(super) short: Short,
+    /// Its address space.
+    pub(super) mapped: Mapped,
+    /// It stopped at a page that may have lain beyond the end of the file.
+    pub(super) beyond: bool,
+    /// It did all that it was asked to do.
+    pub(super) whole: bool,
+    pub(super) errors: &'a Errors,
+    pub(super) errors_at_call: &'a Errors,
+}
+
+impl Met<'_> {
+    /// The contract allows this result. The one table of errors.
+    pub(super) fn allows(&self, operation: Operation, status: Status) -> bool {
+        use {Operation as O, Status as S};
+        let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
+        match (operation, status) {
+            (O::Store(_) | O::Load(_), S::Ok) => self.whole && mapped,
+            (O::Store(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
+            (O::Load(_), S::Sigbus) => mapped && self.beyond,
+            (O::Store(_) | O::Load(_), S::Segv) => unmapped,
+            (O::Write(_), S::Ok) => self.whole,
+            (O::Write(_), S::NoSpace) => self.short.of_space,
+            (O::Store(_) | O::Load(_) | O::Read(_) | O::Write(_), S::NoMemory) => self.short.of_memory,
+            (O::Msync, S::NoMemory) => unmapped,
+            (O::Msync, _) if !mapped => false,
+            (O::Fsync | O::Msync, S::Io) => self.errors.is_due(self.errors_at_call, true),
+            (O::Fsync | O::Msync, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
+            (O::Invalidate2(_), S::Busy) => true, // a page that cannot go now
+            (_, S::Ok) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mkwrite_model::case::Range;
+
+    #[test]
+    fn the_table_of_errors() {
+        use {Operation as O, Status as S};
+        const STATUSES: [Status; 7] = [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
+        let (mut failed, none) = (Errors::default(), Errors::default());
+        failed.fail(true);
+        let calm = Met {
+            short: Short::default(),
+            mapped: Mapped::YES,
+            beyond: false,
+            whole: true,
+            errors: &none,
+            errors_at_call: &none,
+        };
+        let rough = Met {
+            short: Short { of_space: true, of_memory: true },
+            mapped: Mapped::YES.or(Mapped::NO),
+            beyond: true,
+            errors: &failed,
+            ..calm
+        };
+        let gone = Met { mapped: Mapped::NO, ..calm };
+        let cell = Range::new(0, 1);
+        for (operation, calmly, roughly, unmapped) in [
+            (O::Store(cell), &[S::Ok][..], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory][..], &[S::Segv][..]),
+            (O::Load(cell), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
+            (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
+            (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace], &[S::Ok]),
+            (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+            (O::Background(cell), &[S::Ok], &[S::Ok], &[S::Ok]),
+            (O::Fsync, &[S::Ok], &[S::Ok, S::Io], &[S::Ok]),
+            (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),
+            (O::Invalidate2(cell), &[S::Ok, S::Busy], &[S::Ok, S::Busy], &[S::Ok, S::Busy]),
+            (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
+        ] {
+            for (met, allowed) in [(&calm, calmly), (&rough, roughly), (&gone, unmapped)] {
+                let found: Vec<_> = STATUSES.into_iter().filter(|status| met.allows(operation, *status)).collect();
+                assert_eq!(found, allowed, "{operation}");
+            }
+        }
+        assert!(!Met { whole: false, ..calm }.allows(O::Write(cell), S::Ok), "a short write says why");
+    }
+}

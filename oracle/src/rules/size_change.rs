@@ -1,0 +1,54 @@
+//! Only truncate lowers i_size, and only write(2) and truncate raise it; where the server has the last word a reply, or
+//! a reply may raise it too, and lower it. A store or a load through a mapping never changes it: what lies beyond the end
+//! is SIGBUS, never an extension.
+//!
+//! What a fault may still do is that page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to
+//! what it had read: the truncate is undone.
+//!
+//! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that writes it. Under which
+//! lock that happens is I33's.
+
+use mkwrite_model::case::Operation;
+use mkwrite_model::implementation::{Registry, SizeGuard};
+use mkwrite_model::kernel::{Event, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct SizeChange;
+
+impl Check for SizeChange {
+    const ABOUT: About = About {
+        id: "size-change",
+        title: "i_size is changed only by those who may: truncate, write(2) upwards, the server's word",
+        source: "2.6.30 mm/memory.c: vmtruncate; fs/buffer.c: generic_write_end; fs/nfs/inode.c: nfs_update_inode",
+        plant: Plant::MkwriteWritesSize,
+    };
+
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        let Event::SizeWritten { from, to, .. } = event else { return };
+        let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;
+        match cx.actor_operation() {
+            Some(Operation::Truncate(_)) => {}
+            Some(Operation::Write(_)) if to >= from => {}
+            None if by_server => {}
+            Some(Operation::Store(_) | Operation::Load(_)) if to != from => {
+                let undone = to > from && is_truncating_to(cx.k, from);
+                cx.breach(if undone { "a fault undid a truncate that is under way" } else { "a fault changed i_size" });
+            }
+            _ if to < from => cx.breach("i_size lowered by one who may not"),
+            _ if to > from && !by_server => cx.breach("i_size raised by one who may not"),
+            _ => {}
+        }
+    }
+}
+
+/// A truncate to this size holds the inode lock.
+fn is_truncating_to<R: Registry>(k: &Kernel<R>, size: u8) -> bool {
+    k.inode_lock_owner().is_some_and(|task| k.state(task).operation() == Operation::Truncate(size))
+}
