@@ -52,6 +52,7 @@ enum Command {
     Campaign(cmd::campaign::Args),
     Seeds(cmd::seeds::Args),
     Compare(cmd::compare::Args),
+    Reach(cmd::reach::Args),
     List(cmd::list::Args),
 }
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Campaign(args) => cmd::campaign::run(&args),
         Command::Seeds(args) => cmd::seeds::run(&args),
         Command::Compare(args) => cmd::compare::run(&args),
+        Command::Reach(args) => cmd::reach::run(&args),
         Command::List(args) => cmd::list::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));

@@ -83,10 +83,10 @@ impl Generator {
 
     /// Puts a case into range, and aligns it if this generator does so.
     pub fn settle(self, case: &mut Case) {
+        case.fix_up();
         if self.aligned {
             case.align();
         }
-        case.fix_up();
     }
 }
 

@@ -218,6 +218,16 @@ fn seed(plan: &Plan, index: u64) -> Option<&Case> {
     plan.seeds.get(usize::try_from(index).ok()?)
 }
 
+/// Case `index` of a hunt: a seed, one from nothing, or a mutation. All ways to a case end here.
+fn draw(plan: &Plan, index: u64, corpus: &Corpus, case: &mut Case) {
+    let generator = Generator::new(plan.aligned);
+    match seed(plan, index) {
+        Some(seed) => case.clone_from(seed),
+        None => corpus.draw(generator, plan.seed, index, case),
+    }
+    generator.settle(case);
+}
+
 /// How case `index` of a hunt is scheduled.
 pub fn how(plan: &Plan, index: u64) -> How {
     if seed(plan, index).is_some() {
@@ -298,10 +308,7 @@ impl<'a> Worker<'a> {
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
         let Worker { plan, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
-        match seed(plan, index) {
-            Some(seed) => case.clone_from(seed),
-            None => corpus.draw(Generator::new(plan.aligned), plan.seed, index, case),
-        }
+        draw(plan, index, corpus, case);
         let (case, how) = (&*case, how(plan, index));
         let steps = targets.run(case, how.clone(), 0, feedback.as_mut(), |target, breach, expected| {
             finds.add(target, (index, case), breach, expected);

@@ -9,6 +9,7 @@ pub mod file;
 pub mod hunt;
 pub mod list;
 pub mod matrix;
+pub mod reach;
 pub mod replay;
 pub mod seeds;
 pub mod shrink;

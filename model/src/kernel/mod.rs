@@ -41,7 +41,8 @@ pub mod object {
     use crate::case::{MMS_MAX, PAGES_MAX};
     use crate::exec::IO_MAX;
 
-    pub(crate) const PAGE_LOCK: u8 = 1;
+    /// The page locks, by frame.
+    pub const PAGE_LOCK: u8 = 1;
     pub(crate) const WRITEBACK: u8 = PAGE_LOCK + FRAMES as u8;
     pub(crate) const RECORD: u8 = WRITEBACK + FRAMES as u8;
     pub(crate) const MMAP: u8 = RECORD + FRAMES as u8;

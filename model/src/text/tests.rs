@@ -33,7 +33,7 @@ fn canonical_text_is_a_fixed_point() {
     assert_eq!(document.to_string(), SAMPLE);
     assert_eq!(document.case.operation(TaskId(0), 1), Operation::Empty);
     assert_eq!(document.case.faults, Faults { stable: 5, eio: 2 });
-    assert_eq!(document.case.geometry.holes, 2);
+    assert_eq!(document.case.geometry.holes, 0b1100);
 }
 
 #[test]
