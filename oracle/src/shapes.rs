@@ -305,6 +305,35 @@ pub fn measure(seed: u64, cases: u64) -> Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::How;
+    use mkwrite_model::text::parse;
+
+    /// The shapes of a run: the file, the actors' programs, and the order.
+    fn shapes(subject: usize, file: &str, actors: &[&[&str]], order: &[&str]) -> Vec<&'static str> {
+        let mut text = format!("mkw 1\nfile {file}\n");
+        for (name, operations) in ["A", "B"].iter().zip(actors) {
+            text.push_str(&format!("actor {name} mm 0\n"));
+            for (slot, operation) in operations.iter().enumerate() {
+                text.push_str(&format!("{name}.{slot} {operation}\n"));
+            }
+        }
+        order.iter().for_each(|stop| text.push_str(&format!("order {stop}\n")));
+        let case = parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")).case;
+        let target = Target::from(Pair::natural(Builtin::by_name(SUBJECTS[subject]).unwrap()));
+        let mut shapes = Shapes::default();
+        Runner::default().observe(target, &case, How::Own, &mut shapes);
+        Shape::ALL.iter().filter(|shape| shapes.has(**shape)).map(|shape| shape.name()).collect()
+    }
+
+    #[test]
+    fn each_shape_is_seen_and_its_neighbour_is_not() {
+        let two = "pages 1 cells 4 blocks 2";
+        let beside = |operation| shapes(0, two, &[&["write 0..2", "writeback 0..1", operation]], &["A.2 *"]);
+        println!("{:?}", beside("store 2..4"));
+        println!("{:?}", beside("write 2..4"));
+        println!("{:?}", beside("truncate 2"));
+        println!("{:?}", beside("store 0..2"));
+    }
 
     #[test]
     fn no_shape_comes_up_too_rarely() {
