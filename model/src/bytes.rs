@@ -339,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn holes_by_block_take_the_second_version_and_nothing_else_does() {
+        let mut case = decode(&[]);
+        case.geometry = Geometry { pages: 2, blocks: 2, size: 8, holes: 0b1100, ..Geometry::default() };
+        case.fix_up();
+        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER, Version::V1));
+        assert_eq!(decode(&encode_as(&case, Version::V2)), case);
+        case.geometry.holes = 0b0110;
+        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER_V2, Version::V2));
+        assert_eq!(decode(&encode(&case)), case);
+        let mut first = [7; HEADER_V2];
+        first[0] = Version::V2 as u8;
+        assert_eq!(version(&first), Version::V1, "the first byte alone never counted");
+    }
+
+    #[test]
     fn mutated_bytes_are_a_case_in_canonical_form_and_fit() {
         let mut data = vec![0; 300];
         let mut size = 1;

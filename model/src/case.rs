@@ -264,7 +264,8 @@ impl Geometry {
     /// The pages that are holes at the start, one bit each; `None` if some page is one in part.
     pub fn hole_pages(self) -> Option<u8> {
         let whole = |pages: &u8| self.blocks_of_pages(*pages) == self.holes;
-        let pages = (0..self.pages).filter(|page| self.is_hole(page * self.blocks)).fold(0, |mask, page| mask | 1 << page);
+        let pages =
+            (0..self.pages).filter(|page| self.is_hole(page * self.blocks)).fold(0, |mask, page| mask | 1 << page);
         Some(pages).filter(whole)
     }
 

@@ -488,6 +488,25 @@ mod tests {
     }
 
     #[test]
+    fn an_aligned_hunt_runs_aligned_cases_alone_whatever_it_learnt_from() {
+        let (_, kept) = outcome(&plan(700), 2);
+        let plan = Plan { aligned: true, seeds: vec![kept[0].1.clone()], ..plan(50_000) };
+        let mut corpus = Corpus::default();
+        for (n, (_, case)) in kept.iter().enumerate() {
+            corpus.add(case, &[n as u16]);
+        }
+        assert!(kept.iter().filter(|(_, case)| !case.is_aligned()).count() > 20);
+        let mut case = Case::default();
+        for index in 0..plan.cases {
+            draw(&plan, index, &corpus, &mut case);
+            assert!(case.is_aligned(), "case {index}: {case:?}");
+            let mut fixed = case.clone();
+            fixed.fix_up();
+            assert_eq!(fixed, case);
+        }
+    }
+
+    #[test]
     fn seeds_come_first_under_their_own_schedule() {
         let mut plan = plan(80);
         plan.seeds = (0..3).map(|index| outcome(&plan, 1).1[index].1.clone()).collect();

@@ -42,7 +42,8 @@ macro_rules! shapes {
                 match self { $(Shape::$variant => $help,)* }
             }
 
-            /// Of 100,000 cases at least so many must come by it, on each of [`SUBJECTS`]; 0 where it cannot come.
+            /// Of 100,000 cases at least so many must come by it, on each of [`SUBJECTS`]; 0 where it cannot come, or
+            /// means nothing (NFS has no blocks).
             pub const fn bounds(self) -> [u64; 3] {
                 match self { $(Shape::$variant => [$block, $filemap, $nfs],)* }
             }
@@ -51,21 +52,21 @@ macro_rules! shapes {
 }
 
 shapes! {
-    EofInBlock       "eof-in-block"       [1 1 1] "i_size inside a block";
-    EofInPage        "eof-in-page"        [1 1 1] "i_size inside a page that is dirty";
-    HoleBesideBlock  "hole-beside-block"  [1 1 0] "a dirty page with a hole below i_size, and a block on the device";
-    MixedBlocks      "mixed-blocks"       [1 1 0] "a dirty page with one block as on the device, and one that differs";
-    StoreBesideIo    "store-beside-io"    [1 1 1] "a store to a page whose I/O in flight carries other blocks only";
-    WriteBesideIo    "write-beside-io"    [1 0 1] "write(2) to a page whose I/O in flight carries other blocks only";
-    CutBesideIo      "cut-beside-io"      [1 1 1] "truncate cuts off blocks of a page whose I/O in flight carries others only";
-    CutUnderIo       "cut-under-io"       [1 1 1] "truncate inside a page cuts off blocks that its I/O in flight carries";
-    CutReused        "cut-reused"         [1 1 0] "the same, and such a block is used anew in another place";
-    CutAndGrown      "cut-and-grown"      [1 1 1] "truncate inside a block, growth over it, with the page cached all the time";
-    CutBeforeLock    "cut-before-lock"    [1 1 1] "page_mkwrite stands before lock_page while truncate cuts inside the page; growth";
-    GapWrite         "gap-write"          [1 1 1] "write(2) that begins beyond i_size, where that is inside a block";
-    TwoHolesWrite    "two-holes-write"    [1 1 0] "write(2) over two pages, each with a hole below i_size";
-    SpaceInWritepage "space-in-writepage" [1 1 0] "the first that lacks space is writepage";
-    NothingToSend    "nothing-to-send"    [1 1 0] "writepage lacks space, and has no other block to send";
+    EofInBlock       "eof-in-block"       [10000 10000 10000] "i_size inside a block";
+    EofInPage        "eof-in-page"        [12000 12000  8000] "i_size inside a page that is dirty";
+    HoleBesideBlock  "hole-beside-block"  [ 4500  6000     0] "a dirty page with a hole below i_size, and a block on the device";
+    MixedBlocks      "mixed-blocks"       [15000 13000     0] "a dirty page with one block as on the device, and one that differs";
+    StoreBesideIo    "store-beside-io"    [   40     0     0] "a store to a page whose I/O in flight carries other blocks only";
+    WriteBesideIo    "write-beside-io"    [  140     0    15] "write(2) to a page whose I/O in flight carries other blocks only";
+    CutBesideIo      "cut-beside-io"      [   70    60     0] "truncate cuts off blocks of a page whose I/O in flight carries others only";
+    CutUnderIo       "cut-under-io"       [  350   350   300] "truncate inside a page cuts off blocks that its I/O in flight carries";
+    CutReused        "cut-reused"         [  100   100     0] "the same, and such a block is used anew in another place";
+    CutAndGrown      "cut-and-grown"      [ 1000  1000  1000] "truncate inside a block, growth over it, with the page cached all the time";
+    CutBeforeLock    "cut-before-lock"    [   50    45    55] "page_mkwrite is before lock_page while truncate cuts inside the page; then growth";
+    GapWrite         "gap-write"          [ 1500  1500  1500] "write(2) that begins beyond i_size, where that is inside a block";
+    TwoHolesWrite    "two-holes-write"    [  350   350     0] "write(2) over two pages, each with a hole below i_size";
+    SpaceInWritepage "space-in-writepage" [   40   400     0] "the first that lacks space is writepage";
+    NothingToSend    "nothing-to-send"    [    0   180     0] "writepage lacks space, and has no other block to send";
 }
 
 /// Cells of the file that truncate has cut off, and who has seen them.
@@ -146,7 +147,8 @@ impl Shapes {
         let g = k.geometry();
         if to > from {
             for (index, cut) in self.cuts.iter_mut().enumerate() {
-                let over = |at: Option<u8>| at.is_some_and(|at| from >= at && to > at && from < (index as u8 + 1) * g.cells);
+                let over =
+                    |at: Option<u8>| at.is_some_and(|at| from >= at && to > at && from < (index as u8 + 1) * g.cells);
                 let (in_block, before_lock) = (over(cut.in_block), over(cut.before_lock));
                 self.seen |= u32::from(in_block) << Shape::CutAndGrown as u32;
                 self.seen |= u32::from(before_lock) << Shape::CutBeforeLock as u32;
@@ -328,11 +330,48 @@ mod tests {
     #[test]
     fn each_shape_is_seen_and_its_neighbour_is_not() {
         let two = "pages 1 cells 4 blocks 2";
-        let beside = |operation| shapes(0, two, &[&["write 0..2", "writeback 0..1", operation]], &["A.2 *"]);
-        println!("{:?}", beside("store 2..4"));
-        println!("{:?}", beside("write 2..4"));
-        println!("{:?}", beside("truncate 2"));
-        println!("{:?}", beside("store 0..2"));
+        let sees = |name: &str, subject, file, program: &[&str]| {
+            let all: Vec<String> = (0..program.len()).map(|slot| format!("A.{slot} *")).collect();
+            let order: Vec<&str> = all.iter().map(String::as_str).collect();
+            shapes(subject, file, &[program], &order).contains(&name)
+        };
+        let beside = |name, operation| sees(name, 0, two, &["write 0..2", "writeback 0..1", operation]);
+        assert!(beside("store-beside-io", "store 2..4") && !beside("store-beside-io", "store 0..2"));
+        assert!(beside("write-beside-io", "write 2..4") && !beside("write-beside-io", "write 0..2"));
+        assert!(beside("cut-beside-io", "truncate 2") && !beside("cut-under-io", "truncate 2"));
+        assert!(beside("mixed-blocks", "load 0..1") && !sees("mixed-blocks", 0, two, &["write 0..4"]));
+
+        let cut = |size| sees("cut-under-io", 0, two, &["store 0..4", "writeback 0..1", size]);
+        assert!(cut("truncate 2") && !cut("truncate 3"));
+        let reused = |file| {
+            let program = ["store 0..4", "writeback 0..1", "truncate 2", "write 4..8"];
+            sees("cut-reused", 0, file, &program)
+        };
+        assert!(reused("pages 2 cells 4 blocks 2 size 8 mms 1") && !reused("pages 2 cells 4 blocks 1 size 8 mms 1"));
+        let grown = |file| sees("cut-and-grown", 0, file, &["load 0..1", "truncate 2", "truncate 4"]);
+        assert!(grown("pages 1 cells 4 blocks 1") && !grown(two), "2 is inside a block, or between two");
+        let race = |stop| {
+            let order = [stop, "B.0 *", "B.1 *"];
+            shapes(0, two, &[&["store 0..4"], &["truncate 2", "truncate 4"]], &order).contains(&"cut-before-lock")
+        };
+        assert!(race("A.0 mkwrite.lock_page") && !race("A.0 user.store"));
+
+        assert!(sees("eof-in-block", 0, "size 1", &["fsync"]) && !sees("eof-in-block", 0, "size 4", &["fsync"]));
+        let eof = |file| sees("eof-in-page", 0, file, &["store 0..1"]);
+        assert!(eof("size 2") && !eof("size 4"));
+        let gap = |program: &[&str]| sees("gap-write", 0, "size 1", program);
+        assert!(gap(&["write 3..4"]) && !gap(&["write 1..4"]));
+        let holes = |file| sees("two-holes-write", 0, file, &["write 3..5"]);
+        assert!(holes("pages 2 blocks 2 size 8 holes 0.1,1.0") && !holes("pages 2 blocks 2 size 8 holes 0.1"));
+        let hole = |file| sees("hole-beside-block", 1, file, &["store 0..1"]);
+        assert!(hole("blocks 2 holes 0.1") && !hole("blocks 2 holes 0"));
+        let space = |name, file| sees(name, 1, file, &["store 0..4", "fsync"]);
+        assert!(space("space-in-writepage", "holes 0 free 0") && space("nothing-to-send", "holes 0 free 0"));
+        assert!(
+            space("space-in-writepage", "blocks 2 holes 0 free 1")
+                && !space("nothing-to-send", "blocks 2 holes 0 free 1")
+        );
+        assert!(!sees("space-in-writepage", 0, "holes 0 free 0", &["store 0..4", "fsync"]), "page_mkwrite allocates");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::output::{self, RED, SCHEMA, line, note, print_table};
 /// Count how often cases come by shapes: states and orders of operations that some kind of bug needs
 ///
 /// Cases are those of a hunt without feedback. The number behind a slash is the bound: exit code 1 says that some shape
-/// comes up less often.
+/// comes up less often. `-`: it cannot come up there.
 #[derive(clap::Args)]
 pub struct Args {
     /// So many cases
@@ -57,8 +57,7 @@ pub fn run(args: &Args) -> Result<Exit> {
 /// The counts of a shape with their bounds.
 fn cells(reach: &Reach, shape: Shape) -> Vec<String> {
     let cell = |subject: usize| match (reach.counts[shape as usize][subject], reach.bound(shape, subject)) {
-        (0, 0) => "-".to_owned(),
-        (count, 0) => count.to_string(),
+        (_, 0) => "-".to_owned(),
         (count, bound) => format!("{count} / {bound}"),
     };
     (0..SUBJECTS.len()).map(cell).collect()
