@@ -224,7 +224,9 @@ mod tests {
         assert!(first.iter().filter(|data| operations(data) > 2).count() > 100, "the generator's");
         first.iter().for_each(|data| differential(data, |_| ()));
         let then: Vec<Vec<u8>> = (0..200).map(mutated).collect();
-        assert!(then.iter().all(|data| !first.contains(data)) && then == (0..200).map(mutated).collect::<Vec<_>>());
+        let same = then.iter().filter(|data| first.contains(data)).count();
+        assert!(same <= 4, "{same} of 200 mutations changed nothing");
+        assert_eq!(then, (0..200).map(mutated).collect::<Vec<_>>());
         let own = then.iter().filter(|data| operations(data) > 4).count();
         assert!((100..190).contains(&own), "{own} of 200 go on from an own case, and not from the empty one");
     }
