@@ -53,6 +53,7 @@ enum Command {
     Seeds(cmd::seeds::Args),
     Compare(cmd::compare::Args),
     Plants(cmd::plants::Args),
+    Reach(cmd::reach::Args),
     List(cmd::list::Args),
 }
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Seeds(args) => cmd::seeds::run(&args),
         Command::Compare(args) => cmd::compare::run(&args),
         Command::Plants(args) => cmd::plants::run(&args),
+        Command::Reach(args) => cmd::reach::run(&args),
         Command::List(args) => cmd::list::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));

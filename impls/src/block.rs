@@ -13,6 +13,7 @@ use mkwrite_model::implementation::{
     Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
@@ -78,8 +79,9 @@ impl Implementation<Builtin> for Block {
         };
         let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
 
+        let early = k.i_size();
         k.lock_page(page, P::MkwriteLock).await;
-        let size = k.i_size();
+        let size = if k.planted(Plant::SizeBeforeLock) { early } else { k.i_size() };
         if !k.still_in_mapping(page) || k.first_cell(page) > size {
             k.unlock_page(page);
             return truncated;

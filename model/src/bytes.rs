@@ -2,17 +2,22 @@
 //!
 //! A header of 32 bytes and any number of records of 8 bytes, little-endian, with spare bytes that are
 //! written as zero and not read. Any bytes are a case; [`encode`] of a fixed-up case decodes to the same
-//! case. The first byte is the version, which selects the decoding tables below: how often each value
-//! comes out of random bytes is a property of the version, and a new kind of operation is a new version,
-//! never a shift of the old codes. Operands wrap at the size of the file, so that random bytes spread over
-//! it; kinds are looked up and never taken modulo their count.
+//! case. How often each value comes out of random bytes is a property of the version, and a new kind of
+//! operation is a new version, never a shift of the old codes. Operands wrap at the size of the file, so that
+//! random bytes spread over it; kinds are looked up and never taken modulo their count.
+//!
+//! Version 2 is version 1 with eight bytes more in the header, for what version 1 cannot say; [`encode`] writes
+//! it only where it must. Version 1 never looked at its first byte, so stored bytes can have anything there: two
+//! bytes say that an input is of version 2, and all that does not is of version 1 and means what it always meant
+//! (`oracle/tests/stored.rs`).
 //!
 //! ```text
 //! 0  version   1 pages   2 cells   3 blocks   4 size   5 holes   6 mms   7 free blocks
 //! 8  stable replies (16 bit)      10 failing writes (16 bit, only if byte 29 is >= 240)
 //! 12 limits: actors, operations, pages (only if byte 28 is 0xA5)         16 limits: steps (16 bit)
 //! 18 schedule: below 192 seed, else order    19 actors    20 seed (32 bit)   24 address spaces, 4 bit each
-//! 28 0xA5: limits are raised      29 gate of byte 10     30 spare     31 not the case's
+//! 28 0xA5: limits are raised      29 gate of byte 10     30 0xB2: byte 0 counts     31 not the case's
+//! version 2 only: 32 holes by block (32 bit) instead of byte 5     36 spare (32 bit)
 //! records of 8 bytes:
 //!   tag below 224: operation: 1 actor, 2 kind, 3 start, 4 end
 //!   else:          schedule:  1 task, 2 slot, then 3 and 6 nth, 4 priority (16 bit), or 3 point, 4 occurrence
@@ -27,16 +32,29 @@ use crate::generate::{self, Generator};
 use crate::mutate;
 use crate::point::Point;
 
-/// The version that [`encode`] writes.
-pub const VERSION: u8 = 1;
-/// Bytes of the header.
+/// The form of some bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Version {
+    /// Holes are whole pages.
+    V1 = 1,
+    /// Holes are blocks.
+    V2 = 2,
+}
+
+/// Bytes of the header of version 1.
 pub const HEADER: usize = 32;
+/// Bytes of the header of version 2.
+pub const HEADER_V2: usize = 40;
 /// Bytes of a record.
 pub const RECORD: usize = 8;
 /// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at it.
 pub const CHOICE: usize = 31;
+/// What mutators put there is below this in version 2.
+const CODES: u8 = 64;
 
 const RAISED: u8 = 0xA5;
+const VERSION_MARK: usize = 30;
+const MARKED: u8 = 0xB2;
 const EIO_GATE: u8 = 240;
 const ORDER: u8 = 192;
 const SCHEDULE_TAG: u8 = 224;
@@ -91,16 +109,33 @@ mod v1 {
     ]);
 }
 
-/// The bytes of a case.
+/// The version of these bytes.
+pub fn version(bytes: &[u8]) -> Version {
+    let is_second = bytes.first() == Some(&(Version::V2 as u8)) && bytes.get(VERSION_MARK) == Some(&MARKED);
+    if is_second { Version::V2 } else { Version::V1 }
+}
+
+/// The bytes of a case, in the first version that can say it.
 pub fn encode(case: &Case) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER];
+    encode_as(case, Version::V1)
+}
+
+/// The bytes of a case, in this version or the first later one that can say it.
+pub fn encode_as(case: &Case, least: Version) -> Vec<u8> {
     let (g, f, l) = (case.geometry, case.faults, case.limits);
-    bytes[0] = VERSION;
+    let version = if g.hole_pages().is_none() { Version::V2 } else { least };
+    let mut bytes = vec![0; HEADER];
+    if version == Version::V2 {
+        bytes.resize(HEADER_V2, 0);
+        bytes[VERSION_MARK] = MARKED;
+        bytes[HEADER..HEADER + 4].copy_from_slice(&g.holes.to_le_bytes());
+    }
+    bytes[0] = version as u8;
     bytes[1] = v1::PAGES.encode(g.pages);
     bytes[2] = v1::CELLS.encode(g.cells);
     bytes[3] = v1::BLOCKS.encode(g.blocks);
     bytes[4] = g.size;
-    bytes[5] = g.holes;
+    bytes[5] = g.hole_pages().unwrap_or(0);
     bytes[6] = v1::MMS.encode(g.mms);
     bytes[7] = g.free;
     bytes[8..10].copy_from_slice(&f.stable.to_le_bytes());
@@ -146,8 +181,9 @@ pub fn encode(case: &Case) -> Vec<u8> {
 
 /// The case that these bytes mean. Any bytes mean a case; the result is fixed up.
 pub fn decode(bytes: &[u8]) -> Case {
-    let mut header = [0; HEADER];
-    let given = bytes.len().min(HEADER);
+    let mut header = [0; HEADER_V2];
+    let version = version(bytes);
+    let given = bytes.len().min(if version == Version::V1 { HEADER } else { HEADER_V2 });
     header[..given].copy_from_slice(&bytes[..given]);
     let b = |i: usize| header[i];
     let u16_at = |i: usize| u16::from_le_bytes([header[i], header[i + 1]]);
@@ -162,7 +198,7 @@ pub fn decode(bytes: &[u8]) -> Case {
         cells: v1::CELLS.decode(b(2)),
         blocks: v1::BLOCKS.decode(b(3)),
         size: b(4),
-        holes: b(5),
+        holes: 0,
         mms: v1::MMS.decode(b(6)),
         free: if b(7) < 32 { b(7) } else { AMPLE },
     };
@@ -178,6 +214,10 @@ pub fn decode(bytes: &[u8]) -> Case {
     case.fix_up(); // the operands below wrap at the geometry
     let g = case.geometry;
     case.geometry.size = wrap(b(4), g.file_cells() + 1);
+    case.geometry.holes = match version {
+        Version::V1 => g.blocks_of_pages(b(5)),
+        Version::V2 => u32::from_le_bytes([b(32), b(33), b(34), b(35)]),
+    };
 
     let (mut overrides, mut stops) = (Vec::new(), Vec::new());
     for chunk in bytes[given..].chunks(RECORD) {
@@ -216,8 +256,13 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
         2..4 => mutate::reseed(&mut case, r),
         _ => mutate::mutate(&mut case, r),
     }
-    let choice = if generate::one_in(r, 8) { r.random() } else { choice };
-    put(&case, choice, &mut data[..max])
+    let version = version(&data[..size]);
+    let (choice, version) = match generate::one_in(r, 8) {
+        true if generate::one_in(r, 2) => (r.random_range(0..CODES), Version::V2),
+        true => (r.random(), version),
+        false => (choice, version),
+    };
+    put(&case, choice, version, &mut data[..max])
 }
 
 /// For the custom crossover: puts a mixture of two cases into `out`; returns its size.
@@ -226,12 +271,12 @@ pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     let mut case = decode(one);
     mutate::cross(&mut case, &decode(other), r);
     let choice = if generate::one_in(r, 2) { one } else { other };
-    put(&case, choice.get(CHOICE).copied().unwrap_or(0), out)
+    put(&case, choice.get(CHOICE).copied().unwrap_or(0), version(choice), out)
 }
 
 /// Writes as much of the case as fits; returns its size.
-pub fn put(case: &Case, choice: u8, out: &mut [u8]) -> usize {
-    let mut bytes = encode(case);
+pub fn put(case: &Case, choice: u8, least: Version, out: &mut [u8]) -> usize {
+    let mut bytes = encode_as(case, least);
     bytes[CHOICE] = choice;
     let size = bytes.len().min(out.len());
     out[..size].copy_from_slice(&bytes[..size]);
@@ -291,6 +336,21 @@ mod tests {
         assert_eq!(decode(&encode(&case)), case);
         case.faults.eio = 4;
         assert_eq!(decode(&encode(&case)), case);
+    }
+
+    #[test]
+    fn holes_by_block_take_the_second_version_and_nothing_else_does() {
+        let mut case = decode(&[]);
+        case.geometry = Geometry { pages: 2, blocks: 2, size: 8, holes: 0b1100, ..Geometry::default() };
+        case.fix_up();
+        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER, Version::V1));
+        assert_eq!(decode(&encode_as(&case, Version::V2)), case);
+        case.geometry.holes = 0b0110;
+        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER_V2, Version::V2));
+        assert_eq!(decode(&encode(&case)), case);
+        let mut first = [7; HEADER_V2];
+        first[0] = Version::V2 as u8;
+        assert_eq!(version(&first), Version::V1, "the first byte alone never counted");
     }
 
     #[test]

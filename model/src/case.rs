@@ -209,8 +209,8 @@ pub struct Geometry {
     pub blocks: u8,
     /// i_size at the start, in cells.
     pub size: u8,
-    /// Pages that are holes at the start, one bit each.
-    pub holes: u8,
+    /// Blocks of the file that are holes at the start, one bit each.
+    pub holes: u32,
     /// Address spaces.
     pub mms: u8,
     /// Free blocks at the start; [`AMPLE`] never runs out.
@@ -242,6 +242,41 @@ impl Geometry {
     /// Blocks of the file that `size` cells reach into.
     pub const fn blocks_of(self, size: u8) -> u8 {
         size.div_ceil(self.block_cells())
+    }
+
+    /// These pages as blocks, one bit each.
+    pub const fn blocks_of_pages(self, pages: u8) -> u32 {
+        let (mut blocks, mut page) = (0, 0);
+        while page < PAGES_MAX as u8 {
+            if pages >> page & 1 != 0 {
+                blocks |= ((1 << self.blocks) - 1) << (page * self.blocks);
+            }
+            page += 1;
+        }
+        blocks
+    }
+
+    /// A block of the file is a hole at the start.
+    pub const fn is_hole(self, block: u8) -> bool {
+        self.holes >> block & 1 != 0
+    }
+
+    /// The pages that are holes at the start, one bit each; `None` if some page is one in part.
+    pub fn hole_pages(self) -> Option<u8> {
+        let whole = |pages: &u8| self.blocks_of_pages(*pages) == self.holes;
+        let pages =
+            (0..self.pages).filter(|page| self.is_hole(page * self.blocks)).fold(0, |mask, page| mask | 1 << page);
+        Some(pages).filter(whole)
+    }
+
+    /// Another number of blocks per page: a block is a hole if its first cell lay in one.
+    pub fn set_blocks(&mut self, blocks: u8) {
+        let old = *self;
+        (self.blocks, self.holes) = (blocks, 0);
+        for block in 0..self.pages * blocks {
+            let was = block / blocks * old.blocks + block % blocks * old.blocks / blocks;
+            self.holes |= u32::from(old.is_hole(was)) << block;
+        }
     }
 
     /// The page of a cell.
@@ -366,9 +401,13 @@ impl Case {
         let g = &mut self.geometry;
         g.pages = g.pages.clamp(1, limits.pages);
         g.cells = previous_power_of_two(g.cells.clamp(1, CELLS_PER_PAGE_MAX as u8));
-        g.blocks = previous_power_of_two(g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8)).min(g.cells);
+        g.blocks = g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8);
+        let blocks = previous_power_of_two(g.blocks).min(g.cells);
+        if blocks != g.blocks {
+            g.set_blocks(blocks);
+        }
         g.size = g.size.min(g.file_cells());
-        g.holes &= ((1u16 << g.pages) - 1) as u8;
+        g.holes &= ((1u64 << (g.pages * g.blocks)) - 1) as u32;
         g.mms = g.mms.clamp(1, MMS_MAX as u8);
         if g.free > FREE_MAX {
             g.free = AMPLE;
@@ -521,7 +560,7 @@ mod tests {
     fn fix_up_clamps_every_field() {
         let mut case = Case {
             limits: Limits { actors: 0, operations: 99, pages: 99, steps: 0 },
-            geometry: Geometry { pages: 0, cells: 7, blocks: 3, size: 99, holes: 255, mms: 9, free: 0 },
+            geometry: Geometry { pages: 0, cells: 7, blocks: 3, size: 99, holes: u32::MAX, mms: 9, free: 0 },
             actors: vec![
                 Actor { mm: 7, operations: vec![Operation::Store(Range::new(9, 2)), Operation::Empty] },
                 Actor::default(),
@@ -530,7 +569,7 @@ mod tests {
         };
         case.fix_up();
         assert_eq!(case.limits, Limits { actors: 1, operations: 32, pages: 8, steps: 64 });
-        let expected = Geometry { pages: 1, cells: 4, blocks: 2, size: 4, holes: 1, mms: 3, free: 0 };
+        let expected = Geometry { pages: 1, cells: 4, blocks: 2, size: 4, holes: 3, mms: 3, free: 0 };
         assert_eq!(case.geometry, expected);
         assert_eq!(case.actors.len(), 1);
         assert_eq!(case.actors[0].mm, 2);

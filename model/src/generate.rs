@@ -2,12 +2,14 @@
 //!
 //! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
 //! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
-//! full disk, failing I/O) get a small share of the cases.
+//! full disk, failing I/O) get a small share of the cases. Some begin with a theme ([`crate::theme`]): operations
+//! that random ones hardly ever are in a row. How often that comes to what is docs/reach.md.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule};
+use crate::theme;
 
 /// The named generator of everything random in this project.
 pub type Random = Xoshiro256PlusPlus;
@@ -24,6 +26,9 @@ pub fn random(seed: u64, index: u64, stream: u64) -> Random {
 pub struct Generator {
     aligned: bool,
 }
+
+/// Of so many cases one begins with a theme.
+const THEMED: u32 = 6;
 
 /// How often each kind comes up before the swarm has its say.
 const WEIGHTS: &[(u8, u32)] = &[
@@ -77,16 +82,19 @@ impl Generator {
                 actor.operations.push(operation(r, code, g, hot));
             }
         }
+        if one_in(r, THEMED) {
+            theme::begin(case, r, hot);
+        }
         case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };
         self.settle(case);
     }
 
     /// Puts a case into range, and aligns it if this generator does so.
     pub fn settle(self, case: &mut Case) {
+        case.fix_up();
         if self.aligned {
             case.align();
         }
-        case.fix_up();
     }
 }
 
@@ -100,14 +108,19 @@ pub(crate) fn geometry(r: &mut Random) -> Geometry {
         4..6 => r.random_range(0..=pages) * cells,
         _ => r.random_range(0..=all),
     };
-    Geometry {
-        pages,
-        cells,
-        blocks,
-        size,
-        holes: if one_in(r, 3) { r.random() } else { 0 },
-        mms: pick(r, &[(1, 50), (2, 38), (3, 12)]),
-        free: if one_in(r, 12) { r.random_range(0..6) } else { AMPLE },
+    let mms = pick(r, &[(1, 50), (2, 38), (3, 12)]);
+    let free = if one_in(r, 12) { r.random_range(0..6) } else { AMPLE };
+    let mut g = Geometry { pages, cells, blocks, size, holes: 0, mms, free };
+    g.holes = holes(r, g);
+    g
+}
+
+/// Blocks that are holes: none, whole pages, or any.
+fn holes(r: &mut Random, g: Geometry) -> u32 {
+    match r.random_range(0..6) {
+        0 => g.blocks_of_pages(r.random()),
+        1 => r.random(),
+        _ => 0,
     }
 }
 
@@ -130,6 +143,7 @@ pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
     operation(r, code, g, hot)
 }
 
+/// An operation of this kind, mostly on the hot page.
 pub(crate) fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
     let operation = Operation::from_code(code, Range::default()).expect("the weights name known codes");
     let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
@@ -170,7 +184,7 @@ pub(crate) fn one_in(r: &mut Random, n: u32) -> bool {
     r.random_range(0..n) == 0
 }
 
-fn pick(r: &mut Random, weights: &[(u8, u32)]) -> u8 {
+pub(crate) fn pick(r: &mut Random, weights: &[(u8, u32)]) -> u8 {
     let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
     let mut left = r.next_u32() % total;
     for &(value, weight) in weights {

@@ -31,6 +31,7 @@ pub mod point;
 pub mod remedy;
 pub mod schedule;
 pub mod text;
+mod theme;
 pub mod trace;
 
 pub use case::Case;

@@ -42,6 +42,7 @@ mutations! {
     10 retarget  "give an operation another operand";
     10 replace   "replace an operation in its slot";
     3  splice    "swap the tails of two actors";
+    3  theme     "put a theme in front: operations that random ones hardly ever are in a row";
     3  actor     "add an actor, or take one away";
     2  mm        "put an actor into another address space";
     8  shape     "change one number of the file's shape";
@@ -192,6 +193,11 @@ fn actor(case: &mut Case, r: &mut Random) {
     }
 }
 
+fn theme(case: &mut Case, r: &mut Random) {
+    let hot = r.random_range(0..case.geometry.pages);
+    crate::theme::begin(case, r, hot);
+}
+
 fn mm(case: &mut Case, r: &mut Random) {
     let (actor, mms) = (any_actor(case, r), case.geometry.mms);
     case.actors[actor].mm = r.random_range(0..mms);
@@ -202,9 +208,10 @@ fn shape(case: &mut Case, r: &mut Random) {
     match r.random_range(0..7) {
         0 => g.pages = new.pages,
         1 => g.cells = new.cells,
-        2 => g.blocks = new.blocks,
+        2 => g.set_blocks(new.blocks),
         3 => g.size = r.random_range(0..=g.file_cells()),
-        4 => g.holes ^= 1 << r.random_range(0..g.pages),
+        4 if one_in(r, 2) => g.holes ^= g.blocks_of_pages(1 << r.random_range(0..g.pages)),
+        4 => g.holes ^= 1 << r.random_range(0..g.pages * g.blocks),
         5 => g.mms = new.mms,
         _ => g.free = if one_in(r, 2) { new.free } else { r.random_range(0..6) },
     }

@@ -65,6 +65,8 @@ plants! {
     TruncateSkipsDirty  "truncate-skips-dirty"  "block@2.6.30"  "truncate leaves a dirty page in the page cache";
     NoTailZero          "no-tail-zero"          "block@2.6.30"  "writepage does not zero the page beyond i_size";
     NoPartialZero       "no-partial-zero"       "block@2.6.30"  "truncate zeroes neither the partial page nor the partial block";
+    CutSkipsWait        "cut-skips-wait"        "block@2.6.30"  "truncate does not wait for the I/O of the page that it cuts inside";
+    SizeBeforeLock      "size-before-lock"      "block@2.6.30"  "page_mkwrite reads i_size before it has locked the page";
     SigbusOnRace        "sigbus-on-race"        "block@2.6.30"  "page_mkwrite returns SIGBUS for a page that left the mapping";
     SizeWithoutLock     "size-without-lock"     "block@2.6.30"  "write(2) raises i_size after it has dropped the inode lock";
     FsyncSkipsWait      "fsync-skips-wait"      "block@2.6.30"  "fsync does not wait for pages that are under writeback";

@@ -22,7 +22,10 @@
 use std::fmt::Write;
 use std::ops::Range as Span;
 
-use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
+use crate::case::{
+    AMPLE, Actor, BLOCKS_PER_PAGE_MAX, Case, Faults, Geometry, Limits, Operand, Operation, Override, PAGES_MAX, Range,
+    Schedule, Stop,
+};
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
 use crate::plant::Plant;
 use crate::point::Point;
@@ -155,7 +158,7 @@ impl Document {
         }
         let mut file = format!("pages {} cells {} blocks {} size {} mms {}", g.pages, g.cells, g.blocks, g.size, g.mms);
         if g.holes != 0 {
-            let _ = write!(file, " holes {}", numbers(u16::from(g.holes)));
+            let _ = write!(file, " holes {}", holes(*g));
         }
         if g.free != AMPLE {
             let _ = write!(file, " free {}", g.free);
@@ -253,6 +256,19 @@ impl std::fmt::Display for Stop {
 }
 
 /// The set bits of a mask, or `all`.
+/// Pages that are holes, and `PAGE.BLOCK` for single blocks.
+fn holes(g: Geometry) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for page in 0..g.pages {
+        let blocks = (0..g.blocks).filter(|b| g.is_hole(page * g.blocks + b));
+        match blocks.clone().count() {
+            n if n == usize::from(g.blocks) => all.push(page.to_string()),
+            _ => all.extend(blocks.map(|b| format!("{page}.{b}"))),
+        }
+    }
+    all.join(",")
+}
+
 fn numbers(mask: u16) -> String {
     if mask == u16::MAX {
         return "all".to_owned();
@@ -336,6 +352,21 @@ fn mask(word: &Word<'_>) -> Parsed<u16> {
     word.text.split(',').try_fold(0, |mask, text| match text.parse::<u8>() {
         Ok(bit) if bit < 16 => Ok(mask | 1 << bit),
         _ => error(&word.span, format!("`{text}` is not a number from 0 to 15"), "numbers with commas, or `all`"),
+    })
+}
+
+/// `1,2.0`: pages that are holes, and single blocks.
+fn read_holes(word: &Word<'_>, g: Geometry) -> Parsed<u32> {
+    let number = |text: &str, count: u8| text.parse::<u8>().ok().filter(|n| *n < count);
+    let blocks = g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8);
+    let hole = |text: &str| match text.split_once('.') {
+        Some((page, block)) => Some(1 << (number(page, PAGES_MAX as u8)? * blocks + number(block, blocks)?)),
+        None => Some(Geometry { blocks, ..g }.blocks_of_pages(1 << number(text, PAGES_MAX as u8)?)),
+    };
+    let help = || format!("pages 0 to 7 with commas, or a block of a page, like 1.{}", blocks - 1);
+    word.text.split(',').try_fold(0, |mask, text| match hole(text) {
+        Some(holes) => Ok(mask | holes),
+        None => error(&word.span, format!("`{text}` is no page and no block"), help()),
     })
 }
 
@@ -706,6 +737,7 @@ fn place(words: &mut Words<'_>) -> Parsed<Place> {
 
 fn geometry(words: &mut Words<'_>) -> Parsed<Geometry> {
     let mut g = Geometry::default();
+    let mut holes = None;
     let mut seen: Vec<&str> = Vec::new();
     while let Some(word) = words.words.next() {
         if seen.contains(&word.text) {
@@ -720,11 +752,7 @@ fn geometry(words: &mut Words<'_>) -> Parsed<Geometry> {
             "mms" => &mut g.mms,
             "free" => &mut g.free,
             "holes" => {
-                let word = words.next("page numbers")?;
-                match u8::try_from(mask(&word)?) {
-                    Ok(holes) => g.holes = holes,
-                    Err(_) => return error(&word.span, "a page beyond 7", "pages are 0 to 7"),
-                }
+                holes = Some(words.next("pages")?);
                 continue;
             }
             other => {
@@ -733,6 +761,10 @@ fn geometry(words: &mut Words<'_>) -> Parsed<Geometry> {
             }
         };
         *value = words.number("a number")?;
+    }
+    // What a block is, other fields say.
+    if let Some(word) = holes {
+        g.holes = read_holes(&word, g)?;
     }
     Ok(g)
 }

@@ -69,6 +69,7 @@ impl Corpus {
     }
 
     /// Draws case `index` into `case`, reusing its memory: one from nothing, or a mutation of one that was kept.
+    /// Whoever runs it settles it first, whatever way it came.
     pub fn draw(&self, generator: Generator, seed: u64, index: u64, case: &mut Case) {
         let r = &mut random(seed, index, 3);
         if self.is_empty() || r.random_range(0..FRESH) == 0 {
@@ -79,10 +80,10 @@ impl Corpus {
             mutate::cross(case, self.pick(r), r);
         }
         if r.random_range(0..100) < RESCHEDULED {
-            return mutate::reseed(case, r);
+            mutate::reseed(case, r);
+        } else {
+            mutate::mutate(case, r);
         }
-        mutate::mutate(case, r);
-        generator.settle(case);
     }
 
     /// The features that were not seen before this generation.

@@ -232,6 +232,16 @@ fn seed(plan: &Plan, index: u64) -> Option<&Case> {
     plan.seeds.get(usize::try_from(index).ok()?)
 }
 
+/// Case `index` of a hunt: a seed, one from nothing, or a mutation. All ways to a case end here.
+fn draw(plan: &Plan, index: u64, corpus: &Corpus, case: &mut Case) {
+    let generator = Generator::new(plan.aligned);
+    match seed(plan, index) {
+        Some(seed) => case.clone_from(seed),
+        None => corpus.draw(generator, plan.seed, index, case),
+    }
+    generator.settle(case);
+}
+
 /// How case `index` of a hunt is scheduled.
 pub fn how(plan: &Plan, index: u64) -> How {
     if seed(plan, index).is_some() {
@@ -312,10 +322,7 @@ impl<'a> Worker<'a> {
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
         let Worker { plan, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
-        match seed(plan, index) {
-            Some(seed) => case.clone_from(seed),
-            None => corpus.draw(Generator::new(plan.aligned), plan.seed, index, case),
-        }
+        draw(plan, index, corpus, case);
         let (case, how) = (&*case, how(plan, index));
         let steps = targets.run(case, how.clone(), 0, feedback.as_mut(), |target, breach, expected| {
             finds.add(target, (index, case), breach, expected);
@@ -492,6 +499,25 @@ mod tests {
                 shown |= key.signature.matches(&breach, expected);
             });
             assert!(shown, "case {index} shows {key:?}");
+        }
+    }
+
+    #[test]
+    fn an_aligned_hunt_runs_aligned_cases_alone_whatever_it_learnt_from() {
+        let (_, kept) = outcome(&plan(700), 2);
+        let plan = Plan { aligned: true, seeds: vec![kept[0].1.clone()], ..plan(50_000) };
+        let mut corpus = Corpus::default();
+        for (n, (_, case)) in kept.iter().enumerate() {
+            corpus.add(case, &[n as u16]);
+        }
+        assert!(kept.iter().filter(|(_, case)| !case.is_aligned()).count() > 20);
+        let mut case = Case::default();
+        for index in 0..plan.cases {
+            draw(&plan, index, &corpus, &mut case);
+            assert!(case.is_aligned(), "case {index}: {case:?}");
+            let mut fixed = case.clone();
+            fixed.fix_up();
+            assert_eq!(fixed, case);
         }
     }
 

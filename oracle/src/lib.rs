@@ -5,11 +5,12 @@
 //! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it expects
 //! - [`plants`]: every planted bug on every pair
 //! - [`run`]: machine, scheduler and judge together; [`hunt`]: arbitrary cases on all cores; [`rate`]: one case under
-//!   many schedules; [`fuzz`]: what the fuzzing targets do
+//!   many schedules; [`fuzz`]: what the fuzzing targets do, [`choice`] which pair; [`shapes`]: what cases reach
 //! - [`shrink`], [`isolate`], [`timeline`], [`explain`], [`bisect`], [`cure`], [`realign`], [`triage`]: from a finding to something
 //!   that a reader understands
 
 pub mod bisect;
+pub mod choice;
 pub mod corpus;
 pub mod cure;
 pub mod differential;
@@ -28,6 +29,7 @@ pub mod rate;
 pub mod realign;
 pub mod rules;
 pub mod run;
+pub mod shapes;
 pub mod shrink;
 pub mod timeline;
 pub mod triage;

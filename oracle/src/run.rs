@@ -199,6 +199,12 @@ impl Runner {
         hash.0
     }
 
+    /// Runs a case, watched by somebody else than the judge. Returns the steps.
+    pub fn observe(&mut self, target: Target, case: &Case, how: How, observer: &mut impl Observer<Builtin>) -> u32 {
+        let setup = Setup { case, target };
+        with(case, how, Go { machine: &mut self.machine, setup, observer }).1
+    }
+
     /// Steps of a run without a judge.
     pub fn run_unjudged(&mut self, target: Target, case: &Case, how: How) -> u32 {
         let setup = Setup { case, target };

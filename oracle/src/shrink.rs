@@ -395,7 +395,7 @@ impl<'a> Shrinker<'a> {
         while self.attempt(case, shift_down) {}
         while self.attempt(case, |c| c.geometry.mms = (c.geometry.mms - 1).max(1)) {}
         while self.attempt(case, |c| c.geometry.pages = (c.geometry.pages - 1).max(1)) {}
-        while self.attempt(case, |c| c.geometry.blocks /= 2) {}
+        while self.attempt(case, |c| c.geometry.set_blocks((c.geometry.blocks / 2).max(1))) {}
         while self.attempt(case, |c| c.geometry.cells /= 2) {}
         self.attempt(case, |c| c.geometry.size = c.geometry.file_cells());
     }
@@ -467,7 +467,7 @@ pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
     add(Axis::Sizes, &|c| c.geometry.holes = 0);
     add(Axis::Sizes, &|c| c.geometry.pages = (g.pages - 1).max(1));
     add(Axis::Sizes, &|c| c.geometry.mms = (g.mms - 1).max(1));
-    add(Axis::Sizes, &|c| c.geometry.blocks /= 2);
+    add(Axis::Sizes, &|c| c.geometry.set_blocks((g.blocks / 2).max(1)));
     add(Axis::Sizes, &|c| c.geometry.cells /= 2);
     for actor in 0..case.actors.len() {
         for slot in 0..case.actors[actor].operations.len() {
@@ -524,7 +524,7 @@ fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
 fn shift_down(case: &mut Case) {
     let cells = case.geometry.cells;
     case.geometry.size = case.geometry.size.saturating_sub(cells);
-    case.geometry.holes >>= 1;
+    case.geometry.holes = case.geometry.holes.checked_shr(u32::from(case.geometry.blocks)).unwrap_or(0);
     for operation in case.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
         let (kind, range) = (operation.kind(), operation.range());
         let by = if kind.operand == Operand::Pages { 1 } else { cells };

@@ -10,6 +10,7 @@ pub mod hunt;
 pub mod list;
 pub mod matrix;
 pub mod plants;
+pub mod reach;
 pub mod replay;
 pub mod seeds;
 pub mod shrink;

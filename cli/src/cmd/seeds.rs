@@ -19,8 +19,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::hunt::default_pairs;
-use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::choice;
 use sha1::{Digest, Sha1};
 use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
@@ -141,7 +140,7 @@ fn seeds(form: Form, cases: &[Read]) -> Files {
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
-        Form::Choice => cases.iter().zip(encoded()).flat_map(|(case, bytes)| on_its_pairs(case, &bytes)).collect(),
+        Form::Choice => cases.iter().flat_map(on_its_pairs).collect(),
         Form::History => histories(),
         Form::Text => cases.iter().map(|case| case.text.clone()).collect(),
     };
@@ -149,15 +148,15 @@ fn seeds(form: Form, cases: &[Read]) -> Files {
 }
 
 /// The bytes of a case once for each pair of a default hunt that it names.
-fn on_its_pairs(case: &Read, bytes: &[u8]) -> Vec<Vec<u8>> {
-    let pairs = default_pairs(&Ledger::builtin());
+fn on_its_pairs(case: &Read) -> Vec<Vec<u8>> {
+    let pairs = choice::pairs();
     let is_named = |n: &usize| {
         let pair = &pairs[*n];
         let names = (pair.implementation.name(), pair.caller.name());
         case.document.runs.iter().any(|(fs, caller)| (fs.as_str(), caller.as_str()) == names)
     };
     let on = |n: usize| {
-        let mut bytes = bytes.to_vec();
+        let mut bytes = bytes::encode_as(&case.document.case, choice::version(n));
         bytes[CHOICE] = n as u8;
         bytes
     };
@@ -460,7 +459,7 @@ mod tests {
     fn a_seed_of_one_pair_chooses_a_pair_that_its_case_names() {
         let text = "mkw 1\nrun nfs@3.0 2.6.30\nfile pages 1\nactor A mm 0\nA.0 fsync\n";
         let case = Read { text: text.into(), document: parse(text).unwrap() };
-        let pairs = default_pairs(&Ledger::builtin());
+        let pairs = choice::pairs();
         let seeds = seeds(Form::Choice, &[case]);
         assert_eq!(seeds.len(), 1);
         let chosen = usize::from(seeds.values().next().unwrap()[CHOICE]);

@@ -257,15 +257,12 @@ impl<R: Registry> Kernel<R> {
             self.tasks.set_busy(object::IO + slot);
         }
         let g = case.geometry;
-        for page in (0..g.pages).filter(|page| g.holes >> page & 1 == 0) {
-            let cells = g.cells_of(page).clip(Range::new(0, g.size));
-            for cell in cells.iter() {
-                let stamp = Stamp::initial(cell);
-                self.server.write(cell, stamp, true);
-                let file_block = cell / g.block_cells();
-                let block = self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
-                self.device.write(block, cell % g.block_cells(), stamp);
-            }
+        for cell in (0..g.size).filter(|cell| !g.is_hole(cell / g.block_cells())) {
+            let stamp = Stamp::initial(cell);
+            self.server.write(cell, stamp, true);
+            let file_block = cell / g.block_cells();
+            let block = self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
+            self.device.write(block, cell % g.block_cells(), stamp);
         }
         self.device.capacity.set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
     }

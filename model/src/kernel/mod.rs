@@ -41,7 +41,8 @@ pub mod object {
     use crate::case::{MMS_MAX, PAGES_MAX};
     use crate::exec::IO_MAX;
 
-    pub(crate) const PAGE_LOCK: u8 = 1;
+    /// The page locks, by frame.
+    pub const PAGE_LOCK: u8 = 1;
     pub(crate) const WRITEBACK: u8 = PAGE_LOCK + FRAMES as u8;
     pub(crate) const RECORD: u8 = WRITEBACK + FRAMES as u8;
     pub(crate) const MMAP: u8 = RECORD + FRAMES as u8;
@@ -128,6 +129,11 @@ impl TaskState {
     /// Lock classes that the task holds, as a mask of [`Class`] numbers.
     pub fn held(&self) -> u8 {
         self.held.get()
+    }
+
+    /// The result of the operation that the task runs, so far.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 
     /// The operation that the task runs.

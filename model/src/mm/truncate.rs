@@ -201,7 +201,9 @@ async fn truncate_partial_page<R: Registry>(k: &Kernel<R>, index: u8, from: u8) 
     let Some(page) = k.find_get_page(index) else { return };
     k.lock_page(page, P::TruncateLock).await;
     if k.in_mapping(page) {
-        k.wait_on_page_writeback(page, P::TruncateWait).await;
+        if !k.planted(Plant::CutSkipsWait) {
+            k.wait_on_page_writeback(page, P::TruncateWait).await;
+        }
         k.at_page(P::TruncateZero, page).await;
         if !k.planted(Plant::NoPartialZero) {
             k.zero_from(page, from);

@@ -33,7 +33,22 @@ fn canonical_text_is_a_fixed_point() {
     assert_eq!(document.to_string(), SAMPLE);
     assert_eq!(document.case.operation(TaskId(0), 1), Operation::Empty);
     assert_eq!(document.case.faults, Faults { stable: 5, eio: 2 });
-    assert_eq!(document.case.geometry.holes, 2);
+    assert_eq!(document.case.geometry.holes, 0b1100);
+}
+
+#[test]
+fn holes_are_pages_and_blocks_of_pages() {
+    let holes = |words: &str| parse(&format!("mkw 1\nfile holes {words} pages 2 blocks 2 size 8\nactor A mm 0\n"));
+    let document = holes("1,0.1").unwrap();
+    assert_eq!(document.case.geometry.holes, 0b1110);
+    assert_eq!(
+        document.to_string(),
+        "mkw 1\nfile     pages 2 cells 4 blocks 2 size 8 mms 1 holes 0.1,1\nactor    A mm 0\n"
+    );
+    assert_eq!(holes("0.0,0.1").unwrap().case, holes("0").unwrap().case);
+    for wrong in ["8", "0.2", "x", "1.", "2"] {
+        assert!(holes(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

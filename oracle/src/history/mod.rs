@@ -178,7 +178,7 @@ impl History {
         (self.mappings, self.short, self.errors) = (Mappings::default(), Short::default(), Errors::default());
         self.size.begin(geometry.size);
         for cell in 0..geometry.file_cells() {
-            let hole = geometry.holes >> geometry.page_of(cell) & 1 != 0;
+            let hole = geometry.is_hole(cell / geometry.block_cells());
             let content = if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
             self.cells[usize::from(cell)].begin(content);
         }

@@ -1,0 +1,77 @@
+//! `mkwrite reach`: how often cases come by the shapes that bugs need.
+
+use anyhow::Result;
+use mkwrite_oracle::shapes::{Reach, SUBJECTS, Shape, measure};
+use serde_json::{Value, json};
+
+use crate::Exit;
+use crate::output::{self, RED, SCHEMA, line, note, print_table};
+
+/// Count how often cases come by shapes: states and orders of operations that some kind of bug needs
+///
+/// Cases are those of a hunt without feedback. The number behind a slash is the bound: exit code 1 says that some shape
+/// comes up less often. `-`: it cannot come up there.
+#[derive(clap::Args)]
+pub struct Args {
+    /// So many cases
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    cases: u64,
+    /// The seed
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Print a table for documents
+    #[arg(long)]
+    markdown: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Exit> {
+    let reach = measure(args.seed, args.cases);
+    if args.json {
+        output::json(&document(args, &reach))?;
+    } else if args.markdown {
+        line(format!("| shape | {} | what |", SUBJECTS.join(" | ")));
+        line(format!("| --- {}| --- |", "| ---: ".repeat(SUBJECTS.len())));
+        for shape in Shape::ALL {
+            line(format!("| `{}` | {} | {} |", shape.name(), cells(&reach, *shape).join(" | "), shape.help()));
+        }
+    } else {
+        let mut table = output::table(["shape"].into_iter().chain(SUBJECTS).chain(["what"]));
+        for shape in Shape::ALL {
+            let row = std::iter::once(shape.name().to_owned()).chain(cells(&reach, *shape));
+            table.add_row(row.chain([shape.help().to_owned()]));
+        }
+        print_table(&table);
+    }
+    let runs = args.cases * SUBJECTS.len() as u64;
+    note(format!("{} cases, seed {}, {:.1} steps per run", args.cases, args.seed, reach.steps as f64 / runs as f64));
+    for (shape, subject) in reach.rare() {
+        note(format!("{RED}too rare{RED:#}: {} on {}", shape.name(), SUBJECTS[subject]));
+    }
+    Ok(if reach.rare().next().is_none() { Exit::Good } else { Exit::Breach })
+}
+
+/// The counts of a shape with their bounds.
+fn cells(reach: &Reach, shape: Shape) -> Vec<String> {
+    let cell = |subject: usize| match (reach.counts[shape as usize][subject], reach.bound(shape, subject)) {
+        (_, 0) => "-".to_owned(),
+        (count, bound) => format!("{count} / {bound}"),
+    };
+    (0..SUBJECTS.len()).map(cell).collect()
+}
+
+fn document(args: &Args, reach: &Reach) -> Value {
+    let shape = |shape: &Shape| {
+        let on = |subject: usize| {
+            let count = reach.counts[*shape as usize][subject];
+            (SUBJECTS[subject].to_owned(), json!({ "cases": count, "bound": reach.bound(*shape, subject) }))
+        };
+        let on: serde_json::Map<String, Value> = (0..SUBJECTS.len()).map(on).collect();
+        json!({ "name": shape.name(), "what": shape.help(), "on": on })
+    };
+    let shapes: Vec<Value> = Shape::ALL.iter().map(shape).collect();
+    json!({ "schema": SCHEMA, "cases": args.cases, "seed": args.seed, "steps": reach.steps, "shapes": shapes })
+}

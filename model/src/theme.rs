@@ -1,0 +1,166 @@
+//! Themes: short programs for two actors that bring about what random operations hardly ever do, because it takes three
+//! or four of them, on the same page, at matching offsets. A theme is put in front of a case's own operations; which
+//! ways its actors interleave is left to the schedule. Adding one is a line of the table and its function.
+
+use rand::RngExt;
+
+use crate::case::{Actor, Case, Geometry, Operation as Op, Range};
+use crate::generate::{Random, one_in, pick};
+
+/// What a theme is made of: the shape of the file, and the page that all of it is about.
+struct Stage<'a> {
+    r: &'a mut Random,
+    g: Geometry,
+    page: u8,
+}
+
+/// The programs of its two actors.
+type Parts = [Vec<Op>; 2];
+
+/// The themes, each with its share.
+const THEMES: &[(u32, fn(&mut Stage<'_>) -> Parts)] = &[(6, cut), (8, beside), (2, shortage), (1, holes)];
+
+/// Puts a theme about this page in front of a case.
+pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
+    let mut left = r.random_range(0..THEMES.iter().map(|(share, _)| share).sum());
+    let of_share = |(share, _): &&(u32, _)| match left.checked_sub(*share) {
+        Some(rest) => {
+            left = rest;
+            false
+        }
+        None => true,
+    };
+    let (_, theme) = THEMES.iter().find(of_share).expect("the draw is below the sum of the shares");
+    let mut stage = Stage { r, g: case.geometry, page };
+    stage.settle();
+    let parts = theme(&mut stage);
+    case.geometry = stage.g;
+    while case.actors.len() < parts.len() {
+        case.actors.push(Actor::default());
+    }
+    for actor in &mut case.actors {
+        actor.operations.truncate(r.random_range(0..2));
+    }
+    let (first, count) = (r.random_range(0..case.actors.len()), case.actors.len());
+    for (n, part) in parts.into_iter().enumerate() {
+        case.actors[(first + n) % count].operations.splice(0..0, part);
+    }
+}
+
+impl Stage<'_> {
+    /// A file with the page in it, of two blocks at least; often with another page behind.
+    fn settle(&mut self) {
+        let g = &mut self.g;
+        if one_in(self.r, 2) {
+            g.pages = g.pages.max(2);
+            self.page = self.page.min(g.pages - 2);
+        }
+        g.cells = g.cells.max(2);
+        if g.blocks == 1 {
+            g.set_blocks(2);
+        }
+        g.size = if one_in(self.r, 4) { g.size.max(self.page * g.cells + 1) } else { g.file_cells() };
+    }
+
+    fn first(&self) -> u8 {
+        self.page * self.g.cells
+    }
+
+    fn any_block(&mut self) -> u8 {
+        self.r.random_range(0..self.g.blocks)
+    }
+
+    /// The cells of a block of the page.
+    fn cells(&self, block: u8) -> Range {
+        let (first, block_cells) = (self.first(), self.g.block_cells());
+        Range::new(first + block * block_cells, first + (block + 1) * block_cells)
+    }
+
+    fn dirty(&mut self, cells: Range) -> Op {
+        if one_in(self.r, 2) { Op::Store(cells) } else { Op::Write(cells) }
+    }
+
+    fn flush(&mut self) -> Op {
+        match pick(self.r, &[(0, 3), (1, 2), (2, 2)]) {
+            0 => self.background(),
+            1 => Op::Integrity(Range::new(self.page, self.page + 1)),
+            _ => Op::Fsync,
+        }
+    }
+
+    /// Starts I/O and does not wait for it: what comes next finds it in flight.
+    fn background(&self) -> Op {
+        Op::Background(Range::new(self.page, self.page + 1))
+    }
+
+    /// Truncate to some cell inside the page.
+    fn cut(&mut self) -> Op {
+        Op::Truncate(self.first() + self.r.random_range(1..self.g.cells))
+    }
+
+    /// The file grows over the rest of the page: by truncate, by a write behind it, or by one that leaves a gap.
+    fn grow(&mut self) -> Op {
+        let (end, all) = (self.first() + self.g.cells, self.g.file_cells());
+        match self.r.random_range(0..4) {
+            0 => Op::Truncate(self.r.random_range(end..=all)),
+            1 | 2 if end < all => Op::Write(Range::new(end, self.r.random_range(end..all) + 1)),
+            _ => Op::Write(Range::new(end - 1, end)),
+        }
+    }
+}
+
+/// The page is cut inside while it is dirty, under I/O or about to become writable, and the file grows again.
+fn cut(stage: &mut Stage<'_>) -> Parts {
+    let all = stage.g.cells_of(stage.page);
+    let mut cut = vec![stage.cut(), stage.grow()];
+    if one_in(stage.r, 2) {
+        cut.push(stage.flush());
+    }
+    match stage.r.random_range(0..9) {
+        0 => [vec![stage.dirty(all), stage.flush()], cut],
+        1 => [vec![stage.dirty(all), stage.flush(), Op::Store(all)], cut],
+        2..6 => [vec![Op::Store(all)], cut],
+        _ => [[vec![stage.dirty(all), stage.background()], cut].concat(), vec![Op::Store(all)]],
+    }
+}
+
+/// One block of the page is written back, and something happens to another one.
+fn beside(stage: &mut Stage<'_>) -> Parts {
+    let written = stage.any_block();
+    let other = (written + stage.r.random_range(1..stage.g.blocks)) % stage.g.blocks;
+    let (written, beside) = (stage.cells(written), stage.cells(other));
+    let operation = match stage.r.random_range(0..5) {
+        0..3 => Op::Store(beside),
+        3 => Op::Truncate(beside.start.max(stage.first() + 1)),
+        _ => Op::Write(beside),
+    };
+    if one_in(stage.r, 2) {
+        return [vec![Op::Write(written), stage.background(), operation], vec![]];
+    }
+    [vec![Op::Write(written), stage.flush()], vec![operation]]
+}
+
+/// Too few free blocks; the file grows inside a page that may be dirty before.
+fn shortage(stage: &mut Stage<'_>) -> Parts {
+    stage.g.free = stage.r.random_range(0..3);
+    stage.g.size = stage.first() + stage.r.random_range(1..stage.g.cells);
+    let all = stage.g.cells_of(stage.page);
+    let below = Range::new(all.start, stage.g.size);
+    [vec![Op::Store(below), stage.flush()], vec![stage.grow(), Op::Store(all), stage.flush()]]
+}
+
+/// Holes among blocks, and writes that go from one page to the next.
+fn holes(stage: &mut Stage<'_>) -> Parts {
+    let (r, g) = (&mut *stage.r, &mut stage.g);
+    g.pages = g.pages.max(2);
+    g.size = g.file_cells() - r.random_range(0..g.cells);
+    g.holes = r.random();
+    stage.page = stage.page.min(g.pages - 2);
+    let (first, all) = (stage.first(), 2 * stage.g.cells);
+    let from = stage.r.random_range(0..stage.g.cells);
+    let to = stage.r.random_range(stage.g.cells..all) + 1;
+    let write = Op::Write(Range::new(first + from, first + to));
+    let block = stage.any_block();
+    let cells = stage.cells(block);
+    [vec![write], vec![stage.dirty(cells), stage.flush()]]
+}
