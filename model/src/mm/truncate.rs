@@ -94,11 +94,7 @@ async fn lock_eof_page<R: Registry>(k: &Kernel<R>) -> Option<Frame> {
 async fn close_eof_page<R: Registry>(k: &Kernel<R>, page: Frame) {
     let from = k.length_below_eof(page);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
-    if !k.tracks_dirty() {
-        // A write-protected pte would become writable again without the page lock; a missing one does not.
-        let index = k.index(page);
-        k.unmap_mapping_range(Range::new(index, index + 1)).await;
-    } else if k.page_mkclean(page).await {
+    if k.tracks_dirty() && k.page_mkclean(page).await {
         k.set_page_dirty(page).await;
     }
     if k.remedied(Remedy::ZeroTail) {
