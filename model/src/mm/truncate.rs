@@ -54,7 +54,7 @@ pub(super) fn treats_eof_page<R: Registry>(k: &Kernel<R>) -> bool {
 /// Writes a larger i_size, with the inode lock held.
 ///
 /// By the remedies the page that holds the end is first made as truncate leaves it: write-protected, zeroed and
-/// without dirty blocks beyond the end. 6.18 still does that after it has written i_size, with the page unlocked in
+/// without dirty blocks beyond the end. 6.13 does that after it has written i_size, with the page unlocked in
 /// between: a store then is cut off, writeback sends the old tail and cleans the page, and then it is not zeroed at
 /// all. So here the page stays locked until i_size is written, as write(2) keeps the page that it extends.
 pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
