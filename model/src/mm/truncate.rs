@@ -69,7 +69,7 @@ pub(super) fn treats_eof_page<R: Registry>(k: &Kernel<R>) -> bool {
 /// Writes a larger i_size, with the inode lock held.
 ///
 /// By the remedies the page that holds the end is first made as truncate leaves it: write-protected, zeroed and
-/// without dirty blocks beyond the end. 6.18 still does that after it has written i_size, with the page unlocked in
+/// without dirty blocks beyond the end. 6.13 does that after it has written i_size, with the page unlocked in
 /// between: a store then is cut off, writeback sends the old tail and cleans the page, and then it is not zeroed at
 /// all. So here the page stays locked until i_size is written, as write(2) keeps the page that it extends.
 pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
@@ -109,11 +109,7 @@ async fn lock_eof_page<R: Registry>(k: &Kernel<R>) -> Option<Frame> {
 async fn close_eof_page<R: Registry>(k: &Kernel<R>, page: Frame) {
     let from = k.length_below_eof(page);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
-    if !k.tracks_dirty() {
-        // A write-protected pte would become writable again without the page lock; a missing one does not.
-        let index = k.index(page);
-        k.unmap_mapping_range(Range::new(index, index + 1)).await;
-    } else if k.page_mkclean(page).await {
+    if k.tracks_dirty() && k.page_mkclean(page).await {
         k.set_page_dirty(page).await;
     }
     if k.remedied(Remedy::ZeroTail) {
