@@ -20,7 +20,7 @@
 //!
 //! A failed write is one more operation on its cells: from then on they may show what the store held, until
 //! something newer is written. Nothing else may. What only a failure explains is put aside: some sync that returns
-//! after the failure must report it. Which errors are due, and when none is, stands in [`due`].
+//! after the failure must report it. Which errors are due, and when none is, stands in `due.rs`.
 
 mod cell;
 mod due;
