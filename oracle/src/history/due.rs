@@ -66,8 +66,8 @@ impl Errors {
         self.count > FAILURES || self.open(at_call, io) != 0 && left
     }
 
-    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it all
-    /// that were there before, and before the call.
+    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it
+    /// all that were there before, and before the call.
     pub(super) fn report(&mut self, at_call: AtCall, io: bool) {
         let kind = usize::from(io);
         self.reports[kind] += 1;
