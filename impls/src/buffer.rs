@@ -377,14 +377,19 @@ pub(crate) fn stored(k: &Kernel, cell: u8) -> Stamp {
 
 /// The cells of some blocks of a page, one bit each.
 pub(crate) fn cells_of(k: &Kernel, blocks: u8) -> u8 {
-    let cells = k.geometry().block_cells();
-    bits(blocks).fold(0, |mask, b| mask | (((1u16 << cells) - 1) << (b * cells)) as u8)
+    let per_block = k.geometry().block_cells();
+    bits(blocks).fold(0, |mask, b| mask | cells_of_block(per_block, b))
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
+    let per_block = k.geometry().block_cells();
     let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
-    cells_of(k, bits(blocks).filter(lacks).fold(0, |mask, b| mask | 1 << b))
+    bits(blocks).filter(lacks).fold(0, |mask, b| mask | cells_of_block(per_block, b))
+}
+
+fn cells_of_block(per_block: u8, b: u8) -> u8 {
+    (((1u16 << per_block) - 1) << (b * per_block)) as u8
 }
 
 /// A cell of the device.

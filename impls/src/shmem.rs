@@ -51,10 +51,11 @@ impl Implementation<Builtin> for Shmem {
     /// What the file holds is in the page cache from the start.
     fn mount(self, k: &Kernel) {
         let g = k.geometry();
-        for index in (0..g.pages_of(g.size)).filter(|index| g.holes >> index & 1 == 0) {
-            let content = Range::new(0, g.size - index * g.cells);
-            k.new_cached_page(index, |cell| match content.contains(cell) {
-                true => Stamp::initial(index * g.cells + cell),
+        let is_content = |cell: u8| cell < g.size && !g.is_hole(cell / g.block_cells());
+        for index in (0..g.pages_of(g.size)).filter(|index| g.cells_of(*index).iter().any(is_content)) {
+            let first = index * g.cells;
+            k.new_cached_page(index, |cell| match is_content(first + cell) {
+                true => Stamp::initial(first + cell),
                 false => Stamp::ZERO,
             });
         }

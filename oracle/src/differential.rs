@@ -1,11 +1,12 @@
 //! The differential rule: implementations agree wherever the contract fixes the outcome. Dossier section
 //! 3.18; catalogue O17.
 //!
-//! Compared are cases with one actor, enough space and working I/O: there the outcome of every call is fixed. The status
-//! and count agree of every call that returned before either run broke another rule. Of two runs that broke none, the
-//! file's size at the end agrees, and the blocks below it that the store has, unless an implementation declares that
-//! those may differ ([`Aspect`]). What the calls returned and what the file holds is fixed by the history rules already, for
-//! each run alone. Results of writeback, invalidation and reclaim are not results of the contract.
+//! Compared are cases with one actor, enough space and working I/O: there the outcome of every call is fixed. The
+//! status and count agree of every call that returned before either run broke another rule. Of two runs that broke
+//! none, the file's size at the end agrees, and the blocks below it that the store has, unless an implementation
+//! declares that those may differ ([`Aspect`]). What the calls returned and what the file holds is fixed by the
+//! history rules already, for each run alone. Results of writeback, invalidation and reclaim are not results of the
+//! contract.
 //!
 //! Concurrent cases are not compared: two runs that history explains in exactly one way each may have gone
 //! in two different orders; where they went in the same order, history has fixed what they hold.

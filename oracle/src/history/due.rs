@@ -26,7 +26,19 @@ pub(super) struct Errors {
     told: u16,
 }
 
+/// How the errors stood when a sync began.
+#[derive(Clone, Copy, Default)]
+pub(super) struct AtCall {
+    count: u16,
+    reported: u16,
+}
+
 impl Errors {
+    /// How they stand now.
+    pub(super) fn now(&self) -> AtCall {
+        AtCall { count: self.count, reported: self.reported }
+    }
+
     /// A write fails. Returns its number, from 1.
     pub(super) fn fail(&mut self, io: bool) -> u16 {
         if self.count < FAILURES {
@@ -42,21 +54,21 @@ impl Errors {
     }
 
     /// The failures of this kind that may have been unreported when the errors stood `at_call`, or came later.
-    fn open(&self, at_call: &Errors, io: bool) -> u64 {
+    fn open(&self, at_call: AtCall, io: bool) -> u64 {
         let reported = 1u64.checked_shl(at_call.reported.into()).unwrap_or(0).wrapping_sub(1);
         self.kinds[usize::from(io)] & !reported
     }
 
     /// A sync that began when the errors stood `at_call` may return this error now.
-    fn is_due(&self, at_call: &Errors, io: bool) -> bool {
+    fn is_due(&self, at_call: AtCall, io: bool) -> bool {
         let kind = usize::from(io);
         let left = self.kinds[kind].count_ones() > self.reports[kind].into();
         self.count > FAILURES || self.open(at_call, io) != 0 && left
     }
 
-    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it all
-    /// that were there before, and before the call.
-    pub(super) fn report(&mut self, at_call: &Errors, io: bool) {
+    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it
+    /// all that were there before, and before the call.
+    pub(super) fn report(&mut self, at_call: AtCall, io: bool) {
         let kind = usize::from(io);
         self.reports[kind] += 1;
         // So many reports took as many failures, so one of them took this one or a later one.
@@ -166,7 +178,7 @@ pub(super) struct Met<'a> {
     /// It did all that it was asked to do.
     pub(super) whole: bool,
     pub(super) errors: &'a Errors,
-    pub(super) errors_at_call: &'a Errors,
+    pub(super) errors_at_call: AtCall,
 }
 
 impl Met<'_> {
@@ -210,7 +222,7 @@ mod tests {
             beyond: false,
             whole: true,
             errors: &none,
-            errors_at_call: &none,
+            errors_at_call: none.now(),
         };
         let rough = Met {
             short: Short { of_space: true, of_memory: true },

@@ -20,7 +20,7 @@
 //!
 //! A failed write is one more operation on its cells: from then on they may show what the store held, until
 //! something newer is written. Nothing else may. What only a failure explains is put aside: some sync that returns
-//! after the failure must report it. Which errors are due, and when none is, stands in [`due`].
+//! after the failure must report it. Which errors are due, and when none is, stands in `due.rs`.
 
 mod cell;
 mod due;
@@ -33,7 +33,7 @@ use mkwrite_model::kernel::{Stamp, Status};
 
 use cell::Cell;
 pub use due::Short;
-use due::{Errors, Mapped, Mappings, Met};
+use due::{AtCall, Errors, Mapped, Mappings, Met};
 use size::Size;
 
 /// Actors, and the closing one.
@@ -115,7 +115,7 @@ struct Pending {
     /// Whether its address space had a mapping since the call.
     mapped: Mapped,
     /// The failed writes before the call.
-    errors: Errors,
+    errors: AtCall,
 }
 
 impl Pending {
@@ -224,7 +224,7 @@ impl History {
             most: self.size.most(),
             short: self.short,
             mapped: self.mappings.of(mm),
-            errors: self.errors,
+            errors: self.errors.now(),
         };
         match operation {
             Operation::Store(cells) => {
@@ -388,14 +388,14 @@ impl History {
             beyond: pending.least <= page_start(reached),
             whole: reached >= cells.end,
             errors: &self.errors,
-            errors_at_call: &pending.errors,
+            errors_at_call: pending.errors,
         };
         if !met.allows(operation, outcome.status) {
             let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {
-            self.errors.report(&pending.errors, outcome.status == Status::Io);
+            self.errors.report(pending.errors, outcome.status == Status::Io);
         }
         if Mapped::by(operation).is_some() {
             self.mappings.returned(self.mms[caller.index()]);

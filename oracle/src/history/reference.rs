@@ -2,8 +2,8 @@
 //!
 //! A history is right if the operations can be put into one order that keeps to the times (whoever returned before
 //! another was called comes first) and in which every load sees the store before it, or what the store held when a
-//! write failed, unless a store that was called after the failure comes before it. That is what the checker decides step
-//! by step, and this by brute force. The checker accepts two loads that overlap one store, or a failure, in either
+//! write failed, unless a store that was called after the failure comes before it. That is what the checker decides
+//! step by step, and this by brute force. The checker accepts two loads that overlap one store, or a failure, in either
 //! order; so it must be silent wherever an order exists, and must speak where no load overlaps a store and there is no
 //! order, or, after a failure, none for some load alone.
 //!

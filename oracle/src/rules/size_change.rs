@@ -5,8 +5,8 @@
 //! What a fault may still do is that page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to
 //! what it had read: the truncate is undone.
 //!
-//! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that writes it. Under which
-//! lock that happens is I33's.
+//! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that writes it. Under
+//! which lock that happens is I33's.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::{Registry, SizeGuard};
