@@ -267,7 +267,7 @@ rules! {
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     Untracked           untracked;
-    SizeByStore         size_by_store;
+    GrownBack           grown_back;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;

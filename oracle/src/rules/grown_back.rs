@@ -1,7 +1,7 @@
-//! A store or a load does not change i_size: what lies beyond the end is SIGBUS, never an extension.
+//! A fault does not undo a truncate that is under way.
 //!
-//! What may still happen is that page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to
-//! what it had read: the truncate is undone.
+//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read. That is so
+//! whatever lock or server guards i_size.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Registry;
@@ -11,14 +11,14 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct SizeByStore;
+pub struct GrownBack;
 
-impl Check for SizeByStore {
+impl Check for GrownBack {
     const ABOUT: About = About {
-        id: "size-by-store",
-        title: "a store through a mapping leaves i_size alone",
-        source: "mmap(2): the effect of changes beyond the end is unspecified, the file is not extended; 2.6.30 fs/nfs/write.c: nfs_grow_file",
-        plant: Plant::MkwriteWritesSize,
+        id: "grown-back",
+        title: "no fault raises i_size while a truncate of the file is under way",
+        source: "2.6.30 fs/nfs/write.c: nfs_grow_file; mm/memory.c: vmtruncate",
+        plant: Plant::MkwriteGrowsBack,
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
@@ -27,11 +27,11 @@ impl Check for SizeByStore {
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
-            && from != to
+            && to > from
             && matches!(cx.k.task().operation(), Operation::Store(_) | Operation::Load(_))
+            && is_truncating_to(cx.k, from)
         {
-            let undone = to > from && is_truncating_to(cx.k, from);
-            cx.breach(if undone { "a fault undid a truncate that is under way" } else { "a fault changed i_size" });
+            cx.breach("a fault undid a truncate that is under way");
         }
     }
 }
