@@ -329,7 +329,7 @@ impl Implementation<Builtin> for Nfs {
     }
 
     async fn write_begin(self, k: &Kernel, _: Frame, _: Range) -> Status {
-        if k.planted(Plant::FlushUnderPageLock) {
+        if self >= Nfs::V2_6_30 && k.planted(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Status::Ok

@@ -369,8 +369,9 @@ impl<R: Registry> Kernel<R> {
             (Some(code), _) => code,
             (None, Convention::None) => mm::filemap_page_mkwrite(self, page).await,
             (None, _) => {
+                let size = self.i_size();
                 let code = self.fs().page_mkwrite(self, page).await;
-                self.spoilt_return(page, code)
+                self.spoilt_return(page, size, code)
             }
         };
         let locked = self.is_locked_by_us(page);
@@ -401,8 +402,8 @@ impl<R: Registry> Kernel<R> {
         (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
     }
 
-    /// Bugs planted at the way out of it: what it returns instead of `code`.
-    fn spoilt_return(&self, page: Frame, code: i32) -> i32 {
+    /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when it began.
+    fn spoilt_return(&self, page: Frame, size: u8, code: i32) -> i32 {
         let errno = self.fs().declaration().convention == Convention::Errno;
         if code == NOPAGE {
             let spoilt = !self.in_mapping(page) && self.planted(Plant::SigbusOnRace);
@@ -417,6 +418,9 @@ impl<R: Registry> Kernel<R> {
         let failed = code < 0 || !errno && code & ERROR != 0;
         if !failed && self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
             self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
+        }
+        if !failed && size > self.i_size() && self.planted(Plant::MkwriteGrowsBack) {
+            self.i_size_write(size);
         }
         if code == LOCKED && self.planted(Plant::LockedWithoutLock) {
             self.unlock_page(page);

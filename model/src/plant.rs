@@ -84,6 +84,7 @@ plants! {
     DirtyForEver        "dirty-for-ever"        "block@2.6.30"  "writepage leaves blocks beyond i_size dirty, and the page for their sake (FreeBSD's vnode pager)";
     DirtyPageOnly       "dirty-page-only"       "filemap@3.10"  "set_page_dirty marks the page and not the blocks that it has";
     MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
+    MkwriteGrowsBack    "mkwrite-grows-back"    "block@2.6.30"  "page_mkwrite raises i_size to what it was when page_mkwrite began (nfs_grow_file)";
     MkwriteFailsUnderWriteback "mkwrite-fails-under-writeback" "block@2.6.30" "page_mkwrite fails if the page is under writeback";
     ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";
     SizeAfterUnlock     "size-after-unlock"     "filemap@3.10"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664)";

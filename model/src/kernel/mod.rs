@@ -324,10 +324,16 @@ impl<R: Registry> Kernel<R> {
         self.pair().adapter
     }
 
-    /// This bug is planted.
+    /// This bug is planted, somewhere.
+    #[inline]
+    pub fn is_planted(&self, plant: Plant) -> bool {
+        self.plant.get() == Some(plant)
+    }
+
+    /// This bug is planted, and here it acts: the run has come by it.
     #[inline]
     pub fn planted(&self, plant: Plant) -> bool {
-        let planted = self.plant.get() == Some(plant);
+        let planted = self.is_planted(plant);
         if planted {
             self.plant_reached.set(true);
         }

@@ -20,7 +20,7 @@ pub(super) async fn invalidate_mapping_pages<R: Registry>(k: &Kernel<R>, pages: 
         let page = batch.get(n);
         k.at_page(P::InvalidateTrylock, page).await;
         if k.trylock_page(page) {
-            let dirty = k.is_dirty(page) && !k.planted(Plant::InvalidateDirty);
+            let dirty = k.is_dirty(page) && !k.is_planted(Plant::InvalidateDirty);
             if k.in_mapping(page) && !dirty && !k.is_writeback(page) && !k.is_mapped(page) {
                 invalidate_complete_page(k, page).await;
             }
@@ -46,8 +46,8 @@ async fn invalidate_complete_page<R: Registry>(k: &Kernel<R>, page: Frame) {
 /// frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
 pub(super) fn remove_mapping<R: Registry>(k: &Kernel<R>, page: Frame) {
     k.tree_lock();
-    let clean = !k.is_dirty(page) || k.planted(Plant::InvalidateDirty);
-    if k.in_mapping(page) && k.refcount(page) == 2 && clean {
+    let unused = k.in_mapping(page) && k.refcount(page) == 2;
+    if unused && (!k.is_dirty(page) || k.planted(Plant::InvalidateDirty)) {
         if k.planted(Plant::FreeWhileCached) {
             k.drop_reference(page);
             return;

@@ -277,6 +277,7 @@ rules! {
     NotFreeable         not_freeable;
     Untracked           untracked;
     SizeChange          size_change;
+    GrownBack           grown_back;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;

@@ -1,16 +1,12 @@
 //! Only truncate lowers i_size, and only write(2) and truncate raise it; where the server has the last word a reply, or
-//! a reply may raise it too, and lower it. A store or a load through a mapping never changes it: what lies beyond the end
-//! is SIGBUS, never an extension.
-//!
-//! What a fault may still do is that page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to
-//! what it had read: the truncate is undone.
+//! the client's own request, may raise it too, and a reply may lower it. A fault never shortens the file.
 //!
 //! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that writes it. Under
 //! which lock that happens is I33's.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::{Registry, SizeGuard};
-use mkwrite_model::kernel::{Event, Kernel};
+use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -39,18 +35,9 @@ impl Check for SizeChange {
             // A write that found no space takes back the gap before it, which it had filled first.
             Some(Operation::Write(cells)) if from <= cells.start && cx.k.task().outcome().done() == 0 => {}
             None if by_server => {}
-            Some(Operation::Store(_) | Operation::Load(_)) if to != from => {
-                let undone = to > from && is_truncating_to(cx.k, from);
-                cx.breach(if undone { "a fault undid a truncate that is under way" } else { "a fault changed i_size" });
-            }
             _ if to < from => cx.breach("i_size lowered by one who may not"),
             _ if to > from && !by_server => cx.breach("i_size raised by one who may not"),
             _ => {}
         }
     }
-}
-
-/// A truncate to this size holds the inode lock.
-fn is_truncating_to<R: Registry>(k: &Kernel<R>, size: u8) -> bool {
-    k.inode_lock_owner().is_some_and(|task| k.state(task).operation() == Operation::Truncate(size))
 }

@@ -1,0 +1,42 @@
+//! A fault does not undo a truncate that is under way.
+//!
+//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read. That is so
+//! whatever lock or server guards i_size.
+
+use mkwrite_model::case::Operation;
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::{Event, Kernel};
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct GrownBack;
+
+impl Check for GrownBack {
+    const ABOUT: About = About {
+        id: "grown-back",
+        title: "no fault raises i_size while a truncate of the file is under way",
+        source: "2.6.30 fs/nfs/write.c: nfs_grow_file; mm/memory.c: vmtruncate",
+        plant: Plant::MkwriteGrowsBack,
+    };
+
+    fn applies<R: Registry>(target: &Target<R>) -> bool {
+        has_page_cache(target)
+    }
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::SizeWritten { from, to, .. } = event
+            && to > from
+            && matches!(cx.k.task().operation(), Operation::Store(_) | Operation::Load(_))
+            && is_truncating_to(cx.k, from)
+        {
+            cx.breach("a fault undid a truncate that is under way");
+        }
+    }
+}
+
+/// A truncate to this size holds the inode lock.
+fn is_truncating_to<R: Registry>(k: &Kernel<R>, size: u8) -> bool {
+    k.inode_lock_owner().is_some_and(|task| k.state(task).operation() == Operation::Truncate(size))
+}
