@@ -103,6 +103,18 @@ impl Implementation<Builtin> for Ext3 {
         Record { missing: 0, uncovered: 0, ..buffer::record(k, page) }
     }
 
+    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+        buffer::pending(k, page)
+    }
+
+    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+        buffer::is_releasable(k, page)
+    }
+
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
+    }
+
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {
         buffer::durable(k, cell)
     }

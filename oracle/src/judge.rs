@@ -128,6 +128,12 @@ impl<R: Registry> Cx<'_, R> {
         self.report(Some(self.k.index(page)), None, cells, when, what);
     }
 
+    /// Reports some cells of the file, one bit each, for the sake of a page.
+    pub(crate) fn file_cells_breach(&mut self, page: Frame, cells: u64, what: &'static str) {
+        let when = self.sample(cells, false);
+        self.report(Some(self.k.index(page)), None, cells, when, what);
+    }
+
     /// Cells of a page as cells of the file.
     fn cells_of(&self, page: Frame, cells: u8) -> u64 {
         when::file_cells(self.k.geometry(), self.k.index(page), cells)

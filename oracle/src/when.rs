@@ -224,7 +224,10 @@ impl Marks {
             Event::Return => self.truncating &= !task.bit(),
             Event::MkwriteReturned { page, .. } => self.mkwrite_returned(k, task, page),
             Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
-            Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
+            Event::DirtySet { page, newly, .. } => {
+                self.note_beyond(k, k.i_size(), k.first_cell(page) + k.geometry().cells);
+                self.dirty_set(k, task, page, newly);
+            }
             Event::TagSet { page, .. } if self.of(task, page) => self.close(k, task),
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
@@ -279,6 +282,17 @@ impl Marks {
         self.open(task, Fault { page, pte: false, late: false, cleaned: false, flagged: false });
     }
 
+    /// Blocks that `size` does not reach into, up to `end`, and that are there.
+    fn note_beyond<R: Registry>(&mut self, k: &Kernel<R>, size: u8, end: u8) {
+        let g = k.geometry();
+        let beyond = g.blocks_of(size)..g.blocks_of(end);
+        let allocated = if beyond.is_empty() { 0 } else { k.fs().allocated(k) };
+        for block in beyond.filter(|block| allocated >> block & 1 != 0) {
+            let first = block * g.block_cells();
+            self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
+        }
+    }
+
     fn pte_set(&mut self, task: TaskId, page: Frame, new: bool) {
         let late = if new { self.dirties_late.miss } else { self.dirties_late.wp };
         let fault = self.faults[task.index()].filter(|fault| fault.page == page);
@@ -309,12 +323,7 @@ impl Marks {
         let own = k.state(task).operation();
         self.raised |=
             self.truncating & !task.bit() != 0 && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
-        // Blocks that the old size did not reach into, and that are there.
-        let allocated = k.fs().allocated(k);
-        for block in (g.blocks_of(from)..g.blocks_of(to)).filter(|block| allocated >> block & 1 != 0) {
-            let first = block * g.block_cells();
-            self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
-        }
+        self.note_beyond(k, from, to);
     }
 
     fn past_eof<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {

@@ -22,7 +22,7 @@ impl Check for LeftDirty {
     };
 
     fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
+        tracks_dirty(target)
     }
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {

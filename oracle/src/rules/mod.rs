@@ -276,6 +276,7 @@ rules! {
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     Untracked           untracked;
+    StrayWrite          stray_write;
     SizeChange          size_change;
     GrownBack           grown_back;
     NullMapping         null_mapping;
