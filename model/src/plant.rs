@@ -73,6 +73,8 @@ plants! {
     ThrottleNull        "throttle-null"         "driver@2.6.30" "MISS path: balance_dirty_pages without the test for a NULL mapping";
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
     FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
+    FsyncNoCommit       "fsync-no-commit"       "nfs@3.0"       "fsync never sends COMMIT";
+    FsyncNoInode        "fsync-no-inode"        "block@2.6.30"  "fsync does not write the inode, so the file on the store keeps its old size";
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
 }
 

@@ -51,6 +51,12 @@ remedies! {
         "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
     RetryAtEof      "retry-at-eof"     "page_mkwrite asks for a retry when no part of the page lies below i_size"
         "3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+    GrowFile        "grow-file"        "page_mkwrite's update of the write request never raises i_size"
+        "none: nfs_grow_file is called from page_mkwrite to this day (6.12 fs/nfs/write.c: nfs_writepage_setup)";
+    TruncateFirst   "truncate-first"   "setattr to a smaller size lowers i_size and cuts the requests first, then flushes, then sends SETATTR; sizes that the server told before the last change do not count"
+        "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order";
+    NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
+        "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page";
 }
 
 const _: () = assert!(Remedy::ALL.len() <= 64, "a set of remedies is one word");

@@ -13,24 +13,21 @@ use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
-/// ftruncate(2): inode_setattr and vmtruncate.
+/// ftruncate(2).
 pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() {
-        k.fs().before_truncate(k).await;
-        vmtruncate(k, size).await;
-        k.fs().after_truncate(k, size).await;
+        k.fs().setattr(k, size).await;
     }
     k.inode_unlock();
     Status::Ok
 }
 
 /// vmtruncate, with the inode lock held; also what a failed write(2) trims itself back with.
-pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
+pub async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
     k.i_size_write(size);
-    k.fs().size_changed(k, size);
     if shrinks {
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;

@@ -54,12 +54,22 @@ pub enum Flaw {
     Sigbus,
     /// The size that a call saw, or the final size, is not one that the calls explain.
     Size,
+    /// fsync returned 0 and the size on the store is not one that the calls explain.
+    DurableSize,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 7] =
-        [Flaw::Stale, Flaw::Exposed, Flaw::NotDurable, Flaw::Lost, Flaw::Unreported, Flaw::Sigbus, Flaw::Size];
+    pub const ALL: [Flaw; 8] = [
+        Flaw::Stale,
+        Flaw::Exposed,
+        Flaw::NotDurable,
+        Flaw::Lost,
+        Flaw::Unreported,
+        Flaw::Sigbus,
+        Flaw::Size,
+        Flaw::DurableSize,
+    ];
 }
 
 /// A flaw and where it shows.
@@ -85,6 +95,8 @@ pub struct Outcome<'a> {
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
     pub durable: &'a dyn Fn(u8) -> Stamp,
+    /// The size of the file on the store now, for calls that sync.
+    pub durable_size: &'a dyn Fn() -> u8,
     /// What a read of a cell would return now, for calls that extend the file (if it is known).
     pub visible: &'a dyn Fn(u8) -> Option<Stamp>,
 }
@@ -278,6 +290,11 @@ impl History {
                 for cell in 0..pending.least {
                     self.check(1 << caller.index(), cell, (outcome.durable)(cell), Flaw::NotDurable);
                 }
+                // A write under way may be on the store up to any page of it.
+                let size = (outcome.durable_size)();
+                if size < pending.least || size > pending.most {
+                    self.flaw(Flaw::DurableSize, size, Stamp::ZERO);
+                }
             }
             _ => {}
         }
@@ -344,7 +361,7 @@ impl History {
     fn flaw(&mut self, flaw: Flaw, cell: u8, found: Stamp) {
         let finding = Finding { flaw, cell, found };
         let excused = match flaw {
-            Flaw::Stale | Flaw::NotDurable | Flaw::Lost => !self.strict,
+            Flaw::Stale | Flaw::NotDurable | Flaw::DurableSize | Flaw::Lost => !self.strict,
             Flaw::Exposed => !self.io_works,
             _ => false,
         };

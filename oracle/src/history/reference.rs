@@ -66,6 +66,7 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<(), String> {
                     shortage: false,
                     value: &|_| seen,
                     durable: &|_| seen,
+                    durable_size: &|| 1,
                     visible: &|_| None,
                 };
                 history.returned(task, &outcome);
