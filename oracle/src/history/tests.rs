@@ -188,7 +188,7 @@ fn a_lost_value_needs_an_error_where_errors_can_happen() {
         let mut history = History::default();
         history.begin(Geometry { pages: 1, cells: 2, size: 2, ..Geometry::default() });
         history.write_failed(true);
-        let mut s = Script { history };
+        let mut s = Script { history, durable_size: None };
         s.call(A, 0, Operation::Store(CELL0));
         s.ok(A, 1);
         s.call(A, 1, Operation::Fsync);
