@@ -32,7 +32,7 @@ use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, Sync,
 };
 use mkwrite_model::kernel::page::ERROR;
-use mkwrite_model::kernel::{Attributes, Frame, Request, Stamp, Status};
+use mkwrite_model::kernel::{Attributes, Event, Frame, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
@@ -197,12 +197,12 @@ impl Nfs {
 async fn send_setattr(k: &Kernel, size: u8) {
     k.at(P::TruncateSetattr).await;
     k.server.set_size(size);
-    k.client().set_replied(false);
+    k.client().ask(size);
 }
 
 /// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
 fn look_at(k: &Kernel, reply: Attributes) {
-    k.client().set_replied(true);
+    k.client().reply();
     let old = k.remedied(Remedy::TruncateFirst) && k.client().sized() != Some(reply.changes);
     if !old && reply.size > k.i_size() {
         k.i_size_write(reply.size);
@@ -388,6 +388,14 @@ impl Implementation<Builtin> for Nfs {
     }
 
     fn transfer(self, k: &Kernel, request: Request) {
+        let end = k.first_cell(request.page) + request.cells.end;
+        let beyond = match k.client().asked() {
+            Some(size) => end > size,
+            None => end > k.i_size() && k.client().sized().is_some(),
+        };
+        if beyond && end > k.server.attributes().size {
+            k.event(Event::Regrown { page: request.page });
+        }
         k.transfer_cells(request);
     }
 
@@ -469,7 +477,7 @@ impl Implementation<Builtin> for Nfs {
 
     /// nfs_wb_page_cancel, for the whole page only.
     async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
-        if from != 0 && !k.remedied(Remedy::TruncateFirst) {
+        if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength)) {
             return;
         }
         k.record_free(page, P::CommitWait).await;

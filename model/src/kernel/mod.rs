@@ -101,6 +101,7 @@ const NO_FRAME: u8 = u8::MAX;
 pub struct Client {
     error: Cell<bool>,
     replied: Cell<bool>,
+    asked: Cell<Option<u8>>,
     sized: Cell<Option<u8>>,
 }
 
@@ -108,6 +109,7 @@ impl Client {
     fn reset(&self) {
         self.error.set(false);
         self.replied.set(false);
+        self.asked.set(None);
         self.sized.set(Some(0));
     }
 
@@ -121,14 +123,25 @@ impl Client {
         if self.error.take() { Status::Io } else { Status::Ok }
     }
 
-    /// The client has looked at the attributes of some WRITE's reply since it last sent a SETATTR.
+    /// The client looks at the attributes of a WRITE's reply.
+    pub fn reply(&self) {
+        self.replied.set(true);
+    }
+
+    /// It has done so since it last sent a SETATTR.
     pub fn has_replied(&self) -> bool {
         self.replied.get()
     }
 
-    /// The client looks at the attributes of a WRITE's reply, or (`false`) sends a SETATTR.
-    pub fn set_replied(&self, replied: bool) {
-        self.replied.set(replied);
+    /// The client sends a SETATTR with this size.
+    pub fn ask(&self, size: u8) {
+        self.asked.set(Some(size));
+        self.replied.set(false);
+    }
+
+    /// The size that a SETATTR asked for, while the change of the size is under way.
+    pub fn asked(&self) -> Option<u8> {
+        self.asked.get()
     }
 
     /// How many SETATTRs the server had answered when the client's last change of the size was over; `None` while one
@@ -139,6 +152,7 @@ impl Client {
 
     /// A change of the size begins (`None`), or is over.
     pub fn set_sized(&self, changes: Option<u8>) {
+        self.asked.set(None);
         self.sized.set(changes);
     }
 }

@@ -263,6 +263,7 @@ rules! {
     Stale               i37_stale;
     Size                o4_size;
     DurableSize         durable_size;
+    Regrown             regrown;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;
