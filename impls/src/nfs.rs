@@ -1,5 +1,5 @@
-//! NFS: nfs_vm_page_mkwrite and the write requests under it. Dossier section 3.3; fs/nfs/write.c and file.c
-//! of 2.6.29, 2.6.30 (T29, T30) and 3.0 (T300).
+//! NFS: nfs_vm_page_mkwrite and the write requests under it. fs/nfs/write.c, file.c and inode.c of 2.6.29, 2.6.30
+//! and 3.0.
 //!
 //! The record of a dirty page is a write request. nfs_updatepage creates or extends it and marks the page
 //! dirty; writeback takes it (locked) and sends a WRITE; the reply says "stable", and the request goes, or
@@ -9,10 +9,21 @@
 //!
 //! The request covers the part of the page below i_size at the time of the update (a page is always
 //! uptodate here, so nfs_updatepage widens the range to the whole of that). nfs_grow_file raises i_size to
-//! the end of the request if it is lower; truncate may have lowered it since the length was read. setattr
-//! flushes first and takes the size from the reply afterwards if no requests are outstanding.
-//! Left out: requests of several open contexts (nfs_flush_incompatible), FS-Cache, congestion, requests in
-//! parts, COMMIT verifiers, attribute revalidation by time, WRITEs that extend the file at the server.
+//! the end of the request if it is lower; truncate may have lowered it since the length was read.
+//!
+//! The server has a file of its own. setattr flushes, sends SETATTR, and then writes i_size and truncates the page cache:
+//! a request made in between keeps the old length, and its WRITE makes the file long again. A WRITE's reply tells the
+//! size that the file had when the server answered; the client takes it if it is larger than i_size (its own request is
+//! outstanding until then, so a smaller one never counts). setattr takes its own reply's size at the end if it is larger,
+//! or if no request is outstanding and no reply to a WRITE came later.
+//!
+//! fsync of 2.6.29 and 2.6.30 writes all and waits for requests, once more, under the inode lock; that of 3.0 only
+//! commits. One COMMIT at a time since 3.0. All actors share one open file: one error, reported once, and no requests of
+//! another open context (nfs_flush_incompatible).
+//! Left out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops it); attributes in
+//! replies to READ and COMMIT, and revalidation by time; the batch (a request is sent as soon as its page is unlocked; the
+//! kernel collects those of neighbouring pages); FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a
+//! single request; FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
@@ -20,13 +31,14 @@ use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
 };
-use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+use mkwrite_model::kernel::page::ERROR;
+use mkwrite_model::kernel::{Attributes, Event, Frame, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::{Builtin, Kernel, Private, buffer};
+use crate::{Builtin, Kernel, Private};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd)]
@@ -45,7 +57,12 @@ pub struct WriteRequest {
     end: u8,
     /// PG_CLEAN: written to the server, not yet committed.
     clean: bool,
+    /// When its page was last made dirty by an update, on the kernel's clock (the judge's, not the kernel's).
+    dirtied: u32,
 }
+
+/// An update is under way.
+const NOW: u32 = u32::MAX;
 
 impl std::fmt::Display for WriteRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,15 +88,17 @@ impl Nfs {
         let updated = match request(k, page) {
             Some(old) => {
                 let clean = old.clean && k.planted(Plant::CommitFlagKept);
-                WriteRequest { end: old.end.max(end), clean }
+                WriteRequest { end: old.end.max(end), clean, dirtied: NOW }
             }
-            None => WriteRequest { end, clean: false },
+            None => WriteRequest { end, clean: false, dirtied: NOW },
         };
         k.set_private(page, Private::Request(updated));
         k.record_lock(page);
 
         k.at_size(P::RecordGrow).await;
-        grow_file(k, page, end);
+        if dirty != P::MkwriteDirty || !k.remedied(Remedy::GrowFile) {
+            grow_file(k, page, end);
+        }
         if self == Nfs::V3_0 {
             k.at_page(dirty, page).await;
             k.set_page_dirty_nobuffers(page).await;
@@ -90,21 +109,24 @@ impl Nfs {
             k.at_page(dirty, page).await;
             k.set_page_dirty_nobuffers(page).await;
         }
+        if let Some(updated) = request(k, page) {
+            k.set_private(page, Private::Request(WriteRequest { dirtied: k.clock(), ..updated }));
+        }
     }
 
-    /// nfs_page_async_flush: sends the page's request. The page stays locked.
-    async fn flush(self, k: &Kernel, page: Frame, sync: Sync) {
+    /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be sent.
+    async fn async_flush(self, k: &Kernel, page: Frame, sync: Sync) -> Option<Request> {
         if self == Nfs::V3_0 && sync != Sync::Integrity {
             // nonblocking: a request in use means "later"
             k.at_page(P::WritepageRecord, page).await;
             if request(k, page).is_some() && k.is_record_locked(page) {
                 k.redirty_page_for_writepage(page).await;
-                return;
+                return None;
             }
         } else {
             k.record_free(page, P::WritepageRecord).await;
         }
-        let Some(found) = request(k, page) else { return };
+        let found = request(k, page)?;
         k.record_lock(page);
         if self < Nfs::V3_0 {
             k.bug_on(found.clean, "BUG() in nfs_page_async_flush: request is PG_CLEAN (fs/nfs/write.c:252)");
@@ -114,14 +136,12 @@ impl Nfs {
         if self == Nfs::V3_0 {
             k.bug_on(found.clean, "BUG_ON(PG_CLEAN) in nfs_page_async_flush");
         }
-        k.at_page(P::WritepageSubmit, page).await;
         let stable = sync == Sync::Reclaim; // FLUSH_STABLE
-        let cells = Range::new(0, found.end);
-        k.submit(Request { cells, stable, ..Request::new(page) });
+        Some(Request { cells: Range::new(0, found.end), stable, ..Request::new(page) })
     }
 
     /// nfs_sync_mapping_wait, on one page or on all: waits for requests in use, commits, until none is left.
-    async fn sync_wait(self, k: &Kernel, only: Option<Frame>) {
+    async fn sync_wait(self, k: &Kernel, only: Option<Frame>, commits: bool) {
         loop {
             k.at_tree(P::CommitScan).await;
             let in_use = |page: &Frame| only.is_none_or(|only| only == *page) && k.is_record_locked(*page);
@@ -134,17 +154,99 @@ impl Nfs {
             }
             let wanted =
                 |page: &Frame| only.is_none_or(|only| only == *page) && request(k, *page).is_some_and(|r| r.clean);
-            if !k.cached_pages().any(|page| wanted(&page)) {
+            if !commits || !k.cached_pages().any(|page| wanted(&page)) {
                 return;
             }
             commit(k).await;
         }
     }
 
-    /// nfs_wb_all.
+    /// nfs_wb_all; in 3.0 it is sync_inode.
     async fn wb_all(self, k: &Kernel) {
         self.writepages(k, Range::new(0, k.geometry().pages), Sync::Integrity).await;
-        self.sync_wait(k, None).await;
+        if self == Nfs::V3_0 {
+            mm::filemap_fdatawait(k).await;
+            self.commit_inode(k, true).await;
+        } else {
+            self.sync_wait(k, None, true).await;
+        }
+    }
+
+    /// nfs_commit_inode. Since 3.0 who waits for the reply waits for an earlier COMMIT too, and the others leave it to
+    /// the next flush of the inode.
+    async fn commit_inode(self, k: &Kernel, waits: bool) {
+        if self == Nfs::V3_0 {
+            if waits {
+                k.commit_lock(P::CommitLock).await;
+            } else {
+                k.at(P::CommitLock).await;
+                if !k.try_commit_lock() {
+                    return k.mark_inode_dirty();
+                }
+            }
+        }
+        k.at_tree(P::CommitScan).await;
+        commit(k).await;
+        if self == Nfs::V3_0 {
+            k.commit_unlock();
+        }
+    }
+}
+
+/// The SETATTR of nfs_setattr: at the server the file is cut or extended.
+async fn send_setattr(k: &Kernel, size: u8) {
+    k.at(P::TruncateSetattr).await;
+    k.server.set_size(size);
+    k.client().ask(size);
+}
+
+/// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
+fn look_at(k: &Kernel, reply: Attributes) {
+    k.client().reply();
+    let old = k.remedied(Remedy::TruncateFirst) && k.client().sized() != Some(reply.changes);
+    if !old && reply.size > k.i_size() {
+        k.i_size_write(reply.size);
+    }
+}
+
+/// nfs_refresh_inode with setattr's own reply.
+async fn refresh(k: &Kernel, size: u8) {
+    k.at_size(P::TruncateRefresh).await;
+    let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
+    if size > k.i_size() || (size < k.i_size() && !outstanding && !k.client().has_replied()) {
+        k.i_size_write(size);
+    }
+}
+
+/// nfs_truncate_last_folio, done before i_size is raised and under one lock with that: the last page is write-protected
+/// and zeroed beyond the old end, so that the next store to it is notified of the new length.
+async fn extend(k: &Kernel, to: u8) {
+    loop {
+        let from = k.i_size();
+        if from >= to {
+            return;
+        }
+        let last = k.geometry().page_of(from);
+        k.at_slot(P::TruncateFind, last).await;
+        let Some(page) = k.find_get_page(last) else { return k.i_size_write(to) };
+        k.lock_page(page, P::TruncateLock).await;
+        let cached = k.in_mapping(page);
+        if cached {
+            if k.page_mkclean(page).await {
+                k.set_page_dirty(page).await;
+            }
+            k.at_page(P::TruncateZero, page).await;
+            let first = k.first_cell(page);
+            for cell in from - first..(to - first).min(k.geometry().cells) {
+                k.set_cell(page, cell, Stamp::ZERO);
+            }
+            k.i_size_write(to);
+        }
+        k.unlock_page(page);
+        k.put_page(page);
+        if cached {
+            return;
+        }
     }
 }
 
@@ -190,7 +292,7 @@ impl Implementation<Builtin> for Nfs {
             size_guard: SizeGuard::Server,
             may_differ: &[Aspect::Blocks],
             record: "a write request that is not PG_CLEAN",
-            source: "dossier 3.3 @29 (T29 fs/nfs/write.c, file.c)",
+            source: "2.6.29 fs/nfs/write.c, file.c, inode.c",
         };
         match self {
             Nfs::V2_6_29 => &V2_6_29,
@@ -199,7 +301,7 @@ impl Implementation<Builtin> for Nfs {
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
                 era: Era::V2_6_30,
-                source: "dossier 3.3 @30 (T30 fs/nfs/write.c, file.c)",
+                source: "2.6.30 fs/nfs/write.c, file.c, inode.c",
                 ..V2_6_29
             },
             Nfs::V3_0 => &Declaration {
@@ -207,7 +309,7 @@ impl Implementation<Builtin> for Nfs {
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
                 era: Era::V3_0,
-                source: "dossier 3.3 @300 (T300 fs/nfs/write.c, file.c)",
+                source: "3.0 fs/nfs/write.c, file.c, inode.c",
                 ..V2_6_29
             },
         }
@@ -253,9 +355,14 @@ impl Implementation<Builtin> for Nfs {
     }
 
     async fn writepage(self, k: &Kernel, page: Frame, sync: Sync) -> Status {
-        self.flush(k, page, sync).await;
+        let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
+        if let Some(request) = request {
+            // nfs_pageio_complete
+            k.at_page(P::WritepageSubmit, page).await;
+            k.submit(request);
+        }
         Status::Ok
     }
 
@@ -270,23 +377,49 @@ impl Implementation<Builtin> for Nfs {
     }
 
     async fn write_inode(self, k: &Kernel) {
-        k.at_tree(P::CommitScan).await;
-        commit(k).await;
+        if self == Nfs::V3_0 {
+            // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
+            k.at_tree(P::CommitScan).await;
+            let requests = || k.cached_pages().filter_map(|page| request(k, page));
+            if requests().filter(|r| r.clean).count() <= requests().count() / 2 {
+                return k.mark_inode_dirty();
+            }
+        }
+        self.commit_inode(k, false).await;
     }
 
     fn transfer(self, k: &Kernel, request: Request) {
+        let end = k.first_cell(request.page) + request.cells.end;
+        let beyond = match k.client().asked() {
+            Some(size) => end > size,
+            None => end > k.i_size() && k.client().sized().is_some(),
+        };
+        if beyond && end > k.server.attributes().size {
+            k.event(Event::Regrown { page: request.page });
+        }
         k.transfer_cells(request);
     }
 
-    /// nfs_writeback_release_full.
+    /// nfs_writeback_done and nfs_writeback_release_full.
     async fn complete(self, k: &Kernel, io: Request) {
         let page = io.page;
-        buffer::note_failure(k, io);
+        if io.fails {
+            k.set_flag(page, ERROR);
+            if !k.planted(Plant::ErrorForgotten) {
+                k.client().set_write_error();
+            }
+        } else {
+            k.at_size(P::IoAttributes).await;
+            look_at(k, io.reply);
+        }
         let unstable = !io.stable && !io.fails;
         let release = async || {
             k.at_page(P::IoRecord, page).await;
             match request(k, page) {
-                Some(r) if unstable => k.set_private(page, Private::Request(WriteRequest { clean: true, ..r })),
+                Some(r) if unstable => {
+                    k.set_private(page, Private::Request(WriteRequest { clean: true, ..r }));
+                    k.mark_inode_dirty(); // nfs_mark_request_commit
+                }
                 _ => k.clear_private(page),
             }
         };
@@ -322,7 +455,10 @@ impl Implementation<Builtin> for Nfs {
         }
     }
 
-    async fn before_write_begin(self, k: &Kernel) {
+    async fn before_write_begin(self, k: &Kernel, cells: Range) {
+        if k.remedied(Remedy::NfsLastPage) {
+            extend(k, cells.start).await;
+        }
         if self >= Nfs::V2_6_30 && !k.planted(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
@@ -342,20 +478,22 @@ impl Implementation<Builtin> for Nfs {
 
     /// nfs_wb_page_cancel, for the whole page only.
     async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
-        if from != 0 {
+        if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength)) {
             return;
         }
         k.record_free(page, P::CommitWait).await;
-        if request(k, page).is_some() {
-            k.clear_private(page);
-            k.cancel_dirty_page(page);
+        let Some(found) = request(k, page) else { return };
+        if from != 0 {
+            k.set_private(page, Private::Request(WriteRequest { end: found.end.min(from), ..found }));
+            return;
         }
+        k.clear_private(page);
+        k.cancel_dirty_page(page);
     }
 
     async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
         if self == Nfs::V3_0 {
-            k.at_tree(P::CommitScan).await;
-            commit(k).await;
+            self.commit_inode(k, true).await;
         }
         request(k, page).is_none()
     }
@@ -363,37 +501,62 @@ impl Implementation<Builtin> for Nfs {
     /// nfs_wb_page.
     async fn launder_page(self, k: &Kernel, page: Frame) {
         loop {
+            if self == Nfs::V3_0 {
+                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
+            }
             if k.clear_page_dirty_for_io(page).await {
-                self.flush(k, page, Sync::Integrity).await;
+                if let Some(request) = self.async_flush(k, page, Sync::Integrity).await {
+                    k.at_page(P::WritepageSubmit, page).await;
+                    k.submit(request);
+                }
             } else if request(k, page).is_none() {
                 return;
+            } else if self == Nfs::V3_0 {
+                self.commit_inode(k, true).await;
             }
-            k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
-            self.sync_wait(k, Some(page)).await;
-            if request(k, page).is_none() {
-                return;
+            if self < Nfs::V3_0 {
+                self.sync_wait(k, Some(page), true).await;
+                if request(k, page).is_none() {
+                    return;
+                }
             }
         }
     }
 
-    async fn fsync(self, k: &Kernel) {
-        self.wb_all(k).await;
-    }
-
-    async fn before_truncate(self, k: &Kernel) {
-        self.wb_all(k).await;
-    }
-
-    fn size_changed(self, k: &Kernel, size: u8) {
-        k.server.discard_from(size);
-    }
-
-    async fn after_truncate(self, k: &Kernel, size: u8) {
-        k.at_size(P::TruncateRefresh).await;
-        let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
-        if size > k.i_size() || (size < k.i_size() && !outstanding) {
-            k.i_size_write(size);
+    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
+    async fn fsync(self, k: &Kernel) -> Status {
+        let earlier = k.client().take_write_error();
+        let commits = !k.planted(Plant::FsyncNoCommit);
+        match self {
+            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
+            Nfs::V3_0 => {}
+            _ => {
+                self.writepages(k, Range::new(0, k.geometry().pages), Sync::Integrity).await;
+                self.sync_wait(k, None, commits).await;
+            }
         }
+        earlier.or(k.client().take_write_error())
+    }
+
+    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
+    async fn setattr(self, k: &Kernel, size: u8) {
+        let shrinks = size < k.i_size();
+        k.client().set_sized(None);
+        if shrinks && k.remedied(Remedy::TruncateFirst) {
+            mm::vmtruncate(k, size).await;
+            self.wb_all(k).await;
+            send_setattr(k, size).await;
+        } else {
+            self.wb_all(k).await;
+            send_setattr(k, size).await;
+            if !shrinks && k.remedied(Remedy::NfsLastPage) {
+                extend(k, size).await;
+            } else {
+                mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
+            }
+            refresh(k, size).await;
+        }
+        k.client().set_sized(Some(k.server.attributes().changes));
     }
 
     fn record(self, k: &Kernel, page: Frame) -> Record {
@@ -411,24 +574,37 @@ impl Implementation<Builtin> for Nfs {
         request(k, page).is_none()
     }
 
-    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
-        k.server.read(cell)
-    }
-
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {
         k.server.stable(cell)
     }
 
-    /// The crash of client or server, not of both. A page that is dirtied again while its WRITE is unstable
-    /// loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
-    /// server has it in its cache, and the client still has the request and will send it again.
     fn allocated(self, _: &Kernel) -> u32 {
         0 // the server's, and none of the client's business
     }
 
-    fn survives(self, k: &Kernel, cell: u8) -> Stamp {
-        let page = k.slot(k.geometry().page_of(cell));
-        let held = page.and_then(|page| request(k, page)).is_some();
-        if held { k.server.read(cell) } else { k.server.stable(cell) }
+    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+        k.server.read(cell)
     }
+
+    fn durable_size(self, k: &Kernel) -> u8 {
+        k.server.stable_size()
+    }
+
+    /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again while its WRITE is
+    /// unstable loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
+    /// server has it in its cache, and the client still has the request and will send it again.
+    fn synced(self, k: &Kernel, cell: u8, since: u32) -> Stamp {
+        if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
+    }
+
+    fn synced_size(self, k: &Kernel, since: u32) -> u8 {
+        let Attributes { size, .. } = k.server.attributes();
+        if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
+    }
+}
+
+/// The page of this cell has a request, and was made dirty after `since`.
+fn dirtied_again(k: &Kernel, cell: u8, since: u32) -> bool {
+    let page = k.slot(k.geometry().page_of(cell));
+    page.and_then(|page| request(k, page)).is_some_and(|request| request.dirtied > since)
 }

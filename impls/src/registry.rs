@@ -64,8 +64,8 @@ macro_rules! implementations {
             fn readpage(self, k: &Kernel, page: Frame) {
                 match self { $(Builtin::$variant(fs) => fs.readpage(k, page),)* }
             }
-            async fn before_write_begin(self, k: &Kernel) {
-                match self { $(Builtin::$variant(fs) => fs.before_write_begin(k).await,)* }
+            async fn before_write_begin(self, k: &Kernel, cells: Range) {
+                match self { $(Builtin::$variant(fs) => fs.before_write_begin(k, cells).await,)* }
             }
             async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
                 match self { $(Builtin::$variant(fs) => fs.write_begin(k, page, cells).await,)* }
@@ -82,14 +82,11 @@ macro_rules! implementations {
             async fn launder_page(self, k: &Kernel, page: Frame) {
                 match self { $(Builtin::$variant(fs) => fs.launder_page(k, page).await,)* }
             }
-            async fn fsync(self, k: &Kernel) {
+            async fn fsync(self, k: &Kernel) -> Status {
                 match self { $(Builtin::$variant(fs) => fs.fsync(k).await,)* }
             }
-            async fn before_truncate(self, k: &Kernel) {
-                match self { $(Builtin::$variant(fs) => fs.before_truncate(k).await,)* }
-            }
-            fn size_changed(self, k: &Kernel, size: u8) {
-                match self { $(Builtin::$variant(fs) => fs.size_changed(k, size),)* }
+            async fn setattr(self, k: &Kernel, size: u8) {
+                match self { $(Builtin::$variant(fs) => fs.setattr(k, size).await,)* }
             }
             async fn after_truncate(self, k: &Kernel, size: u8) {
                 match self { $(Builtin::$variant(fs) => fs.after_truncate(k, size).await,)* }
@@ -109,14 +106,20 @@ macro_rules! implementations {
             fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
                 match self { $(Builtin::$variant(fs) => fs.is_releasable(k, page),)* }
             }
-            fn stored(self, k: &Kernel, cell: u8) -> Stamp {
-                match self { $(Builtin::$variant(fs) => fs.stored(k, cell),)* }
-            }
             fn durable(self, k: &Kernel, cell: u8) -> Stamp {
                 match self { $(Builtin::$variant(fs) => fs.durable(k, cell),)* }
             }
-            fn survives(self, k: &Kernel, cell: u8) -> Stamp {
-                match self { $(Builtin::$variant(fs) => fs.survives(k, cell),)* }
+            fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+                match self { $(Builtin::$variant(fs) => fs.stored(k, cell),)* }
+            }
+            fn durable_size(self, k: &Kernel) -> u8 {
+                match self { $(Builtin::$variant(fs) => fs.durable_size(k),)* }
+            }
+            fn synced(self, k: &Kernel, cell: u8, since: u32) -> Stamp {
+                match self { $(Builtin::$variant(fs) => fs.synced(k, cell, since),)* }
+            }
+            fn synced_size(self, k: &Kernel, since: u32) -> u8 {
+                match self { $(Builtin::$variant(fs) => fs.synced_size(k, since),)* }
             }
             fn allocated(self, k: &Kernel) -> u32 {
                 match self { $(Builtin::$variant(fs) => fs.allocated(k),)* }

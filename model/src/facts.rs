@@ -32,10 +32,12 @@ pub const LOCKED: DirtiesLate = DirtiesLate { wp: false, miss: false };
 /// When fsync waits for the pages under writeback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FsyncWait {
-    /// After ->fsync (2.6.24 fs/sync.c: do_fsync, to 2.6.34).
+    /// After ->fsync (2.6.29 fs/sync.c: do_fsync; 2.6.30 fs/sync.c: vfs_fsync).
     AfterOp,
-    /// Before ->fsync, which is not called after an error (2.6.35 fs/sync.c: vfs_fsync_range, and later).
+    /// Before ->fsync, which is called whatever the wait gave (3.0 fs/sync.c: vfs_fsync_range).
     BeforeOp,
+    /// The same inside ->fsync, which ends there after an error (3.10 fs/libfs.c: generic_file_fsync).
+    InOp,
 }
 
 /// Facts of an era, the fault path left out.
@@ -73,11 +75,12 @@ macro_rules! eras {
 
 const V2_6_29: Facts = Facts { fsync_wait: FsyncWait::AfterOp, truncates_equal_size: false };
 const V3_0: Facts = Facts { fsync_wait: FsyncWait::BeforeOp, ..V2_6_29 };
+const V3_10: Facts = Facts { fsync_wait: FsyncWait::InOp, ..V3_0 };
 
 eras! {
     V2_6_29 "2.6.29" V2_6_29;
     V2_6_30 "2.6.30" V2_6_29;
     V3_0    "3.0"    V3_0;
-    V3_10   "3.10"   V3_0;
-    V6_12   "6.12"   Facts { truncates_equal_size: true, ..V3_0 };
+    V3_10   "3.10"   V3_10;
+    V6_12   "6.12"   Facts { truncates_equal_size: true, ..V3_10 };
 }

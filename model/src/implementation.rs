@@ -196,7 +196,9 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     }
 
     /// The flusher writes the inode itself, after its pages.
-    async fn write_inode(self, _k: &Kernel<R>) {}
+    async fn write_inode(self, k: &Kernel<R>) {
+        k.write_inode();
+    }
 
     /// The data of a request reaches the store. One step.
     fn transfer(self, k: &Kernel<R>, request: Request);
@@ -207,8 +209,8 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     /// Fills a page from the store. One step, with the page locked.
     fn readpage(self, k: &Kernel<R>, page: Frame);
 
-    /// write(2) may wait before it looks the page up.
-    async fn before_write_begin(self, _k: &Kernel<R>) {}
+    /// write(2) is about to look up the page for these cells of the file.
+    async fn before_write_begin(self, _k: &Kernel<R>, _cells: Range) {}
 
     /// write(2) is about to fill these cells of the page, which is locked and uptodate.
     async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status;
@@ -226,15 +228,20 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     async fn launder_page(self, _k: &Kernel<R>, _page: Frame) {}
 
     /// ->fsync, with the inode lock held.
-    async fn fsync(self, _k: &Kernel<R>) {}
+    async fn fsync(self, k: &Kernel<R>) -> Status {
+        if !k.planted(Plant::FsyncNoInode) {
+            k.write_inode();
+        }
+        Status::Ok
+    }
 
-    /// setattr with a new size, before i_size changes.
-    async fn before_truncate(self, _k: &Kernel<R>) {}
+    /// ->setattr with a new size, with the inode lock held (inode_setattr).
+    async fn setattr(self, k: &Kernel<R>, size: u8) {
+        mm::vmtruncate(k, size).await;
+        self.after_truncate(k, size).await;
+    }
 
-    /// i_size has just changed to `size`, in the same step.
-    fn size_changed(self, _k: &Kernel<R>, _size: u8) {}
-
-    /// ->truncate and the rest of setattr, after the page cache was truncated to `size`.
+    /// ->truncate, after the page cache was truncated to `size`.
     async fn after_truncate(self, _k: &Kernel<R>, _size: u8) {}
 
     /// mmap of a file without page cache: makes its pages.
@@ -259,17 +266,28 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
         !self.record(k, page).claims_dirty
     }
 
-    /// What a cell of the page cache would hold if it were read from the store now.
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
-        self.survives(k, cell)
-    }
-
     /// What a cell of the store holds for good.
     fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
 
-    /// What a cell of the file reads as after a crash, while calls are under way.
-    fn survives(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    /// What a cell of the page cache would hold if it were read from the store now.
+    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
         self.durable(k, cell)
+    }
+
+    /// The size of the file on the store, for good.
+    fn durable_size(self, k: &Kernel<R>) -> u8 {
+        k.disk_size()
+    }
+
+    /// What a cell of the store holds for good as far as an fsync has to answer for it that began at `since`: what was
+    /// made dirty again after that is not its business.
+    fn synced(self, k: &Kernel<R>, cell: u8, _since: u32) -> Stamp {
+        self.durable(k, cell)
+    }
+
+    /// The same for the size.
+    fn synced_size(self, k: &Kernel<R>, _since: u32) -> u8 {
+        self.durable_size(k)
     }
 
     /// The blocks of the file that the store has, one bit each.

@@ -77,6 +77,9 @@ plants! {
     ThrottleNull        "throttle-null"         "driver@2.6.30" "the fault path calls balance_dirty_pages without the test for a NULL mapping";
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
     FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
+    FsyncNoCommit       "fsync-no-commit"       "nfs@3.0"       "fsync never sends COMMIT";
+    RequestKeepsLength  "request-keeps-length"  "nfs@3.0"       "with the remedy truncate-first: truncate leaves the request of the last page as long as it was";
+    FsyncNoInode        "fsync-no-inode"        "block@2.6.30"  "fsync does not write the inode, so the file on the store keeps its old size";
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
     LeakBlocks          "leak-blocks"           "block@2.6.30"  "truncate takes blocks out of the file's map and does not free them";
     BlocksStayMapped    "blocks-stay-mapped"    "block@2.6.30"  "truncate frees blocks and leaves them in the file's map";

@@ -107,6 +107,7 @@ points! {
     70  WritepageUnlock    "writepage.unlock_page"  "writepage: unlock_page";
     71  WritepageEnd       "writepage.end"          "writepage: nothing was submitted; end_page_writeback";
 
+    75  IoAttributes       "io.attributes"          "completion: look at the file's size in the server's reply";
     76  IoTransfer         "io.transfer"            "a request is in flight; its data reaches the device, or the server";
     77  IoRecord           "io.record"              "completion: free or change the record";
     78  IoEnd              "io.end_writeback"       "completion: end_page_writeback";
@@ -116,9 +117,10 @@ points! {
     81  FsyncInode         "fsync.inode_lock"       "fsync: take the inode lock for ->fsync";
     82  FsyncFind          "fsync.find_writeback"   "fsync: look up pages tagged WRITEBACK";
     83  FsyncWait          "fsync.wait_writeback"   "fsync: wait for the writeback of a page";
-    84  FsyncError         "fsync.check_error"      "fsync: test and clear the mapping's error, return";
+    84  FsyncError         "fsync.check_error"      "fsync: test and clear the mapping's error (since 3.0 after the wait), return";
     85  FlushLock          "flush.lock"             "writepages: take the filesystem's flush lock";
     86  CommitScan         "commit.scan"            "collect the records that are written but not committed";
+    104 CommitLock         "commit.lock"            "one COMMIT at a time: wait for the other one";
     87  CommitSend         "commit.send"            "the server commits what it had only in its cache";
     88  CommitDone         "commit.done"            "the reply releases the committed records";
     89  CommitWait         "commit.wait_record"     "wait until a record is not in use";
@@ -135,6 +137,7 @@ points! {
     99  TruncateUnlock     "truncate.unlock_page"   "truncate: unlock_page, drop the reference";
     100 TruncateZero       "truncate.zero_partial"  "truncate: zero the tail of the page that holds the new end";
     101 TruncateBlocks     "truncate.blocks"        "->truncate: zero the partial block, free the blocks";
+    103 TruncateSetattr    "truncate.setattr"       "setattr: the server cuts or extends its file";
     102 TruncateRefresh    "truncate.refresh"       "setattr: take the size from the server's reply";
 
     110 InvalidateFind     "invalidate.find"        "invalidate_mapping_pages: look up pages, take references";

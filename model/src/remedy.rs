@@ -59,10 +59,12 @@ remedies! {
         "6.13 mm/truncate.c: pagecache_isize_extended (commit 52aecaee1c26)";
     PrepareBelowEof "prepare-below-eof" "page_mkwrite prepares the part of the page below i_size, and asks for a retry if there is none"
         "fsblock as posted in February 2009: fsblock_page_mkwrite";
-    NfsLastPage     "nfs-last-page"    "extension of an NFS file zeroes and write-protects the page that held the old end of the file"
-        "6.18 fs/nfs/inode.c: nfs_truncate_last_folio (commit b1817b18ff20)";
-    GrowBelowEof    "grow-below-eof"   "page_mkwrite of NFS never raises i_size"
-        "no kernel yet";
+    GrowFile        "grow-file"        "page_mkwrite's update of the write request never raises i_size"
+        "none: nfs_grow_file is called from page_mkwrite to this day (6.12 fs/nfs/write.c: nfs_writepage_setup)";
+    TruncateFirst   "truncate-first"   "setattr to a smaller size lowers i_size and cuts the requests first, then flushes, then sends SETATTR; sizes that the server told before the last change do not count"
+        "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order";
+    NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
+        "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page";
 }
 
 const _: () = assert!(Remedy::ALL.len() <= 64, "a set of remedies is one word");

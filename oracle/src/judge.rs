@@ -331,17 +331,16 @@ impl Judge {
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {
                 let outcome = k.outcome(step.task);
+                let since = k.state(step.task).began();
                 self.history.returned(
                     step.task,
                     &history::Outcome {
                         status: outcome.status(),
                         done: outcome.done(),
                         value: &|n| outcome.value(n),
-                        durable: &|cell| {
-                            // Only the closing program runs alone.
-                            if step.task == CLOSER { k.fs().durable(k, cell) } else { k.fs().survives(k, cell) }
-                        },
-                        visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().survives(k, cell))),
+                        durable: &|cell| k.fs().synced(k, cell, since),
+                        durable_size: &|| k.fs().synced_size(k, since),
+                        visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
                     },
                 );
                 self.take_findings(k, step);

@@ -205,7 +205,7 @@ fn state(k: &Kernel<Builtin>) -> State {
         size: k.i_size(),
         pages: k.frames_in_use().map(page).collect(),
         store: match k.fs().declaration().page_cache {
-            true => (0..k.geometry().file_cells()).map(|cell| k.fs().survives(k, cell).to_string()).collect(),
+            true => (0..k.geometry().file_cells()).map(|cell| k.fs().stored(k, cell).to_string()).collect(),
             false => Vec::new(),
         },
         locks: bits(live).flat_map(held).collect(),

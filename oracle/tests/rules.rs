@@ -6,8 +6,9 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::hunt::{Plan, Progress, hunt};
+use mkwrite_oracle::hunt::{Plan, Progress, hunt, remedied};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::{How, Runner, Target};
 
@@ -28,16 +29,22 @@ fn found(plant: Plant, rule: Rule, cases: u64) -> Vec<Rule> {
 
 fn found_of(plant: Plant, compares: bool, cases: u64) -> Vec<Rule> {
     let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
-    let mut targets = vec![Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) }];
+    let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
+    // What breaks without its remedy can be NEW only with it.
+    let ledger = Ledger::builtin();
+    let mended = remedied(&ledger, target.pair).map(|mended| Target { plant: Some(plant), ..mended });
+    let mut targets: Vec<Target> = [target].into_iter().chain(mended).collect();
     if compares {
         let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
         targets.push(Target::from(Pair::natural(other)));
     }
-    let ledger = Ledger::builtin();
     let plan = Plan::new(targets, 5, cases, ledger);
     let outcome = hunt(&plan, 2, &Progress::default(), &());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    let new = outcome.found.keys().filter(|key| key.target == 0 && key.signature.expected == Expected::No);
+    let new = outcome
+        .found
+        .keys()
+        .filter(|key| plan.targets[key.target].plant == Some(plant) && key.signature.expected == Expected::No);
     new.map(|key| key.signature.rule).collect()
 }
 
@@ -144,4 +151,40 @@ fn a_breach_beyond_i_size_hides_none_within() {
     assert_eq!(records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(), [(85, true), (117, false)]);
     let mut classifier = ledger.classify(Target::from(pair));
     assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
+}
+
+/// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window of
+/// these versions, so that with them nothing else breaks.
+#[test]
+fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
+    let case = mkwrite_model::text::parse(include_str!("cases/fsync-no-commit.mkw")).unwrap().case;
+    let remedies: Remedies = Remedy::ALL.iter().copied().collect();
+    let mut runner = Runner::default();
+    for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
+        let pair = Pair::natural(Builtin::by_name(fs).unwrap());
+        for (plant, cases) in [(None, 3000), (Some(Plant::FsyncNoCommit), 200)] {
+            let target = Target { pair, plant, remedies };
+            runner.run(target, &case, How::Own);
+            let seen = runner.judge.breaches().any(|breach| breach.rule == Rule::NotDurable);
+            assert_eq!(seen, plant.is_some(), "{target}");
+            let plan = Plan::new(vec![target], 5, cases, Ledger::default());
+            let outcome = hunt(&plan, 2, &Progress::default(), &());
+            let found = outcome.found.keys().any(|key| key.signature.rule == Rule::NotDurable);
+            assert_eq!((found, outcome.found.is_empty()), (plant.is_some(), plant.is_none()), "{target}");
+        }
+    }
+}
+
+/// Each remedy of NFS closes a window of its own: without it something breaks.
+#[test]
+fn each_remedy_of_nfs_is_needed() {
+    let all: Remedies = Remedy::ALL.iter().copied().collect();
+    for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
+        let pair = Pair::natural(Builtin::by_name(fs).unwrap());
+        for off in [Remedy::GrowFile, Remedy::TruncateFirst, Remedy::NfsLastPage] {
+            let remedies = all.iter().filter(|remedy| *remedy != off).collect();
+            let plan = Plan::new(vec![Target { pair, plant: None, remedies }], 5, 2000, Ledger::default());
+            assert!(!hunt(&plan, 2, &Progress::default(), &()).found.is_empty(), "{fs} without {off}");
+        }
+    }
 }

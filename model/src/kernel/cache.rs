@@ -171,6 +171,11 @@ impl<R: Registry> Kernel<R> {
         self.inode_dirty.get()
     }
 
+    /// mark_inode_dirty, by a filesystem.
+    pub fn mark_inode_dirty(&self) {
+        self.set_inode_dirty(true);
+    }
+
     /// mark_inode_dirty, and its opposite in the flusher.
     pub(crate) fn set_inode_dirty(&self, dirty: bool) {
         self.inode_dirty.set(dirty);
@@ -187,12 +192,12 @@ impl<R: Registry> Kernel<R> {
         self.errors.set(self.errors.get() | bit);
     }
 
-    /// Tests and clears the mapping's error; ENOSPC before EIO.
+    /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c: wait_on_page_writeback_range).
     pub(crate) fn mapping_take_error(&self) -> Status {
         match self.errors.replace(0) {
             0 => Status::Ok,
-            e if e & 2 != 0 => Status::NoSpace,
-            _ => Status::Io,
+            e if e & 1 != 0 => Status::Io,
+            _ => Status::NoSpace,
         }
     }
 }
@@ -218,6 +223,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// The first error of two.
+    #[must_use]
+    pub const fn or(self, other: Status) -> Status {
+        match self {
+            Status::Ok => other,
+            error => error,
+        }
+    }
+
     /// Its name in traces and reports.
     pub const fn name(self) -> &'static str {
         match self {

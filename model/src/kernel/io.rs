@@ -7,8 +7,9 @@
 //! any time before completion, so stores made during writeback may or may not be in it.
 //!
 //! Left out: torn writes inside a page, a volatile write cache of the device, read requests (a page is read
-//! in one step, with the page locked). The file size at the server is i_size itself: a WRITE never extends
-//! the file beyond it, and size changes and their discards reach the server at once.
+//! in one step, with the page locked). The server has a file of its own: SETATTR cuts or extends it, a WRITE that ends
+//! beyond its end extends it, whatever i_size is by then, and a reply tells what its size was when the server answered.
+//! The inode on a block device is its size alone, written in one step.
 
 use std::cell::Cell;
 
@@ -176,18 +177,37 @@ impl Device {
 pub struct Server {
     cached: [Cell<Stamp>; CELLS_MAX],
     stable: [Cell<Stamp>; CELLS_MAX],
+    size: Cell<u8>,
+    stable_size: Cell<u8>,
+    changes: Cell<u8>,
+}
+
+/// What the server says of its file in a reply (post-operation attributes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Attributes {
+    /// Its size.
+    pub size: u8,
+    /// How many SETATTRs had changed it.
+    pub changes: u8,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let zero = [const { Cell::new(Stamp::ZERO) }; CELLS_MAX];
-        Server { cached: zero.clone(), stable: zero }
+        Server {
+            cached: zero.clone(),
+            stable: zero,
+            size: Cell::new(0),
+            stable_size: Cell::new(0),
+            changes: Cell::new(0),
+        }
     }
 }
 
 impl Server {
     fn reset(&self) {
-        self.discard_from(0);
+        self.set_size(0);
+        self.changes.set(0);
     }
 
     /// What a READ returns.
@@ -200,11 +220,23 @@ impl Server {
         self.stable[usize::from(cell)].get()
     }
 
-    /// A WRITE of one cell arrives.
+    /// The file's size, as a reply tells it.
+    pub fn attributes(&self) -> Attributes {
+        Attributes { size: self.size.get(), changes: self.changes.get() }
+    }
+
+    /// The file's size after a crash of the server.
+    pub fn stable_size(&self) -> u8 {
+        self.stable_size.get()
+    }
+
+    /// A WRITE of one cell arrives. It extends the file if it ends beyond.
     pub fn write(&self, cell: u8, stamp: Stamp, stable: bool) {
         self.cached[usize::from(cell)].set(stamp);
+        self.size.set(self.size.get().max(cell + 1));
         if stable {
             self.stable[usize::from(cell)].set(stamp);
+            self.stable_size.set(self.stable_size.get().max(cell + 1));
         }
     }
 
@@ -213,10 +245,14 @@ impl Server {
         for (cached, stable) in self.cached.iter().zip(&self.stable) {
             stable.set(cached.get());
         }
+        self.stable_size.set(self.size.get());
     }
 
-    /// The file is cut to `size` cells.
-    pub fn discard_from(&self, size: u8) {
+    /// A SETATTR arrives: the file is cut or extended to `size` cells, on stable storage before the reply.
+    pub fn set_size(&self, size: u8) {
+        self.size.set(size);
+        self.stable_size.set(size);
+        self.changes.set(self.changes.get().wrapping_add(1));
         let from = usize::from(size);
         for cell in self.cached[from..].iter().chain(&self.stable[from..]) {
             cell.set(Stamp::ZERO);
@@ -235,6 +271,8 @@ pub struct Request {
     pub blocks: [u8; BLOCKS_PER_PAGE_MAX],
     /// Ask the server for stable storage.
     pub stable: bool,
+    /// What the server's reply says of the file.
+    pub reply: Attributes,
     /// The device or the server fails it.
     pub fails: bool,
 }
@@ -243,7 +281,14 @@ impl Request {
     /// A request for a page, with nothing to write yet.
     pub const fn new(page: Frame) -> Request {
         let blocks = [NO_BLOCK; BLOCKS_PER_PAGE_MAX];
-        Request { page, cells: Range::new(0, 0), blocks, stable: false, fails: false }
+        Request {
+            page,
+            cells: Range::new(0, 0),
+            blocks,
+            stable: false,
+            reply: Attributes { size: 0, changes: 0 },
+            fails: false,
+        }
     }
 }
 
@@ -264,6 +309,10 @@ impl<R: Registry> Kernel<R> {
             let block = self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
             self.device.write(block, cell % g.block_cells(), stamp);
         }
+        // Holes at the end are part of the server's file.
+        self.server.size.set(g.size);
+        self.server.stable_size.set(g.size);
+        self.disk_size.set(g.size);
         self.device.capacity.set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
     }
 
@@ -331,11 +380,20 @@ impl<R: Registry> Kernel<R> {
         }
     }
 
-    /// Sends the cells of a request to the server from the live page, as far as the file reaches.
+    /// The size in the inode on the block device.
+    pub fn disk_size(&self) -> u8 {
+        self.disk_size.get()
+    }
+
+    /// Writes the inode to the block device (ext2_write_inode).
+    pub fn write_inode(&self) {
+        self.disk_size.set(self.i_size());
+    }
+
+    /// Sends the cells of a request to the server from the live page: those it was made with, wherever i_size is now.
     pub fn transfer_cells(&self, request: Request) {
         let first = self.first_cell(request.page);
-        let below_eof = Range::new(0, self.length_below_eof(request.page));
-        for cell in request.cells.clip(below_eof).iter() {
+        for cell in request.cells.iter() {
             self.server.write(first + cell, self.cell(request.page, cell), request.stable);
         }
     }
@@ -353,6 +411,7 @@ pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
         } else {
             k.fs().transfer(k, request);
         }
+        let request = Request { reply: k.server.attributes(), ..request };
         k.event(Event::Transferred { slot });
         k.touch(request.page);
         k.fs().complete(k, request).await;

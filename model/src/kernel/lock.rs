@@ -233,6 +233,23 @@ impl<R: Registry> Kernel<R> {
         self.unhold(Class::Flush);
     }
 
+    /// The lock of a filesystem's commit (NFS_INO_COMMIT): one at a time. Taken last; nothing is waited for under it but the
+    /// server's reply.
+    pub async fn commit_lock(&self, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at as u8, object::COMMIT, Mode::Exclusive).await;
+    }
+
+    /// Takes the commit lock if it is free.
+    pub fn try_commit_lock(&self) -> bool {
+        self.tasks.try_acquire(object::COMMIT)
+    }
+
+    /// Releases the commit lock.
+    pub fn commit_unlock(&self) {
+        self.tasks.release(object::COMMIT);
+    }
+
     /// The tree lock, taken and released within the step: mapping, tree and tags change together.
     #[inline]
     pub(crate) fn tree_lock(&self) {

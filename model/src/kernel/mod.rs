@@ -27,7 +27,7 @@ use crate::remedy::{Remedies, Remedy};
 
 pub use cache::{Pagevec, Status};
 pub use event::{Class, Event, Events, Loose, Written};
-pub use io::{DEVICE_BLOCKS, Device, FILE_BLOCKS, NO_BLOCK, Request, Server};
+pub use io::{Attributes, DEVICE_BLOCKS, Device, FILE_BLOCKS, NO_BLOCK, Request, Server};
 pub use lock::Mm;
 pub use page::{FRAMES, Frame, Stamp};
 pub use pte::Pte;
@@ -50,7 +50,8 @@ pub mod object {
     pub(crate) const INODE: u8 = PTE + MMS_MAX as u8;
     pub(crate) const I_MMAP: u8 = INODE + 1;
     pub(crate) const FLUSH: u8 = I_MMAP + 1;
-    pub(crate) const IO: u8 = FLUSH + 1;
+    pub(crate) const COMMIT: u8 = FLUSH + 1;
+    pub(crate) const IO: u8 = COMMIT + 1;
     /// The slots of the page tree, by index.
     pub(crate) const SLOT: u8 = IO + IO_MAX as u8;
     /// i_size.
@@ -73,6 +74,7 @@ pub mod object {
             INODE => "inode lock".to_owned(),
             I_MMAP => "i_mmap lock".to_owned(),
             FLUSH => "flush lock".to_owned(),
+            COMMIT => "commit lock".to_owned(),
             o if o < SLOT => format!("request of io{}", nth(IO)),
             o if o < SIZE => format!("page {}", nth(SLOT)),
             SIZE => "i_size".to_owned(),
@@ -95,6 +97,67 @@ pub(crate) const fn record_lock(page: Frame) -> u8 {
 
 const NO_FRAME: u8 = u8::MAX;
 
+/// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open file.
+#[derive(Default)]
+pub struct Client {
+    error: Cell<bool>,
+    replied: Cell<bool>,
+    asked: Cell<Option<u8>>,
+    sized: Cell<Option<u8>>,
+}
+
+impl Client {
+    fn reset(&self) {
+        self.error.set(false);
+        self.replied.set(false);
+        self.asked.set(None);
+        self.sized.set(Some(0));
+    }
+
+    /// nfs_context_set_write_error: the next fsync of the open file reports it, once.
+    pub fn set_write_error(&self) {
+        self.error.set(true);
+    }
+
+    /// Tests and clears the open file's error.
+    pub fn take_write_error(&self) -> Status {
+        if self.error.take() { Status::Io } else { Status::Ok }
+    }
+
+    /// The client looks at the attributes of a WRITE's reply.
+    pub fn reply(&self) {
+        self.replied.set(true);
+    }
+
+    /// It has done so since it last sent a SETATTR.
+    pub fn has_replied(&self) -> bool {
+        self.replied.get()
+    }
+
+    /// The client sends a SETATTR with this size.
+    pub fn ask(&self, size: u8) {
+        self.asked.set(Some(size));
+        self.replied.set(false);
+    }
+
+    /// The size that a SETATTR asked for, while the change of the size is under way.
+    pub fn asked(&self) -> Option<u8> {
+        self.asked.get()
+    }
+
+    /// How many SETATTRs the server had answered when the client's last change of the size was over; `None` while one
+    /// is under way.
+    pub fn sized(&self) -> Option<u8> {
+        self.sized.get()
+    }
+
+    /// A change of the size begins (`None`), or is over.
+    pub fn set_sized(&self, changes: Option<u8>) {
+        self.asked.set(None);
+        self.sized.set(changes);
+    }
+}
+
 /// What a task holds, and what it is doing.
 #[derive(Default)]
 pub struct TaskState {
@@ -102,6 +165,8 @@ pub struct TaskState {
     pub(crate) page_locks: Cell<u8>,
     pub(crate) references: Cell<u8>,
     pub(crate) written: Cell<Written>,
+    /// When the operation began.
+    pub(crate) began: Cell<u32>,
     /// The operation that runs, for actors.
     pub(crate) operation: Cell<crate::case::Operation>,
     pub(crate) outcome: Outcome,
@@ -114,6 +179,11 @@ impl TaskState {
         self.references.set(0);
         self.operation.set(crate::case::Operation::Empty);
         self.outcome.begin();
+    }
+
+    /// When the operation began, on [`Kernel::clock`].
+    pub fn began(&self) -> u32 {
+        self.began.get()
     }
 
     /// Page locks that the task holds.
@@ -206,6 +276,9 @@ pub struct Kernel<R: Registry> {
     dirty_tags: Cell<u8>,
     writeback_tags: Cell<u8>,
     size: Cell<u8>,
+    disk_size: Cell<u8>,
+    client: Client,
+    clock: Cell<u32>,
     inode_dirty: Cell<bool>,
     dirty_count: Cell<i8>,
     errors: Cell<u8>,
@@ -236,6 +309,9 @@ impl<R: Registry> Default for Kernel<R> {
             dirty_tags: Cell::new(0),
             writeback_tags: Cell::new(0),
             size: Cell::new(0),
+            disk_size: Cell::new(0),
+            client: Client::default(),
+            clock: Cell::new(0),
             inode_dirty: Cell::new(false),
             dirty_count: Cell::new(0),
             errors: Cell::new(0),
@@ -268,6 +344,8 @@ impl<R: Registry> Kernel<R> {
         self.dirty_tags.set(0);
         self.writeback_tags.set(0);
         self.size.set(case.geometry.size);
+        self.client.reset();
+        self.clock.set(0);
         self.inode_dirty.set(false);
         self.dirty_count.set(0);
         self.errors.set(0);
@@ -290,6 +368,18 @@ impl<R: Registry> Kernel<R> {
     pub(crate) fn begin_step(&self) {
         self.events.clear();
         self.touched.set(0);
+        self.clock.set(self.clock.get() + 1);
+    }
+
+    /// The time: counts steps.
+    #[inline]
+    pub fn clock(&self) -> u32 {
+        self.clock.get()
+    }
+
+    /// What the client of a server knows.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The shape of the file.

@@ -97,7 +97,8 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
     }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
-        k.fs().before_write_begin(k).await;
+        let first = index * k.geometry().cells;
+        k.fs().before_write_begin(k, Range::new(first + cells.start, first + cells.end)).await;
         let page = match grab_page(k, index).await {
             Some(page) => page,
             None => {

@@ -1,10 +1,12 @@
-//! fsync and msync. Dossier section 2.2.5; fs/sync.c and mm/filemap.c of 2.6.24 to 2.6.34.
+//! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10.
 //!
-//! filemap_fdatawrite of the whole file for integrity, without the inode lock; ->fsync under it;
-//! filemap_fdatawait by the tag WRITEBACK; the mapping's error is tested and cleared, and the first error
-//! wins. msync does not walk ptes: since 2.6.19 dirty ptes mean dirty pages.
+//! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK, without the inode
+//! lock; ->fsync under it, before or after the wait as the era has it. The wait tests and clears the mapping's error, and
+//! the first error wins. msync does not walk ptes: since 2.6.19 dirty ptes mean dirty pages.
+//! Left out: PG_error of a page that was waited for, which is -EIO too; a file of size 0, which is not waited for.
 
 use crate::case::{PAGES_MAX, Range};
+use crate::facts::FsyncWait;
 use crate::implementation::{Registry, Sync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
@@ -14,12 +16,30 @@ use crate::point::Point as P;
 pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
     k.at(P::FsyncStart).await;
     k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), Sync::Integrity).await;
+    match k.facts().fsync_wait {
+        FsyncWait::AfterOp => {
+            let status = fsync_op(k).await;
+            filemap_fdatawait(k).await;
+            k.at(P::FsyncError).await;
+            status.or(k.mapping_take_error())
+        }
+        wait => {
+            filemap_fdatawait(k).await;
+            let mut status = k.mapping_take_error();
+            if status == Status::Ok || wait == FsyncWait::BeforeOp {
+                status = status.or(fsync_op(k).await);
+            }
+            k.at(P::FsyncError).await;
+            status
+        }
+    }
+}
+
+async fn fsync_op<R: Registry>(k: &Kernel<R>) -> Status {
     k.inode_lock(P::FsyncInode).await;
-    k.fs().fsync(k).await;
+    let status = k.fs().fsync(k).await;
     k.inode_unlock();
-    filemap_fdatawait(k).await;
-    k.at(P::FsyncError).await;
-    k.mapping_take_error()
+    status
 }
 
 /// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.
@@ -30,8 +50,8 @@ pub(super) async fn msync<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
     if mapped { fsync(k).await } else { Status::NoMemory }
 }
 
-/// wait_on_page_writeback_range over the whole file.
-async fn filemap_fdatawait<R: Registry>(k: &Kernel<R>) {
+/// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
+pub async fn filemap_fdatawait<R: Registry>(k: &Kernel<R>) {
     if k.planted(Plant::FsyncSkipsWait) {
         return;
     }

@@ -18,7 +18,8 @@ use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::point::Point;
 
 pub(crate) use filemap::filemap_page_mkwrite;
-pub use truncate::truncate_partial_zero;
+pub use fsync::filemap_fdatawait;
+pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;
 
 /// An actor: runs the operations of its program, one after the other.
@@ -54,6 +55,7 @@ async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation)
     k.at(Point::OpStart).await;
     k.task().operation.set(operation);
     k.task().outcome.begin();
+    k.task().began.set(k.clock());
     k.event(Event::Call);
     perform(k, slot, mm, operation).await;
     k.event(Event::Return);

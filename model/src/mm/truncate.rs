@@ -16,36 +16,30 @@ use crate::plant::Plant;
 use crate::point::Point as P;
 use crate::remedy::Remedy;
 
-/// ftruncate(2): inode_setattr and vmtruncate.
+/// ftruncate(2).
 pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
-        k.fs().before_truncate(k).await;
-        let fs_lock = k.planted(Plant::FsLockOverTruncate);
-        if fs_lock {
-            k.flush_lock(P::FlushLock).await;
-        }
-        vmtruncate(k, size).await;
-        if fs_lock {
-            k.flush_unlock();
-        }
-        k.fs().after_truncate(k, size).await;
+        k.fs().setattr(k, size).await;
     }
     k.inode_unlock();
     Status::Ok
 }
 
 /// vmtruncate, with the inode lock held; also what a failed write(2) trims itself back with.
-pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
+pub async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
+    let fs_lock = k.planted(Plant::FsLockOverTruncate);
+    if fs_lock {
+        k.flush_lock(P::FlushLock).await;
+    }
     if !shrinks {
         extend(k, size).await;
     } else {
         let last = k.planted(Plant::SizeLast);
         if !last {
             k.i_size_write(size);
-            k.fs().size_changed(k, size);
         }
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;
@@ -55,9 +49,11 @@ pub(super) async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
         if last {
             k.at_size(P::TruncateSize).await;
             k.i_size_write(size);
-            k.fs().size_changed(k, size);
         }
         k.event(Event::Truncated { first });
+    }
+    if fs_lock {
+        k.flush_unlock();
     }
 }
 
@@ -79,7 +75,6 @@ pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
         k.at_size(P::TruncateSize).await;
     }
     k.i_size_write(size);
-    k.fs().size_changed(k, size);
     if let Some(page) = page {
         k.unlock_page(page);
         k.put_page(page);

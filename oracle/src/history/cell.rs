@@ -98,6 +98,11 @@ impl Cell {
         }
     }
 
+    /// A write of what it holds has failed, and nothing newer was written since.
+    pub(super) fn has_failed(&self) -> bool {
+        self.all().iter().any(|entry| entry.failure != 0)
+    }
+
     /// A write of `value` ends. If it never took place its entry goes; if it is not certain that it became
     /// content it is complete, but supersedes nothing.
     pub(super) fn returned(&mut self, caller: TaskId, value: Stamp, took_place: bool, supersedes: bool, readers: u16) {

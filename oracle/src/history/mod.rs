@@ -61,11 +61,13 @@ pub enum Flaw {
     NotDue,
     /// The size that a call saw, or the final size, is not one that the calls explain.
     Size,
+    /// fsync returned 0 and the size on the store is not one that the calls explain.
+    DurableSize,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 8] = [
+    pub const ALL: [Flaw; 9] = [
         Flaw::Stale,
         Flaw::Exposed,
         Flaw::NotDurable,
@@ -74,6 +76,7 @@ impl Flaw {
         Flaw::Sigbus,
         Flaw::NotDue,
         Flaw::Size,
+        Flaw::DurableSize,
     ];
 }
 
@@ -98,6 +101,8 @@ pub struct Outcome<'a> {
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
     pub durable: &'a dyn Fn(u8) -> Stamp,
+    /// The size of the file on the store now, for calls that sync.
+    pub durable_size: &'a dyn Fn() -> u8,
     /// What a read of a cell would return now, for calls that extend the file (if it is known).
     pub visible: &'a dyn Fn(u8) -> Option<Stamp>,
 }
@@ -341,6 +346,12 @@ impl History {
             Operation::Fsync | Operation::Msync if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
                     self.check(1 << caller.index(), cell, (outcome.durable)(cell), Flaw::NotDurable);
+                }
+                // A write under way may be on the store up to any page of it, and one that failed may be missing.
+                let size = (outcome.durable_size)();
+                let failed = || (size..pending.least).any(|cell| self.cells[usize::from(cell)].has_failed());
+                if size < pending.least && !failed() || size > pending.most {
+                    self.flaw(Flaw::DurableSize, size, Stamp::ZERO);
                 }
             }
             _ => {}

@@ -84,7 +84,7 @@ fn history(size: u8) -> History {
 }
 
 fn outcome(status: Status, value: &dyn Fn(u8) -> Stamp) -> Outcome<'_> {
-    Outcome { status, done: 1, value, durable: value, visible: &|_| None }
+    Outcome { status, done: 1, value, durable: value, durable_size: &|| 1, visible: &|_| None }
 }
 
 fn compare_values(bytes: &[u8]) -> Result<(), String> {

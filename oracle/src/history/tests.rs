@@ -7,6 +7,8 @@ const B: TaskId = TaskId(1);
 
 struct Script {
     history: History,
+    /// The size on the store, if it is not the greatest that is possible.
+    durable_size: Option<u8>,
 }
 
 fn stamp(actor: TaskId, slot: u8, cell: u8) -> Stamp {
@@ -18,7 +20,7 @@ impl Script {
         let mut history = History::default();
         let geometry = Geometry { pages: 2, cells: 2, blocks: 1, size, ..Geometry::default() };
         history.begin(&Case { geometry, ..Case::default() });
-        Script { history }
+        Script { history, durable_size: None }
     }
 
     fn call(&mut self, actor: TaskId, slot: u8, operation: Operation) {
@@ -30,11 +32,13 @@ impl Script {
     }
 
     fn ret(&mut self, actor: TaskId, status: Status, done: u8, values: &[Stamp], durable: &[Stamp]) -> Vec<Flaw> {
+        let size = self.durable_size.unwrap_or(self.history.size.most());
         let outcome = Outcome {
             status,
             done,
             value: &|n| values[usize::from(n)],
             durable: &|cell| durable.get(usize::from(cell)).copied().unwrap_or(Stamp::ZERO),
+            durable_size: &|| size,
             visible: &|_| None,
         };
         self.history.returned(actor, &outcome);
@@ -329,4 +333,24 @@ proptest::proptest! {
     fn random_histories_agree_with_brute_force(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..24)) {
         proptest::prop_assert_eq!(reference::compare(&bytes), Ok(()));
     }
+}
+
+#[test]
+fn fsync_makes_the_size_durable() {
+    let mut s = Script::new(1);
+    s.call(A, 0, Operation::Truncate(3));
+    s.ok(A, 0);
+    for (size, flaws) in [(1, &[Flaw::DurableSize][..]), (4, &[Flaw::DurableSize]), (3, &[])] {
+        s.durable_size = Some(size);
+        s.call(A, 1, Operation::Fsync);
+        assert_eq!(s.ret(A, Status::Ok, 0, &[], &[Stamp::initial(0)]), flaws, "{size}");
+    }
+    // While a truncate is under way both sizes are right; what fails promises nothing.
+    s.call(B, 0, Operation::Truncate(1));
+    s.call(A, 2, Operation::Fsync);
+    s.durable_size = Some(1);
+    assert_eq!(s.ret(A, Status::Ok, 0, &[], &[Stamp::initial(0)]), []);
+    s.call(A, 3, Operation::Fsync);
+    s.durable_size = Some(4);
+    assert_eq!(s.ret(A, Status::Io, 0, &[], &[Stamp::initial(0)]), []);
 }

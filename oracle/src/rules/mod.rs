@@ -279,6 +279,8 @@ rules! {
     StrayWrite          stray_write;
     SizeChange          size_change;
     GrownBack           grown_back;
+    DurableSize         durable_size;
+    Regrown             regrown;
     NullMapping         null_mapping;
     KernelBug           kernel_bug;
     Deadlock            deadlock;

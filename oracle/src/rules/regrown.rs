@@ -1,0 +1,29 @@
+//! A truncate is not undone at the server. A WRITE extends the file there only up to the size that the client knows: while
+//! setattr is under way and its SETATTR is sent, up to the size asked for; else up to i_size.
+//!
+//! It fires where the WRITE arrives. What the client and the store see of it later is O4, durable-size and I31. A request
+//! that nfs_grow_file has raised i_size for is not its business: that is a size changed by a store.
+
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::Event;
+use mkwrite_model::plant::Plant;
+
+use super::prelude::*;
+
+/// See the file's head.
+pub struct Regrown;
+
+impl Check for Regrown {
+    const ABOUT: About = About {
+        id: "regrown",
+        title: "a WRITE does not make the file on the server long again",
+        source: "fs/nfs/inode.c: nfs_setattr; found on Debian's 6.1.192 and 6.12.117",
+        plant: Plant::RequestKeepsLength,
+    };
+
+    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        if let Event::Regrown { page } = event {
+            cx.page_breach(page, "a request from before the truncate extends the file on the server");
+        }
+    }
+}
