@@ -31,7 +31,7 @@ impl Check for GrownBack {
             && matches!(cx.k.task().operation(), Operation::Store(_) | Operation::Load(_))
             && is_truncating_to(cx.k, from)
         {
-            cx.breach("a fault undid a truncate that is under way");
+            cx.size_breach(from, to, "a fault undid a truncate that is under way");
         }
     }
 }
