@@ -415,7 +415,10 @@ impl<R: Registry> Observer<R> for Judge {
                 self.check_history(k, step, event);
             }
         }
-        self.check_pages(k, k.touched(), step);
+        if k.touched() != 0 {
+            self.marks.blocks(k);
+            self.check_pages(k, k.touched(), step);
+        }
     }
 
     fn quiescent(&mut self, k: &Kernel<R>) {

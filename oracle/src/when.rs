@@ -9,7 +9,7 @@ use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::kernel::{Event, FILE_BLOCKS, Frame, Kernel};
 
 /// What a breach is about.
 #[derive(Clone, Copy, Debug)]
@@ -224,10 +224,7 @@ impl Marks {
             Event::Return => self.truncating &= !task.bit(),
             Event::MkwriteReturned { page, .. } => self.mkwrite_returned(k, task, page),
             Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
-            Event::DirtySet { page, newly, .. } => {
-                self.note_beyond(k, k.i_size(), k.first_cell(page) + k.geometry().cells);
-                self.dirty_set(k, task, page, newly);
-            }
+            Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
             Event::TagSet { page, .. } if self.of(task, page) => self.close(k, task),
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
@@ -282,14 +279,17 @@ impl Marks {
         self.open(task, Fault { page, pte: false, late: false, cleaned: false, flagged: false });
     }
 
-    /// Blocks that `size` does not reach into, up to `end`, and that are there.
-    fn note_beyond<R: Registry>(&mut self, k: &Kernel<R>, size: u8, end: u8) {
+    /// Notes the blocks that are there and that i_size does not reach into. Those of a step that touched no page are as
+    /// they were.
+    #[inline]
+    pub(crate) fn blocks<R: Registry>(&mut self, k: &Kernel<R>) {
         let g = k.geometry();
-        let beyond = g.blocks_of(size)..g.blocks_of(end);
-        let allocated = if beyond.is_empty() { 0 } else { k.fs().allocated(k) };
-        for block in beyond.filter(|block| allocated >> block & 1 != 0) {
-            let first = block * g.block_cells();
-            self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
+        let beyond = u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size());
+        if beyond != 0 {
+            for block in (g.blocks_of(k.i_size())..).zip(0..FILE_BLOCKS).filter(|(_, n)| beyond >> n & 1 != 0) {
+                let first = block.0 * g.block_cells();
+                self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
+            }
         }
     }
 
@@ -323,7 +323,6 @@ impl Marks {
         let own = k.state(task).operation();
         self.raised |=
             self.truncating & !task.bit() != 0 && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
-        self.note_beyond(k, from, to);
     }
 
     fn past_eof<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {

@@ -32,6 +32,8 @@ pub const NO_BLOCK: u8 = u8::MAX;
 /// The block device under the file.
 pub struct Device {
     map: [Cell<u8>; FILE_BLOCKS],
+    /// The blocks of the file that are in the map, one bit each.
+    allocated: Cell<u32>,
     free: Cell<u64>,
     /// Blocks that belonged to the file at some time of this run.
     used: Cell<u64>,
@@ -47,6 +49,7 @@ impl Default for Device {
     fn default() -> Self {
         Device {
             map: [const { Cell::new(NO_BLOCK) }; FILE_BLOCKS],
+            allocated: Cell::new(0),
             free: Cell::new(u64::MAX),
             used: Cell::new(0),
             written: Cell::new(0),
@@ -69,6 +72,7 @@ impl Device {
         for block in &self.map {
             block.set(NO_BLOCK);
         }
+        self.allocated.set(0);
         self.budget.set(budget);
     }
 
@@ -105,6 +109,7 @@ impl Device {
         self.used.set(self.used.get() | 1 << block);
         self.written.set(self.written.get() & !(1 << block));
         self.map[usize::from(file_block)].set(block);
+        self.allocated.set(self.allocated.get() | 1 << file_block);
         block
     }
 
@@ -124,6 +129,9 @@ impl Device {
             if unmap {
                 slot.set(NO_BLOCK);
             }
+        }
+        if unmap {
+            self.allocated.set(self.allocated.get() & ((1u64 << first) - 1) as u32);
         }
     }
 
@@ -168,8 +176,9 @@ impl Device {
     }
 
     /// The blocks of the file that are allocated, one bit each.
+    #[inline]
     pub fn allocated(&self) -> u32 {
-        (0..FILE_BLOCKS as u8).filter(|b| self.block(*b).is_some()).fold(0, |mask, b| mask | 1 << b)
+        self.allocated.get()
     }
 }
 

@@ -1,7 +1,7 @@
-//! A fault does not undo a truncate that is under way.
+//! Neither a fault nor the reply to a WRITE undoes a truncate that is under way.
 //!
-//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read. That is so
-//! whatever lock or server guards i_size.
+//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read; a reply
+//! tells the size that the file had at the server before the truncate. That is so whatever lock or server guards i_size.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Registry;
@@ -16,7 +16,7 @@ pub struct GrownBack;
 impl Check for GrownBack {
     const ABOUT: About = About {
         id: "grown-back",
-        title: "no fault raises i_size while a truncate of the file is under way",
+        title: "no fault and no reply raises i_size while a truncate of the file is under way",
         source: "2.6.30 fs/nfs/write.c: nfs_grow_file; mm/memory.c: vmtruncate",
         plant: Plant::MkwriteGrowsBack,
     };
@@ -28,10 +28,14 @@ impl Check for GrownBack {
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from
-            && matches!(cx.k.task().operation(), Operation::Store(_) | Operation::Load(_))
+            && matches!(cx.actor_operation(), None | Some(Operation::Store(_) | Operation::Load(_)))
             && is_truncating_to(cx.k, from)
         {
-            cx.size_breach(from, to, "a fault undid a truncate that is under way");
+            let what = match cx.actor_operation() {
+                Some(_) => "a fault undid a truncate that is under way",
+                None => "a reply undid a truncate that is under way",
+            };
+            cx.size_breach(from, to, what);
         }
     }
 }
