@@ -98,7 +98,7 @@ fn explain_names_the_two_steps_that_decide() {
     let report = json(&run.run(&format!("explain {case} --json --html race.html --svg race.svg")));
     let steps = report["timeline"]["steps"].as_array().unwrap();
     assert_eq!(report["rule"], "I20");
-    assert_eq!(steps[report["isolation"]["second"].as_u64().unwrap() as usize]["point"], "miss.set_page_dirty");
+    assert_eq!(steps[report["isolation"]["second"].as_u64().unwrap() as usize]["point"], "miss.lock_page");
     assert!(fs::read_to_string(run.path("race.html")).unwrap().starts_with("<!DOCTYPE html>"));
     assert!(fs::read_to_string(run.path("race.svg")).unwrap().starts_with("<svg"));
 }
@@ -162,13 +162,10 @@ fn a_filed_case_is_minimal_and_has_its_explanation_beside_it() {
 fn a_stale_schedule_is_named_by_its_line_and_realigned() {
     let run = Run::new();
     let text = fs::read_to_string(corpus("known/race-nfs-unstable.mkw")).unwrap();
-    let line = text.lines().position(|line| line == "order    A.0 miss.set_page_dirty").unwrap() + 1;
+    let line = text.lines().position(|line| line == "order    A.0 miss.lock_page").unwrap() + 1;
     for (point, says) in [("miss.set_dirty", "unknown point `miss.set_dirty`"), ("wp.pte_same", "is never reached")] {
-        fs::write(
-            run.path("stale.mkw"),
-            text.replace("order    A.0 miss.set_page_dirty", &format!("order A.0 {point}")),
-        )
-        .unwrap();
+        fs::write(run.path("stale.mkw"), text.replace("order    A.0 miss.lock_page", &format!("order A.0 {point}")))
+            .unwrap();
         let (text, exit) = run.prints("replay stale.mkw --realigned fresh.mkw");
         assert_eq!(exit, Some(1));
         assert!(text.starts_with("stale  stale.mkw  nfs@2.6.29 x 2.6.29"), "{text}");
@@ -176,7 +173,7 @@ fn a_stale_schedule_is_named_by_its_line_and_realigned() {
         assert!(text.contains("This schedule shows what the case expects"), "{text}");
         assert_eq!(run.prints("replay fresh.mkw").1, Some(0));
     }
-    fs::write(run.path("stale.mkw"), text.replace("order    A.0 miss.set_page_dirty", "order A.0 miss.x")).unwrap();
+    fs::write(run.path("stale.mkw"), text.replace("order    A.0 miss.lock_page", "order A.0 miss.x")).unwrap();
     run.refuses("explain stale.mkw", &["unknown point `miss.x`", "`mkwrite replay` can realign"]);
 }
 

@@ -11,19 +11,19 @@
 //! uptodate here, so nfs_updatepage widens the range to the whole of that). nfs_grow_file raises i_size to
 //! the end of the request if it is lower; truncate may have lowered it since the length was read.
 //!
-//! The server has a file of its own. setattr flushes, sends SETATTR, and then writes i_size and truncates the page cache:
-//! a request made in between keeps the old length, and its WRITE makes the file long again. A WRITE's reply tells the
-//! size that the file had when the server answered; the client takes it if it is larger than i_size (its own request is
-//! outstanding until then, so a smaller one never counts). setattr takes its own reply's size at the end if it is larger,
-//! or if no request is outstanding and no reply to a WRITE came later.
+//! The server has a file of its own. setattr flushes, sends SETATTR, and then writes i_size and truncates the page
+//! cache: a request made in between keeps the old length, and its WRITE makes the file long again. A WRITE's reply
+//! tells the size that the file had when the server answered; the client takes it if it is larger than i_size (its own
+//! request is outstanding until then, so a smaller one never counts). setattr takes its own reply's size at the end if
+//! it is larger, or if no request is outstanding and no reply to a WRITE came later.
 //!
 //! fsync of 2.6.29 and 2.6.30 writes all and waits for requests, once more, under the inode lock; that of 3.0 only
-//! commits. One COMMIT at a time since 3.0. All actors share one open file: one error, reported once, and no requests of
-//! another open context (nfs_flush_incompatible).
-//! Left out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops it); attributes in
-//! replies to READ and COMMIT, and revalidation by time; the batch (a request is sent as soon as its page is unlocked; the
-//! kernel collects those of neighbouring pages); FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a
-//! single request; FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
+//! commits. One COMMIT at a time since 3.0. All actors share one open file: one error, reported once, and no requests
+//! of another open context (nfs_flush_incompatible).
+//! Left out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops it); attributes
+//! in replies to READ and COMMIT, and revalidation by time; the batch (a request is sent as soon as its page is
+//! unlocked; the kernel collects those of neighbouring pages); FLUSH_COND_STABLE, by which 3.0 asks for stable storage
+//! where a flush is a single request; FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;

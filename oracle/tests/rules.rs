@@ -153,8 +153,8 @@ fn a_breach_beyond_i_size_hides_none_within() {
     assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
 }
 
-/// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window of
-/// these versions, so that with them nothing else breaks.
+/// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window
+/// of these versions, so that with them nothing else breaks.
 #[test]
 fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     let case = mkwrite_model::text::parse(include_str!("cases/fsync-no-commit.mkw")).unwrap().case;

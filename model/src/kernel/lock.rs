@@ -233,8 +233,8 @@ impl<R: Registry> Kernel<R> {
         self.unhold(Class::Flush);
     }
 
-    /// The lock of a filesystem's commit (NFS_INO_COMMIT): one at a time. Taken last; nothing is waited for under it but the
-    /// server's reply.
+    /// The lock of a filesystem's commit (NFS_INO_COMMIT): one at a time. Taken last; nothing is waited for under it
+    /// but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
         self.tasks.acquire(at as u8, object::COMMIT, Mode::Exclusive).await;

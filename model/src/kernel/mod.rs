@@ -97,7 +97,8 @@ pub(crate) const fn record_lock(page: Frame) -> u8 {
 
 const NO_FRAME: u8 = u8::MAX;
 
-/// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open file.
+/// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open
+/// file.
 #[derive(Default)]
 pub struct Client {
     error: Cell<bool>,
