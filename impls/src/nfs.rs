@@ -392,7 +392,7 @@ impl Implementation<Builtin> for Nfs {
         let end = k.first_cell(request.page) + request.cells.end;
         let beyond = match k.client().asked() {
             Some(size) => end > size,
-            None => end > k.i_size(),
+            None => end > k.i_size() && k.client().sized().is_some(),
         };
         if beyond && end > k.server.attributes().size {
             k.event(Event::Regrown { page: request.page });
@@ -541,8 +541,8 @@ impl Implementation<Builtin> for Nfs {
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
     async fn setattr(self, k: &Kernel, size: u8) {
         let shrinks = size < k.i_size();
-        k.client().set_sized(None);
         if shrinks && k.remedied(Remedy::TruncateFirst) {
+            k.client().set_sized(None);
             mm::vmtruncate(k, size).await;
             self.wb_all(k).await;
             send_setattr(k, size).await;

@@ -213,10 +213,14 @@ impl Breaches {
         self.first = self.first.min(breach.step);
         // One that the ledger may explain hides none that it may not.
         let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
-        let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
-        if !known && self.len < BREACHES_MAX {
-            self.items[self.len] = Some(breach);
-            self.len += 1;
+        match self.items[..self.len].iter_mut().flatten().find(|b| key(b) == key(&breach)) {
+            // What it was about the second time is as much tainted.
+            Some(known) => known.cells |= breach.cells,
+            None if self.len < BREACHES_MAX => {
+                self.items[self.len] = Some(breach);
+                self.len += 1;
+            }
+            None => {}
         }
     }
 }
@@ -347,6 +351,7 @@ impl Judge {
                         value: &|n| outcome.value(n),
                         durable: &|cell| k.fs().synced(k, cell, since),
                         durable_size: &|| k.fs().synced_size(k, since),
+                        stored: &|cell| k.fs().stored(k, cell),
                         visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
                     },
                 );
