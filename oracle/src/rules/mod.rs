@@ -160,7 +160,7 @@ macro_rules! rules {
             0 $(| u64::from($module::$variant::applies(target)) << Rule::$variant as u8)*
         }
 
-        #[inline]
+        #[inline(always)] // the kind of the event is known where it is called
         pub(crate) fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
