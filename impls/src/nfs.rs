@@ -333,11 +333,11 @@ impl Implementation<Builtin> for Nfs {
                     k.unlock_page(page);
                     NOPAGE
                 }
-                Nfs::V2_6_29 => {
+                Nfs::V2_6_29 if !k.remedied(Remedy::LockedReturn) => {
                     k.unlock_page(page);
                     0
                 }
-                Nfs::V2_6_30 => LOCKED, // with no request
+                Nfs::V2_6_29 | Nfs::V2_6_30 => LOCKED, // with no request
                 Nfs::V3_0 => {
                     k.unlock_page(page);
                     NOPAGE
@@ -392,7 +392,7 @@ impl Implementation<Builtin> for Nfs {
         let end = k.first_cell(request.page) + request.cells.end;
         let beyond = match k.client().asked() {
             Some(size) => end > size,
-            None => end > k.i_size() && k.client().sized().is_some(),
+            None => end > k.i_size(),
         };
         if beyond && end > k.server.attributes().size {
             k.event(Event::Regrown { page: request.page });

@@ -115,9 +115,9 @@ impl<R: Registry> Cx<'_, R> {
         self.report(None, None, 0, when, what);
     }
 
-    /// Reports a change of i_size: it is about the cells between the two sizes.
-    pub(crate) fn size_breach(&mut self, from: u8, to: u8, what: &'static str) {
-        let cells = (from.min(to)..from.max(to)).fold(0, |mask, cell| mask | 1 << cell);
+    /// Reports a size that should not be: it is about all that lies beyond `end`, the right one.
+    pub(crate) fn size_breach(&mut self, end: u8, what: &'static str) {
+        let cells = (end..self.k.geometry().file_cells()).fold(0, |mask, cell| mask | 1 << cell);
         let when = self.sample(cells, false);
         self.report(None, None, cells, when, what);
     }

@@ -351,7 +351,7 @@ impl History {
                 }
                 // A write under way may be on the store up to any page of it, and one that failed may be missing.
                 let size = (outcome.durable_size)();
-                let failed = || (size..pending.least).any(|cell| self.cells[usize::from(cell)].has_failed());
+                let failed = || self.cells[usize::from(size)..].iter().any(Cell::has_failed);
                 if size < pending.least && !failed() || size > pending.most {
                     self.flaw(Flaw::DurableSize, size, Stamp::ZERO);
                 }
@@ -442,10 +442,12 @@ impl History {
     }
 
     /// Only a failed write explains this. Some sync must report it, and it is too late when one has returned
-    /// without an error although the store lacks a value, and nobody else can have been told.
+    /// without an error although the store lacks a value that was there before it began, and nobody else can have been
+    /// told. (What came later may have failed after the sync had looked for errors.)
     fn put_aside(&mut self, reader: u16, failure: u16, finding: Finding) {
+        let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
         let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
-        if finding.flaw == Flaw::NotDurable && !self.errors.is_told(failure) && !other_sync() {
+        if finding.flaw == Flaw::NotDurable && owed && !self.errors.is_told(failure) && !other_sync() {
             self.flaw(Flaw::Unreported, finding.cell, finding.found);
         } else if self.suspect.is_none_or(|(latest, _)| latest < failure) {
             self.suspect = Some((failure, finding));
