@@ -545,6 +545,24 @@ mod tests {
     }
 
     #[test]
+    fn remedied_pairs_run_every_fourth_case_and_take_nothing_from_the_plain_ones() {
+        let ledger = Ledger::builtin();
+        let pairs = default_pairs(&ledger).into_iter().map(|pair| (Target::from(pair), remedied(&ledger, pair)));
+        let (plain, cured): (Vec<_>, Vec<_>) = pairs.filter_map(|(plain, cured)| Some((plain, cured?))).take(3).unzip();
+        let go = |targets: &[&[Target]]| {
+            let (plan, progress) = (Plan::new(targets.concat(), 4, 4000, ledger.clone()), Progress::default());
+            let found = hunt(&plan, 2, &progress, &()).found.into_iter();
+            let of_plain = found.filter(|(key, _)| plan.targets[key.target].remedies.is_empty());
+            let shown: Vec<_> = of_plain.map(|(key, found)| (key, found.index, found.count)).collect();
+            (shown, progress.runs.into_inner())
+        };
+        let (alone, both) = (go(&[&plain]), go(&[&plain, &cured]));
+        assert!(alone.0.len() > 5);
+        assert_eq!((alone.0, alone.1 + 3 * 4000 / REMEDIED), both);
+        assert_eq!(go(&[&cured]).1, 3 * 4000, "alone they run every case");
+    }
+
+    #[test]
     fn seeds_come_first_under_their_own_schedule() {
         let mut plan = plan(80);
         plan.seeds = (0..3).map(|index| outcome(&plan, 1).1[index].1.clone()).collect();
