@@ -395,8 +395,8 @@ fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
     Some(k.cell(page, cell % g.cells))
 }
 
-/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules that look at that kind
-/// and drops the others.
+/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules that look at that
+/// kind and drops the others.
 macro_rules! by_kind {
     ($event:ident, $same:expr) => {
         by_kind! { $event, $same;
