@@ -14,6 +14,7 @@ use mkwrite_model::Case;
 use mkwrite_model::generate::{Generator, random};
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::point::Point;
+use mkwrite_model::remedy::Remedies;
 use mkwrite_model::schedule::Kind;
 use rand::Rng;
 
@@ -29,7 +30,7 @@ use crate::shrink::{Goal, Shrinker};
 /// What to hunt.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What each case runs on.
+    /// What each case runs on. Remedied targets beside their plain pairs come last, and run now and then.
     pub targets: Vec<Target>,
     /// The seed of everything.
     pub seed: u64,
@@ -54,6 +55,19 @@ impl Plan {
     pub fn new(targets: Vec<Target>, seed: u64, cases: u64, ledger: Ledger) -> Plan {
         let (aligned, scheduler, rule, feedback, seeds) = (false, None, None, None, Vec::new());
         Plan { targets, seed, aligned, scheduler, rule, cases, feedback, seeds, ledger }
+    }
+
+    /// How many targets run every case. Those behind them have their plain pairs among these: nothing is expected
+    /// there, so they need not see every case, and the plain pairs get on faster.
+    fn regulars(&self) -> usize {
+        let plain = |target: &Target| Target { remedies: Remedies::NONE, ..*target };
+        let extra = |target: &Target| !target.remedies.is_empty() && self.targets.contains(&plain(target));
+        self.targets.iter().rposition(|target| !extra(target)).map_or(0, |last| last + 1)
+    }
+
+    /// All targets run case `index`.
+    fn is_for_all(&self, index: u64) -> bool {
+        index % REMEDIED == REMEDIED - 1 || seed(self, index).is_some()
     }
 }
 
@@ -196,8 +210,11 @@ const CHUNK: u64 = 32;
 fn generation(index: u64) -> u64 {
     (index / 4).next_multiple_of(CHUNK).clamp(2 * CHUNK, 2048)
 }
-/// Every so manieth case is checked for nondeterminism.
+/// Every so manieth case runs on the remedied targets beside their plain pairs, too.
+const REMEDIED: u64 = 4;
+/// Every so manieth case is checked for nondeterminism, on all targets.
 const TWICE: u64 = 1000;
+const _: () = assert!(TWICE % REMEDIED == 0);
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
 pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress, save: &dyn Save) -> Outcome {
@@ -254,7 +271,8 @@ pub fn how(plan: &Plan, index: u64) -> How {
 struct Worker<'a> {
     plan: &'a Plan,
     progress: &'a Progress,
-    targets: Targets<'a>,
+    /// Those that run every case, and the others.
+    targets: [Targets<'a>; 2],
     finds: Finds<'a>,
     undecided: u64,
     feedback: Option<Feedback>,
@@ -267,7 +285,8 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(plan: &'a Plan, progress: &'a Progress, save: &'a dyn Save) -> Worker<'a> {
-        let targets = Targets::new(&plan.targets, &plan.ledger);
+        let (regulars, others) = plan.targets.split_at(plan.regulars());
+        let targets = [regulars, others].map(|targets| Targets::new(targets, &plan.ledger));
         Worker {
             plan,
             progress,
@@ -307,7 +326,6 @@ impl<'a> Worker<'a> {
                 self.at = index;
                 steps += self.run_case(index, corpus)?;
                 self.progress.cases.fetch_add(1, Ordering::Relaxed);
-                self.progress.runs.fetch_add(self.plan.targets.len() as u64, Ordering::Relaxed);
             }
             self.progress.steps.fetch_add(steps, Ordering::Relaxed);
             Ok(())
@@ -321,12 +339,18 @@ impl<'a> Worker<'a> {
     }
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
-        let Worker { plan, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
+        let Worker { plan, progress, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
         draw(plan, index, corpus, case);
         let (case, how) = (&*case, how(plan, index));
-        let steps = targets.run(case, how.clone(), 0, feedback.as_mut(), |target, breach, expected| {
-            finds.add(target, (index, case), breach, expected);
-        });
+        let (mut first, mut steps) = (0, 0);
+        for targets in &mut targets[..if plan.is_for_all(index) { 2 } else { 1 }] {
+            steps += targets.run(case, how.clone(), first, feedback.as_mut(), |n, breach, expected| {
+                finds.add(first + n, (index, case), breach, expected);
+            });
+            first += targets.runners().len();
+            *undecided += targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
+        }
+        progress.runs.fetch_add(first as u64, Ordering::Relaxed);
         if let Some(feedback) = feedback {
             let features: Vec<u16> = corpus.unseen(feedback.features()).collect();
             if !features.is_empty() {
@@ -337,8 +361,7 @@ impl<'a> Worker<'a> {
             }
             feedback.clear();
         }
-        *undecided += targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
-        if index % TWICE == TWICE - 1 && !targets.repeats(case, how) {
+        if index % TWICE == TWICE - 1 && !targets.iter_mut().all(|targets| targets.repeats(case, how.clone())) {
             return Err("the same run has two traces".to_owned());
         }
         Ok(steps)
@@ -358,14 +381,14 @@ impl<'a> Worker<'a> {
                 })
                 .or_insert(found);
         }
-        for (sum, runner) in total.reached.iter_mut().zip(self.targets.runners()) {
+        for (sum, runner) in total.reached.iter_mut().zip(self.targets.iter().flat_map(Targets::runners)) {
             for (sum, n) in sum.iter_mut().zip(runner.judge.reached()) {
                 *sum += u64::from(*n);
             }
         }
         total.undecided += self.undecided;
         total.error = total.error.take().or(self.error);
-        total.plant_reached |= self.targets.runners().any(Runner::plant_reached);
+        total.plant_reached |= self.targets.iter().flat_map(Targets::runners).any(Runner::plant_reached);
     }
 }
 
@@ -519,6 +542,24 @@ mod tests {
             fixed.fix_up();
             assert_eq!(fixed, case);
         }
+    }
+
+    #[test]
+    fn remedied_pairs_run_every_fourth_case_and_take_nothing_from_the_plain_ones() {
+        let ledger = Ledger::builtin();
+        let pairs = default_pairs(&ledger).into_iter().map(|pair| (Target::from(pair), remedied(&ledger, pair)));
+        let (plain, cured): (Vec<_>, Vec<_>) = pairs.filter_map(|(plain, cured)| Some((plain, cured?))).take(3).unzip();
+        let go = |targets: &[&[Target]]| {
+            let (plan, progress) = (Plan::new(targets.concat(), 4, 4000, ledger.clone()), Progress::default());
+            let found = hunt(&plan, 2, &progress, &()).found.into_iter();
+            let of_plain = found.filter(|(key, _)| plan.targets[key.target].remedies.is_empty());
+            let shown: Vec<_> = of_plain.map(|(key, found)| (key, found.index, found.count)).collect();
+            (shown, progress.runs.into_inner())
+        };
+        let (alone, both) = (go(&[&plain]), go(&[&plain, &cured]));
+        assert!(alone.0.len() > 5);
+        assert_eq!((alone.0, alone.1 + 3 * 4000 / REMEDIED), both);
+        assert_eq!(go(&[&cured]).1, 3 * 4000, "alone they run every case");
     }
 
     #[test]

@@ -95,7 +95,6 @@ pub(crate) struct Cx<'a, R: Registry> {
     pub(crate) rule: Rule,
     applicable: u64,
     step: Step,
-    operation: &'static str,
     pub(crate) marks: &'a Marks,
     breaches: &'a mut Breaches,
 }
@@ -172,18 +171,15 @@ impl<R: Registry> Cx<'_, R> {
         if states.reported[n] & bit != 0 {
             return;
         }
-        let now = (self.step, self.operation);
         let of_file = self.cells_of(page, cells);
         let since = &mut states.since[n][self.rule as usize];
         if states.deferred[n] & bit == 0 || since.what != what {
             let when = self.sample(of_file, false);
-            *since = Since { step: self.step, operation: self.operation, when, what };
+            *since = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
         }
         if judged {
-            let when = since.when;
-            (self.step, self.operation) = (since.step, since.operation);
-            self.report(Some(self.k.index(page)), None, of_file, when, what);
-            (self.step, self.operation) = now;
+            let since = *since;
+            self.report_since(since, Some(self.k.index(page)), None, of_file);
             states.reported[n] |= bit;
             states.deferred[n] &= !bit;
         } else {
@@ -193,9 +189,14 @@ impl<R: Registry> Cx<'_, R> {
 
     #[cold]
     fn report(&mut self, page: Option<u8>, cell: Option<u8>, cells: u64, when: Conditions, what: &'static str) {
-        let Step { task, point, slot, number, .. } = self.step;
-        let (rule, operation) = (self.rule, self.operation);
-        let step = number;
+        let now = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
+        self.report_since(now, page, cell, cells);
+    }
+
+    #[cold]
+    fn report_since(&mut self, since: Since, page: Option<u8>, cell: Option<u8>, cells: u64) {
+        let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } = since;
+        let rule = self.rule;
         self.breaches.push(Breach { rule, point, operation, task, slot, step, page, cell, cells, when, what });
     }
 }
@@ -304,14 +305,12 @@ impl Judge {
     }
 
     fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut PageStates) {
-        let operation = operation_name(k, step);
         let cx = Cx {
             k,
             passes: &self.passes,
             rule: Rule::ALL[0],
             applicable: self.applicable,
             step,
-            operation,
             marks: &self.marks,
             breaches: &mut self.breaches,
         };
@@ -333,6 +332,22 @@ impl Judge {
         }
     }
 
+    /// Shows an event to all who look at events.
+    #[inline(always)]
+    fn event<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+        self.marks.event(k, step.task, event);
+        self.passes.event(k, step.task, event);
+        if matches!(event, Event::Return) {
+            self.summary.returned(k, step);
+        }
+        let (mut cx, _) = self.cx(k, step);
+        rules::event(&mut cx, event);
+        if self.judges_history {
+            self.check_history(k, step, event);
+        }
+    }
+
+    #[inline(always)]
     fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
         match event {
             // That there is no space is for the device to say.
@@ -385,6 +400,22 @@ fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
     Some(k.cell(page, cell % g.cells))
 }
 
+/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules that look at that
+/// kind and drops the others.
+macro_rules! by_kind {
+    ($event:ident, $same:expr) => {
+        by_kind! { $event, $same;
+            Call Return MkwriteReturned FaultReturned PteSet Stored DirtySet TagSet DirtyCleared SizeWritten Mkcleaned
+            WritebackStarted ChangedUnderWriteback WritebackEnded WritepageReturned Submitted Transferred Regrown
+            WriteFailed Unlocked Removed FreedInUse PutUnheld UsedFreed TimeUpdated Throttled LockOrder SleptAtomic
+            Truncated Bug NullMapping
+        }
+    };
+    ($event:ident, $same:expr; $($kind:ident)*) => {
+        match $event { $(Event::$kind { .. } => $same,)* }
+    };
+}
+
 impl<R: Registry> Observer<R> for Judge {
     fn begin(&mut self, k: &Kernel<R>, case: &Case) {
         let target = k.target();
@@ -409,16 +440,7 @@ impl<R: Registry> Observer<R> for Judge {
             self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
         }
         for event in k.events() {
-            self.marks.event(k, step.task, event);
-            self.passes.event(k, step.task, event);
-            if event == Event::Return {
-                self.summary.returned(k, step);
-            }
-            let (mut cx, _) = self.cx(k, step);
-            rules::event(&mut cx, event);
-            if self.judges_history {
-                self.check_history(k, step, event);
-            }
+            by_kind!(event, self.event(k, step, event));
         }
         if k.touched() != 0 {
             self.marks.blocks(k);

@@ -17,7 +17,7 @@ impl Passes {
         self.pages = [0; TASKS];
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
         match event {
             Event::Call => {

@@ -225,7 +225,7 @@ impl<'a> Targets<'a> {
     }
 
     /// The machines, in the order of the targets.
-    pub fn runners(&self) -> impl Iterator<Item = &Runner> {
+    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner> {
         self.runners.iter().map(|(_, runner)| runner)
     }
 

@@ -220,7 +220,7 @@ impl Marks {
     }
 
     /// Notes an event of a step.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
         match event {
             Event::Call => self.call(k, task),

@@ -151,6 +151,8 @@ pub struct History {
     size: Size,
     cells: [Cell; CELLS_MAX],
     pending: [Pending; CALLERS],
+    /// For each cell, the callers that are reading it, or syncing it, one bit each.
+    readers: [u16; CELLS_MAX],
     /// What only a failure explains, the latest, with its number.
     suspect: Option<(u16, Finding)>,
     findings: [Option<Finding>; 4],
@@ -167,6 +169,7 @@ impl Default for History {
             size: Size::default(),
             cells: [const { Cell::new() }; CELLS_MAX],
             pending: [Pending::default(); CALLERS],
+            readers: [0; CELLS_MAX],
             suspect: None,
             findings: [None; 4],
         }
@@ -189,7 +192,7 @@ impl History {
             let content = if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
             self.cells[usize::from(cell)].begin(content);
         }
-        self.pending = [Pending::default(); CALLERS];
+        (self.pending, self.readers) = ([Pending::default(); CALLERS], [0; CELLS_MAX]);
         (self.suspect, self.findings) = (None, [None; 4]);
     }
 
@@ -259,6 +262,7 @@ impl History {
         }
         for cell in self.pending[caller.index()].reads(self.geometry.file_cells()).iter() {
             self.cells[usize::from(cell)].begin_read(1 << caller.index());
+            self.readers[usize::from(cell)] |= 1 << caller.index();
         }
     }
 
@@ -273,9 +277,7 @@ impl History {
 
     /// The callers that are reading this cell, or syncing it.
     fn readers_of(&self, cell: u8) -> u16 {
-        let all = self.geometry.file_cells();
-        let readers = self.pending.iter().enumerate().filter(|(_, p)| p.reads(all).contains(cell));
-        readers.fold(0, |mask, (i, _)| mask | 1 << i)
+        self.readers[usize::from(cell)]
     }
 
     /// A size became possible: calls under way may have seen it, and stores under way may have hit content.
@@ -361,6 +363,7 @@ impl History {
         self.pending[caller.index()] = Pending::default();
         for cell in pending.reads(self.geometry.file_cells()).iter() {
             self.cells[usize::from(cell)].forget_reader(1 << caller.index());
+            self.readers[usize::from(cell)] &= !(1 << caller.index());
         }
     }
 

@@ -26,6 +26,8 @@ struct Entry {
 pub(super) struct Size {
     entries: [Entry; ENTRIES],
     len: u8,
+    /// The smallest and the largest of them.
+    bounds: (u8, u8),
     /// The ends of the writes under way, 0 for none.
     raising: [u8; CALLERS],
 }
@@ -33,7 +35,7 @@ pub(super) struct Size {
 impl Default for Size {
     fn default() -> Self {
         let none = Entry { size: 0, caller: u8::MAX, complete: true, setters: 0, raisers: 0 };
-        Size { entries: [none; ENTRIES], len: 1, raising: [0; CALLERS] }
+        Size { entries: [none; ENTRIES], len: 1, bounds: (0, 0), raising: [0; CALLERS] }
     }
 }
 
@@ -55,16 +57,22 @@ impl Size {
     fn push(&mut self, caller: u8, size: u8, complete: bool) {
         self.entries[usize::from(self.len)] = Entry { size, caller, complete, setters: 0, raisers: 0 };
         self.len += 1;
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        let sizes = || self.all().iter().map(|e| e.size);
+        self.bounds = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
     }
 
     /// The smallest size that is possible.
     pub(super) fn least(&self) -> u8 {
-        self.all().iter().map(|e| e.size).min().unwrap_or(0)
+        self.bounds.0
     }
 
     /// The largest size that is possible.
     pub(super) fn most(&self) -> u8 {
-        self.all().iter().map(|e| e.size).max().unwrap_or(0)
+        self.bounds.1
     }
 
     /// The size may be this.
@@ -115,9 +123,9 @@ impl Size {
 
     fn finish(&mut self, caller: TaskId, raised_to: Option<u8>) {
         let bit = 1 << caller.index();
-        let old = (self.entries, std::mem::take(&mut self.len));
         let mut own = None;
-        for mut e in old.0.into_iter().take(usize::from(old.1)) {
+        for n in 0..std::mem::take(&mut self.len) {
+            let mut e = self.entries[usize::from(n)];
             if e.caller == caller.0 && !e.complete {
                 own = Some(raised_to.unwrap_or(e.size));
                 continue;
@@ -129,6 +137,7 @@ impl Size {
                 self.len += 1;
             }
         }
+        self.bound();
         let Some(size) = own.filter(|size| raised_to.is_none() || *size != 0) else { return };
         // A complete entry of the same size is now as fresh as this one.
         match self.all_mut().iter_mut().find(|e| e.complete && e.size == size) {

@@ -25,6 +25,7 @@ impl Check for GrownBack {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from

@@ -21,6 +21,7 @@ impl Check for MkwriteLock {
         plant: Plant::LockedWithoutLock,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::MkwriteReturned { page, code, locked } = event {
             let speaks = match cx.k.fs().declaration().convention {

@@ -19,6 +19,7 @@ impl Check for LockLeak {
         plant: Plant::LeakPageLock,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::Unlocked { page, owner: false } => cx.page_breach(page, "unlocked by a task that does not hold it"),

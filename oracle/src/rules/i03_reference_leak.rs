@@ -22,6 +22,7 @@ impl Check for ReferenceLeak {
         plant: Plant::LeakReference,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::PutUnheld { page } => cx.page_breach(page, "a reference was dropped that nobody held"),

@@ -18,6 +18,7 @@ impl Check for FreedInUse {
         plant: Plant::FreeWhileCached,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::FreedInUse { page, loose } => {

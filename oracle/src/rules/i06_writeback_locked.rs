@@ -17,6 +17,7 @@ impl Check for WritebackLocked {
         plant: Plant::WritebackUnlocked,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::WritebackStarted { page, locked_by_us: false, .. } => {

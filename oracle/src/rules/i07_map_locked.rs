@@ -17,6 +17,7 @@ impl Check for MapLocked {
         plant: Plant::MapUnlocked,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::PteSet { page, new: true, locked_by_us: false, .. } = event {
             cx.page_breach(page, "mapped without the page lock");

@@ -21,6 +21,7 @@ impl Check for LockOrder {
         plant: Plant::TimeUnderLock,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::TimeUpdated { page_locks: 1.. } => cx.breach("file_update_time under the page lock"),

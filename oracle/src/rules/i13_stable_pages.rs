@@ -22,6 +22,7 @@ impl Check for StablePages {
         target.pair.implementation.declaration().stable_pages
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::ChangedUnderWriteback { page } = event {
             cx.page_breach(page, "a byte changed under writeback");

@@ -20,6 +20,7 @@ impl Check for WritepageContract {
         plant: Plant::SilentNoWrite,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::WritepageReturned { page, written } = event
             && breaks(written)

@@ -17,6 +17,7 @@ impl Check for WritebackBalance {
         plant: Plant::EndWritebackTwice,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::WritebackStarted { page, again: true, .. } => cx.page_breach(page, "started twice"),

@@ -26,6 +26,7 @@ impl Check for DirtyWithoutRecord {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::DirtySet { page, newly: true, locked_by_us: false } = event
             && cx.k.in_mapping(page)

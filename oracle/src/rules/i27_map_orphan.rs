@@ -23,6 +23,7 @@ impl Check for MapOrphan {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::PteSet { page, write: true, mapping: false, .. } = event {
             cx.page_breach(page, "made writable after it left the mapping");

@@ -24,6 +24,7 @@ impl Check for OrphanMapped {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Removed { page, mapped: true, .. } = event {
             cx.page_breach(page, "removed while a pte maps it");

@@ -26,6 +26,7 @@ impl Check for PageBeyondEof {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Truncated { first } = event {
             let beyond = |page: &Frame| cx.k.index(*page) >= first && in_use(cx.k, *page);

@@ -19,6 +19,7 @@ impl Check for TailWritten {
         plant: Plant::NoTailZero,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Submitted { page, tail: true } = event {
             cx.page_breach(page, "bytes beyond i_size are on their way to the store");

@@ -24,6 +24,7 @@ impl Check for OwnerOfChange {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         match event {
             Event::SizeWritten { inode_locked: false, .. } if is_guarded_by_inode_lock(cx.k) => {

@@ -17,6 +17,7 @@ impl Check for KernelBug {
         plant: Plant::CommitFlagKept,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Bug { what } = event {
             cx.breach(what);

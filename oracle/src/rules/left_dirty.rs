@@ -25,10 +25,11 @@ impl Check for LeftDirty {
         tracks_dirty(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         let (k, task) = (cx.k, cx.k.tasks.current());
         // ENOMEM is msync's word for "nothing is mapped": there was no pass.
-        if event != Event::Return || k.outcome(task).status() == Status::NoMemory {
+        if !matches!(event, Event::Return) || k.outcome(task).status() == Status::NoMemory {
             return;
         }
         for index in cx.passes.undisturbed(task) {

@@ -52,7 +52,8 @@ pub(crate) trait Check {
         true
     }
 
-    /// Looks at an event of a step.
+    /// Looks at an event of a step. Always inlined: the judge calls it in an arm for each kind of event, and there what
+    /// is about other kinds falls away.
     fn event<R: Registry>(_cx: &mut Cx<'_, R>, _event: Event) {}
 
     /// Looks at a page that a step touched. Says what is wrong with it.
@@ -160,7 +161,7 @@ macro_rules! rules {
             0 $(| u64::from($module::$variant::applies(target)) << Rule::$variant as u8)*
         }
 
-        #[inline]
+        #[inline(always)] // the kind of the event is known where it is called
         pub(crate) fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;

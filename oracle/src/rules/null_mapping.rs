@@ -17,6 +17,7 @@ impl Check for NullMapping {
         plant: Plant::ThrottleNull,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::NullMapping { what } = event {
             cx.breach(what);

@@ -21,6 +21,7 @@ impl Check for Regrown {
         plant: Plant::RequestKeepsLength,
     };
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Regrown { page } = event {
             cx.size_breach(cx.k.first_cell(page), "a request from before the truncate extends the file on the server");

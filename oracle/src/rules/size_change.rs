@@ -26,6 +26,7 @@ impl Check for SizeChange {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         let Event::SizeWritten { from, to, .. } = event else { return };
         let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;

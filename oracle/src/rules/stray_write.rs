@@ -25,6 +25,7 @@ impl Check for StrayWrite {
         has_page_cache(target)
     }
 
+    #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         let Event::Transferred { slot } = event else { return };
         let Some(request) = cx.k.request(slot).filter(|request| !request.fails) else { return };
