@@ -18,7 +18,9 @@ struct Stage<'a> {
 type Parts = [Vec<Op>; 2];
 
 /// The themes, each with its share.
-const THEMES: &[(u32, fn(&mut Stage<'_>) -> Parts)] = &[(6, cut), (8, beside), (2, shortage), (1, holes)];
+type Theme = fn(&mut Stage<'_>) -> Parts;
+
+const THEMES: &[(u32, Theme)] = &[(6, cut), (8, beside), (2, shortage), (1, holes)];
 
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {

@@ -214,7 +214,7 @@ fn generation(index: u64) -> u64 {
 const REMEDIED: u64 = 4;
 /// Every so manieth case is checked for nondeterminism, on all targets.
 const TWICE: u64 = 1000;
-const _: () = assert!(TWICE % REMEDIED == 0);
+const _: () = assert!(TWICE.is_multiple_of(REMEDIED));
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
 pub fn hunt(plan: &Plan, jobs: usize, progress: &Progress, save: &dyn Save) -> Outcome {

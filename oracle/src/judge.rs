@@ -229,7 +229,6 @@ impl Breaches {
 /// The judge.
 pub struct Judge {
     history: History,
-    judges_history: bool,
     applicable: u64,
     only: u64,
     pages: PageStates,
@@ -246,7 +245,6 @@ impl Default for Judge {
     fn default() -> Self {
         Judge {
             history: History::default(),
-            judges_history: true,
             applicable: 0,
             only: u64::MAX,
             pages: PageStates::default(),
@@ -296,7 +294,7 @@ impl Judge {
 
     /// A cell of the last run could not be judged.
     pub fn is_undecided(&self) -> bool {
-        self.judges_history && self.history.is_undecided()
+        self.history.is_undecided()
     }
 
     /// What the differential rule compares of the last run.
@@ -342,9 +340,7 @@ impl Judge {
         }
         let (mut cx, _) = self.cx(k, step);
         rules::event(&mut cx, event);
-        if self.judges_history {
-            self.check_history(k, step, event);
-        }
+        self.check_history(k, step, event);
     }
 
     #[inline(always)]
@@ -420,10 +416,7 @@ impl<R: Registry> Observer<R> for Judge {
     fn begin(&mut self, k: &Kernel<R>, case: &Case) {
         let target = k.target();
         self.applicable = rules::applicable(&target) & self.only;
-        self.judges_history = target.pair.implementation.declaration().page_cache;
-        if self.judges_history {
-            self.history.begin(case);
-        }
+        self.history.begin(case);
         self.pages.begin();
         self.marks.begin(k);
         self.passes.begin();
@@ -436,9 +429,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.reached[step.point as usize] += 1;
         self.last = step;
         self.marks.step(step);
-        if self.judges_history {
-            self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
-        }
+        self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
         for event in k.events() {
             by_kind!(event, self.event(k, step, event));
         }
@@ -454,10 +445,8 @@ impl<R: Registry> Observer<R> for Judge {
         let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
         self.check_pages(k, in_use, step);
         rules::quiescent(&mut self.cx(k, step).0);
-        if self.judges_history {
-            self.history.quiescent(k.i_size(), &|cell| visible(k, cell));
-            self.take_findings(k, step);
-        }
+        self.history.quiescent(k.i_size(), &|cell| visible(k, cell));
+        self.take_findings(k, step);
     }
 
     fn end(&mut self, k: &Kernel<R>, end: End) {
@@ -466,10 +455,8 @@ impl<R: Registry> Observer<R> for Judge {
         self.end = end;
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);
-            if self.judges_history {
-                self.history.end(&|cell| k.fs().durable(k, cell));
-                self.take_findings(k, step);
-            }
+            self.history.end(&|cell| k.fs().durable(k, cell));
+            self.take_findings(k, step);
         }
         // A hang is reported where the first of the blocked tasks stands.
         let actors = k.tasks.blocked() & ((1 << TASKS) - 1);

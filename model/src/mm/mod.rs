@@ -56,6 +56,10 @@ async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation)
     k.task().operation.set(operation);
     k.task().outcome.begin();
     k.task().began.set(k.clock());
+    use Operation as O;
+    if !k.fs().declaration().page_cache && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap) {
+        return; // a device mapping has no file behind it, and nobody is called
+    }
     k.event(Event::Call);
     perform(k, slot, mm, operation).await;
     k.event(Event::Return);
@@ -64,9 +68,6 @@ async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation)
 async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
     use Operation as O;
     let outcome = &k.task().outcome;
-    if !k.fs().declaration().page_cache && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap) {
-        return; // a device mapping has no file behind it
-    }
     let status = match operation {
         O::Empty => Status::Ok,
         O::Store(cells) => user::access(k, slot, mm, cells, true).await,

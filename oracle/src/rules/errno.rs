@@ -4,7 +4,6 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -19,10 +18,6 @@ impl Check for Errno {
         source: "SUSv4 mmap, msync, fsync, write; 2.6.30 mm/memory.c: handle_mm_fault; mm/filemap.c: filemap_fdatawait",
         plant: Plant::DirtyRefused,
     };
-
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
-        has_page_cache(target)
-    }
 
     fn explains(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::NotDue).then_some("an error that is not due, or success where one was due")

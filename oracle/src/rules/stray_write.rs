@@ -41,7 +41,7 @@ fn stray<R: Registry>(k: &Kernel<R>, request: Request) -> u64 {
     let (g, index) = (k.geometry(), k.index(request.page));
     let block_cells = |file_block: u8| {
         let (page, block) = (file_block / g.blocks, file_block % g.blocks);
-        file_cells(g, page, ((1u16 << g.block_cells()) - 1 << (block * g.block_cells())) as u8)
+        file_cells(g, page, (((1u16 << g.block_cells()) - 1) << (block * g.block_cells())) as u8)
     };
     let mut cells = 0;
     for (n, &block) in request.blocks.iter().enumerate().filter(|(_, block)| **block != NO_BLOCK) {
