@@ -36,11 +36,11 @@ const ROWS: &[(&str, &str, &[&str])] = &[
 #[test]
 fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
     let run = Run::new();
-    let output = run.run("hunt --seed 1 --cases 100000 --json");
+    let output = run.run("hunt --seed 1 --cases 30000 --json");
     assert_eq!(output.status.code(), Some(0));
     let report = json(&output);
     assert_eq!(report["schema"], 1);
-    assert_eq!(report["cases"], 100_000);
+    assert_eq!(report["cases"], 30_000);
     assert_eq!(report["undecided"], 0);
     let findings = report["findings"].as_array().unwrap();
     for (fs, caller, rules) in ROWS {
@@ -93,12 +93,7 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
     let row = table.lines().find(|line| line.contains(" I1 ")).unwrap();
-    assert!(
-        row.starts_with("block@2.6.30")
-            && row.contains(" NEW ")
-            && row.contains(" replay --plant locked-without-lock findings/"),
-        "{row}"
-    );
+    assert!(row.starts_with("block@2.6.30") && row.contains(" NEW ") && row.contains(" replay findings/"), "{row}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn remarks(report: &Value, list: &str) -> BTreeMap<String, String> {
 }
 
 /// The race of NFS, which `known/race-nfs-wp.mkw` shows.
-const RACE: &str = "nfs@2.6.29-2.6.29-I20-wp.set_page_dirty-race-nfs";
+const RACE: &str = "nfs@2.6.29-2.6.29-I20-race-nfs";
 /// It says that it breaks something, and does not.
 const STALE: &str = "mkw 1\nrun block@2.6.30 2.6.30\nexpect I20 wp.set_page_dirty store\n\
                     file pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 store 0..1\n";

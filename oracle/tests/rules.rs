@@ -15,7 +15,7 @@ use mkwrite_oracle::run::{How, Runner, Target};
 
 /// Planted bugs that are no rule's own, and a rule that finds them.
 const OTHERS: &[(Plant, Rule)] = &[
-    (Plant::BlocksStayMapped, Rule::Blocks),
+    (Plant::BlocksStayMapped, Rule::BlockOwners),
     (Plant::FalseShortage, Rule::Sigbus),
     (Plant::FsyncNoCommit, Rule::NotDurable),
     (Plant::ReadRereadsDirty, Rule::Stale),

@@ -273,7 +273,7 @@ rules! {
     Unreported          i36_unreported;
     Stale               i37_stale;
     Size                o4_size;
-    Blocks              blocks;
+    BlockOwners         block_owners;
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     Untracked           untracked;

@@ -11,11 +11,11 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Blocks;
+pub struct BlockOwners;
 
-impl Check for Blocks {
+impl Check for BlockOwners {
     const ABOUT: About = About {
-        id: "blocks",
+        id: "block-owners",
         title: "each block is free, or has one place in the file",
         source: "2.6.30 fs/ext2/balloc.c: ext2_free_blocks (freeing blocks not in use), fs/ext2/inode.c: ext2_truncate; e2fsck pass 1 and 5",
         plant: Plant::LeakBlocks,
