@@ -403,6 +403,7 @@ impl<R: Registry> Observer<R> for Judge {
         if self.judges_history {
             self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
         }
+        self.passes.step(k, step.task);
         for event in k.events() {
             self.marks.event(k, step.task, event);
             self.passes.event(k, step.task, event);

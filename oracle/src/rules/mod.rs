@@ -275,6 +275,7 @@ rules! {
     Blocks              blocks;
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
+    KeptIdle            kept_idle;
     Untracked           untracked;
     StrayWrite          stray_write;
     SizeChange          size_change;
