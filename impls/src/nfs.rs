@@ -333,11 +333,11 @@ impl Implementation<Builtin> for Nfs {
                     k.unlock_page(page);
                     NOPAGE
                 }
-                Nfs::V2_6_29 => {
+                Nfs::V2_6_29 if !k.remedied(Remedy::LockedReturn) => {
                     k.unlock_page(page);
                     0
                 }
-                Nfs::V2_6_30 => LOCKED, // with no request
+                Nfs::V2_6_29 | Nfs::V2_6_30 => LOCKED, // with no request
                 Nfs::V3_0 => {
                     k.unlock_page(page);
                     NOPAGE
@@ -541,8 +541,8 @@ impl Implementation<Builtin> for Nfs {
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
     async fn setattr(self, k: &Kernel, size: u8) {
         let shrinks = size < k.i_size();
-        k.client().set_sized(None);
         if shrinks && k.remedied(Remedy::TruncateFirst) {
+            k.client().set_sized(None);
             mm::vmtruncate(k, size).await;
             self.wb_all(k).await;
             send_setattr(k, size).await;

@@ -116,9 +116,9 @@ impl<R: Registry> Cx<'_, R> {
         self.report(None, None, 0, when, what);
     }
 
-    /// Reports a change of i_size: it is about the cells between the two sizes.
-    pub(crate) fn size_breach(&mut self, from: u8, to: u8, what: &'static str) {
-        let cells = (from.min(to)..from.max(to)).fold(0, |mask, cell| mask | 1 << cell);
+    /// Reports a size that should not be: it is about all that lies beyond `end`, the right one.
+    pub(crate) fn size_breach(&mut self, end: u8, what: &'static str) {
+        let cells = (end..self.k.geometry().file_cells()).fold(0, |mask, cell| mask | 1 << cell);
         let when = self.sample(cells, false);
         self.report(None, None, cells, when, what);
     }
@@ -213,10 +213,14 @@ impl Breaches {
         self.first = self.first.min(breach.step);
         // One that the ledger may explain hides none that it may not.
         let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
-        let known = self.items[..self.len].iter().flatten().any(|b| key(b) == key(&breach));
-        if !known && self.len < BREACHES_MAX {
-            self.items[self.len] = Some(breach);
-            self.len += 1;
+        match self.items[..self.len].iter_mut().flatten().find(|b| key(b) == key(&breach)) {
+            // What it was about the second time is as much tainted.
+            Some(known) => known.cells |= breach.cells,
+            None if self.len < BREACHES_MAX => {
+                self.items[self.len] = Some(breach);
+                self.len += 1;
+            }
+            None => {}
         }
     }
 }
@@ -347,6 +351,7 @@ impl Judge {
                         value: &|n| outcome.value(n),
                         durable: &|cell| k.fs().synced(k, cell, since),
                         durable_size: &|| k.fs().synced_size(k, since),
+                        stored: &|cell| k.fs().stored(k, cell),
                         visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
                     },
                 );

@@ -69,7 +69,7 @@ conditions! {
     PastEof         "past-eof"          past_eof          "it is about what lay beyond i_size in the last page: cells that were stored to there, or that only an extension made part of the file";
     PageGone        "page-gone"         page_gone         "the page was out of the mapping when page_mkwrite returned";
     CleanedInWindow "cleaned-in-window" cleaned_in_window "the page was cleaned between page_mkwrite's return and the set_page_dirty of the same fault";
-    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty";
+    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty, or somebody between the flag and the tag";
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there";
@@ -134,6 +134,8 @@ pub(crate) struct Marks {
     faults: [Option<Fault>; TASKS],
     /// Faults that are under way, one bit per task: most of the time none.
     under_way: u32,
+    /// Which page each task has marked PG_dirty and not yet tagged.
+    tagging: [Option<Frame>; TASKS],
     /// For each page of the file, the step after the last one at which a fault stood between its pte and the end of its
     /// set_page_dirty.
     late_until: [u32; PAGES_MAX],
@@ -161,6 +163,7 @@ impl Default for Marks {
             dirties_late: facts::LOCKED,
             faults: [None; TASKS],
             under_way: 0,
+            tagging: [None; TASKS],
             late_until: [0; PAGES_MAX],
             called: [0; TASKS],
             gone: 0,
@@ -221,11 +224,20 @@ impl Marks {
     pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
         match event {
             Event::Call => self.call(k, task),
-            Event::Return => self.truncating &= !task.bit(),
+            Event::Return => {
+                self.truncating &= !task.bit();
+                self.tagging[task.index()] = None;
+            }
             Event::MkwriteReturned { page, .. } => self.mkwrite_returned(k, task, page),
             Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
             Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
-            Event::TagSet { page, .. } if self.of(task, page) => self.close(k, task),
+            Event::TagSet { page, .. } => {
+                self.tagging[task.index()] = None;
+                self.late_until[usize::from(k.index(page))] = self.step + 1;
+                if self.of(task, page) {
+                    self.close(k, task);
+                }
+            }
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
                 for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
@@ -301,6 +313,9 @@ impl Marks {
     }
 
     fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
+        if newly {
+            self.tagging[task.index()] = Some(page);
+        }
         let Some(fault) = &mut self.faults[task.index()] else { return };
         if fault.page != page {
             return;
@@ -347,6 +362,7 @@ impl Marks {
         let began = self.called[about.task.index()];
         about.hits(self.stored_late)
             || self.faults().any(|fault| fault.pte && of_page(k.index(fault.page)))
+            || self.tagging.iter().flatten().any(|page| of_page(k.index(*page)))
             || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
     }
 

@@ -98,6 +98,11 @@ impl Cell {
         }
     }
 
+    /// What it holds was written before the sync `reader` began, which has to answer for it.
+    pub(super) fn is_owed_to(&self, reader: u16) -> bool {
+        self.all().iter().any(|e| e.complete && e.live && e.failure == 0 && e.during & reader == 0)
+    }
+
     /// A write of what it holds has failed, and nothing newer was written since.
     pub(super) fn has_failed(&self) -> bool {
         self.all().iter().any(|entry| entry.failure != 0)

@@ -101,6 +101,8 @@ pub struct Outcome<'a> {
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
     pub durable: &'a dyn Fn(u8) -> Stamp,
+    /// What a cell of the store would be read as now, for calls that sync: a server may have it and lose it in a crash.
+    pub stored: &'a dyn Fn(u8) -> Stamp,
     /// The size of the file on the store now, for calls that sync.
     pub durable_size: &'a dyn Fn() -> u8,
     /// What a read of a cell would return now, for calls that extend the file (if it is known).
@@ -345,11 +347,11 @@ impl History {
             }
             Operation::Fsync | Operation::Msync if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
-                    self.check(1 << caller.index(), cell, (outcome.durable)(cell), Flaw::NotDurable);
+                    self.check_durable(1 << caller.index(), cell, outcome);
                 }
                 // A write under way may be on the store up to any page of it, and one that failed may be missing.
                 let size = (outcome.durable_size)();
-                let failed = || (size..pending.least).any(|cell| self.cells[usize::from(cell)].has_failed());
+                let failed = || self.cells[usize::from(size)..].iter().any(Cell::has_failed);
                 if size < pending.least && !failed() || size > pending.most {
                     self.flaw(Flaw::DurableSize, size, Stamp::ZERO);
                 }
@@ -438,14 +440,34 @@ impl History {
         self.flaw(flaw, cell, value);
     }
 
-    /// Only a failed write explains this. Some sync must report it, and it is too late when one has returned
-    /// without an error although the store lacks a value, and nobody else can have been told.
-    fn put_aside(&mut self, reader: u16, failure: u16, finding: Finding) {
-        let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
-        if finding.flaw == Flaw::NotDurable && !self.errors.is_told(failure) && !other_sync() {
-            self.flaw(Flaw::Unreported, finding.cell, finding.found);
-        } else if self.suspect.is_none_or(|(latest, _)| latest < failure) {
+    /// A sync has returned without an error: the cell is durable.
+    fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Outcome<'_>) {
+        let (value, entries) = ((outcome.durable)(cell), &self.cells[usize::from(cell)]);
+        match entries.explains(reader, value) {
+            // A later write of the page has failed; the server has this value, and whoever syncs next is told.
+            Some(failure) if failure != 0 && entries.explains(reader, (outcome.stored)(cell)) == Some(0) => {
+                self.suspect((failure, Finding { flaw: Flaw::NotDurable, cell, found: value }));
+            }
+            _ => self.check(reader, cell, value, Flaw::NotDurable),
+        }
+    }
+
+    fn suspect(&mut self, (failure, finding): (u16, Finding)) {
+        if self.suspect.is_none_or(|(latest, _)| latest < failure) {
             self.suspect = Some((failure, finding));
+        }
+    }
+
+    /// Only a failed write explains this. Some sync must report it, and it is too late when one has returned
+    /// without an error although the store lacks a value that was there before it began, and nobody else can have been
+    /// told. (What came later may have failed after the sync had looked for errors.)
+    fn put_aside(&mut self, reader: u16, failure: u16, finding: Finding) {
+        let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
+        let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
+        if finding.flaw == Flaw::NotDurable && owed && !self.errors.is_told(failure) && !other_sync() {
+            self.flaw(Flaw::Unreported, finding.cell, finding.found);
+        } else {
+            self.suspect((failure, finding));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Neither a fault nor the reply to a WRITE undoes a truncate that is under way.
 //!
 //! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read; a reply
-//! tells the size that the file had at the server before the truncate. That is so whatever lock or server guards i_size.
+//! tells the size that the file had at the server before the truncate, perhaps after truncate has returned. That is so whatever lock or server guards i_size.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Registry;
@@ -29,15 +29,20 @@ impl Check for GrownBack {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from
             && matches!(cx.actor_operation(), None | Some(Operation::Store(_) | Operation::Load(_)))
-            && is_truncating_to(cx.k, from)
+            && (is_truncating_to(cx.k, from) || is_stale(cx, to))
         {
             let what = match cx.actor_operation() {
                 Some(_) => "a fault undid a truncate that is under way",
                 None => "a reply undid a truncate that is under way",
             };
-            cx.size_breach(from, to, what);
+            cx.size_breach(from, what);
         }
     }
+}
+
+/// A reply tells a size that the file at the server no longer has.
+fn is_stale<R: Registry>(cx: &Cx<'_, R>, size: u8) -> bool {
+    cx.actor_operation().is_none() && cx.k.server.attributes().size < size
 }
 
 /// A truncate to this size holds the inode lock.

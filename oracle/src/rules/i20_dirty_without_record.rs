@@ -45,8 +45,10 @@ impl Check for DirtyWithoutRecord {
         (missing(k, page) != 0).then_some("the record does not cover what a writable pte can store to")
     }
 
+    /// What lies behind the first that is missing comes to be missing, too, as the file grows.
     fn cells<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
-        missing(k, page)
+        let missing = missing(k, page);
+        missing | missing.wrapping_neg()
     }
 
     fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {

@@ -23,7 +23,7 @@ impl Check for Regrown {
 
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
         if let Event::Regrown { page } = event {
-            cx.page_breach(page, "a request from before the truncate extends the file on the server");
+            cx.size_breach(cx.k.first_cell(page), "a request from before the truncate extends the file on the server");
         }
     }
 }

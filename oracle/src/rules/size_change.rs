@@ -35,8 +35,8 @@ impl Check for SizeChange {
             // A write that found no space takes back the gap before it, which it had filled first.
             Some(Operation::Write(cells)) if from <= cells.start && cx.k.task().outcome().done() == 0 => {}
             None if by_server => {}
-            _ if to < from => cx.size_breach(from, to, "i_size lowered by one who may not"),
-            _ if to > from && !by_server => cx.size_breach(from, to, "i_size raised by one who may not"),
+            _ if to < from => cx.size_breach(from.min(to), "i_size lowered by one who may not"),
+            _ if to > from && !by_server => cx.size_breach(from.min(to), "i_size raised by one who may not"),
             _ => {}
         }
     }
