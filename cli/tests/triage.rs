@@ -67,7 +67,7 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
         run.put_bytes("known/race-nfs-wp.mkw", name);
     }
     run.put_bytes("known/null-mapping.mkw", "in/slow-unit-77");
-    run.put_bytes("known/race-nfs-stable.mkw", "in/timeout-5");
+    run.put_bytes("known/race-fsblock.mkw", "in/timeout-5");
     run.put_bytes("known/grow-file.mkw", "in/afl/main/queue/id:000000,orig:seed");
     run.put("in/afl/main/crashes/README.txt", "Command line used to find this crash");
     run.put("in/crash-empty", "");

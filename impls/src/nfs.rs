@@ -574,6 +574,10 @@ impl Implementation<Builtin> for Nfs {
         request(k, page).is_none()
     }
 
+    fn launders(self) -> bool {
+        true
+    }
+
     fn durable(self, k: &Kernel, cell: u8) -> Stamp {
         k.server.stable(cell)
     }

@@ -106,6 +106,9 @@ macro_rules! implementations {
             fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
                 match self { $(Builtin::$variant(fs) => fs.is_releasable(k, page),)* }
             }
+            fn launders(self) -> bool {
+                match self { $(Builtin::$variant(fs) => fs.launders(),)* }
+            }
             fn durable(self, k: &Kernel, cell: u8) -> Stamp {
                 match self { $(Builtin::$variant(fs) => fs.durable(k, cell),)* }
             }

@@ -266,6 +266,11 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
         !self.record(k, page).claims_dirty
     }
 
+    /// launder_page writes a dirty page, so that it can be invalidated, for the judge.
+    fn launders(self) -> bool {
+        false
+    }
+
     /// What a cell of the store holds for good.
     fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
 

@@ -95,6 +95,7 @@ plants! {
     SizeLast            "size-last"             "block@2.6.30"  "truncate removes the pages first and lowers i_size last (managarm issue 1529)";
     FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock)";
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
+    CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
 }
 

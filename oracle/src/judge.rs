@@ -430,6 +430,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.last = step;
         self.marks.step(step);
         self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
+        self.passes.step(k, step.task);
         for event in k.events() {
             by_kind!(event, self.event(k, step, event));
         }

@@ -1,32 +1,54 @@
 //! Integrity passes under way: the pages that fsync, msync and sync_range must leave clean, because nobody else has
-//! made them dirty since they began.
+//! made them dirty since they began. And removals under way: the pages that reclaim and the invalidates could have for
+//! themselves, because nobody else has touched them since they began.
 
 use mkwrite_model::case::{Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::implementation::Registry;
-use mkwrite_model::kernel::{Event, Kernel};
+use mkwrite_model::kernel::page::PRIVATE;
+use mkwrite_model::kernel::{Event, Frame, Kernel};
 
 /// For each task, the pages of its pass, one bit each.
 #[derive(Default)]
 pub(crate) struct Passes {
     pages: [u8; TASKS],
+    /// For each task, the pages of its removal.
+    removals: [u8; TASKS],
 }
 
 impl Passes {
     pub(crate) fn begin(&mut self) {
         self.pages = [0; TASKS];
+        self.removals = [0; TASKS];
+    }
+
+    /// Whoever touches a page disturbs the removals of others.
+    #[inline]
+    pub(crate) fn step<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+        if self.removals == [0; TASKS] {
+            return;
+        }
+        let touched = Frame::all(k.touched()).fold(0, |mask, page| mask | 1u8 << k.index(page));
+        let kept = self.removals[task.index()];
+        self.removals.iter_mut().for_each(|pages| *pages &= !touched);
+        self.removals[task.index()] = kept;
     }
 
     #[inline(always)]
     pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
         match event {
             Event::Call => {
-                let range = match k.state(task).operation() {
-                    Operation::Fsync | Operation::Msync => Range::new(0, PAGES_MAX as u8),
-                    Operation::Integrity(pages) => pages,
-                    _ => Range::new(0, 0),
+                use Operation as O;
+                let none = Range::new(0, 0);
+                let (written, removed) = match k.state(task).operation() {
+                    O::Fsync | O::Msync => (Range::new(0, PAGES_MAX as u8), none),
+                    O::Integrity(pages) => (pages, none),
+                    O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => (none, pages),
+                    _ => (none, none),
                 };
-                self.pages[task.index()] = range.iter().fold(0, |mask, page| mask | 1 << page);
+                let mask = |range: Range| range.iter().fold(0, |mask, page| mask | 1 << page);
+                self.pages[task.index()] = mask(written);
+                self.removals[task.index()] = mask(removed) & could_go(k, task);
             }
             // The flag and the tag are set in two steps: either disturbs the passes of others.
             Event::DirtySet { page, .. } | Event::TagSet { page, .. } => {
@@ -41,7 +63,34 @@ impl Passes {
 
     /// The pages of the pass of this task that nobody else has made dirty since it began.
     pub(crate) fn undisturbed(&self, task: TaskId) -> impl Iterator<Item = u8> + use<> {
-        let pages = self.pages[task.index()];
-        (0..PAGES_MAX as u8).filter(move |page| pages >> page & 1 != 0)
+        bits(self.pages[task.index()])
     }
+
+    /// The pages of the removal of this task that could go when it began and still could, and that nobody else has
+    /// touched since.
+    pub(crate) fn kept<R: Registry>(&self, k: &Kernel<R>, task: TaskId) -> impl Iterator<Item = u8> + use<R> {
+        let left_alone = self.removals[task.index()];
+        bits(if left_alone == 0 { 0 } else { left_alone & could_go(k, task) })
+    }
+}
+
+fn bits(pages: u8) -> impl Iterator<Item = u8> {
+    (0..PAGES_MAX as u8).filter(move |page| pages >> page & 1 != 0)
+}
+
+/// The pages that nothing keeps from being removed by the operation that this task runs, one bit each.
+fn could_go<R: Registry>(k: &Kernel<R>, task: TaskId) -> u8 {
+    let (unmaps, launders) = match k.state(task).operation() {
+        Operation::Invalidate(_) => (false, false),
+        Operation::Invalidate2(_) => (true, k.fs().launders()),
+        Operation::Reclaim(_) => (true, false),
+        _ => return 0,
+    };
+    let could_go = |page: &Frame| {
+        let mapped = if unmaps { k.mapcount(*page) as i8 } else { 0 };
+        let alone = k.refcount(*page) == 1 + i8::from(k.has(*page, PRIVATE)) + mapped;
+        let goes = if k.is_dirty(*page) { launders } else { k.fs().is_releasable(k, *page) };
+        alone && goes && !k.is_locked(*page) && !k.is_writeback(*page)
+    };
+    k.cached_pages().filter(could_go).fold(0, |mask, page| mask | 1 << k.index(page))
 }

@@ -47,6 +47,9 @@ async fn invalidate_complete_page<R: Registry>(k: &Kernel<R>, page: Frame) {
 pub(super) fn remove_mapping<R: Registry>(k: &Kernel<R>, page: Frame) {
     k.tree_lock();
     let unused = k.in_mapping(page) && k.refcount(page) == 2;
+    if unused && k.planted(Plant::CountLeavesOut) {
+        return;
+    }
     if unused && (!k.is_dirty(page) || k.planted(Plant::InvalidateDirty)) {
         if k.planted(Plant::FreeWhileCached) {
             k.drop_reference(page);

@@ -425,6 +425,9 @@ impl History {
                 self.check(1 << caller.index(), cell, value, Flaw::Stale);
                 let readers = self.readers_of(cell);
                 self.cells[usize::from(cell)].narrow(1 << caller.index(), value, readers);
+            } else if cell < pending.most && value != Stamp::ZERO && value.cell() != cell {
+                // Which of the cell's own values it may be is open while the size changes, but not another cell's.
+                self.flaw(Flaw::Exposed, cell, value);
             }
         }
     }

@@ -49,6 +49,18 @@ impl Script {
 
 const CELL0: Range = Range::new(0, 1);
 
+/// While the file grows, what a read finds in the new part is open; but it is never the content of another cell.
+#[test]
+fn a_read_that_races_with_growth_does_not_return_another_cell() {
+    for (value, flaws) in [(Stamp::ZERO, &[][..]), (stamp(B, 0, 2), &[Flaw::Exposed])] {
+        let mut s = Script::new(1);
+        s.call(A, 0, Operation::Read(Range::new(0, 4)));
+        s.call(B, 0, Operation::Write(Range::new(2, 3)));
+        assert_eq!(s.ok(B, 1), []);
+        assert_eq!(s.ret(A, Status::Ok, 2, &[Stamp::initial(0), value], &[]), flaws);
+    }
+}
+
 #[test]
 fn a_completed_store_must_be_seen() {
     let mut s = Script::new(4);

@@ -276,6 +276,7 @@ rules! {
     BlockOwners         block_owners;
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
+    KeptIdle            kept_idle;
     Untracked           untracked;
     StrayWrite          stray_write;
     SizeChange          size_change;
