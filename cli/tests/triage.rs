@@ -67,7 +67,7 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
         run.put_bytes("known/race-nfs-wp.mkw", name);
     }
     run.put_bytes("known/null-mapping.mkw", "in/slow-unit-77");
-    run.put_bytes("known/race-fsblock.mkw", "in/timeout-5");
+    run.put_bytes("known/race-nfs-stable.mkw", "in/timeout-5");
     run.put_bytes("known/grow-file.mkw", "in/afl/main/queue/id:000000,orig:seed");
     run.put("in/afl/main/crashes/README.txt", "Command line used to find this crash");
     run.put("in/crash-empty", "");
@@ -115,8 +115,8 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
 
     // The same bug three times is one cluster.
     let race = cluster(&report, RACE);
-    assert_eq!((&race["cases"], &race["status"], &race["entry"]), (&json!(3), &json!("expected"), &json!("race-nfs")));
-    let files = ["in/afl/main/crashes/id:000000,sig:06,src:000001", "in/crash-0a1b", "in/deep/er/crash-2c3d"];
+    assert_eq!((&race["cases"], &race["status"], &race["entry"]), (&json!(4), &json!("expected"), &json!("race-nfs")));
+    let files = ["in/afl/main/crashes/id:000000,sig:06,src:000001", "in/crash-0a1b", "in/deep/er/crash-2c3d", "in/timeout-5"];
     assert_eq!(race["files"], json!(files));
     assert_eq!(
         (&race["rule"], &race["point"], &race["operation"]),

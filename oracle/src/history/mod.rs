@@ -426,8 +426,11 @@ impl History {
                 let readers = self.readers_of(cell);
                 self.cells[usize::from(cell)].narrow(1 << caller.index(), value, readers);
             } else if cell < pending.most && value != Stamp::ZERO && value.cell() != cell {
-                // Which of the cell's own values it may be is open while the size changes, but not another cell's.
-                self.flaw(Flaw::Exposed, cell, value);
+                // Which of the cell's own values it may be is open while the size changes, but not another cell's,
+                // unless a failed write has left it there.
+                if self.cells[usize::from(cell)].explains(1 << caller.index(), value).is_none() {
+                    self.flaw(Flaw::Exposed, cell, value);
+                }
             }
         }
     }
