@@ -120,7 +120,7 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
     assert_eq!(race["files"], json!(files));
     assert_eq!(
         (&race["rule"], &race["point"], &race["operation"]),
-        (&json!("I20"), &json!("wp.set_page_dirty"), &json!("store"))
+        (&json!("I20"), &json!("miss.set_page_dirty"), &json!("store"))
     );
     assert_eq!((&race["expected"], &race["follows"], &race["shrunk"]), (&json!(true), &json!(false), &json!(true)));
     assert_eq!(race["operations"], 3);
