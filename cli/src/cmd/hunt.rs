@@ -35,7 +35,7 @@ use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
 /// Without arguments: 20 seconds on all cores, every implementation under its natural caller and the pairs
-/// that the ledger lists, these also with all remedies of their entries, where nothing is expected. With --seed and --cases the result is the same for any --jobs, apart from times.
+/// that the ledger lists, these also with all remedies of their entries on every fourth case, where nothing is expected. With --seed and --cases the result is the same for any --jobs, apart from times.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these implementations (see `list implementations`)
