@@ -48,8 +48,12 @@ impl Cures {
         let say = |Attempt { remedies, .. }: &Attempt| {
             let what: Vec<&str> = remedies.iter().map(Remedy::what).collect();
             let source: Vec<&str> = remedies.iter().map(Remedy::source).collect();
+            let remedies = match *what {
+                [_] => format!("The remedy {remedies} closes"),
+                _ => format!("Together, the remedies {} close", remedies.to_string().replace(',', ", ")),
+            };
             format!(
-                "The remedy {remedies} closes it: {} ({}). With it 0 of {SCHEDULES} schedules break the rule, without it {without}.",
+                "{remedies} it: {} ({}). With it 0 of {SCHEDULES} schedules break the rule, without it {without}.",
                 what.join("; "),
                 source.join("; "),
             )
