@@ -7,7 +7,7 @@
 use mkwrite_model::case::{Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::{Convention, ERROR, NOPAGE, Registry};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, FILE_BLOCKS, Frame, Kernel};
 
@@ -69,10 +69,10 @@ conditions! {
     PastEof         "past-eof"          past_eof          "it is about what lay beyond i_size in the last page: cells that were stored to there, or that only an extension made part of the file";
     PageGone        "page-gone"         page_gone         "the page was out of the mapping when page_mkwrite returned";
     CleanedInWindow "cleaned-in-window" cleaned_in_window "the page was cleaned between page_mkwrite's return and the set_page_dirty of the same fault";
-    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty, or somebody between the flag and the tag";
+    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty, or somebody between the flag and the tag, and another task went on meanwhile";
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
-    BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there";
+    BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it";
     Raised          "raised"            raised            "i_size was raised while a truncate of the file was under way, by neither a write nor a truncate";
 }
 
@@ -118,8 +118,8 @@ impl FromIterator<Condition> for Conditions {
 #[derive(Clone, Copy)]
 struct Fault {
     page: Frame,
-    /// Its pte is writable.
-    pte: bool,
+    /// The step at which its pte became writable.
+    pte: Option<u32>,
     /// The page lock is not held from there until the page is dirty.
     late: bool,
     /// The page was cleaned since.
@@ -128,16 +128,29 @@ struct Fault {
     flagged: bool,
 }
 
+/// A write(2) under way.
+#[derive(Clone, Copy, Default)]
+struct Writing {
+    /// What it writes to, and its first cell.
+    cells: u64,
+    start: u8,
+    /// What was stored to through a mapping meanwhile.
+    stored: u64,
+}
+
 /// What the judge notes of a run for the conditions.
 pub(crate) struct Marks {
     dirties_late: DirtiesLate,
     faults: [Option<Fault>; TASKS],
     /// Faults that are under way, one bit per task: most of the time none.
     under_way: u32,
-    /// Which page each task has marked PG_dirty and not yet tagged.
-    tagging: [Option<Frame>; TASKS],
+    /// Which page each task has marked PG_dirty and not yet tagged, and at which step.
+    tagging: [Option<(Frame, u32)>; TASKS],
+    /// The last step of another task than the step before.
+    switched: u32,
+    last: Option<TaskId>,
     /// For each page of the file, the step after the last one at which a fault stood between its pte and the end of its
-    /// set_page_dirty.
+    /// set_page_dirty, or somebody between the flag and the tag, with a step of another task in between.
     late_until: [u32; PAGES_MAX],
     /// The step at which each task's call began.
     called: [u32; TASKS],
@@ -146,6 +159,9 @@ pub(crate) struct Marks {
     /// Tasks that are in a truncate.
     truncating: u32,
     raised: bool,
+    /// Tasks that are in a write(2), and for each of them, cells of the file, one bit each.
+    writing: u32,
+    writes: [Writing; TASKS],
     eof: Eof,
     /// Cells, one bit each: stored to in such a window; of pages that were cleaned in a window; of pages that
     /// page_mkwrite covered nothing of; of pages that were dirty without a record; in blocks beyond i_size.
@@ -154,6 +170,11 @@ pub(crate) struct Marks {
     uncovered: u64,
     unrecorded: u64,
     in_block_beyond: u64,
+    /// Cells in blocks that are beyond i_size now, and those of them that a write(2) to them has allocated.
+    beyond: u64,
+    by_write: u64,
+    /// Cells that a write(2) has set since the last of the first four.
+    overwritten: u64,
     step: u32,
 }
 
@@ -164,17 +185,24 @@ impl Default for Marks {
             faults: [None; TASKS],
             under_way: 0,
             tagging: [None; TASKS],
+            switched: 0,
+            last: None,
             late_until: [0; PAGES_MAX],
             called: [0; TASKS],
             gone: 0,
             truncating: 0,
             raised: false,
+            writing: 0,
+            writes: [Writing::default(); TASKS],
             eof: Eof::default(),
             stored_late: 0,
             cleaned: 0,
             uncovered: 0,
             unrecorded: 0,
             in_block_beyond: 0,
+            beyond: 0,
+            by_write: 0,
+            overwritten: 0,
             step: 0,
         }
     }
@@ -201,6 +229,10 @@ impl Marks {
     #[inline]
     pub(crate) fn step(&mut self, step: Step) {
         self.step = step.number;
+        if self.last != Some(step.task) {
+            self.last = Some(step.task);
+            self.switched = step.number;
+        }
     }
 
     /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
@@ -217,6 +249,7 @@ impl Marks {
     /// The page is dirty without a record.
     pub(crate) fn without_record(&mut self, cells: u64) {
         self.unrecorded |= cells;
+        self.overwritten &= !cells;
     }
 
     /// Notes an event of a step.
@@ -227,13 +260,17 @@ impl Marks {
             Event::Return => {
                 self.truncating &= !task.bit();
                 self.tagging[task.index()] = None;
+                if self.writing & task.bit() != 0 {
+                    self.written(k, task);
+                }
             }
-            Event::MkwriteReturned { page, .. } => self.mkwrite_returned(k, task, page),
+            Event::MkwriteReturned { page, code, .. } => self.mkwrite_returned(k, task, page, code),
             Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
             Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
             Event::TagSet { page, .. } => {
-                self.tagging[task.index()] = None;
-                self.late_until[usize::from(k.index(page))] = self.step + 1;
+                if let Some((page, since)) = self.tagging[task.index()].take() {
+                    self.late(k, page, since);
+                }
                 if self.of(task, page) {
                     self.close(k, task);
                 }
@@ -246,9 +283,13 @@ impl Marks {
             }
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
+                if self.writing != 0 {
+                    self.writes.iter_mut().for_each(|write| write.stored |= mask(cells));
+                }
                 let page = k.geometry().page_of(cells.start);
-                if self.faults().any(|fault| fault.pte && k.index(fault.page) == page) {
+                if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
                     self.stored_late |= mask(cells);
+                    self.overwritten &= !mask(cells);
                 }
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
@@ -268,27 +309,58 @@ impl Marks {
 
     fn close<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
         self.under_way &= !task.bit();
-        if let Some(fault) = self.faults[task.index()].take().filter(|fault| fault.pte) {
-            self.late_until[usize::from(k.index(fault.page))] = self.step + 1;
+        if let Some(Fault { page, pte: Some(since), .. }) = self.faults[task.index()].take() {
+            self.late(k, page, since);
+        }
+    }
+
+    /// A window of this page, open since that step, closes. It is none if nobody else went on meanwhile.
+    fn late<R: Registry>(&mut self, k: &Kernel<R>, page: Frame, since: u32) {
+        if self.switched > since {
+            self.late_until[usize::from(k.index(page))] = self.step + 1;
         }
     }
 
     fn call<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
-        if matches!(k.state(task).operation(), Operation::Truncate(_)) {
-            self.truncating |= task.bit();
+        match k.state(task).operation() {
+            Operation::Truncate(_) => self.truncating |= task.bit(),
+            Operation::Write(cells) => {
+                self.writing |= task.bit();
+                self.writes[task.index()] = Writing { cells: mask(cells), start: cells.start, stored: 0 };
+            }
+            _ => {}
         }
     }
 
-    fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame) {
+    /// A write(2) is done. What its cells hold and which records they have is its own doing, unless somebody stored to
+    /// them meanwhile.
+    fn written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+        self.writing &= !task.bit();
+        let Writing { start, stored, .. } = std::mem::take(&mut self.writes[task.index()]);
+        let cells = mask(Range::new(start, start + k.outcome(task).done()));
+        self.overwritten |= cells & !stored;
+    }
+
+    /// A breach about the content of a cell is none of these when a write(2) has since set the cell.
+    fn hits(&self, about: Subject, marks: u64) -> bool {
+        about.hits(if about.content { marks & !self.overwritten } else { marks })
+    }
+
+    fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, code: i32) {
+        self.gone &= !task.bit();
         if !k.in_mapping(page) {
             self.gone |= task.bit();
         }
-        if k.length_below_eof(page) == 0 {
-            self.uncovered |= file_cells(k.geometry(), k.index(page), u8::MAX);
+        let errno = k.fs().declaration().convention == Convention::Errno;
+        let failed = code < 0 || code & NOPAGE != 0 || !errno && code & ERROR != 0;
+        if !failed && k.length_below_eof(page) == 0 {
+            let cells = file_cells(k.geometry(), k.index(page), u8::MAX);
+            self.uncovered |= cells;
+            self.overwritten &= !cells;
         }
-        self.open(task, Fault { page, pte: false, late: false, cleaned: false, flagged: false });
+        self.open(task, Fault { page, pte: None, late: false, cleaned: false, flagged: false });
     }
 
     /// Notes the blocks that are there and that i_size does not reach into. Those of a step that touched no page are as
@@ -297,24 +369,32 @@ impl Marks {
     pub(crate) fn blocks<R: Registry>(&mut self, k: &Kernel<R>) {
         let g = k.geometry();
         let beyond = u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size());
-        if beyond != 0 {
-            for block in (g.blocks_of(k.i_size())..).zip(0..FILE_BLOCKS).filter(|(_, n)| beyond >> n & 1 != 0) {
-                let first = block.0 * g.block_cells();
-                self.in_block_beyond |= mask(Range::new(first, first + g.block_cells()));
-            }
+        if beyond == 0 && self.beyond == 0 {
+            return;
         }
+        let mut cells = 0;
+        for block in (g.blocks_of(k.i_size())..).zip(0..FILE_BLOCKS).filter(|(_, n)| beyond >> n & 1 != 0) {
+            let first = block.0 * g.block_cells();
+            cells |= mask(Range::new(first, first + g.block_cells()));
+        }
+        // A write(2) allocates its blocks before it raises i_size.
+        let own = self.last.map_or(0, |task| self.writes[task.index()].cells);
+        let by_write = if cells & !self.beyond & own != 0 { cells & !self.beyond } else { 0 };
+        self.by_write = (self.by_write | by_write) & cells;
+        self.beyond = cells;
+        self.in_block_beyond |= cells & !self.by_write;
     }
 
     fn pte_set(&mut self, task: TaskId, page: Frame, new: bool) {
         let late = if new { self.dirties_late.miss } else { self.dirties_late.wp };
         let fault = self.faults[task.index()].filter(|fault| fault.page == page);
-        let fault = fault.unwrap_or(Fault { page, pte: true, late, cleaned: false, flagged: false });
-        self.open(task, Fault { pte: true, late, ..fault });
+        let fault = fault.unwrap_or(Fault { page, pte: None, late, cleaned: false, flagged: false });
+        self.open(task, Fault { pte: fault.pte.or(Some(self.step)), late, ..fault });
     }
 
     fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
         if newly {
-            self.tagging[task.index()] = Some(page);
+            self.tagging[task.index()] = Some((page, self.step));
         }
         let Some(fault) = &mut self.faults[task.index()] else { return };
         if fault.page != page {
@@ -322,7 +402,9 @@ impl Marks {
         }
         fault.flagged = true;
         if fault.cleaned {
-            self.cleaned |= file_cells(k.geometry(), k.index(page), u8::MAX);
+            let cells = file_cells(k.geometry(), k.index(page), u8::MAX);
+            self.cleaned |= cells;
+            self.overwritten &= !cells;
         }
         if !newly {
             self.close(k, task);
@@ -353,25 +435,25 @@ impl Marks {
 
     fn cleaned_in_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
         let now = |fault: Fault| fault.cleaned && about.hits(file_cells(k.geometry(), k.index(fault.page), u8::MAX));
-        about.hits(self.cleaned) || self.faults().any(now)
+        self.hits(about, self.cleaned) || self.faults().any(now)
     }
 
     fn fault_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
         let g = k.geometry();
         let of_page = |page: u8| about.hits(file_cells(g, page, u8::MAX));
         let began = self.called[about.task.index()];
-        about.hits(self.stored_late)
-            || self.faults().any(|fault| fault.pte && of_page(k.index(fault.page)))
-            || self.tagging.iter().flatten().any(|page| of_page(k.index(*page)))
+        self.hits(about, self.stored_late)
+            || self.faults().any(|fault| fault.pte.is_some() && of_page(k.index(fault.page)))
+            || self.tagging.iter().flatten().any(|(page, _)| of_page(k.index(*page)))
             || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
     }
 
     fn nothing_covered<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
-        about.hits(self.uncovered)
+        self.hits(about, self.uncovered)
     }
 
     fn no_record<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
-        about.hits(self.unrecorded)
+        self.hits(about, self.unrecorded)
     }
 
     fn block_beyond<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
@@ -414,7 +496,7 @@ impl Eof {
     }
 
     fn stored(&mut self, cells: Range, size: u8) {
-        self.stored |= cells.iter().filter(|cell| *cell >= size).fold(0, |mask, cell| mask | 1 << cell);
+        self.stored |= mask(cells) & u64::MAX.checked_shl(size.into()).unwrap_or(0);
     }
 
     /// All these cells, of one page, were beyond i_size once.

@@ -190,9 +190,11 @@ impl Cell {
         }
     }
 
-    /// Nothing but zero is there, or a write that is still under way.
-    pub(super) fn only_zero(&self) -> bool {
-        self.all().iter().all(|e| e.value == Stamp::ZERO || !e.complete || !e.live || e.failure != 0)
+    /// Nothing but zero was there before the call `reader` began, or a write that is still under way.
+    pub(super) fn only_zero(&self, reader: u16) -> bool {
+        let counts = |e: &Entry| e.complete && e.live && e.failure == 0 && e.during & reader == 0;
+        let zero = |e: &Entry| e.value == Stamp::ZERO;
+        self.all().iter().any(zero) && self.all().iter().all(|e| zero(e) || !counts(e))
     }
 
     pub(super) fn is_undecided(&self) -> bool {

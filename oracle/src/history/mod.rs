@@ -445,7 +445,7 @@ impl History {
             }
             None => {}
         }
-        let flaw = if value != Stamp::ZERO && entries.only_zero() { Flaw::Exposed } else { flaw };
+        let flaw = if value != Stamp::ZERO && entries.only_zero(reader) { Flaw::Exposed } else { flaw };
         self.flaw(flaw, cell, value);
     }
 

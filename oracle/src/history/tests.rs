@@ -138,6 +138,20 @@ fn what_was_stored_before_fsync_is_durable_after_it() {
 }
 
 #[test]
+fn a_store_during_a_sync_does_not_hide_what_an_extension_exposed() {
+    let mut s = Script::new(1);
+    s.call(B, 0, Operation::Truncate(2));
+    s.ok(B, 0);
+    s.call(B, 1, Operation::Fsync);
+    s.call(A, 0, Operation::Store(Range::new(1, 2)));
+    s.ok(A, 1);
+    let old = [Stamp::initial(0), Stamp::initial(1)];
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::Exposed], "zero or the store; and the sync owes the zero");
+    s.call(B, 2, Operation::Fsync);
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::NotDurable], "now it owes the store");
+}
+
+#[test]
 fn an_extension_exposes_zeros_only() {
     let mut s = Script::new(1);
     s.call(A, 0, Operation::Store(Range::new(1, 2)));
