@@ -217,4 +217,37 @@ fn a_plant_that_nothing_comes_by_is_an_error() {
         "hunt --impl block@2.6.30 --plant commit-flag-kept --cases 500 --seed 1 --json --out x",
         &["no run came by the planted bug `commit-flag-kept`", "nfs@3.0"],
     );
+    run.refuses(
+        "hunt --plant request-keeps-length --cases 50 --seed 1 --json --out x",
+        &["no run came by the planted bug", "hunt it on nfs@3.0 with --remedy truncate-first, or longer"],
+    );
+}
+
+#[test]
+fn only_the_differential_bug_is_hunted_beside_others() {
+    let run = Run::new();
+    let pairs = |plant: &str| {
+        let output = run.command(&format!("hunt --plant {plant} --cases 32 --seed 1 --out x")).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        text.lines().find_map(|line| Some(line.strip_prefix("hunting on ")?.split(',').next()?.to_owned())).unwrap()
+    };
+    assert_eq!((pairs("no-mapping-check"), pairs("write-fills-holes")), ("1 pair".to_owned(), "3 pairs".to_owned()));
+}
+
+#[test]
+fn all_remedies_and_others_are_the_remedies_of_both() {
+    let run = Run::new();
+    let case = corpus("known/race-nfs-unstable.mkw");
+    let remedies = |list: &str| {
+        let output = run.command(&format!("explain {case} --impl nfs@2.6.29 {list} --json")).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["remedies"].as_array().unwrap().len()
+    };
+    let all = remedies("--remedy all");
+    assert_eq!(
+        (remedies("--remedy all,locked-return"), remedies("--remedy zero-tail-at-extension,all")),
+        (all, all + 1)
+    );
+    let bogus = format!("explain {case} --remedy all,bogus");
+    run.refuses(&bogus, &["unknown remedy `bogus`", "known are: "]);
 }

@@ -5,6 +5,8 @@
 //! path; it never edits the world. It acts on every pair whose code has the step, so the switch stands where the step
 //! is written once: in the kernel's helpers, in what the callers share, at the way in and out of page_mkwrite.
 
+use crate::remedy::Remedy;
+
 macro_rules! plants {
     ($($variant:ident $name:literal $implementation:literal $what:literal;)*) => {
         /// A planted bug.
@@ -99,9 +101,28 @@ plants! {
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
 }
 
+impl Plant {
+    /// The remedy without which no run comes to it: it is a mistake in the code that the remedy brings.
+    pub const fn needs(self) -> Option<Remedy> {
+        match self {
+            Plant::RequestKeepsLength => Some(Remedy::TruncateFirst),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_needs_a_remedy_names_it() {
+        for &plant in Plant::ALL {
+            let named = plant.what().strip_prefix("with the remedy ").and_then(|rest| rest.split_once(':'));
+            assert_eq!(named.map(|(name, _)| name), plant.needs().map(Remedy::name), "{}", plant.name());
+        }
+        assert!(Plant::ALL.iter().any(|plant| plant.needs().is_some()));
+    }
 
     #[test]
     fn names_are_invertible() {

@@ -399,7 +399,7 @@ fn point(word: &Word<'_>) -> Parsed<Point> {
         Some(point) => Ok(point),
         None => {
             let near = nearest(word.text, Point::ALL.iter().map(|p| p.name()));
-            error(&word.span, format!("unknown point `{}`", word.text), format!("did you mean `{near}`?"))
+            error(&word.span, format!("unknown point `{}`", word.text), near)
         }
     }
 }
@@ -415,25 +415,33 @@ fn named<'a, T>(
         Some(found) => Ok(found),
         None => {
             let near = nearest(word.text, known);
-            error(&word.span, format!("unknown {what} `{}`", word.text), format!("did you mean `{near}`?"))
+            error(&word.span, format!("unknown {what} `{}`", word.text), near)
         }
     }
 }
 
-/// The candidate that shares the longest run of leading or trailing characters.
-fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    let common = |a: &str, b: &str| {
-        let head = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
-        let tail = a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x == y).count();
-        head.max(tail)
-    };
-    candidates.max_by_key(|candidate| common(text, candidate)).unwrap_or_default()
+/// Names that [`nearest`] lists at the most.
+const LISTED: usize = 24;
+
+/// `did you mean ..`, if something is near; else what is known, or the nearest of it.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let mut known: Vec<(usize, &str)> = known.map(|known| (strsim::levenshtein(name, known), known)).collect();
+    known.sort();
+    match known.first() {
+        Some((distance, near)) if *distance <= name.len() / 3 + 1 => format!("did you mean `{near}`?"),
+        _ => {
+            let more = if known.len() > LISTED { ", .." } else { "" };
+            let mut all: Vec<&str> = known.into_iter().map(|(_, known)| known).take(LISTED).collect();
+            all.sort_unstable();
+            format!("known are {}{more}", all.join(", "))
+        }
+    }
 }
 
 fn operation(word: &Word<'_>, words: &mut Words<'_>) -> Parsed<Operation> {
     let Some(kind) = Operation::KINDS.iter().skip(1).find(|kind| kind.name == word.text) else {
         let near = nearest(word.text, Operation::KINDS.iter().skip(1).map(|kind| kind.name));
-        return error(&word.span, format!("unknown operation `{}`", word.text), format!("did you mean `{near}`?"));
+        return error(&word.span, format!("unknown operation `{}`", word.text), near);
     };
     let range = match kind.operand {
         Operand::None => Range::default(),
@@ -507,7 +515,7 @@ impl Builder {
             }
             "plant" => {
                 let known = Plant::ALL.iter().map(|plant| plant.name());
-                d.plant = Some(named(&words.next("a planted bug")?, "planted bug", known, Plant::from_name)?);
+                d.plant = Some(named(&words.next("a planted bug")?, "plant", known, Plant::from_name)?);
                 "plant".to_owned()
             }
             "remedy" => {

@@ -210,9 +210,9 @@ const CHUNK: u64 = 32;
 fn generation(index: u64) -> u64 {
     (index / 4).next_multiple_of(CHUNK).clamp(2 * CHUNK, 2048)
 }
-/// Every so manieth case runs on the remedied targets beside their plain pairs, too.
+/// One case in so many runs on the remedied targets beside their plain pairs, too.
 const REMEDIED: u64 = 4;
-/// Every so manieth case is checked for nondeterminism, on all targets.
+/// One case in so many is checked for nondeterminism, on all targets.
 const TWICE: u64 = 1000;
 const _: () = assert!(TWICE.is_multiple_of(REMEDIED));
 

@@ -17,9 +17,11 @@ use std::ops::Range as Span;
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::{Remedies, Remedy};
+use mkwrite_model::text::nearest;
 use serde::Deserialize;
 use toml::Spanned;
 use wildmatch::WildMatch;
@@ -90,7 +92,10 @@ impl Site {
                 Point::from_name(name).ok_or_else(|| unknown("point", name, Point::ALL.iter().map(|p| p.name())))?,
             ),
         };
-        let operations = operations.split('|').filter(|o| !o.is_empty()).map(str::to_owned).collect();
+        let operations = match operations {
+            "" => Vec::new(),
+            list => list.split('|').map(|name| find_operation(text, name)).collect::<Result<_, _>>()?,
+        };
         Ok(Site { rule, point, operations })
     }
 
@@ -139,20 +144,6 @@ fn flaw<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Fla
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Flaw {
     let near = nearest(name, known);
     (format!("unknown {what} `{name}`"), near)
-}
-
-/// `did you mean ..`, if something is near; else all that is known.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let mut known: Vec<(usize, &str)> = known.map(|known| (strsim::levenshtein(name, known), known)).collect();
-    known.sort();
-    match known.first() {
-        Some((distance, near)) if *distance <= name.len() / 3 + 1 => format!("did you mean `{near}`?"),
-        _ => {
-            let mut all: Vec<&str> = known.into_iter().map(|(_, known)| known).take(12).collect();
-            all.sort_unstable();
-            format!("known are {}, ..", all.join(", "))
-        }
-    }
 }
 
 /// What is wrong with a ledger, and where.
@@ -238,7 +229,7 @@ impl Ledger {
         for (file, text) in files {
             let error = |span: Span<usize>, flaw: Flaw| LedgerError::new(file, text, span, flaw);
             let read: File = toml::from_str(text).map_err(|wrong| {
-                let help = "docs/format.md describes the ledger".to_owned();
+                let help = "docs/ledger.md describes the ledger".to_owned();
                 error(wrong.span().unwrap_or(0..0), (wrong.message().trim().to_owned(), help))
             })?;
             for raw in read.breach {
@@ -361,6 +352,11 @@ fn entry(raw: RawEntry) -> Located<Entry> {
             return Err((whole, (message, format!("{what} is a list with something in it"))));
         }
     }
+    let texts = [("`name`", raw.name.get_ref()), ("`reason`", &raw.reason), ("`source`", &raw.source)];
+    if let Some((what, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
+        let message = format!("entry `{}` has an empty {what}", raw.name.get_ref());
+        return Err((whole, (message, format!("{what} is a text with something in it"))));
+    }
     let RawEntry { name, group, reason, source, cases, .. } = raw;
     Ok(Entry {
         name: name.into_inner(),
@@ -379,6 +375,16 @@ fn entry(raw: RawEntry) -> Located<Entry> {
 
 fn find_rule(id: &str) -> Result<Rule, Flaw> {
     Rule::by_id(id).ok_or_else(|| unknown("rule", id, Rule::ALL.iter().map(|rule| rule.id())))
+}
+
+/// What takes a step, as the judge calls it: an operation, the device or the server, or the end of the run.
+fn find_operation(site: &str, name: &str) -> Result<String, Flaw> {
+    let known = || Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing"]);
+    match name {
+        "" => flaw(format!("`{site}`: there is no operation beside a `|`"), "RULE POINT OPERATION|.."),
+        name if known().any(|one| one == name) => Ok(name.to_owned()),
+        name => Err(unknown("operation", name, known())),
+    }
 }
 
 /// The pairs of a pattern, like `nfs@2.6.29 x 2.6.29`, `block@* x natural` or `* x try3`.
@@ -544,6 +550,18 @@ mod tests {
             .replace("I20 wp.set_page_dirty store|load", "I34 fsync.check_error");
         let error = Ledger::parse("f", &without).unwrap_err().to_string();
         assert!(error.contains("is about the history, and the entry says no condition"), "{error}");
+        let error = broken("store|load", "bogusop");
+        assert!(error.starts_with("f:6:15: unknown operation `bogusop` (known are "), "{error}");
+        assert!(error.contains("closing, ") && error.contains(", io, ") && error.contains(", truncate, "), "{error}");
+        assert_eq!(broken("load", "laod"), "f:6:15: unknown operation `laod` (did you mean `load`?)");
+        let error = broken("store|load", "store|");
+        assert!(error.starts_with("f:6:15: `I20 wp.set_page_dirty store|`: there is no operation beside"), "{error}");
+        for (from, what) in [("\"window\"", "name"), ("\"r\"", "reason"), ("\"s\"", "source")] {
+            let error = broken(from, "\" \"");
+            assert!(error.starts_with("f:3:16: ") && error.contains(&format!("has an empty `{what}`")), "{error}");
+        }
+        let error = broken("[[breach]]", "[[breach]");
+        assert!(error.contains("docs/ledger.md"), "{error}");
         let twice = format!("{TEXT}{TEXT}");
         assert!(Ledger::parse("f", &twice).unwrap_err().to_string().contains("is the name of another entry"));
     }

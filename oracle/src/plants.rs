@@ -89,20 +89,20 @@ impl Save for First<'_> {
     }
 }
 
-/// Only a comparison of runs shows the bug.
-fn plant_needs_others(plant: Plant) -> bool {
-    plant == Rule::Differential.about().plant
+/// The pairs to hunt a bug beside, without it: those of a bug that only a comparison of runs shows, and else none.
+pub fn references(plant: Plant) -> Vec<Pair<Builtin>> {
+    if plant != Rule::Differential.about().plant {
+        return Vec::new();
+    }
+    ["block@2.6.30", "fsblock@2009", "nfs@3.0"].into_iter().filter_map(Builtin::by_name).map(Pair::natural).collect()
 }
 
 /// Hunts a bug on a pair, for so many cases, on one thread.
 pub fn try_plant(ledger: &Ledger, plant: Plant, pair: Pair<Builtin>, seed: u64, cases: u64) -> Outcome {
     let plain = Target { plant: Some(plant), ..Target::from(pair) };
     let mended = remedied(ledger, pair).map(|target| Target { plant: Some(plant), ..target });
-    // The differential rule needs runs without the bug to compare with.
     let own = 1 + usize::from(mended.is_some());
-    let others = ["block@2.6.30", "fsblock@2009", "nfs@3.0"].into_iter().filter_map(Builtin::by_name);
-    let others =
-        others.map(Pair::natural).filter(|other| *other != pair && plant_needs_others(plant)).map(Target::from);
+    let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
     let targets: Vec<Target> = [plain].into_iter().chain(mended).chain(others).collect();
     // Beside its plain pair the remedied form runs a part of the cases; alone it runs all.
     let alone = mended.map(|target| (vec![target], cases, 1));

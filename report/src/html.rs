@@ -89,7 +89,7 @@ pub fn page(e: &Explanation) -> String {
 fn headline(e: &Explanation) -> Markup {
     html! {
         h1 {
-            span.pair { (e.target.pair) } " "
+            span.pair { (e.target) } " "
             @match e.main {
                 Some(breach) => {
                     span.bad { "breaks " (breach.rule.id()) } " at " code { (breach.point.name()) }

@@ -53,9 +53,9 @@ pub fn explanation(e: &Explanation, every: bool) -> String {
 pub fn title(e: &Explanation) -> String {
     match e.main {
         Some(breach) => {
-            format!("{} breaks {} at {}", e.target.pair, breach.rule.id(), breach.point.name())
+            format!("{} breaks {} at {}", e.target, breach.rule.id(), breach.point.name())
         }
-        None => format!("{} breaks no rule", e.target.pair),
+        None => format!("{} breaks no rule", e.target),
     }
 }
 

@@ -5,6 +5,8 @@ use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
+use crate::count;
+
 /// How a cluster stands to what is expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Serialize)]
 pub enum Status {
@@ -167,7 +169,8 @@ impl Triage {
     pub fn summary(&self) -> String {
         let [new, fixed] = [Status::New, Status::Fixed].map(|status| self.count(status));
         let listed = self.clusters.len() - new - fixed;
-        format!("{} files: {listed} signatures that the ledger lists, {fixed} fixed, {new} NEW", self.files.len())
+        let (files, listed) = (count(self.files.len(), "file"), count(listed, "signature"));
+        format!("{files}: {listed} that the ledger lists, {fixed} fixed, {new} NEW")
     }
 }
 

@@ -66,7 +66,7 @@ fn remedy(attempt: &Attempt) -> Value {
 }
 
 fn print_cures(target: Target, rule: Rule, cures: &Cures) {
-    line(format!("{BOLD}remedies on {} (rule {rule}){BOLD:#}", target.pair));
+    line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
     line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
     for Attempt { remedies, breaks, closes } in &cures.attempts {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };

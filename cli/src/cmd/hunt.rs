@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
@@ -21,8 +20,10 @@ use mkwrite_oracle::feedback::Signals;
 use mkwrite_oracle::hunt::{self, Found, Key, ModelError, Outcome, Plan, Progress, default_targets};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::log::Log;
+use mkwrite_oracle::plants::references;
 use mkwrite_oracle::run::{Target, caller_label};
 use mkwrite_oracle::when::Condition;
+use mkwrite_report::count;
 use serde_json::{Value, json};
 
 use super::subject::Switches;
@@ -113,7 +114,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
     let interrupted = stop_on_interrupt()?;
     if !args.json {
-        note(format!("hunting on {} pairs, {jobs} threads, seed {}", plan.targets.len(), plan.seed));
+        let (pairs, threads) = (count(plan.targets.len(), "pair"), count(jobs, "thread"));
+        note(format!("hunting on {pairs}, {threads}, seed {}", plan.seed));
     }
     let saver = Saver { args, plan: &plan, progress: &progress, files: AtomicUsize::new(0), failed: Mutex::new(None) };
     let start = Instant::now();
@@ -129,8 +131,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Err(error);
     }
     if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed)) {
-        return Err(anyhow!("no run came by the planted bug `{}`", plant.name())
-            .context(format!("hunt it on {}, or longer", plant.implementation())));
+        return Err(missed(&plan, plant));
     }
     let findings = save(args, &plan, &outcome)?;
     let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
@@ -153,6 +154,14 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(if new { Exit::Breach } else { Exit::Good })
 }
 
+/// No run came by the bug: what would.
+fn missed(plan: &Plan, plant: Plant) -> anyhow::Error {
+    let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
+    let remedy = plant.needs().filter(lacks).map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
+    anyhow!("no run came by the planted bug `{}`", plant.name())
+        .context(format!("hunt it on {}{remedy}, or longer", plant.implementation()))
+}
+
 /// The bug that is planted on some target.
 fn planted(plan: &Plan) -> Option<Plant> {
     plan.targets.iter().find_map(|target| target.plant)
@@ -169,11 +178,9 @@ fn plan(args: &Args) -> Result<Plan> {
             let own = [plant.implementation().to_owned()];
             let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
             let planted = pairs(&implementations(list)?, &callers)?;
-            // The differential rule needs runs without the bug to compare with.
-            let others = Builtin::all().iter().map(|fs| Pair::natural(*fs));
-            let reference = others.filter(|pair| !planted.contains(pair)).take(3).map(Target::from);
+            let others = references(plant).into_iter().filter(|pair| !planted.contains(pair)).map(Target::from);
             let with_plant = planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
-            with_plant.chain(reference).collect()
+            with_plant.chain(others).collect()
         }
         None if args.implementations.is_empty() && callers.is_empty() => default_targets(&ledger),
         None if args.implementations.is_empty() => pairs_that_fit(&callers).into_iter().map(Target::from).collect(),
@@ -230,7 +237,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
         let features = progress.features.load(Ordering::Relaxed);
         let features = if features > 0 { format!("{features} features, ") } else { String::new() };
-        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {features}{found} signatures, {new} NEW"));
+        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {features}{}, {new} NEW", count(found, "signature")));
         progress.tick();
         let over = seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
         if over || interrupted.load(Ordering::Relaxed) {
@@ -481,15 +488,17 @@ fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outco
     let new = all.iter().filter(|f| f.key.signature.expected == Expected::No).count();
     let style = if new > 0 { RED } else { GREEN };
     note(format!(
-        "{BOLD}{cases}{BOLD:#} cases, {runs} runs, {steps} steps in {seconds:.1} s ({:.0} runs/s); \
-         {} signatures, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
+        "{BOLD}{}{BOLD:#}, {}, {steps} steps in {seconds:.1} s ({:.0} runs/s); \
+         {}, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
+        count(cases, "case"),
+        count(runs, "run"),
         runs as f64 / seconds.max(0.001),
-        all.len(),
+        count(all.len(), "signature"),
         plan.seed,
         args.out.display(),
     ));
     if outcome.undecided > 0 {
-        note(format!("{} runs had a cell that could not be judged", outcome.undecided));
+        note(format!("{} had a cell that could not be judged", count(outcome.undecided, "run")));
     }
     if all.len() > FILES_MAX {
         note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));

@@ -10,6 +10,7 @@ use mkwrite_model::plant::Plant;
 use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::plants::{Cell, Outcome, baseline, table};
+use mkwrite_report::count;
 use serde_json::{Value, json};
 
 use super::{callers, implementations, pairs, pairs_that_fit, plant};
@@ -81,8 +82,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let swallowed = cells.iter().filter(|cell| cell.outcome == Outcome::Swallowed).count();
     if !args.json {
         let style = if swallowed == 0 { GREEN } else { RED };
-        let (plants, pairs) = (plants.len(), pairs.len());
-        note(format!("{plants} bugs on {pairs} pairs: {style}{swallowed} swallowed{style:#}"));
+        let (plants, pairs) = (count(plants.len(), "bug"), count(pairs.len(), "pair"));
+        note(format!("{plants} on {pairs}: {style}{swallowed} swallowed{style:#}"));
     }
     Ok(if swallowed == 0 { Exit::Good } else { Exit::Breach })
 }
@@ -124,7 +125,8 @@ fn print(plants: &[Plant], cells: &[Cell]) {
                 let mut rules: Vec<_> = rules.into_iter().collect();
                 rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
                 let rules: Vec<_> = rules.into_iter().map(|(rule, _)| rule).take(4).collect();
-                format!("NEW on {} pairs, after {first} to {last} cases ({})", cases.len(), rules.join(" "))
+                let pairs = count(cases.len(), "pair");
+                format!("NEW on {pairs}, after {first} to {last} cases ({})", rules.join(" "))
             }
             _ => "found nowhere".to_owned(),
         };

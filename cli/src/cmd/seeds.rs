@@ -20,6 +20,7 @@ use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::choice;
+use mkwrite_report::count;
 use sha1::{Digest, Sha1};
 use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
@@ -98,7 +99,8 @@ pub fn run(args: &Args) -> Result<Exit> {
         output::error(error);
     }
     if !unread.is_empty() {
-        note(format!("{} files were passed over", unread.len()));
+        let were = if unread.len() == 1 { "was" } else { "were" };
+        note(format!("{} {were} passed over", count(unread.len(), "file")));
     }
     Ok(if unread.is_empty() { Exit::Good } else { Exit::BadInput })
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::Ledger;
@@ -55,8 +56,12 @@ impl Switches {
         let plant = self.plant()?.or(target.plant);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
-            [all] if all == "all" => ledger.remedies(target.pair),
-            names => names.iter().map(|name| super::remedy(name)).collect::<Result<_>>()?,
+            names => names.iter().try_fold(Remedies::NONE, |all, name| {
+                anyhow::Ok(all.union(match name.as_str() {
+                    "all" => ledger.remedies(target.pair),
+                    name => Remedies::from_iter([super::remedy(name)?]),
+                }))
+            })?,
         };
         Ok(Target { plant, remedies, ..target })
     }

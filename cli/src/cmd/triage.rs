@@ -17,7 +17,7 @@ use mkwrite_oracle::run::{Target, caller_label};
 use mkwrite_oracle::shrink::Size;
 use mkwrite_oracle::triage::{self, Best, Fixed, Input, Outcome, Plan, Progress};
 use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage, page, uri};
-use mkwrite_report::{junit, sarif};
+use mkwrite_report::{count, junit, sarif};
 use walkdir::{DirEntry, WalkDir};
 
 use super::stop_on_interrupt;
@@ -426,12 +426,12 @@ fn print(args: &Args, report: &Triage) {
     let [new, fixed] = [Status::New, Status::Fixed].map(|status| report.count(status));
     let style = if new + fixed > 0 { RED } else { GREEN };
     note(format!(
-        "{BOLD}{}{BOLD:#} files, {} runs in {:.1} s; {} signatures, {style}{new} NEW, {fixed} fixed{style:#}; \
+        "{BOLD}{}{BOLD:#}, {} in {:.1} s; {}, {style}{new} NEW, {fixed} fixed{style:#}; \
          {} skipped, {} not named like cases; cases in {DIM}{}{DIM:#}",
-        report.files.len(),
-        report.runs,
+        count(report.files.len(), "file"),
+        count(report.runs, "run"),
         report.seconds,
-        report.clusters.len() - fixed,
+        count(report.clusters.len() - fixed, "signature"),
         report.skipped.len(),
         report.ignored.len(),
         args.out.display(),

@@ -89,6 +89,11 @@ fn errors_name_line_column_and_remedy() {
         broken("A.0      store 0..4", "A.0      stor 0..4"),
         "14:10: unknown operation `stor` (did you mean `store`?)"
     );
+    let plant = |name: &str| broken("mkw 1\n", &format!("mkw 1\nplant {name}\n"));
+    assert_eq!(plant("leak-refrence"), "3:7: unknown plant `leak-refrence` (did you mean `leak-reference`?)");
+    assert!(plant("bogus").starts_with("3:7: unknown plant `bogus` (known are "), "{}", plant("bogus"));
+    let remedy = broken("mkw 1\n", "mkw 1\nremedy bogus\n");
+    assert!(remedy.starts_with("3:8: unknown remedy `bogus` (known are "), "{remedy}");
     assert_eq!(broken("store 0..4", "store 0-4"), "14:16: `0-4` is not a range (a range of cells, like 0..4)");
     assert_eq!(
         broken("store 0..4", "store 0..9"),
