@@ -2,7 +2,7 @@
 //!
 //! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
 //! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
-//! full disk, failing I/O) get a small share of the cases. Some begin with a theme ([`crate::theme`]): operations
+//! full disk, failing I/O) get a small share of the cases. Some begin with a theme (`theme.rs`): operations
 //! that random ones hardly ever are in a row. How often that comes to what is docs/reach.md.
 
 use rand::{Rng, RngExt, SeedableRng};

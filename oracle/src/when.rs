@@ -1,7 +1,7 @@
 //! When an entry of the ledger holds: conditions, and what the judge notes during a run to tell them.
 //!
 //! A condition is a predicate on the run, sampled at the step that broke a rule, and about what the breach is about:
-//! some cells of the file, or none. Adding one is a line of the table below, a function, and what [`Marks`] must note
+//! some cells of the file, or none. Adding one is a line of the table below, a function, and what `Marks` must note
 //! for it.
 
 use mkwrite_model::case::{Geometry, Operation, PAGES_MAX, Range};
