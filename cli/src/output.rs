@@ -7,7 +7,12 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::Remedy;
+use mkwrite_oracle::run::Target;
 use serde::Serialize;
+use serde_json::Value;
 
 /// The schema number of every JSON document of this version.
 pub const SCHEMA: u32 = 1;
@@ -65,6 +70,15 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
         column.set_padding((0, 2));
     }
     table
+}
+
+/// A JSON object about a target: what names the target, and the rest.
+pub fn of_target(target: Target, mut rest: Value) -> Value {
+    rest["implementation"] = target.pair.implementation.name().into();
+    rest["caller"] = target.pair.caller.name().into();
+    rest["plant"] = target.plant.map(Plant::name).into();
+    rest["remedies"] = target.remedies.iter().map(Remedy::name).collect();
+    rest
 }
 
 /// Prints a table without trailing blanks.

@@ -6,6 +6,7 @@
 //! marked dirty, and writepage cleans them.
 //! Left out: buffer uptodate and new bits (a page is read whole), delayed allocation, buffer locks.
 
+use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::implementation::Record;
 use mkwrite_model::kernel::page::ERROR;
@@ -41,14 +42,14 @@ pub(crate) fn blocks_touched(k: &Kernel, cells: Range) -> u8 {
     if cells.is_empty() {
         return 0;
     }
-    (cells.start / per_block..=(cells.end - 1) / per_block).fold(0, |mask, b| mask | 1 << b)
+    Range::new(cells.start / per_block, cells.end.div_ceil(per_block)).bits() as u8
 }
 
 /// The blocks of a page that lie wholly at or beyond `from`, one bit each.
 pub(crate) fn blocks_from(k: &Kernel, from: u8) -> u8 {
     let g = k.geometry();
     let first = from.div_ceil(g.block_cells());
-    (first..g.blocks).fold(0, |mask, b| mask | 1 << b)
+    Range::new(first, g.blocks).bits() as u8
 }
 
 /// All blocks of a page.
@@ -66,9 +67,9 @@ pub(crate) fn file_block(k: &Kernel, page: Frame, b: u8) -> u8 {
     k.index(page) * k.geometry().blocks + b
 }
 
-/// The bits of a mask.
+/// The blocks of a mask.
 pub(crate) fn bits(mask: u8) -> impl Iterator<Item = u8> {
-    (0..8).filter(move |b| mask >> b & 1 != 0)
+    ones(mask.into())
 }
 
 fn buffers(k: &Kernel, page: Frame) -> Option<Buffers> {
@@ -103,6 +104,75 @@ fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, b
     }
     (buffers, true)
 }
+
+/// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and write_begin, and what
+/// the judge asks of it.
+macro_rules! address_space_operations {
+    () => {
+        fn set_page_dirty(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+            $crate::buffer::set_page_dirty(k, page)
+        }
+
+        async fn writepage(
+            self,
+            k: &$crate::Kernel,
+            page: mkwrite_model::kernel::Frame,
+            _: mkwrite_model::implementation::Sync,
+        ) -> mkwrite_model::kernel::Status {
+            $crate::buffer::writepage(k, page).await
+        }
+
+        fn transfer(self, k: &$crate::Kernel, request: mkwrite_model::kernel::Request) {
+            k.transfer_blocks(request);
+        }
+
+        async fn complete(self, k: &$crate::Kernel, request: mkwrite_model::kernel::Request) {
+            $crate::buffer::complete(k, request).await;
+        }
+
+        fn readpage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) {
+            $crate::buffer::readpage(k, page);
+        }
+
+        async fn write_end(
+            self,
+            k: &$crate::Kernel,
+            page: mkwrite_model::kernel::Frame,
+            cells: mkwrite_model::case::Range,
+        ) {
+            $crate::buffer::write_end(k, page, cells).await;
+        }
+
+        async fn invalidatepage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame, from: u8) {
+            $crate::buffer::invalidatepage(k, page, from);
+        }
+
+        async fn releasepage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+            $crate::buffer::try_to_free_buffers(k, page)
+        }
+
+        async fn after_truncate(self, k: &$crate::Kernel, size: u8) {
+            $crate::buffer::truncate_blocks(k, size).await;
+        }
+
+        fn pending(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> u8 {
+            $crate::buffer::pending(k, page)
+        }
+
+        fn is_releasable(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+            $crate::buffer::is_releasable(k, page)
+        }
+
+        fn stored(self, k: &$crate::Kernel, cell: u8) -> mkwrite_model::kernel::Stamp {
+            $crate::buffer::stored(k, cell)
+        }
+
+        fn durable(self, k: &$crate::Kernel, cell: u8) -> mkwrite_model::kernel::Stamp {
+            $crate::buffer::durable(k, cell)
+        }
+    };
+}
+pub(crate) use address_space_operations;
 
 /// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
 pub(crate) fn set_page_dirty(k: &Kernel, page: Frame) -> bool {
@@ -359,6 +429,11 @@ pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
     Record { missing: unallocated(k, page, dirty), uncovered: unallocated(k, page, below_eof), claims_dirty }
 }
 
+/// The record where nothing is tied to a dirty page, so that nothing can be missing.
+pub(crate) fn untied_record(k: &Kernel, page: Frame) -> Record {
+    Record { missing: 0, uncovered: 0, ..record(k, page) }
+}
+
 /// The cells that the next writepage will write: those of dirty buffers, or all if there are none yet.
 pub(crate) fn pending(k: &Kernel, page: Frame) -> u8 {
     if k.is_dirty(page) { cells_of(k, buffers(k, page).map_or(all_blocks(k), |b| b.dirty)) } else { 0 }
@@ -377,19 +452,13 @@ pub(crate) fn stored(k: &Kernel, cell: u8) -> Stamp {
 
 /// The cells of some blocks of a page, one bit each.
 pub(crate) fn cells_of(k: &Kernel, blocks: u8) -> u8 {
-    let per_block = k.geometry().block_cells();
-    bits(blocks).fold(0, |mask, b| mask | cells_of_block(per_block, b))
+    bits(blocks).fold(0, |mask, b| mask | k.geometry().cells_of_block(b).bits() as u8)
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
-    let per_block = k.geometry().block_cells();
-    let lacks = |b: &u8| k.device.block(file_block(k, page, *b)).is_none();
-    bits(blocks).filter(lacks).fold(0, |mask, b| mask | cells_of_block(per_block, b))
-}
-
-fn cells_of_block(per_block: u8, b: u8) -> u8 {
-    (((1u16 << per_block) - 1) << (b * per_block)) as u8
+    let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
+    cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.

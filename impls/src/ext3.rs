@@ -10,8 +10,8 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard, Sync};
-use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
+use mkwrite_model::kernel::{Frame, Status};
 
 use crate::{Builtin, Kernel, buffer};
 
@@ -58,64 +58,13 @@ impl Implementation<Builtin> for Ext3 {
         unreachable!("a mapping without page_mkwrite")
     }
 
-    fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
-        buffer::set_page_dirty(k, page)
-    }
-
-    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
-        buffer::writepage(k, page).await
-    }
-
-    fn transfer(self, k: &Kernel, request: Request) {
-        k.transfer_blocks(request);
-    }
-
-    async fn complete(self, k: &Kernel, request: Request) {
-        buffer::complete(k, request).await;
-    }
-
-    fn readpage(self, k: &Kernel, page: Frame) {
-        buffer::readpage(k, page);
-    }
+    buffer::address_space_operations!();
 
     async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
-        buffer::write_end(k, page, cells).await;
-    }
-
-    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
-        buffer::invalidatepage(k, page, from);
-    }
-
-    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
-        buffer::try_to_free_buffers(k, page)
-    }
-
-    async fn after_truncate(self, k: &Kernel, size: u8) {
-        buffer::truncate_blocks(k, size).await;
-    }
-
     fn record(self, k: &Kernel, page: Frame) -> Record {
-        // Nothing is tied to a dirty page, so nothing can be missing.
-        Record { missing: 0, uncovered: 0, ..buffer::record(k, page) }
-    }
-
-    fn pending(self, k: &Kernel, page: Frame) -> u8 {
-        buffer::pending(k, page)
-    }
-
-    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
-        buffer::is_releasable(k, page)
-    }
-
-    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
-        buffer::stored(k, cell)
-    }
-
-    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
-        buffer::durable(k, cell)
+        buffer::untied_record(k, page)
     }
 }

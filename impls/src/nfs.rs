@@ -390,12 +390,13 @@ impl Implementation<Builtin> for Nfs {
 
     fn transfer(self, k: &Kernel, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
-        let beyond = match k.client().asked() {
-            Some(size) => end > size,
-            None => end > k.i_size() && k.client().sized().is_some(),
+        let right = match (k.client().asked(), k.client().sized()) {
+            (Some(size), _) => size,
+            (None, Some(_)) => k.i_size(),
+            (None, None) => u8::MAX, // i_size is lowered first, and SETATTR not sent yet
         };
-        if beyond && end > k.server.attributes().size {
-            k.event(Event::Regrown { page: request.page });
+        if end > right && end > k.server.attributes().size {
+            k.event(Event::Regrown { right });
         }
         k.transfer_cells(request);
     }
@@ -562,12 +563,12 @@ impl Implementation<Builtin> for Nfs {
     fn record(self, k: &Kernel, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
-        Record { missing: 0, uncovered: beyond.iter().fold(0, |mask, cell| mask | 1 << cell), claims_dirty: true }
+        Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: true }
     }
 
     fn pending(self, k: &Kernel, page: Frame) -> u8 {
         let dirty = request(k, page).filter(|r| !r.clean && k.is_dirty(page));
-        dirty.map_or(0, |r| ((1u16 << r.end) - 1) as u8)
+        dirty.map_or(0, |r| Range::new(0, r.end).bits() as u8)
     }
 
     fn is_releasable(self, k: &Kernel, page: Frame) -> bool {

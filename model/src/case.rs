@@ -58,6 +58,11 @@ impl Range {
         Range::new(self.start.max(other.start), self.end.min(other.end))
     }
 
+    /// Its members, one bit each.
+    pub const fn bits(self) -> u64 {
+        if self.is_empty() { 0 } else { (u64::MAX >> (64 - (self.end - self.start))) << self.start }
+    }
+
     /// `item` lies in it.
     pub const fn contains(self, item: u8) -> bool {
         self.start <= item && item < self.end
@@ -287,6 +292,11 @@ impl Geometry {
     /// The cells of a page.
     pub const fn cells_of(self, page: u8) -> Range {
         Range::new(page * self.cells, (page + 1) * self.cells)
+    }
+
+    /// The cells of a block, counted like the block: in the file, or in a page.
+    pub const fn cells_of_block(self, block: u8) -> Range {
+        Range::new(block * self.block_cells(), (block + 1) * self.block_cells())
     }
 }
 

@@ -18,6 +18,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::bit_set::ones;
+
 /// Actors that a case may have at the most.
 pub const ACTORS_MAX: usize = 8;
 /// The task that runs the closing program once all actors are done.
@@ -332,14 +334,8 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
 
 /// Iterates over the tasks of a mask, lowest first.
 #[inline]
-pub fn bits(mut mask: u32) -> impl Iterator<Item = TaskId> {
-    std::iter::from_fn(move || {
-        (mask != 0).then(|| {
-            let task = TaskId(mask.trailing_zeros() as u8);
-            mask &= mask - 1;
-            task
-        })
-    })
+pub fn bits(mask: u32) -> impl Iterator<Item = TaskId> {
+    ones(mask.into()).map(TaskId)
 }
 
 /// The leaf future of [`Tasks::point`].

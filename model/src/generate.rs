@@ -186,8 +186,12 @@ pub(crate) fn one_in(r: &mut Random, n: u32) -> bool {
 
 pub(crate) fn pick(r: &mut Random, weights: &[(u8, u32)]) -> u8 {
     let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
-    let mut left = r.next_u32() % total;
-    for &(value, weight) in weights {
+    by_weight(weights.iter().copied(), r.next_u32() % total)
+}
+
+/// What a draw below the sum of the weights means.
+pub(crate) fn by_weight<T>(weights: impl Iterator<Item = (T, u32)>, mut left: u32) -> T {
+    for (value, weight) in weights {
         if left < weight {
             return value;
         }

@@ -49,6 +49,11 @@ pub enum Convention {
 }
 
 impl Convention {
+    /// page_mkwrite did not succeed, with this code: an errno, a fault code, or the wish for a retry.
+    pub const fn is_failure(self, code: i32) -> bool {
+        code < 0 || code & NOPAGE != 0 || !matches!(self, Convention::Errno) && code & ERROR != 0
+    }
+
     /// Its name in lists.
     pub const fn name(self) -> &'static str {
         match self {
@@ -427,23 +432,17 @@ impl<R: Registry> Kernel<R> {
 
     /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when it began.
     fn spoilt_return(&self, page: Frame, size: u8, code: i32) -> i32 {
-        let errno = self.fs().declaration().convention == Convention::Errno;
-        if code == NOPAGE {
-            let spoilt = !self.in_mapping(page) && self.planted(Plant::SigbusOnRace);
-            return if !spoilt {
-                code
-            } else if errno {
-                EINVAL
-            } else {
-                SIGBUS
-            };
+        let convention = self.fs().declaration().convention;
+        if code == NOPAGE && !self.in_mapping(page) && self.planted(Plant::SigbusOnRace) {
+            return if convention == Convention::Errno { EINVAL } else { SIGBUS };
         }
-        let failed = code < 0 || !errno && code & ERROR != 0;
-        if !failed && self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
-            self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
-        }
-        if !failed && size > self.i_size() && self.planted(Plant::MkwriteGrowsBack) {
-            self.i_size_write(size);
+        if !convention.is_failure(code) {
+            if self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
+                self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
+            }
+            if size > self.i_size() && self.planted(Plant::MkwriteGrowsBack) {
+                self.i_size_write(size);
+            }
         }
         if code == LOCKED && self.planted(Plant::LockedWithoutLock) {
             self.unlock_page(page);

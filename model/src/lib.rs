@@ -15,6 +15,7 @@
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what cannot be
 //! found that way.
 
+pub mod bit_set;
 pub mod bytes;
 pub mod callers;
 pub mod case;

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use crate::case::{Actor, Case, Operation, Override, Schedule, Stop};
 use crate::exec::{ACTORS_MAX, TaskId};
-use crate::generate::{self, Random, one_in};
+use crate::generate::{self, Random, by_weight, one_in};
 use crate::point::Point;
 
 /// The most mutations that one call makes, in a row.
@@ -54,14 +54,9 @@ mutations! {
 pub fn mutate(case: &mut Case, r: &mut Random) {
     let total: u32 = MUTATIONS.iter().map(|mutation| mutation.weight).sum();
     for _ in 0..=r.next_u32().trailing_zeros().min(ROW_MAX - 1) {
-        let mut left = r.random_range(0..total);
-        for mutation in MUTATIONS {
-            if left < mutation.weight {
-                (mutation.apply)(case, r);
-                break;
-            }
-            left -= mutation.weight;
-        }
+        let draw = r.random_range(0..total);
+        let apply = by_weight(MUTATIONS.iter().map(|mutation| (mutation.apply, mutation.weight)), draw);
+        apply(case, r);
         case.fix_up();
     }
     if !one_in(r, 4) {

@@ -67,54 +67,15 @@ remedies! {
         "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page";
 }
 
-const _: () = assert!(Remedy::ALL.len() <= 64, "a set of remedies is one word");
-
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// A set of remedies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord, Hash)]
-pub struct Remedies(u64);
-
-impl Remedies {
-    /// None.
-    pub const NONE: Remedies = Remedies(0);
-
-    /// This one is in it.
-    #[inline]
-    pub const fn has(self, remedy: Remedy) -> bool {
-        self.0 >> remedy as u8 & 1 != 0
-    }
-
-    /// There is none in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// All of `other` are in it.
-    pub const fn contains(self, other: Remedies) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Those of both.
-    #[must_use]
-    pub const fn union(self, other: Remedies) -> Remedies {
-        Remedies(self.0 | other.0)
-    }
-
-    /// Its members.
-    pub fn iter(self) -> impl Iterator<Item = Remedy> {
-        Remedy::ALL.iter().copied().filter(move |remedy| self.has(*remedy))
-    }
-}
-
-impl FromIterator<Remedy> for Remedies {
-    fn from_iter<I: IntoIterator<Item = Remedy>>(all: I) -> Remedies {
-        Remedies(all.into_iter().fold(0, |mask, remedy| mask | 1 << remedy as u8))
-    }
+crate::bit_set! {
+    /// A set of remedies.
+    Remedies of Remedy: u64
 }
 
 impl fmt::Display for Remedies {

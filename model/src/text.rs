@@ -255,7 +255,6 @@ impl std::fmt::Display for Stop {
     }
 }
 
-/// The set bits of a mask, or `all`.
 /// Pages that are holes, and `PAGE.BLOCK` for single blocks.
 fn holes(g: Geometry) -> String {
     let mut all: Vec<String> = Vec::new();
@@ -269,6 +268,7 @@ fn holes(g: Geometry) -> String {
     all.join(",")
 }
 
+/// The set bits of a mask, or `all`.
 fn numbers(mask: u16) -> String {
     if mask == u16::MAX {
         return "all".to_owned();

@@ -5,7 +5,7 @@
 use rand::RngExt;
 
 use crate::case::{Actor, Case, Geometry, Operation as Op, Range};
-use crate::generate::{Random, one_in, pick};
+use crate::generate::{Random, by_weight, one_in, pick};
 
 /// What a theme is made of: the shape of the file, and the page that all of it is about.
 struct Stage<'a> {
@@ -17,22 +17,15 @@ struct Stage<'a> {
 /// The programs of its two actors.
 type Parts = [Vec<Op>; 2];
 
-/// The themes, each with its share.
 type Theme = fn(&mut Stage<'_>) -> Parts;
 
-const THEMES: &[(u32, Theme)] = &[(6, cut), (8, beside), (2, shortage), (1, holes)];
+/// The themes, each with its share.
+const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 1)];
 
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
-    let mut left = r.random_range(0..THEMES.iter().map(|(share, _)| share).sum());
-    let of_share = |(share, _): &&(u32, _)| match left.checked_sub(*share) {
-        Some(rest) => {
-            left = rest;
-            false
-        }
-        None => true,
-    };
-    let (_, theme) = THEMES.iter().find(of_share).expect("the draw is below the sum of the shares");
+    let draw = r.random_range(0..THEMES.iter().map(|(_, share)| share).sum());
+    let theme = by_weight(THEMES.iter().copied(), draw);
     let mut stage = Stage { r, g: case.geometry, page };
     stage.settle();
     let parts = theme(&mut stage);
@@ -74,8 +67,8 @@ impl Stage<'_> {
 
     /// The cells of a block of the page.
     fn cells(&self, block: u8) -> Range {
-        let (first, block_cells) = (self.first(), self.g.block_cells());
-        Range::new(first + block * block_cells, first + (block + 1) * block_cells)
+        let (first, in_page) = (self.first(), self.g.cells_of_block(block));
+        Range::new(first + in_page.start, first + in_page.end)
     }
 
     fn dirty(&mut self, cells: Range) -> Op {

@@ -12,7 +12,7 @@
 //! in two different orders; where they went in the same order, history has fixed what they hold.
 
 use mkwrite_model::End;
-use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation};
+use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation, Range};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Aspect, Pair, Registry};
 use mkwrite_model::kernel::event::Step;
@@ -106,7 +106,7 @@ impl Summary {
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
             self.size = k.i_size();
-            let below_eof = (1u64 << k.geometry().blocks_of(self.size)) - 1;
+            let below_eof = Range::new(0, k.geometry().blocks_of(self.size)).bits();
             self.blocks = k.fs().allocated(k) & below_eof as u32;
         }
     }

@@ -84,12 +84,15 @@ pub fn default_pairs(ledger: &Ledger) -> Vec<Pair<Builtin>> {
     pairs
 }
 
-/// What a hunt runs on by default: these pairs, and each that the ledger has entries about once more with all remedies
-/// of its entries on, where nothing is expected.
+/// What a hunt runs on by default: these pairs, and their remedied forms, where nothing is expected.
 pub fn default_targets(ledger: &Ledger) -> Vec<Target> {
-    let pairs = default_pairs(ledger);
+    with_remedied(ledger, &default_pairs(ledger))
+}
+
+/// These pairs, and behind them each that the ledger has entries about with all remedies of its entries on.
+pub fn with_remedied(ledger: &Ledger, pairs: &[Pair<Builtin>]) -> Vec<Target> {
     let remedied = pairs.iter().filter_map(|pair| remedied(ledger, *pair));
-    pairs.iter().map(|pair| Target::from(*pair)).chain(remedied).collect()
+    pairs.iter().copied().map(Target::from).chain(remedied).collect()
 }
 
 /// The pair with all remedies of its entries, if it has any.

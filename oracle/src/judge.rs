@@ -1,10 +1,10 @@
 //! The judge: watches a run and records which rules it breaks.
 //!
 //! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
-//! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
-//! canonical function of the run so far.
+//! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge
+//! allocates nothing and keeps no log: its state is a bounded, canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Operation};
+use mkwrite_model::case::{Case, Operation, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
@@ -117,7 +117,7 @@ impl<R: Registry> Cx<'_, R> {
 
     /// Reports a size that should not be: it is about all that lies beyond `end`, the right one.
     pub(crate) fn size_breach(&mut self, end: u8, what: &'static str) {
-        let cells = (end..self.k.geometry().file_cells()).fold(0, |mask, cell| mask | 1 << cell);
+        let cells = Range::new(end, self.k.geometry().file_cells()).bits();
         let when = self.sample(cells, false);
         self.report(None, None, cells, when, what);
     }

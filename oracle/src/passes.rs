@@ -2,6 +2,7 @@
 //! made them dirty since they began. And removals under way: the pages that reclaim and the invalidates could have for
 //! themselves, because nobody else has touched them since they began.
 
+use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::implementation::Registry;
@@ -46,9 +47,8 @@ impl Passes {
                     O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => (none, pages),
                     _ => (none, none),
                 };
-                let mask = |range: Range| range.iter().fold(0, |mask, page| mask | 1 << page);
-                self.pages[task.index()] = mask(written);
-                self.removals[task.index()] = mask(removed) & could_go(k, task);
+                self.pages[task.index()] = written.bits() as u8;
+                self.removals[task.index()] = removed.bits() as u8 & could_go(k, task);
             }
             // The flag and the tag are set in two steps: either disturbs the passes of others.
             Event::DirtySet { page, .. } | Event::TagSet { page, .. } => {
@@ -63,19 +63,15 @@ impl Passes {
 
     /// The pages of the pass of this task that nobody else has made dirty since it began.
     pub(crate) fn undisturbed(&self, task: TaskId) -> impl Iterator<Item = u8> + use<> {
-        bits(self.pages[task.index()])
+        ones(self.pages[task.index()].into())
     }
 
     /// The pages of the removal of this task that could go when it began and still could, and that nobody else has
     /// touched since.
     pub(crate) fn kept<R: Registry>(&self, k: &Kernel<R>, task: TaskId) -> impl Iterator<Item = u8> + use<R> {
         let left_alone = self.removals[task.index()];
-        bits(if left_alone == 0 { 0 } else { left_alone & could_go(k, task) })
+        ones(if left_alone == 0 { 0 } else { (left_alone & could_go(k, task)).into() })
     }
-}
-
-fn bits(pages: u8) -> impl Iterator<Item = u8> {
-    (0..PAGES_MAX as u8).filter(move |page| pages >> page & 1 != 0)
 }
 
 /// The pages that nothing keeps from being removed by the operation that this task runs, one bit each.

@@ -14,7 +14,7 @@ use mkwrite_model::plant::Plant;
 use wildmatch::WildMatch;
 
 use crate::feedback::Signals;
-use crate::hunt::{Found, Key, Plan, Progress, Save, hunt, remedied};
+use crate::hunt::{Found, Key, Plan, Progress, Save, hunt, with_remedied};
 use crate::ledger::{Expected, Ledger};
 use crate::rules::Rule;
 use crate::run::Target;
@@ -72,17 +72,16 @@ pub struct Cell {
 /// Cases after which a bug that no run has come to is not applicable.
 const REACHED_WITHIN: u64 = 3000;
 
-/// Ends a hunt with the first NEW signature.
+/// Ends a hunt with the first NEW signature on a target that has the bug.
 struct First<'a> {
+    plan: &'a Plan,
     progress: &'a Progress,
-    /// The targets that have the bug; others stand behind them.
-    own: usize,
     found: Mutex<Option<(Key, u64)>>,
 }
 
 impl Save for First<'_> {
     fn found(&self, key: &Key, found: &Found) {
-        if key.signature.expected == Expected::No && key.target < self.own {
+        if key.signature.expected == Expected::No && self.plan.targets[key.target].plant.is_some() {
             self.found.lock().expect("nothing panics while it is held").get_or_insert((*key, found.index));
             self.progress.stop.store(true, Ordering::Relaxed);
         }
@@ -99,22 +98,20 @@ pub fn references(plant: Plant) -> Vec<Pair<Builtin>> {
 
 /// Hunts a bug on a pair, for so many cases, on one thread.
 pub fn try_plant(ledger: &Ledger, plant: Plant, pair: Pair<Builtin>, seed: u64, cases: u64) -> Outcome {
-    let plain = Target { plant: Some(plant), ..Target::from(pair) };
-    let mended = remedied(ledger, pair).map(|target| Target { plant: Some(plant), ..target });
-    let own = 1 + usize::from(mended.is_some());
+    let own = with_remedied(ledger, &[pair]).into_iter().map(|target| Target { plant: Some(plant), ..target });
     let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
-    let targets: Vec<Target> = [plain].into_iter().chain(mended).chain(others).collect();
+    let all: Vec<Target> = own.chain(others).collect();
+    let remedied: Vec<Target> = all.iter().filter(|target| !target.remedies.is_empty()).copied().collect();
     // Beside its plain pair the remedied form runs a part of the cases; alone it runs all.
-    let alone = mended.map(|target| (vec![target], cases, 1));
-    let together = [(targets.clone(), REACHED_WITHIN.min(cases), 0)].into_iter();
-    for (targets, bound, first) in together.chain(alone).chain([(targets, cases, 0)]) {
-        let own = if first == 1 { 1 } else { own };
+    let rounds = [(all.clone(), REACHED_WITHIN.min(cases)), (remedied, cases), (all, cases)];
+    for (targets, bound) in rounds.into_iter().filter(|(targets, _)| !targets.is_empty()) {
         let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, bound, ledger.clone()) };
         let progress = Progress::default();
-        let watch = First { progress: &progress, own, found: Mutex::new(None) };
+        let watch = First { plan: &plan, progress: &progress, found: Mutex::new(None) };
         let outcome = hunt(&plan, 1, &progress, &watch);
         if let Some((key, index)) = watch.found.into_inner().expect("nothing panicked") {
-            return Outcome::New { cases: index + 1, rule: key.signature.rule, remedied: key.target + first == 1 };
+            let remedied = !plan.targets[key.target].remedies.is_empty();
+            return Outcome::New { cases: index + 1, rule: key.signature.rule, remedied };
         }
         if !outcome.plant_reached {
             return Outcome::NotApplicable;
@@ -132,8 +129,7 @@ pub fn baseline(
     (seed, cases): (u64, u64),
     jobs: usize,
 ) -> Vec<(Target, Rule)> {
-    let mended = pairs.iter().filter_map(|pair| remedied(ledger, *pair));
-    let targets: Vec<Target> = pairs.iter().map(|pair| Target::from(*pair)).chain(mended).collect();
+    let targets = with_remedied(ledger, pairs);
     let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, cases, ledger.clone()) };
     let outcome = hunt(&plan, jobs, &Progress::default(), &());
     let new = outcome.found.keys().filter(|key| key.signature.expected == Expected::No);
@@ -155,10 +151,11 @@ pub fn table(
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
-                while let Some((plant, pair)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((plant, pair)) = all.get(n) else { return };
                     let outcome = try_plant(ledger, *plant, *pair, seed, cases);
                     let mut outcomes = outcomes.lock().expect("nothing panics while it is held");
-                    let n = all.iter().position(|one| one == &(*plant, *pair)).expect("it is one of them");
                     outcomes[n] = Some(outcome);
                     done(outcomes.iter().flatten().count());
                 }

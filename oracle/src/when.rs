@@ -4,12 +4,13 @@
 //! some cells of the file, or none. Adding one is a line of the table below, a function, and what `Marks` must note
 //! for it.
 
+use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::{Convention, ERROR, NOPAGE, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Event, FILE_BLOCKS, Frame, Kernel};
+use mkwrite_model::kernel::{Event, Frame, Kernel};
 
 /// What a breach is about.
 #[derive(Clone, Copy, Debug)]
@@ -76,41 +77,9 @@ conditions! {
     Raised          "raised"            raised            "i_size was raised while a truncate of the file was under way, by neither a write nor a truncate";
 }
 
-/// A set of conditions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord, Hash)]
-pub struct Conditions(u16);
-
-const _: () = assert!(Condition::ALL.len() <= 16, "a set of conditions is 16 bits");
-
-impl Conditions {
-    /// None.
-    pub const NONE: Conditions = Conditions(0);
-
-    /// This one is in it.
-    pub const fn has(self, condition: Condition) -> bool {
-        self.0 >> condition as u8 & 1 != 0
-    }
-
-    /// All of `other` are in it.
-    pub const fn contains(self, other: Conditions) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// There is none in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Its members.
-    pub fn iter(self) -> impl Iterator<Item = Condition> {
-        Condition::ALL.iter().copied().filter(move |condition| self.has(*condition))
-    }
-}
-
-impl FromIterator<Condition> for Conditions {
-    fn from_iter<I: IntoIterator<Item = Condition>>(all: I) -> Conditions {
-        Conditions(all.into_iter().fold(0, |mask, condition| mask | 1 << condition as u8))
-    }
+mkwrite_model::bit_set! {
+    /// A set of conditions.
+    Conditions of Condition: u16
 }
 
 /// A fault on its way from page_mkwrite's return, or from its pte where there is no page_mkwrite, to the end of its
@@ -214,10 +183,6 @@ pub(crate) fn file_cells(g: Geometry, page: u8, cells: u8) -> u64 {
     of_page << (u32::from(page) * u32::from(g.cells))
 }
 
-fn mask(cells: Range) -> u64 {
-    cells.iter().fold(0, |mask, cell| mask | 1 << cell)
-}
-
 impl Marks {
     /// A run begins.
     pub(crate) fn begin<R: Registry>(&mut self, k: &Kernel<R>) {
@@ -284,12 +249,12 @@ impl Marks {
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
                 if self.writing != 0 {
-                    self.writes.iter_mut().for_each(|write| write.stored |= mask(cells));
+                    self.writes.iter_mut().for_each(|write| write.stored |= cells.bits());
                 }
                 let page = k.geometry().page_of(cells.start);
                 if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
-                    self.stored_late |= mask(cells);
-                    self.overwritten &= !mask(cells);
+                    self.stored_late |= cells.bits();
+                    self.overwritten &= !cells.bits();
                 }
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
@@ -328,7 +293,7 @@ impl Marks {
             Operation::Truncate(_) => self.truncating |= task.bit(),
             Operation::Write(cells) => {
                 self.writing |= task.bit();
-                self.writes[task.index()] = Writing { cells: mask(cells), start: cells.start, stored: 0 };
+                self.writes[task.index()] = Writing { cells: cells.bits(), start: cells.start, stored: 0 };
             }
             _ => {}
         }
@@ -339,7 +304,7 @@ impl Marks {
     fn written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
         self.writing &= !task.bit();
         let Writing { start, stored, .. } = std::mem::take(&mut self.writes[task.index()]);
-        let cells = mask(Range::new(start, start + k.outcome(task).done()));
+        let cells = Range::new(start, start + k.outcome(task).done()).bits();
         self.overwritten |= cells & !stored;
     }
 
@@ -353,9 +318,7 @@ impl Marks {
         if !k.in_mapping(page) {
             self.gone |= task.bit();
         }
-        let errno = k.fs().declaration().convention == Convention::Errno;
-        let failed = code < 0 || code & NOPAGE != 0 || !errno && code & ERROR != 0;
-        if !failed && k.length_below_eof(page) == 0 {
+        if !k.fs().declaration().convention.is_failure(code) && k.length_below_eof(page) == 0 {
             let cells = file_cells(k.geometry(), k.index(page), u8::MAX);
             self.uncovered |= cells;
             self.overwritten &= !cells;
@@ -367,20 +330,16 @@ impl Marks {
     /// they were.
     #[inline]
     pub(crate) fn blocks<R: Registry>(&mut self, k: &Kernel<R>) {
-        let g = k.geometry();
-        let beyond = u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size());
+        let (g, first) = (k.geometry(), k.geometry().blocks_of(k.i_size()));
+        let beyond = u64::from(k.fs().allocated(k)) >> first;
         if beyond == 0 && self.beyond == 0 {
             return;
         }
-        let mut cells = 0;
-        for block in (g.blocks_of(k.i_size())..).zip(0..FILE_BLOCKS).filter(|(_, n)| beyond >> n & 1 != 0) {
-            let first = block.0 * g.block_cells();
-            cells |= mask(Range::new(first, first + g.block_cells()));
-        }
+        let cells = ones(beyond).fold(0, |cells, n| cells | g.cells_of_block(first + n).bits());
         // A write(2) allocates its blocks before it raises i_size.
         let own = self.last.map_or(0, |task| self.writes[task.index()].cells);
-        let by_write = if cells & !self.beyond & own != 0 { cells & !self.beyond } else { 0 };
-        self.by_write = (self.by_write | by_write) & cells;
+        let fresh = cells & !self.beyond;
+        self.by_write = (self.by_write | if fresh & own != 0 { fresh } else { 0 }) & cells;
         self.beyond = cells;
         self.in_block_beyond |= cells & !self.by_write;
     }
@@ -496,7 +455,7 @@ impl Eof {
     }
 
     fn stored(&mut self, cells: Range, size: u8) {
-        self.stored |= mask(cells) & u64::MAX.checked_shl(size.into()).unwrap_or(0);
+        self.stored |= cells.bits() & u64::MAX.checked_shl(size.into()).unwrap_or(0);
     }
 
     /// All these cells, of one page, were beyond i_size once.

@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::plant::Plant;
-use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::explain::{Explanation, explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
@@ -70,17 +67,14 @@ fn json(e: &Explanation) -> serde_json::Value {
             "passing": i.passing,
         })
     });
-    serde_json::json!({
+    let about = serde_json::json!({
         "schema": output::SCHEMA,
-        "implementation": e.target.pair.implementation.name(),
-        "caller": e.target.pair.caller.name(),
-        "plant": e.target.plant.map(Plant::name),
-        "remedies": e.target.remedies.iter().map(Remedy::name).collect::<Vec<_>>(),
         "rule": e.main.map(|breach| breach.rule.id()),
         "point": e.main.map(|breach| breach.point.name()),
         "story": e.story,
         "hints": e.hints,
         "timeline": e.timeline,
         "isolation": isolation,
-    })
+    });
+    output::of_target(e.target, about)
 }

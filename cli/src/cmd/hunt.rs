@@ -173,7 +173,7 @@ fn plan(args: &Args) -> Result<Plan> {
     let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
     let plant = args.plant.as_deref().map(plant).transpose()?;
     let callers = callers(&args.callers)?;
-    let targets = match plant {
+    let targets: Vec<Target> = match plant {
         Some(plant) => {
             let own = [plant.implementation().to_owned()];
             let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
@@ -187,7 +187,6 @@ fn plan(args: &Args) -> Result<Plan> {
         None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
     };
     let switches = Switches { plant: None, remedies: args.remedies.clone() };
-    let targets: Vec<Target> = targets;
     let targets = targets.into_iter().map(|target| switches.apply(&ledger, target)).collect::<Result<Vec<_>>>()?;
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let cases = args.cases.unwrap_or(u64::MAX);
@@ -373,11 +372,7 @@ fn report(
     all: &[Finding],
 ) -> Value {
     let findings = all.iter().map(|Finding { key, found, target, file }| {
-        json!({
-            "implementation": target.pair.implementation.name(),
-            "caller": target.pair.caller.name(),
-            "plant": target.plant.map(Plant::name),
-            "remedies": target.remedies.iter().map(Remedy::name).collect::<Vec<_>>(),
+        let about = json!({
             "rule": key.signature.rule.id(),
             "point": found.breach.point.name(),
             "operation": found.breach.operation,
@@ -388,7 +383,8 @@ fn report(
             "cases_until_found": found.index + 1,
             "cases": found.count,
             "file": file.as_ref().map(|file| file.display().to_string()),
-        })
+        });
+        output::of_target(*target, about)
     });
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), json!(reached[*point as usize])));

@@ -173,10 +173,6 @@ impl Run<'_> {
         let stale = self.missed.iter().map(|(line, what)| json!({ "line": line, "what": what }));
         let mut report = json!({
             "file": self.input.path.display().to_string(),
-            "implementation": self.target.pair.implementation.name(),
-            "caller": self.target.pair.caller.name(),
-            "plant": self.target.plant.map(|plant| plant.name()),
-            "remedies": self.target.remedies.iter().map(|remedy| remedy.name()).collect::<Vec<_>>(),
             "verdict": self.verdict(),
             "rules": rules.collect::<Vec<_>>(),
             "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -188,7 +184,7 @@ impl Run<'_> {
         if trace {
             report["trace"] = json!(lines);
         }
-        report
+        output::of_target(self.target, report)
     }
 
     fn print(&self, args: &Args) {

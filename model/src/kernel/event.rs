@@ -114,8 +114,9 @@ pub enum Event {
     Submitted { page: Frame, tail: bool },
     /// The data of a request reached the device or the server.
     Transferred { slot: u8 },
-    /// A WRITE made the file on the server longer than the last SETATTR left it, although nobody extended it since.
-    Regrown { page: Frame },
+    /// A WRITE made the file on the server longer than the last SETATTR left it, although nobody extended it since:
+    /// `right` would be its size.
+    Regrown { right: u8 },
     /// What these cells of the file held, one bit each, could not be written: a request failed, or there is no space.
     WriteFailed { cells: u64, io: bool },
     /// A page was unlocked, by its owner or not.

@@ -113,11 +113,7 @@ impl Device {
         block
     }
 
-    /// Frees the blocks of the file from `first` on.
-    pub fn free_from(&self, first: u8) {
-        self.release_from(first, true, true);
-    }
-
+    /// Takes the blocks of the file from `first` on out of its map, and frees them; bugs leave out one of the two.
     fn release_from(&self, first: u8, unmap: bool, free: bool) {
         for slot in self.map[usize::from(first)..].iter().filter(|slot| slot.get() != NO_BLOCK) {
             if free {
@@ -450,7 +446,7 @@ mod tests {
         };
         let good = device();
         assert_eq!(good.audit(), None);
-        good.free_from(1);
+        good.release_from(1, true, true);
         assert_eq!((good.audit(), good.budget.get()), (None, 2));
 
         let leaky = device();

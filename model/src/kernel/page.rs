@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use super::Kernel;
 use super::event::{Event, Loose};
+use crate::bit_set::ones;
 use crate::case::CELLS_PER_PAGE_MAX;
 use crate::exec::TaskId;
 use crate::implementation::Registry;
@@ -33,14 +34,8 @@ impl Frame {
     }
 
     /// The frames of a mask, lowest first.
-    pub fn all(mut mask: u32) -> impl Iterator<Item = Frame> {
-        std::iter::from_fn(move || {
-            (mask != 0).then(|| {
-                let frame = Frame(mask.trailing_zeros() as u8);
-                mask &= mask - 1;
-                frame
-            })
-        })
+    pub fn all(mask: u32) -> impl Iterator<Item = Frame> {
+        ones(mask.into()).map(Frame)
     }
 }
 

@@ -2,8 +2,8 @@
 //! spaces. Dossier sections 0.3, 0.5, 2.10.
 //!
 //! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is made writable only by
-//! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork, mprotect, mremap,
-//! the accessed bit, stale TLB entries.
+//! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork,
+//! mprotect, mremap, the accessed bit, stale TLB entries.
 
 use std::cell::Cell;
 

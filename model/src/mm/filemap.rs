@@ -6,7 +6,7 @@
 //! Left out: readahead; reading only the blocks that a partial write needs (the whole page is read);
 //! faults on the user's buffer (it is never a mapping of the same file).
 //!
-//! Here is also the generic page_mkwrite of 3.10, for mappings that have none and get it as a remedy.
+//! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy, too.
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
@@ -74,15 +74,18 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
     }
 }
 
-/// filemap_page_mkwrite of 3.10: the least that closes the window.
-pub(crate) async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i32 {
+/// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
+pub async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i32 {
     k.lock_page(page, P::MkwriteLock).await;
-    if !k.in_mapping(page) {
+    if !k.still_in_mapping(page) {
         k.unlock_page(page);
         return NOPAGE;
     }
     k.at_page(P::MkwriteDirty, page).await;
     k.set_page_dirty(page).await;
+    if k.fs().declaration().stable_pages && !k.planted(Plant::NoStableWait) {
+        k.wait_on_page_writeback(page, P::MkwriteWait).await;
+    }
     LOCKED
 }
 

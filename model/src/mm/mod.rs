@@ -17,7 +17,7 @@ use crate::implementation::{Registry, Sync};
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::point::Point;
 
-pub(crate) use filemap::filemap_page_mkwrite;
+pub use filemap::filemap_page_mkwrite;
 pub use fsync::filemap_fdatawait;
 pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;

@@ -5,6 +5,7 @@
 //! error is open. (2.6.24 to 3.0 mm/filemap.c: wait_on_page_writeback_range; NFS keeps the error per open file, and
 //! there too each is reported once.)
 
+use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{MMS_MAX, Operation};
 use mkwrite_model::kernel::Status;
 
@@ -72,18 +73,14 @@ impl Errors {
         let kind = usize::from(io);
         self.reports[kind] += 1;
         // So many reports took as many failures, so one of them took this one or a later one.
-        let nth = bits(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
-        let first = bits(self.open(at_call, io)).next();
+        let nth = ones(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
+        let first = ones(self.open(at_call, io)).next();
         for taken in [nth, first].into_iter().flatten() {
-            self.reported = self.reported.max(taken + 1);
+            self.reported = self.reported.max(u16::from(taken) + 1);
         }
         self.reported = self.reported.max(at_call.count).min(FAILURES);
         self.told = self.count;
     }
-}
-
-fn bits(mask: u64) -> impl Iterator<Item = u16> {
-    (0..FAILURES).filter(move |n| mask >> n & 1 != 0)
 }
 
 /// Whether an address space has a mapping of the file, at times: yes, no, or it is open.

@@ -5,6 +5,7 @@
 //! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
 //! and that still holds data shows after an extension, by I31.)
 
+use mkwrite_model::case::Range;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -42,7 +43,7 @@ impl Check for PageBeyondEof {
     }
 
     fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
-        let below_eof = ((1u64 << k.geometry().blocks_of(k.i_size())) - 1) as u32;
+        let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits() as u32;
         (k.fs().allocated(k) & !below_eof != 0).then_some("a block beyond the end is allocated")
     }
 }

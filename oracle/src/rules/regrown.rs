@@ -23,9 +23,8 @@ impl Check for Regrown {
 
     #[inline(always)]
     fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
-        if let Event::Regrown { .. } = event {
+        if let Event::Regrown { right } = event {
             // What other WRITEs carry beyond the right size can be read from now on, too.
-            let right = cx.k.client().asked().unwrap_or(cx.k.i_size());
             cx.size_breach(right, "a request from before the truncate extends the file on the server");
         }
     }

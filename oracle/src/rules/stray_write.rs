@@ -8,7 +8,6 @@ use mkwrite_model::kernel::{Event, FILE_BLOCKS, Kernel, NO_BLOCK, Request};
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
-use crate::when::file_cells;
 
 /// See the file's head.
 pub struct StrayWrite;
@@ -39,10 +38,7 @@ impl Check for StrayWrite {
 /// The cells of the file that blocks of the request are about which are not the file's at their place.
 fn stray<R: Registry>(k: &Kernel<R>, request: Request) -> u64 {
     let (g, index) = (k.geometry(), k.index(request.page));
-    let block_cells = |file_block: u8| {
-        let (page, block) = (file_block / g.blocks, file_block % g.blocks);
-        file_cells(g, page, (((1u16 << g.block_cells()) - 1) << (block * g.block_cells())) as u8)
-    };
+    let block_cells = |file_block: u8| g.cells_of_block(file_block).bits();
     let mut cells = 0;
     for (n, &block) in request.blocks.iter().enumerate().filter(|(_, block)| **block != NO_BLOCK) {
         let own = index * g.blocks + n as u8;
