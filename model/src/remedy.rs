@@ -78,6 +78,13 @@ crate::bit_set! {
     Remedies of Remedy: u64
 }
 
+impl Remedies {
+    /// The names for a sentence; files have them without blanks.
+    pub fn in_words(self) -> String {
+        self.iter().map(Remedy::name).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Remedies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, remedy) in self.iter().enumerate() {

@@ -50,7 +50,7 @@ impl Cures {
             let source: Vec<&str> = remedies.iter().map(Remedy::source).collect();
             let remedies = match *what {
                 [_] => format!("The remedy {remedies} closes"),
-                _ => format!("Together, the remedies {} close", remedies.to_string().replace(',', ", ")),
+                _ => format!("Together, the remedies {} close", remedies.in_words()),
             };
             format!(
                 "{remedies} it: {} ({}). With it 0 of {SCHEDULES} schedules break the rule, without it {without}.",

@@ -86,6 +86,9 @@ pub fn explain(
             hints.extend(closes(runner, ledger, &series, breach.rule));
         }
     }
+    if !target.remedies.is_empty() {
+        story.insert(0, format!("Remedied: {}.", target.remedies.in_words()));
+    }
     Explanation {
         document: document.clone(),
         target,

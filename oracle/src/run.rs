@@ -25,8 +25,17 @@ pub type Target = mkwrite_model::Target<Builtin>;
 
 /// The caller of a target in reports, and whether remedies are on there.
 pub fn caller_label(target: Target) -> String {
-    let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
-    format!("{}{remedied}", target.pair.caller.name())
+    format!("{}{}", target.pair.caller.name(), remedied_label(target))
+}
+
+/// A target in a headline, which has no room for the names of the remedies.
+pub fn headline(target: Target) -> String {
+    let planted = target.plant.map_or(String::new(), |plant| format!(" planted {}", plant.name()));
+    format!("{}{}{planted}", target.pair, remedied_label(target))
+}
+
+fn remedied_label(target: Target) -> &'static str {
+    if target.remedies.is_empty() { "" } else { " remedied" }
 }
 
 /// What a document runs on: the pairs that it names, with the bug and the remedies that it names.

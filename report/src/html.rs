@@ -11,6 +11,7 @@ use mkwrite_model::exec::{CLOSER, TaskId};
 use mkwrite_model::point::Point;
 use mkwrite_oracle::explain::Explanation;
 use mkwrite_oracle::judge::Breach;
+use mkwrite_oracle::run;
 use mkwrite_oracle::timeline::{Moment, PageState, State, Timeline};
 use serde_json::{Value, json};
 
@@ -89,7 +90,7 @@ pub fn page(e: &Explanation) -> String {
 fn headline(e: &Explanation) -> Markup {
     html! {
         h1 {
-            span.pair { (e.target) } " "
+            span.pair { (run::headline(e.target)) } " "
             @match e.main {
                 Some(breach) => {
                     span.bad { "breaks " (breach.rule.id()) } " at " code { (breach.point.name()) }

@@ -365,6 +365,7 @@ fn cut(text: &str, room: usize) -> String {
 mod tests {
     use super::*;
     use crate::html::tests::explained;
+    use mkwrite_model::remedy::Remedy;
 
     #[test]
     fn the_window_is_in_the_picture() {
@@ -390,6 +391,13 @@ mod tests {
         assert!(!picture.contains(&"long ".repeat(40)));
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn a_title_has_room_whatever_the_remedies() {
+        let mut e = explained("known/race-nfs-unstable.mkw");
+        e.target.remedies = Remedy::ALL.iter().copied().collect();
+        assert_eq!(title(&e), "nfs@2.6.29 x 2.6.29 remedied breaks I20 at miss.set_page_dirty");
     }
 
     #[test]
