@@ -34,6 +34,15 @@ const NONE: Entry = Entry {
     failure: 0,
 };
 
+/// Why a reader may see a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Why {
+    /// Some order of the operations explains it.
+    Order,
+    /// Only failed writes do: the first and the latest of them, by number.
+    Failure { first: u16, latest: u16 },
+}
+
 /// See the file's head.
 pub(super) struct Cell {
     entries: [Entry; ENTRIES],
@@ -85,11 +94,13 @@ impl Cell {
         self.len += 1;
     }
 
-    /// A write of what the cell holds has failed: it may show `stored` from now on.
+    /// A write of what the cell holds has failed: it may show `stored` from now on. Of several failures that left the
+    /// same, the first is kept (it may have been reported before a sync began that the latest came too late for) and
+    /// the latest (nobody may have been told of it yet).
     pub(super) fn fail(&mut self, failure: u16, stored: Stamp) {
         let same = |e: &&mut Entry| e.failure != 0 && e.live && e.value == stored;
-        if let Some(earlier) = self.all_mut().iter_mut().find(same) {
-            (earlier.failure, earlier.superseders) = (failure, 0);
+        if let Some(latest) = self.all_mut().iter_mut().filter(same).nth(1) {
+            (latest.failure, latest.superseders) = (failure, 0);
         } else if usize::from(self.len) == ENTRIES {
             self.undecided = true;
         } else {
@@ -166,14 +177,19 @@ impl Cell {
         self.retain(|e| e.live || e.ghosts != 0);
     }
 
-    /// Why `reader` may see `value`: some order of the operations explains it (0), or only the failed write of this
-    /// number does.
-    pub(super) fn explains(&self, reader: u16, value: Stamp) -> Option<u16> {
+    /// Why `reader` may see `value`, if it may.
+    pub(super) fn explains(&self, reader: u16, value: Stamp) -> Option<Why> {
         if self.undecided {
-            return Some(0);
+            return Some(Why::Order);
         }
         let seen = self.all().iter().filter(|e| e.value == value && (e.live || e.ghosts & reader != 0));
-        seen.map(|e| e.failure).min()
+        seen.fold(None, |why, entry| match (why, entry.failure) {
+            (_, 0) | (Some(Why::Order), _) => Some(Why::Order),
+            (None, failure) => Some(Why::Failure { first: failure, latest: failure }),
+            (Some(Why::Failure { first, latest }), failure) => {
+                Some(Why::Failure { first: first.min(failure), latest: latest.max(failure) })
+            }
+        })
     }
 
     /// `reader` saw `value` and overlapped no write: the others are over, but for those of the other `readers` that

@@ -34,6 +34,13 @@ pub(super) struct AtCall {
     reported: u16,
 }
 
+impl AtCall {
+    /// The failure of this number had happened by then.
+    pub(super) fn is_after(self, failure: u16) -> bool {
+        failure <= self.count
+    }
+}
+
 impl Errors {
     /// How they stand now.
     pub(super) fn now(&self) -> AtCall {

@@ -31,7 +31,7 @@ use mkwrite_model::case::{CELLS_MAX, Case, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
-use cell::Cell;
+use cell::{Cell, Why};
 pub use due::Short;
 use due::{AtCall, Errors, Mapped, Mappings, Met};
 use size::Size;
@@ -438,9 +438,9 @@ impl History {
     fn check(&mut self, reader: u16, cell: u8, value: Stamp, flaw: Flaw) {
         let entries = &self.cells[usize::from(cell)];
         match entries.explains(reader, value) {
-            Some(0) => return,
-            Some(failure) => {
-                self.put_aside(reader, failure, Finding { flaw, cell, found: value });
+            Some(Why::Order) => return,
+            Some(Why::Failure { first, latest }) => {
+                self.put_aside(reader, [first, latest], Finding { flaw, cell, found: value });
                 return;
             }
             None => {}
@@ -454,8 +454,10 @@ impl History {
         let (value, entries) = ((outcome.durable)(cell), &self.cells[usize::from(cell)]);
         match entries.explains(reader, value) {
             // A later write of the page has failed; the server has this value, and whoever syncs next is told.
-            Some(failure) if failure != 0 && entries.explains(reader, (outcome.stored)(cell)) == Some(0) => {
-                self.suspect((failure, Finding { flaw: Flaw::NotDurable, cell, found: value }));
+            Some(Why::Failure { latest, .. })
+                if entries.explains(reader, (outcome.stored)(cell)) == Some(Why::Order) =>
+            {
+                self.suspect((latest, Finding { flaw: Flaw::NotDurable, cell, found: value }));
             }
             _ => self.check(reader, cell, value, Flaw::NotDurable),
         }
@@ -467,17 +469,22 @@ impl History {
         }
     }
 
-    /// Only a failed write explains this. Some sync must report it, and it is too late when one has returned
+    /// Only failed writes explain this. Some sync must report them, and it is too late when one has returned
     /// without an error although the store lacks a value that was there before it began, and nobody else can have been
-    /// told. (What came later may have failed after the sync had looked for errors.)
-    fn put_aside(&mut self, reader: u16, failure: u16, finding: Finding) {
-        let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
-        let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
-        if finding.flaw == Flaw::NotDurable && owed && !self.errors.is_told(failure) && !other_sync() {
-            self.flaw(Flaw::Unreported, finding.cell, finding.found);
-        } else {
-            self.suspect((failure, finding));
+    /// told. The latest must be told if it came before the sync began, otherwise the first: what came while the sync
+    /// ran may have failed after it had looked for errors.
+    fn put_aside(&mut self, reader: u16, [first, latest]: [u16; 2], finding: Finding) {
+        if finding.flaw == Flaw::NotDurable {
+            let sync = &self.pending[reader.trailing_zeros() as usize];
+            let due = if sync.errors.is_after(latest) { latest } else { first };
+            let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
+            let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
+            if owed && !self.errors.is_told(due) && !other_sync() {
+                self.flaw(Flaw::Unreported, finding.cell, finding.found);
+                return;
+            }
         }
+        self.suspect((latest, finding));
     }
 
     fn flaw(&mut self, flaw: Flaw, cell: u8, found: Stamp) {

@@ -254,6 +254,36 @@ fn a_report_before_the_failure_tells_nobody_of_it() {
     assert_eq!(s.history.take_findings().map(|f| f.flaw).collect::<Vec<_>>(), [Flaw::Unreported]);
 }
 
+/// A's fsync is told of a failure while C's runs; the page fails again after C's fsync has looked for errors.
+#[test]
+fn what_fails_again_while_a_sync_runs_need_not_be_told_by_it() {
+    let old = [Stamp::initial(0), Stamp::initial(1)];
+    for (again_before_the_call, c, end) in
+        [(false, Status::Ok, &[Flaw::Unreported][..]), (false, Status::Io, &[]), (true, Status::Io, &[])]
+    {
+        let mut s = failed_store(true);
+        let fail_again = |s: &mut Script| s.history.write_failed(1, true, &|cell| [Stamp::initial(cell); 2]);
+        s.call(A, 1, Operation::Fsync);
+        assert_eq!(s.ret(A, Status::Io, 0, &[], &old), []);
+        if again_before_the_call {
+            fail_again(&mut s);
+        }
+        s.call(B, 1, Operation::Fsync);
+        if !again_before_the_call {
+            fail_again(&mut s);
+        }
+        assert_eq!(s.ret(B, c, 0, &[], &old), [], "again before the call: {again_before_the_call}");
+        s.history.end(&Stamp::initial);
+        assert_eq!(s.history.take_findings().map(|f| f.flaw).collect::<Vec<_>>(), end);
+    }
+    let mut s = failed_store(true);
+    s.call(A, 1, Operation::Fsync);
+    assert_eq!(s.ret(A, Status::Io, 0, &[], &old), []);
+    s.history.write_failed(1, true, &|cell| [Stamp::initial(cell); 2]);
+    s.call(B, 1, Operation::Fsync);
+    assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::Unreported], "it was there when B called");
+}
+
 #[test]
 fn a_failure_excuses_its_own_cells_and_what_they_held_then() {
     let old = [Stamp::initial(0), Stamp::initial(1)];
