@@ -1,18 +1,18 @@
 //! A finding on disk: the case that shows a signature, with what it breaks, under a name that depends on the
 //! signature alone, so that the same bug has the same file wherever it was found.
-
 use mkwrite_model::Case;
+use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, Target};
+use mkwrite_oracle::run::{How, Runner};
 use mkwrite_oracle::verdict::expectations;
 
 /// A signature on a target as one word.
-pub fn name(ledger: &Ledger, target: Target, signature: &Signature) -> String {
+pub fn name<R: Registry>(ledger: &Ledger<R>, target: Target<R>, signature: &Signature) -> String {
     let pair = target.pair;
     let Signature { expected, rule, point } = *signature;
     let entry = ledger.entry(expected).map(|entry| entry.name.as_str());
@@ -35,13 +35,14 @@ pub fn name(ledger: &Ledger, target: Target, signature: &Signature) -> String {
 }
 
 /// The name of its file.
-pub fn file_name(ledger: &Ledger, target: Target, signature: &Signature) -> String {
+pub fn file_name<R: Registry>(ledger: &Ledger<R>, target: Target<R>, signature: &Signature) -> String {
     name(ledger, target, signature) + ".mkw"
 }
 
 /// Makes the document name these targets, which differ in their pairs alone.
-pub fn set_targets(document: &mut Document, targets: &[Target]) {
-    let named = |target: &Target| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+pub fn set_targets<R: Registry>(document: &mut Document, targets: &[Target<R>]) {
+    let named =
+        |target: &Target<R>| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
     document.runs = targets.iter().map(named).collect();
     if let Some(first) = targets.first() {
         (document.plant, document.remedies) = (first.plant, first.remedies);
@@ -49,7 +50,7 @@ pub fn set_targets(document: &mut Document, targets: &[Target]) {
 }
 
 /// What its file says: the case, all that breaks there, and where it comes from.
-pub fn document(target: Target, breach: &Breach, origin: String, case: Case) -> Document {
+pub fn document<R: Registry>(target: Target<R>, breach: &Breach, origin: String, case: Case) -> Document {
     let mut runner = Runner::default();
     runner.run(target, &case, How::Own);
     let mut document = Document::new(case);

@@ -7,10 +7,11 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_oracle::run::Target;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -73,7 +74,7 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 }
 
 /// A JSON object about a target: what names the target, and the rest.
-pub fn of_target(target: Target, mut rest: Value) -> Value {
+pub fn of_target<R: Registry>(target: Target<R>, mut rest: Value) -> Value {
     rest["implementation"] = target.pair.implementation.name().into();
     rest["caller"] = target.pair.caller.name().into();
     rest["plant"] = target.plant.map(Plant::name).into();

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-mkwrite_fuzz::cases!(|bytes| mkwrite_oracle::fuzz::differential(bytes, mkwrite_fuzz::count));
+mkwrite_fuzz::cases!(mkwrite_impls::Builtin, differential);

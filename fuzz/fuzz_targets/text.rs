@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mkwrite_oracle::fuzz::text(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mkwrite_search::fuzz::text(bytes));

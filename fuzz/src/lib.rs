@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mkwrite_model::bytes;
-use mkwrite_oracle::feedback::FEATURES;
-use mkwrite_oracle::fuzz;
+use mkwrite_model::implementation::Registry;
+use mkwrite_search::feedback::FEATURES;
+pub use mkwrite_search::fuzz;
 
 #[allow(unsafe_code)]
 #[used]
@@ -23,10 +24,10 @@ pub fn count(feature: u16) {
 const PLAIN: u32 = 16;
 
 /// libFuzzer's custom mutator.
-pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     match seed % PLAIN {
         0 => libfuzzer_sys::fuzzer_mutate(data, size, max),
-        _ => fuzz::mutate(data, size, max, seed),
+        _ => fuzz::mutate::<R>(data, size, max, seed),
     }
 }
 
@@ -34,25 +35,25 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
 const CROSSED: u32 = 4;
 
 /// libFuzzer's custom crossover.
-pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
+pub fn cross<R: Registry>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     if seed.is_multiple_of(CROSSED) {
         return bytes::cross(one, other, out, seed);
     }
     let size = one.len().min(out.len());
     out[..size].copy_from_slice(&one[..size]);
-    mutate(out, size, out.len(), seed)
+    mutate::<R>(out, size, out.len(), seed)
 }
 
-/// A target whose inputs are cases.
+/// A target whose inputs are cases: the filesystems, and which function of [`mkwrite_search::fuzz`] runs them there.
 #[macro_export]
 macro_rules! cases {
-    (|$input:ident| $run:expr) => {
-        libfuzzer_sys::fuzz_target!(|$input: &[u8]| $run);
+    ($filesystems:ty, $run:ident) => {
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::fuzz::$run::<$filesystems>(input, $crate::count));
         libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max: usize, seed: u32| {
-            $crate::mutate(data, size, max, seed)
+            $crate::mutate::<$filesystems>(data, size, max, seed)
         });
         libfuzzer_sys::fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| {
-            $crate::cross(one, other, out, seed)
+            $crate::cross::<$filesystems>(one, other, out, seed)
         });
     };
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use mkwrite_model::case::Range;
-use mkwrite_model::implementation::{Declaration, Implementation, Record, Registry, Sync};
+use mkwrite_model::implementation::{Declaration, Implementation, Record, Registry, StoredPairs, Sync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 
 use crate::Kernel;
@@ -137,7 +137,24 @@ impl Registry for Builtin {
     fn all() -> &'static [Builtin] {
         &ALL
     }
+
+    fn ledger() -> &'static [(&'static str, &'static str)] {
+        FILES
+    }
+
+    fn stored_pairs() -> StoredPairs {
+        crate::stored::PAIRS
+    }
 }
+
+macro_rules! files {
+    ($($name:literal)*) => {
+        /// The files of the ledger in this repository: their names below `corpus/ledger`, and their texts.
+        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
+    };
+}
+
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
 impl std::fmt::Display for Private {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,6 +198,15 @@ mod tests {
         for &fs in Builtin::all() {
             assert_eq!(Pair::natural(fs).adapter, Adapter::None, "{}", fs.name());
         }
+    }
+
+    #[test]
+    fn every_file_of_the_ledger_is_compiled_in() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/ledger");
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
 
     #[test]

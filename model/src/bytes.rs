@@ -9,7 +9,7 @@
 //! Version 2 is version 1 with eight bytes more in the header, for what version 1 cannot say; [`encode`] writes
 //! it only where it must. Version 1 never looked at its first byte, so stored bytes can have anything there: two
 //! bytes say that an input is of version 2, and all that does not is of version 1 and means what it always meant
-//! (`oracle/tests/stored.rs`).
+//! (`search/tests/stored.rs`).
 //!
 //! ```text
 //! 0  version   1 pages   2 cells   3 blocks   4 size   5 holes   6 mms   7 free blocks

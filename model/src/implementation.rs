@@ -307,12 +307,23 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
 }
 
 /// A set of implementations that the kernel can run, and the private data of their pages.
-pub trait Registry: Implementation<Self> + 'static {
+pub trait Registry: Implementation<Self> + Send + std::marker::Sync + 'static {
     /// page->private.
-    type Private: Copy + Default + PartialEq + std::fmt::Debug + std::fmt::Display;
+    type Private: Copy + Default + PartialEq + Send + std::fmt::Debug + std::fmt::Display;
 
     /// Every implementation.
     fn all() -> &'static [Self];
+
+    /// The ledger of what these are expected to break: names of files and their texts.
+    fn ledger() -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The pairs by their numbers in stored inputs of the fuzzing target `implementation`. Without a table such an input
+    /// means another pair when an implementation joins.
+    fn stored_pairs() -> StoredPairs {
+        StoredPairs { names: &[], frozen: 0 }
+    }
 
     /// The implementation with this name.
     fn by_name(name: &str) -> Option<Self> {
@@ -323,6 +334,15 @@ pub trait Registry: Implementation<Self> + 'static {
     fn name(self) -> &'static str {
         self.declaration().name
     }
+}
+
+/// Pairs by their numbers in stored inputs: see [`Registry::stored_pairs`].
+#[derive(Clone, Copy, Debug)]
+pub struct StoredPairs {
+    /// Names of implementations and callers. Only ever add at the end.
+    pub names: &'static [(&'static str, &'static str)],
+    /// So many of them were there when version 1 of the byte form was frozen.
+    pub frozen: usize,
 }
 
 /// An implementation under a caller: one of the pairs that a case runs on.

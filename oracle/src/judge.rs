@@ -283,7 +283,7 @@ impl Judge {
     }
 
     /// The page rules that do not hold for this page just now, reported or not, one bit each.
-    pub(crate) fn near(&self, page: Frame) -> u64 {
+    pub fn near(&self, page: Frame) -> u64 {
         self.pages.reported[usize::from(page.0)] | self.pages.deferred[usize::from(page.0)]
     }
 

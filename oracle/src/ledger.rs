@@ -1,4 +1,4 @@
-//! The ledger of expected breaches: the files below `corpus/ledger/`, compiled in.
+//! The ledger of expected breaches: the files that the filesystems come with (here those below `corpus/ledger/`).
 //!
 //! The old implementations are supposed to fail. An entry names the pairs, the rule with the point where it fires (and
 //! the kind of operation that takes the step, where that makes a difference), the condition under which it holds, the
@@ -15,7 +15,7 @@
 
 use std::ops::Range as Span;
 
-use mkwrite_impls::Builtin;
+use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::{Pair, Registry};
@@ -28,17 +28,7 @@ use wildmatch::WildMatch;
 
 use crate::judge::Breach;
 use crate::rules::Rule;
-use crate::run::Target;
 use crate::when::{Condition, Conditions};
-
-macro_rules! files {
-    ($($name:literal)*) => {
-        /// The files of the ledger in this repository: their names below `corpus/ledger`, and their texts.
-        pub const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
-    };
-}
-
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,13 +99,13 @@ impl Site {
 
 /// An expected breach.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Entry<R> {
     /// Its short name.
     pub name: String,
     /// What it belongs to.
     pub group: String,
     /// The pairs on which it is expected.
-    pub pairs: Vec<Pair<Builtin>>,
+    pub pairs: Vec<Pair<R>>,
     /// Where it breaks.
     pub at: Vec<Site>,
     /// Under which conditions: all of them.
@@ -174,10 +164,16 @@ impl LedgerError {
 }
 
 /// The expected breaches.
-#[derive(Clone, Debug, Default)]
-pub struct Ledger {
+#[derive(Clone, Debug)]
+pub struct Ledger<R> {
     /// All entries, in the order of the files.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Entry<R>>,
+}
+
+impl<R> Default for Ledger<R> {
+    fn default() -> Self {
+        Ledger { entries: Vec::new() }
+    }
 }
 
 /// Whether a breach is expected.
@@ -189,6 +185,15 @@ pub enum Expected {
     Consequence(usize),
     /// By none.
     No,
+}
+
+/// A signature on a target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Key {
+    /// The target, as an index into those that cases run on.
+    pub target: usize,
+    /// What breaks there.
+    pub signature: Signature,
 }
 
 /// What makes two breaches of a pair the same.
@@ -212,20 +217,24 @@ impl Signature {
 /// Entries that a ledger can have: those in force on a target are one word.
 const ENTRIES_MAX: usize = 64;
 
-impl Ledger {
-    /// The ledger of this repository.
-    pub fn builtin() -> Ledger {
-        Ledger::parse_all(FILES).expect("the tests check the ledger")
+impl<R: Registry> Ledger<R> {
+    /// The ledger that these filesystems come with.
+    ///
+    /// # Panics
+    ///
+    /// It does not parse.
+    pub fn own() -> Ledger<R> {
+        Ledger::parse_all(R::ledger()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Reads a ledger of one file.
-    pub fn parse(name: &str, text: &str) -> Result<Ledger, LedgerError> {
+    pub fn parse(name: &str, text: &str) -> Result<Ledger<R>, LedgerError> {
         Ledger::parse_all(&[(name, text)])
     }
 
     /// Reads a ledger of several files: names and texts.
-    pub fn parse_all(files: &[(&str, &str)]) -> Result<Ledger, LedgerError> {
-        let mut entries: Vec<Entry> = Vec::new();
+    pub fn parse_all(files: &[(&str, &str)]) -> Result<Ledger<R>, LedgerError> {
+        let mut entries: Vec<Entry<R>> = Vec::new();
         for (file, text) in files {
             let error = |span: Span<usize>, flaw: Flaw| LedgerError::new(file, text, span, flaw);
             let read: File = toml::from_str(text).map_err(|wrong| {
@@ -249,23 +258,59 @@ impl Ledger {
     }
 
     /// The pairs that entries are about.
-    pub fn pairs(&self) -> impl Iterator<Item = Pair<Builtin>> + '_ {
+    pub fn pairs(&self) -> impl Iterator<Item = Pair<R>> + '_ {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
     }
 
     /// All remedies of the entries about this pair.
-    pub fn remedies(&self, pair: Pair<Builtin>) -> Remedies {
+    pub fn remedies(&self, pair: Pair<R>) -> Remedies {
         let own = self.entries.iter().filter(|entry| entry.pairs.contains(&pair));
         own.fold(Remedies::NONE, |all, entry| all.union(entry.remedies))
     }
 
+    /// What a hunt looks at by default: every implementation under its natural caller, and the pairs that entries are
+    /// about.
+    pub fn default_pairs(&self) -> Vec<Pair<R>> {
+        let natural = R::all().iter().map(|fs| Pair::natural(*fs));
+        let mut pairs: Vec<Pair<R>> = Vec::new();
+        for pair in natural.chain(self.pairs()) {
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+        pairs
+    }
+
+    /// Hunts look at this pair by default, so that what breaks there and is not in the ledger is NEW. What breaks on
+    /// other pairs nobody has written down.
+    pub fn is_default(&self, pair: Pair<R>) -> bool {
+        pair == Pair::natural(pair.implementation) || self.pairs().any(|listed| listed == pair)
+    }
+
+    /// The pair with all remedies of its entries, if it has any. Nothing is expected there.
+    pub fn remedied(&self, pair: Pair<R>) -> Option<Target<R>> {
+        let remedies = self.remedies(pair);
+        (!remedies.is_empty()).then(|| Target { remedies, ..Target::from(pair) })
+    }
+
+    /// These pairs, and behind them their remedied forms.
+    pub fn with_remedied(&self, pairs: &[Pair<R>]) -> Vec<Target<R>> {
+        let remedied = pairs.iter().filter_map(|pair| self.remedied(*pair));
+        pairs.iter().copied().map(Target::from).chain(remedied).collect()
+    }
+
+    /// What a hunt runs on by default.
+    pub fn default_targets(&self) -> Vec<Target<R>> {
+        self.with_remedied(&self.default_pairs())
+    }
+
     /// The entry of this name.
-    pub fn entry_named(&self, name: &str) -> Option<&Entry> {
+    pub fn entry_named(&self, name: &str) -> Option<&Entry<R>> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
     /// The entry by which a breach is expected.
-    pub fn entry(&self, expected: Expected) -> Option<&Entry> {
+    pub fn entry(&self, expected: Expected) -> Option<&Entry<R>> {
         match expected {
             Expected::Root(entry) | Expected::Consequence(entry) => Some(&self.entries[entry]),
             Expected::No => None,
@@ -286,8 +331,9 @@ impl Ledger {
     }
 
     /// Goes over the breaches of a run, in order, and says of each whether it is expected.
-    pub fn classify(&self, target: Target) -> Classifier<'_> {
-        let in_force = |entry: &Entry| entry.pairs.contains(&target.pair) && !target.remedies.contains(entry.remedies);
+    pub fn classify(&self, target: Target<R>) -> Classifier<'_, R> {
+        let in_force =
+            |entry: &Entry<R>| entry.pairs.contains(&target.pair) && !target.remedies.contains(entry.remedies);
         let mask = |mask, (n, entry)| mask | u64::from(in_force(entry)) << n;
         let in_force = self.entries.iter().enumerate().fold(0, mask);
         Classifier { ledger: self, in_force, broken: 0, tainted: [0; ENTRIES_MAX] }
@@ -305,10 +351,10 @@ fn all<T, C: FromIterator<T>>(texts: &[Spanned<String>], read: impl Fn(&str) -> 
     texts.iter().map(|text| at(text, &read)).collect()
 }
 
-fn entry(raw: RawEntry) -> Located<Entry> {
+fn entry<R: Registry>(raw: RawEntry) -> Located<Entry<R>> {
     let whole = raw.name.span();
-    let pairs: Vec<Vec<Pair<Builtin>>> = all(&raw.pairs, pairs)?;
-    let mut unique: Vec<Pair<Builtin>> = Vec::new();
+    let pairs: Vec<Vec<Pair<R>>> = all(&raw.pairs, pairs)?;
+    let mut unique: Vec<Pair<R>> = Vec::new();
     for pair in pairs.into_iter().flatten() {
         if !unique.contains(&pair) {
             unique.push(pair);
@@ -388,15 +434,15 @@ fn find_operation(site: &str, name: &str) -> Result<String, Flaw> {
 }
 
 /// The pairs of a pattern, like `nfs@2.6.29 x 2.6.29`, `block@* x natural` or `* x try3`.
-fn pairs(pattern: &str) -> Result<Vec<Pair<Builtin>>, Flaw> {
+fn pairs<R: Registry>(pattern: &str) -> Result<Vec<Pair<R>>, Flaw> {
     let help = "IMPLEMENTATION x CALLER, with * and ? in either; `natural` is the caller that each lived with";
     let Some((fs, caller)) = pattern.split_once(" x ") else {
         return flaw(format!("`{pattern}` is no pattern of pairs"), help);
     };
     let known_fs = WildMatch::new(fs);
-    let implementations: Vec<Builtin> = Builtin::all().iter().copied().filter(|b| known_fs.matches(b.name())).collect();
+    let implementations: Vec<R> = R::all().iter().copied().filter(|b| known_fs.matches(b.name())).collect();
     if implementations.is_empty() {
-        return Err(unknown("implementation", fs, Builtin::all().iter().map(|fs| fs.name())));
+        return Err(unknown("implementation", fs, R::all().iter().map(|fs| fs.name())));
     }
     let known_caller = WildMatch::new(caller);
     let callers: Vec<Caller> = Caller::ALL.iter().copied().filter(|c| known_caller.matches(c.name())).collect();
@@ -425,8 +471,8 @@ fn pairs(pattern: &str) -> Result<Vec<Pair<Builtin>>, Flaw> {
 }
 
 /// See [`Ledger::classify`].
-pub struct Classifier<'a> {
-    ledger: &'a Ledger,
+pub struct Classifier<'a, R> {
+    ledger: &'a Ledger<R>,
     /// Entries in force on this target, one bit each.
     in_force: u64,
     /// Entries that have explained a breach of this run.
@@ -435,11 +481,11 @@ pub struct Classifier<'a> {
     tainted: [u64; ENTRIES_MAX],
 }
 
-impl Classifier<'_> {
+impl<R: Registry> Classifier<'_, R> {
     /// Whether the next breach of the run is expected.
     pub fn next(&mut self, breach: &Breach) -> Expected {
         let entries = || self.ledger.entries.iter().enumerate();
-        let is_root = |(n, entry): &(usize, &Entry)| {
+        let is_root = |(n, entry): &(usize, &Entry<R>)| {
             self.in_force >> n & 1 != 0
                 && breach.when.contains(entry.when)
                 && entry.at.iter().any(|site| site.matches(breach))
@@ -449,7 +495,7 @@ impl Classifier<'_> {
             self.tainted[root] |= breach.cells;
             return Expected::Root(root);
         }
-        let follows = |(n, entry): &(usize, &Entry)| {
+        let follows = |(n, entry): &(usize, &Entry<R>)| {
             let of_its_cells = entry.consequences & breach.rule.bit() != 0 && self.tainted[*n] & breach.cells != 0;
             self.broken >> n & 1 != 0 && (of_its_cells || entry.anywhere & breach.rule.bit() != 0)
         };
@@ -460,6 +506,7 @@ impl Classifier<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mkwrite_impls::Builtin;
     use mkwrite_model::exec::TaskId;
 
     const TEXT: &str = r#"
@@ -493,13 +540,13 @@ mod tests {
         }
     }
 
-    fn target(fs: &str, caller: Caller) -> Target {
+    fn target(fs: &str, caller: Caller) -> Target<Builtin> {
         Target::from(Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap())
     }
 
     #[test]
     fn a_consequence_is_expected_only_after_its_root_and_for_its_cells() {
-        let ledger = Ledger::parse("f", TEXT).unwrap();
+        let ledger = Ledger::<Builtin>::parse("f", TEXT).unwrap();
         let mut run = ledger.classify(target("nfs@2.6.29", Caller::V2_6_29));
         assert_eq!(run.next(&breach("I34", "store", 3)), Expected::No);
         assert_eq!(run.next(&breach("I20", "io", 3)), Expected::No);
@@ -516,7 +563,7 @@ mod tests {
 
     #[test]
     fn nothing_is_expected_where_the_remedy_is_on() {
-        let ledger = Ledger::parse("f", TEXT).unwrap();
+        let ledger = Ledger::<Builtin>::parse("f", TEXT).unwrap();
         let target = target("nfs@2.6.29", Caller::V2_6_29);
         let remedies = ledger.remedies(target.pair);
         assert_eq!(remedies, Remedies::from_iter([Remedy::LockedReturn]));
@@ -527,7 +574,7 @@ mod tests {
     #[test]
     fn patterns_name_the_pairs_that_fit() {
         let names = |pattern: &str| {
-            let pairs = pairs(pattern).unwrap();
+            let pairs = pairs::<Builtin>(pattern).unwrap();
             pairs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(names("nfs@2.6.?9 x 2.6.29"), "nfs@2.6.29 x 2.6.29");
@@ -537,7 +584,8 @@ mod tests {
 
     #[test]
     fn what_a_ledger_names_must_exist() {
-        let broken = |from: &str, to: &str| Ledger::parse("f", &TEXT.replace(from, to)).unwrap_err().to_string();
+        let broken =
+            |from: &str, to: &str| Ledger::<Builtin>::parse("f", &TEXT.replace(from, to)).unwrap_err().to_string();
         assert_eq!(broken("I34", "I99"), "f:8:25: unknown rule `I99` (did you mean `I19`?)");
         assert!(broken("wp.set_page_dirty", "wp.set_page_dity").contains("(did you mean `wp.set_page_dirty`?)"));
         assert!(broken("no-record", "norecord").starts_with("f:7:17: unknown condition `norecord`"));
@@ -548,7 +596,7 @@ mod tests {
         let without = TEXT
             .replace("when = [\"no-record\"]", "")
             .replace("I20 wp.set_page_dirty store|load", "I34 fsync.check_error");
-        let error = Ledger::parse("f", &without).unwrap_err().to_string();
+        let error = Ledger::<Builtin>::parse("f", &without).unwrap_err().to_string();
         assert!(error.contains("is about the history, and the entry says no condition"), "{error}");
         let error = broken("store|load", "bogusop");
         assert!(error.starts_with("f:6:15: unknown operation `bogusop` (known are "), "{error}");
@@ -563,16 +611,8 @@ mod tests {
         let error = broken("[[breach]]", "[[breach]");
         assert!(error.contains("docs/ledger.md"), "{error}");
         let twice = format!("{TEXT}{TEXT}");
-        assert!(Ledger::parse("f", &twice).unwrap_err().to_string().contains("is the name of another entry"));
-    }
-
-    #[test]
-    fn every_file_of_the_folder_is_compiled_in() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/ledger");
-        let mut names: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-        assert!(!Ledger::builtin().entries.is_empty());
+        assert!(
+            Ledger::<Builtin>::parse("f", &twice).unwrap_err().to_string().contains("is the name of another entry")
+        );
     }
 }

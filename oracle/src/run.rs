@@ -3,45 +3,38 @@
 use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Case, Schedule, Stop};
-use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::{Implementation, Pair, Registry};
-use mkwrite_model::schedule::{self, Kind, Order, Picks, Recorder, Scheduler};
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::schedule::{self, Kind, Order, Recorder, Scheduler};
 use mkwrite_model::text::Document;
 use mkwrite_model::trace::{Lines, TraceHash};
-use mkwrite_model::{End, Machine, Observer, Setup};
+use mkwrite_model::{End, Machine, Observer, Setup, Target};
 
 use crate::differential;
-use crate::feedback::{Feedback, Watched};
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
-use crate::timeline::Timeline;
-
-/// What a case runs on.
-pub type Target = mkwrite_model::Target<Builtin>;
 
 /// The caller of a target in reports, and whether remedies are on there.
-pub fn caller_label(target: Target) -> String {
+pub fn caller_label<R: Registry>(target: Target<R>) -> String {
     format!("{}{}", target.pair.caller.name(), remedied_label(target))
 }
 
 /// A target in a headline, which has no room for the names of the remedies.
-pub fn headline(target: Target) -> String {
+pub fn headline<R: Registry>(target: Target<R>) -> String {
     let planted = target.plant.map_or(String::new(), |plant| format!(" planted {}", plant.name()));
     format!("{}{}{planted}", target.pair, remedied_label(target))
 }
 
-fn remedied_label(target: Target) -> &'static str {
+fn remedied_label<R: Registry>(target: Target<R>) -> &'static str {
     if target.remedies.is_empty() { "" } else { " remedied" }
 }
 
 /// What a document runs on: the pairs that it names, with the bug and the remedies that it names.
-pub fn targets_of(document: &Document) -> Result<Vec<Target>, String> {
+pub fn targets_of<R: Registry>(document: &Document) -> Result<Vec<Target<R>>, String> {
     let target = |(fs, caller): &(String, String)| {
-        let fs = Builtin::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
+        let fs = R::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
         let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
         let pair = Pair::new(fs, caller).map_err(|refused| refused.to_string())?;
         Ok(switched(document, pair))
@@ -50,7 +43,7 @@ pub fn targets_of(document: &Document) -> Result<Vec<Target>, String> {
 }
 
 /// A pair with the bug and the remedies that a document names.
-pub fn switched(document: &Document, pair: Pair<Builtin>) -> Target {
+pub fn switched<R: Registry>(document: &Document, pair: Pair<R>) -> Target<R> {
     Target { pair, plant: document.plant, remedies: document.remedies }
 }
 
@@ -64,28 +57,36 @@ pub enum How {
 }
 
 /// A machine with its judge.
-#[derive(Default)]
-pub struct Runner {
-    machine: Machine<Builtin>,
+pub struct Runner<R: Registry> {
+    /// Runs cases.
+    pub machine: Machine<R>,
     /// The judge of the last run.
     pub judge: Judge,
 }
 
-struct Go<'a, O> {
-    machine: &'a mut Machine<Builtin>,
-    setup: Setup<'a, Builtin>,
+impl<R: Registry> Default for Runner<R> {
+    fn default() -> Self {
+        Runner { machine: Machine::default(), judge: Judge::default() }
+    }
+}
+
+/// A run that waits for its scheduler.
+struct Prepared<'a, R: Registry, O> {
+    machine: &'a mut Machine<R>,
+    setup: Setup<'a, R>,
     observer: &'a mut O,
 }
 
-impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for Go<'_, O> {
+impl<R: Registry, O: Observer<R>> schedule::Run<(End, u32)> for Prepared<'_, R, O> {
     fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
         self.machine.run(self.setup, scheduler, self.observer)
     }
 }
 
-struct GoRecording<'a, O>(Go<'a, O>, &'a mut Vec<Stop>);
+/// The same, whose schedule is recorded.
+struct Recorded<'a, R: Registry, O>(Prepared<'a, R, O>, &'a mut Vec<Stop>);
 
-impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for GoRecording<'_, O> {
+impl<R: Registry, O: Observer<R>> schedule::Run<(End, u32)> for Recorded<'_, R, O> {
     fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
         let mut recorder = Recorder::new(scheduler);
         let end = catch_unwind(AssertUnwindSafe(|| self.0.run(&mut recorder)));
@@ -95,7 +96,7 @@ impl<O: Observer<Builtin>> schedule::Run<(End, u32)> for GoRecording<'_, O> {
 }
 
 /// Turns a panic, which is a broken assertion of the model, into its message.
-pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -115,64 +116,58 @@ fn with<T>(case: &Case, how: How, run: impl schedule::Run<T>) -> T {
     }
 }
 
-impl Runner {
+/// Runs a case, watched by somebody. Returns how it ended, and the steps.
+pub fn observe<R: Registry>(
+    machine: &mut Machine<R>,
+    target: Target<R>,
+    case: &Case,
+    how: How,
+    observer: &mut impl Observer<R>,
+) -> (End, u32) {
+    with(case, how, Prepared { machine, setup: Setup { case, target }, observer })
+}
+
+impl<R: Registry> Runner<R> {
     /// A runner whose judge lacks one rule.
-    pub fn with_judge(judge: Judge) -> Runner {
+    pub fn with_judge(judge: Judge) -> Runner<R> {
         Runner { judge, ..Runner::default() }
     }
 
-    /// Some run came by the bug that was planted there.
+    /// Some run reached the bug that was planted there.
     pub fn plant_reached(&self) -> bool {
         self.machine.plant_reached()
     }
 
     /// Runs a case and judges it.
-    pub fn run(&mut self, target: Target, case: &Case, how: How) -> (End, u32) {
-        let setup = Setup { case, target };
-        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut self.judge })
-    }
-
-    /// The same, and collects the features of the run.
-    pub fn run_watched(
-        &mut self,
-        target: Target,
-        case: &Case,
-        how: How,
-        number: usize,
-        feedback: &mut Feedback,
-    ) -> u32 {
-        let setup = Setup { case, target };
-        let mut observer = Watched::new(&mut self.judge, feedback, number);
-        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut observer }).1
+    pub fn run(&mut self, target: Target<R>, case: &Case, how: How) -> (End, u32) {
+        observe(&mut self.machine, target, case, how, &mut self.judge)
     }
 
     /// Runs a case and records the schedule as stops, up to a broken assertion of the model if there is one.
-    pub fn record(&mut self, target: Target, case: &Case, how: How) -> Vec<Stop> {
-        let setup = Setup { case, target };
+    pub fn record(&mut self, target: Target<R>, case: &Case, how: How) -> Vec<Stop> {
         let mut stops = Vec::new();
-        let go = Go { machine: &mut self.machine, setup, observer: &mut self.judge };
-        let _ = caught(|| with(case, how, GoRecording(go, &mut stops)));
+        let setup = Setup { case, target };
+        let prepared = Prepared { machine: &mut self.machine, setup, observer: &mut self.judge };
+        let _ = caught(|| with(case, how, Recorded(prepared, &mut stops)));
         stops
     }
 
     /// Runs a case with its own schedule, judged, watched and traced: the lines, and the hash.
-    pub fn trace(&mut self, target: Target, case: &Case, watch: &mut impl Observer<Builtin>) -> (Vec<String>, u64) {
-        let setup = Setup { case, target };
+    pub fn trace(&mut self, target: Target<R>, case: &Case, watch: &mut impl Observer<R>) -> (Vec<String>, u64) {
         let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
-        schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
+        observe(&mut self.machine, target, case, How::Own, &mut observer);
         (lines.0, hash.0)
     }
 
     /// Runs a case under this scheduler and judges it.
-    pub fn run_scheduled(&mut self, target: Target, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
-        let setup = Setup { case, target };
-        self.machine.run(setup, scheduler, &mut self.judge)
+    pub fn run_scheduled(&mut self, target: Target<R>, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
+        self.machine.run(Setup { case, target }, scheduler, &mut self.judge)
     }
 
     /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by number: those that
     /// were passed over, and those that the run ended before.
-    pub fn missed_stops(&mut self, target: Target, case: &Case) -> Vec<usize> {
+    pub fn missed_stops(&mut self, target: Target<R>, case: &Case) -> Vec<usize> {
         let Schedule::Order(stops) = &case.schedule else { return Vec::new() };
         let mut order = Order::new(stops);
         self.run_scheduled(target, case, &mut order);
@@ -182,78 +177,42 @@ impl Runner {
         missed
     }
 
-    /// Runs a case with its own schedule, judged: every step as data.
-    pub fn watch(&mut self, target: Target, case: &Case) -> Timeline {
-        let setup = Setup { case, target };
-        let mut timeline = Timeline::default();
-        let mut observer = (&mut self.judge, &mut timeline);
-        schedule::with_schedule(&case.schedule, Go { machine: &mut self.machine, setup, observer: &mut observer });
-        timeline
-    }
-
-    /// The same with these picks.
-    pub fn watch_picks(&mut self, target: Target, case: &Case, picks: &[TaskId]) -> Timeline {
-        let setup = Setup { case, target };
-        let mut timeline = Timeline::default();
-        let mut observer = (&mut self.judge, &mut timeline);
-        self.machine.run(setup, &mut Picks::new(picks), &mut observer);
-        timeline
-    }
-
     /// The hash of a run.
-    pub fn hash(&mut self, target: Target, case: &Case, how: How) -> u64 {
-        let setup = Setup { case, target };
+    pub fn hash(&mut self, target: Target<R>, case: &Case, how: How) -> u64 {
         let mut hash = TraceHash::default();
-        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut hash });
+        observe(&mut self.machine, target, case, how, &mut hash);
         hash.0
-    }
-
-    /// Runs a case, watched by somebody else than the judge. Returns the steps.
-    pub fn observe(&mut self, target: Target, case: &Case, how: How, observer: &mut impl Observer<Builtin>) -> u32 {
-        let setup = Setup { case, target };
-        with(case, how, Go { machine: &mut self.machine, setup, observer }).1
-    }
-
-    /// Steps of a run without a judge.
-    pub fn run_unjudged(&mut self, target: Target, case: &Case, how: How) -> u32 {
-        let setup = Setup { case, target };
-        with(case, how, Go { machine: &mut self.machine, setup, observer: &mut () }).1
     }
 }
 
 /// Machines with their judges, one per target, for cases that run on all of them.
-pub struct Targets<'a> {
-    runners: Vec<(Target, Runner)>,
-    ledger: &'a Ledger,
+pub struct Targets<'a, R: Registry> {
+    runners: Vec<(Target<R>, Runner<R>)>,
+    ledger: &'a Ledger<R>,
 }
 
-impl<'a> Targets<'a> {
+impl<'a, R: Registry> Targets<'a, R> {
     /// One machine per target; the ledger says what is expected there.
-    pub fn new(targets: &[Target], ledger: &'a Ledger) -> Targets<'a> {
+    pub fn new(targets: &[Target<R>], ledger: &'a Ledger<R>) -> Targets<'a, R> {
         Targets { runners: targets.iter().map(|target| (*target, Runner::default())).collect(), ledger }
     }
 
     /// The machines, in the order of the targets.
-    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner> {
+    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner<R>> {
         self.runners.iter().map(|(_, runner)| runner)
     }
 
-    /// Runs a case on every target and compares the outcomes; collects features if somebody wants them, as of
-    /// target number `first` and those behind it. Shows each breach with the number of its target; returns the steps.
+    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each breach with the number of
+    /// its target; returns the steps.
     pub fn run(
         &mut self,
         case: &Case,
-        how: How,
-        first: usize,
-        mut feedback: Option<&mut Feedback>,
+        mut run: impl FnMut(usize, &mut Runner<R>, Target<R>) -> u32,
         mut breached: impl FnMut(usize, Breach, Expected),
     ) -> u64 {
         let mut steps = 0;
         for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
-            steps += u64::from(match &mut feedback {
-                Some(feedback) => runner.run_watched(*target, case, how.clone(), first + number, feedback),
-                None => runner.run(*target, case, how.clone()).1,
-            });
+            steps += u64::from(run(number, runner, *target));
             if !runner.judge.is_clean() {
                 let mut classifier = self.ledger.classify(*target);
                 for breach in runner.judge.breaches() {
@@ -270,10 +229,10 @@ impl<'a> Targets<'a> {
     /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
     /// plant, and of those one that may not differ in anything.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
-        let until = |runner: &Runner| runner.judge.summary().comparable_until();
+        let until = |runner: &Runner<R>| runner.judge.summary().comparable_until();
         let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
-        let freedom = |target: &Target| target.pair.implementation.declaration().may_differ.len();
-        let rank = |(t, runner): &&(Target, Runner)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
+        let freedom = |target: &Target<R>| target.pair.implementation.declaration().may_differ.len();
+        let rank = |(t, runner): &&(Target<R>, Runner<R>)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
         let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {
             let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
@@ -299,14 +258,23 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mkwrite_impls::Builtin;
     use mkwrite_model::generate::Generator;
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
+    use mkwrite_model::remedy::Remedy;
 
     #[test]
     fn a_panic_is_caught_with_its_message() {
         assert_eq!(caught(|| -> u8 { panic!("broken {}", 1) }), Err("broken 1".to_owned()));
         assert_eq!(caught(|| 1), Ok(1));
+    }
+
+    #[test]
+    fn a_headline_has_room_whatever_the_remedies() {
+        let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
+        let target = Target { remedies: Remedy::ALL.iter().copied().collect(), ..Target::from(pair) };
+        assert_eq!(headline(target), "nfs@2.6.29 x 2.6.29 remedied");
     }
 
     #[test]
@@ -325,8 +293,8 @@ mod tests {
         let record = |steps| {
             let (mut machine, mut observer, mut stops) = (Machine::default(), Breaks(steps), Vec::new());
             let setup = Setup { case: &case, target: Target::from(pair) };
-            let go = Go { machine: &mut machine, setup, observer: &mut observer };
-            let end = caught(|| schedule::with_schedule(&case.schedule, GoRecording(go, &mut stops)));
+            let prepared = Prepared { machine: &mut machine, setup, observer: &mut observer };
+            let end = caught(|| schedule::with_schedule(&case.schedule, Recorded(prepared, &mut stops)));
             (end.map(|(_, steps)| steps), stops)
         };
         let (Ok(steps), all) = record(u32::MAX) else { panic!("nothing breaks") };

@@ -1,15 +1,14 @@
 //! Judges a document: runs it on its pairs, and compares what broke with what it expects.
 
-use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::text::{Document, Expect, Place, Reach};
-use mkwrite_model::{Case, Observer};
+use mkwrite_model::{Case, Observer, Target};
 
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
-use crate::run::{Runner, Target};
+use crate::run::Runner;
 
 /// What came of a document on one target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,12 +69,12 @@ struct Reaches<'a> {
     reached: Vec<bool>,
 }
 
-impl Observer<Builtin> for Reaches<'_> {
-    fn begin(&mut self, _: &Kernel<Builtin>, _: &Case) {
+impl<R: Registry> Observer<R> for Reaches<'_> {
+    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
         self.reached = vec![false; self.wanted.len()];
     }
 
-    fn step(&mut self, k: &Kernel<Builtin>, _: Step) {
+    fn step(&mut self, k: &Kernel<R>, _: Step) {
         let at = |place: &Place| {
             k.tasks.live() & place.task.bit() != 0
                 && k.tasks.at(place.task).point == place.point as u8
@@ -88,7 +87,7 @@ impl Observer<Builtin> for Reaches<'_> {
 }
 
 /// What the document expects of a target: nothing, if it is about others.
-fn expects(document: &Document, target: Target) -> &[Expect] {
+fn expects<R: Registry>(document: &Document, target: Target<R>) -> &[Expect] {
     // Other remedies, or another bug, are another matter.
     if (target.plant, target.remedies) != (document.plant, document.remedies) {
         return &[];
@@ -110,7 +109,12 @@ pub fn shows(expect: &Expect, breach: &Breach) -> bool {
 }
 
 /// Runs `document` on `target` and judges it.
-pub fn judge(runner: &mut Runner, ledger: &Ledger, target: Target, document: &Document) -> Judged {
+pub fn judge<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    target: Target<R>,
+    document: &Document,
+) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
     let (lines, hash) = runner.trace(target, &document.case, &mut reaches);
     let mut classifier = ledger.classify(target);

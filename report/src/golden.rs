@@ -1,15 +1,17 @@
 //! The explanation of a filed case, as it stands beside it: plain text, one part per pair.
 
+use mkwrite_model::implementation::Registry;
+
+use mkwrite_explain::explain::{explain, with_stops};
 use mkwrite_model::text::Document;
-use mkwrite_oracle::explain::{explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, targets_of};
 
 use crate::terminal;
 
 /// The text for all pairs that the document names.
-pub fn text(document: &Document) -> Result<String, String> {
-    let (ledger, mut runner, mut text) = (Ledger::builtin(), Runner::default(), String::new());
+pub fn text<R: Registry>(document: &Document) -> Result<String, String> {
+    let (ledger, mut runner, mut text) = (Ledger::<R>::own(), Runner::default(), String::new());
     for target in targets_of(document)? {
         let case = with_stops(&mut runner, target, &document.case);
         let document = Document { case, ..document.clone() };

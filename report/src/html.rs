@@ -7,12 +7,11 @@
 use std::ops::RangeInclusive;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use mkwrite_explain::explain::Explanation;
+use mkwrite_explain::timeline::{Moment, PageState, State, Timeline};
 use mkwrite_model::exec::{CLOSER, TaskId};
 use mkwrite_model::point::Point;
-use mkwrite_oracle::explain::Explanation;
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::run;
-use mkwrite_oracle::timeline::{Moment, PageState, State, Timeline};
 use serde_json::{Value, json};
 
 use crate::terminal::title;
@@ -90,7 +89,7 @@ pub fn page(e: &Explanation) -> String {
 fn headline(e: &Explanation) -> Markup {
     html! {
         h1 {
-            span.pair { (run::headline(e.target)) } " "
+            span.pair { (e.subject) } " "
             @match e.main {
                 Some(breach) => {
                     span.bad { "breaks " (breach.rule.id()) } " at " code { (breach.point.name()) }
@@ -759,22 +758,19 @@ fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
 pub(crate) mod tests {
     use std::path::Path;
 
+    use mkwrite_explain::explain::explain;
     use mkwrite_impls::Builtin;
-    use mkwrite_model::callers::Caller;
-    use mkwrite_model::implementation::{Pair, Registry};
     use mkwrite_model::text::parse;
-    use mkwrite_oracle::explain::explain;
     use mkwrite_oracle::ledger::Ledger;
-    use mkwrite_oracle::run::{Runner, Target};
+    use mkwrite_oracle::run::{Runner, targets_of};
 
     use super::*;
 
     pub fn explained(case: &str) -> Explanation {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(case);
         let document = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let (implementation, caller) = &document.runs[0];
-        let pair = Pair::new(Builtin::by_name(implementation).unwrap(), Caller::from_name(caller).unwrap()).unwrap();
-        explain(&mut Runner::default(), &Ledger::builtin(), Target::from(pair), &document, None)
+        let target = targets_of::<Builtin>(&document).unwrap()[0];
+        explain(&mut Runner::default(), &Ledger::own(), target, &document, None)
     }
 
     fn data(page: &str) -> Value {

@@ -2,7 +2,7 @@
 //! the breach, or the whole run if it is short. It brings its own background, and asks for no font but a generic one.
 
 use maud::{Markup, html};
-use mkwrite_oracle::explain::Explanation;
+use mkwrite_explain::explain::Explanation;
 
 use crate::html::{Chart, Column, Item, Kind, charts, hue_of};
 use crate::terminal::title;
@@ -365,7 +365,6 @@ fn cut(text: &str, room: usize) -> String {
 mod tests {
     use super::*;
     use crate::html::tests::explained;
-    use mkwrite_model::remedy::Remedy;
 
     #[test]
     fn the_window_is_in_the_picture() {
@@ -391,13 +390,6 @@ mod tests {
         assert!(!picture.contains(&"long ".repeat(40)));
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("abcd", 4), "abcd");
-    }
-
-    #[test]
-    fn a_title_has_room_whatever_the_remedies() {
-        let mut e = explained("known/race-nfs-unstable.mkw");
-        e.target.remedies = Remedy::ALL.iter().copied().collect();
-        assert_eq!(title(&e), "nfs@2.6.29 x 2.6.29 remedied breaks I20 at miss.set_page_dirty");
     }
 
     #[test]

@@ -5,10 +5,9 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use mkwrite_explain::explain::Explanation;
+use mkwrite_explain::timeline::{Moment, Timeline};
 use mkwrite_model::exec::{CLOSER, TaskId};
-use mkwrite_oracle::explain::Explanation;
-use mkwrite_oracle::run;
-use mkwrite_oracle::timeline::{Moment, Timeline};
 
 const RED: Style = AnsiColor::BrightRed.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -54,9 +53,9 @@ pub fn explanation(e: &Explanation, every: bool) -> String {
 pub fn title(e: &Explanation) -> String {
     match e.main {
         Some(breach) => {
-            format!("{} breaks {} at {}", run::headline(e.target), breach.rule.id(), breach.point.name())
+            format!("{} breaks {} at {}", e.subject, breach.rule.id(), breach.point.name())
         }
-        None => format!("{} breaks no rule", run::headline(e.target)),
+        None => format!("{} breaks no rule", e.subject),
     }
 }
 

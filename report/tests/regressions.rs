@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use libtest_mimic::{Arguments, Failed, Trial};
+use mkwrite_impls::Builtin;
 use mkwrite_model::text::parse;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, targets_of};
@@ -37,13 +38,13 @@ fn check(file: &Path) -> Result<(), Failed> {
     if document.runs.is_empty() || document.expects.is_empty() {
         return Err("a regression test says what it runs on, and what to expect".into());
     }
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let (ledger, mut runner) = (Ledger::<Builtin>::own(), Runner::default());
     for target in targets_of(&document)? {
         let judged = judge(&mut runner, &ledger, target, &document);
         if !judged.verdict.is_good() {
             return Err(format!("{target}: {}, missing {:?}", judged.verdict.name(), judged.missing).into());
         }
     }
-    expect_file![file.with_extension("txt")].assert_eq(&golden::text(&document)?);
+    expect_file![file.with_extension("txt")].assert_eq(&golden::text::<Builtin>(&document)?);
     Ok(())
 }

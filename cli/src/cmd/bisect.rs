@@ -2,14 +2,15 @@
 //! remedy.
 
 use anyhow::Result;
+use mkwrite_explain::bisect::{Outcome, Series, Station, bisect};
+use mkwrite_explain::cure::{Attempt, Cures, SCHEDULES, cures};
+use mkwrite_explain::explain::with_stops;
+use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::bisect::{Outcome, Series, Station, bisect};
-use mkwrite_oracle::cure::{Attempt, Cures, SCHEDULES, cures};
-use mkwrite_oracle::explain::with_stops;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{How, Runner, Target};
+use mkwrite_oracle::run::{How, Runner};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -29,9 +30,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let document = args.subject.read()?;
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let document = args.subject.read::<R>()?;
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let series = bisect(&mut runner, &ledger, target, &case);
@@ -65,7 +66,7 @@ fn remedy(attempt: &Attempt) -> Value {
     })
 }
 
-fn print_cures(target: Target, rule: Rule, cures: &Cures) {
+fn print_cures<R: Registry>(target: Target<R>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
     line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
     for Attempt { remedies, breaks, closes } in &cures.attempts {
@@ -74,11 +75,11 @@ fn print_cures(target: Target, rule: Rule, cures: &Cures) {
     }
 }
 
-fn name(station: &Station) -> String {
+fn name<R: Registry>(station: &Station<R>) -> String {
     format!("{} x {}", station.implementation.name(), station.caller.name())
 }
 
-fn report(series: &Series) -> Value {
+fn report<R: Registry>(series: &Series<R>) -> Value {
     let stations = series.stations.iter().map(|station| {
         let (verdict, rules, moved, lost) = match &station.outcome {
             Outcome::Refused(_) => ("refused", Vec::new(), 0, 0),
@@ -106,7 +107,7 @@ fn report(series: &Series) -> Value {
     })
 }
 
-fn print(series: &Series) {
+fn print<R: Registry>(series: &Series<R>) {
     line(format!("{BOLD}{}{BOLD:#}", series.what));
     for station in &series.stations {
         let text = match &station.outcome {
@@ -136,6 +137,6 @@ fn print(series: &Series) {
         line(format!("  {:28} {text}", name(station)));
     }
     let (first, fixed) = series.turn();
-    let say = |station: Option<&Station>| station.map_or("none".to_owned(), name);
+    let say = |station: Option<&Station<R>>| station.map_or("none".to_owned(), name);
     line(format!("  first that breaks: {}; first after it that does not: {}\n", say(first), say(fixed)));
 }

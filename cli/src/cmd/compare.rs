@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
-use mkwrite_oracle::feedback::Signal;
-use mkwrite_oracle::log::{self, Line};
+use mkwrite_search::feedback::Signal;
+use mkwrite_search::log::{self, Line};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -75,7 +76,7 @@ struct Run {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let known = names();
     if let Some(name) = args.contenders.iter().find(|name| !known.contains(name)) {
         return Err(unknown("contender", name, known.iter().map(String::as_str)));

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use mkwrite_explain::explain::{Explanation, explain, with_stops};
+use mkwrite_model::Target;
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::explain::{Explanation, explain, with_stops};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::{html, svg, terminal};
@@ -36,9 +38,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let document = args.subject.read()?;
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let document = args.subject.read::<R>()?;
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
@@ -50,14 +52,14 @@ pub fn run(args: &Args) -> Result<Exit> {
         note(format!("wrote {}", file.display()));
     }
     if args.json {
-        output::json(&json(&explanation))?;
+        output::json(&json(target, &explanation))?;
     } else {
         line(terminal::explanation(&explanation, args.all).trim_end());
     }
     Ok(Exit::Good)
 }
 
-fn json(e: &Explanation) -> serde_json::Value {
+fn json<R: Registry>(target: Target<R>, e: &Explanation) -> serde_json::Value {
     let isolation = e.isolation.as_ref().map(|i| {
         serde_json::json!({
             "first": i.failing.steps[i.first].step,
@@ -76,5 +78,5 @@ fn json(e: &Explanation) -> serde_json::Value {
         "timeline": e.timeline,
         "isolation": isolation,
     });
-    output::of_target(e.target, about)
+    output::of_target(target, about)
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
+use mkwrite_explain::shrink::Shrinker;
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
-use mkwrite_oracle::shrink::Shrinker;
 use mkwrite_oracle::verdict::judge;
 use mkwrite_report::golden;
 
@@ -38,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if args.name.is_empty() || !args.name.chars().all(valid) {
         return Err(
@@ -57,11 +58,11 @@ pub fn run(args: &Args) -> Result<Exit> {
         return Err(anyhow!("{} exists", case_path.display()).context("choose another name, or give --force"));
     }
 
-    let document = args.subject.read()?;
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let document = args.subject.read::<R>()?;
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let document =
         if args.fixed { fixed(args, &ledger, &mut runner, document)? } else { minimal(args, &ledger, document)? };
-    let text = golden::text(&document).map_err(|error| anyhow!("{error}"))?;
+    let text = golden::text::<R>(&document).map_err(|error| anyhow!("{error}"))?;
     files::write(&case_path, document.to_string().as_bytes())?;
     files::write(&text_path, text.as_bytes())?;
     line(format!("{}\n{}", case_path.display(), text_path.display()));
@@ -70,7 +71,12 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 /// The case as it is, which must pass on the pairs that were chosen.
-fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Document) -> Result<Document> {
+fn fixed<R: Registry>(
+    args: &Args,
+    ledger: &Ledger<R>,
+    runner: &mut Runner<R>,
+    mut document: Document,
+) -> Result<Document> {
     let targets = args.subject.targets(&document)?;
     finding::set_targets(&mut document, &targets);
     document.expects = vec![Expect::Pass];
@@ -83,7 +89,7 @@ fn fixed(args: &Args, ledger: &Ledger, runner: &mut Runner, mut document: Docume
 }
 
 /// The case made smaller, with what it breaks.
-fn minimal(args: &Args, ledger: &Ledger, mut document: Document) -> Result<Document> {
+fn minimal<R: Registry>(args: &Args, ledger: &Ledger<R>, mut document: Document) -> Result<Document> {
     let mut runner = Runner::default();
     let held = shrink::hold(&args.subject, None, ledger, &mut runner, &mut document)?;
     let case = Shrinker::new(&mut runner, held.goal(&document), ledger).shrink(document.case.clone());

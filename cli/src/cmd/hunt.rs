@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
@@ -15,15 +16,15 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::Document;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::corpus::Kept;
-use mkwrite_oracle::feedback::Signals;
-use mkwrite_oracle::hunt::{self, Found, Key, ModelError, Outcome, Plan, Progress, default_targets};
-use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::log::Log;
-use mkwrite_oracle::plants::references;
-use mkwrite_oracle::run::{Target, caller_label};
+use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::run::caller_label;
 use mkwrite_oracle::when::Condition;
 use mkwrite_report::count;
+use mkwrite_search::corpus::Kept;
+use mkwrite_search::feedback::Signals;
+use mkwrite_search::hunt::{self, Found, ModelError, Outcome, Plan, Progress};
+use mkwrite_search::log::Log;
+use mkwrite_search::plants::references;
 use serde_json::{Value, json};
 
 use super::subject::Switches;
@@ -101,8 +102,8 @@ const FILES_MAX: usize = 500;
 const SECONDS: u64 = 20;
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let plan = plan(args)?;
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let plan = plan::<R>(args)?;
     files::prepare_folder(&args.out)?;
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
@@ -155,7 +156,7 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 /// No run came by the bug: what would.
-fn missed(plan: &Plan, plant: Plant) -> anyhow::Error {
+fn missed<R: Registry>(plan: &Plan<R>, plant: Plant) -> anyhow::Error {
     let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
     let remedy = plant.needs().filter(lacks).map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
     anyhow!("no run came by the planted bug `{}`", plant.name())
@@ -163,17 +164,17 @@ fn missed(plan: &Plan, plant: Plant) -> anyhow::Error {
 }
 
 /// The bug that is planted on some target.
-fn planted(plan: &Plan) -> Option<Plant> {
+fn planted<R: Registry>(plan: &Plan<R>) -> Option<Plant> {
     plan.targets.iter().find_map(|target| target.plant)
 }
 
-fn plan(args: &Args) -> Result<Plan> {
-    let ledger = Ledger::builtin();
+fn plan<R: Registry>(args: &Args) -> Result<Plan<R>> {
+    let ledger = Ledger::<R>::own();
     let rule = args.rule.as_deref().map(rule).transpose()?;
     let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
     let plant = args.plant.as_deref().map(plant).transpose()?;
     let callers = callers(&args.callers)?;
-    let targets: Vec<Target> = match plant {
+    let targets: Vec<Target<R>> = match plant {
         Some(plant) => {
             let own = [plant.implementation().to_owned()];
             let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
@@ -182,7 +183,7 @@ fn plan(args: &Args) -> Result<Plan> {
             let with_plant = planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
             with_plant.chain(others).collect()
         }
-        None if args.implementations.is_empty() && callers.is_empty() => default_targets(&ledger),
+        None if args.implementations.is_empty() && callers.is_empty() => ledger.default_targets(),
         None if args.implementations.is_empty() => pairs_that_fit(&callers).into_iter().map(Target::from).collect(),
         None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
     };
@@ -248,24 +249,24 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
 }
 
 /// A signature, with the file that shows it.
-struct Finding {
+struct Finding<R> {
     key: Key,
     found: Found,
-    target: Target,
+    target: Target<R>,
     file: Option<PathBuf>,
 }
 
 /// What was found so far is on disk, as it was found.
-struct Saver<'a> {
+struct Saver<'a, R> {
     args: &'a Args,
-    plan: &'a Plan,
+    plan: &'a Plan<R>,
     progress: &'a Progress,
     /// How many files were written.
     files: AtomicUsize,
     failed: Mutex<Option<anyhow::Error>>,
 }
 
-impl Saver<'_> {
+impl<R: Registry> Saver<'_, R> {
     /// What cannot be saved ends the hunt.
     fn save(&self, path: &Path, content: &[u8]) {
         if let Err(error) = files::write(path, content) {
@@ -275,7 +276,7 @@ impl Saver<'_> {
     }
 }
 
-impl hunt::Save for Saver<'_> {
+impl<R: Registry> hunt::Save for Saver<'_, R> {
     fn found(&self, key: &Key, found: &Found) {
         if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX || key.signature.expected == Expected::No {
             let case = hunt::recorded(self.plan, key, found);
@@ -293,13 +294,13 @@ impl hunt::Save for Saver<'_> {
     }
 }
 
-fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
+fn file<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key) -> PathBuf {
     args.out.join(finding::file_name(&plan.ledger, plan.targets[key.target], &key.signature))
 }
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
 /// the signature alone.
-fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
+fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<Vec<Finding<R>>> {
     let mut findings = Vec::new();
     // What is new first: the number of files is bounded.
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
@@ -321,7 +322,7 @@ fn save(args: &Args, plan: &Plan, outcome: &Outcome) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn document(args: &Args, plan: &Plan, key: &Key, found: &Found, case: Case, shrunk: bool) -> Document {
+fn document<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key, found: &Found, case: Case, shrunk: bool) -> Document {
     let target = plan.targets[key.target];
     let smaller = if shrunk { ", then made smaller" } else { "" };
     let origin = format!("{}{smaller}.", origin(args, plan, found.index));
@@ -329,7 +330,7 @@ fn document(args: &Args, plan: &Plan, key: &Key, found: &Found, case: Case, shru
 }
 
 /// Which case of which hunt it is.
-fn origin(args: &Args, plan: &Plan, index: u64) -> String {
+fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
     let mut hunt = format!("hunt --seed {}", plan.seed);
     if let Some(plant) = planted(plan) {
         hunt += &format!(" --plant {}", plant.name());
@@ -355,21 +356,21 @@ fn origin(args: &Args, plan: &Plan, index: u64) -> String {
 }
 
 /// A case that breaks an assertion of the model.
-fn broken(args: &Args, plan: &Plan, error: &ModelError) -> Document {
+fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> Document {
     let mut document = Document::new(error.case.clone());
-    finding::set_targets(&mut document, &[error.target]);
+    finding::set_targets(&mut document, &[plan.targets[error.target]]);
     let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
     document.comments = comments.map(|text| ("mkw".to_owned(), text.replace('\n', " "))).into();
     document
 }
 
-fn report(
-    plan: &Plan,
+fn report<R: Registry>(
+    plan: &Plan<R>,
     jobs: usize,
     progress: &Progress,
     elapsed: Duration,
     outcome: &Outcome,
-    all: &[Finding],
+    all: &[Finding<R>],
 ) -> Value {
     let findings = all.iter().map(|Finding { key, found, target, file }| {
         let about = json!({
@@ -413,18 +414,18 @@ fn report(
 }
 
 /// A line of the table: findings of one pair that an entry of the ledger explains, or one finding.
-struct Row<'a> {
+struct Row<'a, R> {
     expected: Expected,
-    findings: Vec<&'a Finding>,
+    findings: Vec<&'a Finding<R>>,
 }
 
 /// One row per pair and entry of the ledger, or per finding if `every`; what is NEW stands at the end, one by
 /// one.
-fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row> = Vec::new();
+fn rows<'a, R: Registry>(plan: &Plan<R>, all: &'a [Finding<R>], every: bool) -> Vec<Row<'a, R>> {
+    let mut rows: Vec<Row<R>> = Vec::new();
     for finding in all {
         let expected = finding.key.signature.expected;
-        let same = |row: &&mut Row| row.expected == expected && row.findings[0].key.target == finding.key.target;
+        let same = |row: &&mut Row<R>| row.expected == expected && row.findings[0].key.target == finding.key.target;
         match rows.iter_mut().find(same).filter(|_| !every && expected != Expected::No) {
             Some(row) => row.findings.push(finding),
             None if matches!(expected, Expected::Consequence(_)) && !every => {}
@@ -441,7 +442,14 @@ fn rows<'a>(plan: &Plan, all: &'a [Finding], every: bool) -> Vec<Row<'a>> {
     rows
 }
 
-fn print(args: &Args, plan: &Plan, progress: &Progress, elapsed: Duration, outcome: &Outcome, all: &[Finding]) {
+fn print<R: Registry>(
+    args: &Args,
+    plan: &Plan<R>,
+    progress: &Progress,
+    elapsed: Duration,
+    outcome: &Outcome,
+    all: &[Finding<R>],
+) {
     let program = super::program();
     let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
     let mut table = output::table(header);

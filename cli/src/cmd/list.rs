@@ -4,19 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operand, Operation};
-use mkwrite_model::implementation::{Implementation, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::feedback::Signal;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::when::Condition;
+use mkwrite_search::feedback::Signal;
 use serde_json::{Value, json};
 
 use crate::output::{self, SCHEMA, print_table};
@@ -59,14 +58,14 @@ enum What {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
     }
     if args.ledger.is_some() && args.what != What::Entries {
         return Err(anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger"));
     }
-    let (columns, rows) = rows(args)?;
+    let (columns, rows) = rows::<R>(args)?;
     if args.json {
         let object = |row: &Vec<String>| -> Value {
             columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), json!(cell))).collect()
@@ -83,11 +82,11 @@ pub fn run(args: &Args) -> Result<Exit> {
 
 type Rows = (&'static [&'static str], Vec<Vec<String>>);
 
-fn rows(args: &Args) -> Result<Rows> {
+fn rows<R: Registry>(args: &Args) -> Result<Rows> {
     let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     Ok(match args.what {
         What::Implementations => {
-            let all = Builtin::all().iter().map(|fs| {
+            let all = R::all().iter().map(|fs| {
                 let d = fs.declaration();
                 row(&[fs.name(), d.convention.name(), d.natural.name(), d.record, d.source])
             });
@@ -137,7 +136,7 @@ fn rows(args: &Args) -> Result<Rows> {
             (&["name", "holds for a breach if"], all.collect())
         }
         What::Entries => {
-            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::builtin()), files::read_ledger)?;
+            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::<R>::own()), files::read_ledger)?;
             let all = ledger.entries.iter().map(|entry| {
                 let pairs = entry.pairs.len().to_string();
                 let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();

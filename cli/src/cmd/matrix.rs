@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use mkwrite_impls::Builtin;
+use mkwrite_explain::bisect::{Outcome, home, outcome};
+use mkwrite_explain::cure::cures;
+use mkwrite_explain::explain::with_stops;
+use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
-use mkwrite_oracle::bisect::{Outcome, home, outcome};
-use mkwrite_oracle::cure::cures;
-use mkwrite_oracle::explain::with_stops;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::Runner;
 use mkwrite_report::matrix::{Cell, Matrix, page};
 use serde_json::{Value, json};
 
@@ -42,17 +42,17 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
     let columns = if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
     let cases = cases(&args.paths)?;
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let mut all = Vec::new();
     for path in &cases {
-        let document = files::read(path)?;
+        let document = files::read::<R>(path)?;
         let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
-        let mut cell = |fs: Builtin, caller: Caller| {
+        let mut cell = |fs: R, caller: Caller| {
             let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
             let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);
             Cell { closed_by, ..cell(&ledger, outcome) }
@@ -103,12 +103,12 @@ fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The remedies that close what breaks first on a pair.
-fn closed_by(
-    runner: &mut Runner,
-    ledger: &Ledger,
-    home: Target,
+fn closed_by<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    home: Target<R>,
     outcome: &Outcome,
-    fs: Builtin,
+    fs: R,
     caller: Caller,
 ) -> Vec<String> {
     let Outcome::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
@@ -117,7 +117,7 @@ fn closed_by(
     cures.closing().map(|attempt| attempt.remedies.to_string()).collect()
 }
 
-fn cell(ledger: &Ledger, outcome: Outcome) -> Cell {
+fn cell<R: Registry>(ledger: &Ledger<R>, outcome: Outcome) -> Cell {
     match outcome {
         Outcome::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
         Outcome::Ran { translation, breaches, new } => {

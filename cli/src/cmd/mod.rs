@@ -22,24 +22,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::feedback::{Signal, Signals};
+use mkwrite_search::feedback::{Signal, Signals};
 
 /// The implementations that a comma-separated list names; all if there is no list.
-pub fn implementations(list: &[String]) -> Result<Vec<Builtin>> {
+pub fn implementations<R: Registry>(list: &[String]) -> Result<Vec<R>> {
     if list.is_empty() {
-        return Ok(Builtin::all().to_vec());
+        return Ok(R::all().to_vec());
     }
     let find = |name: &String| {
-        Builtin::by_name(name).ok_or_else(|| unknown("implementation", name, Builtin::all().iter().map(|fs| fs.name())))
+        R::by_name(name).ok_or_else(|| unknown("implementation", name, R::all().iter().map(|fs| fs.name())))
     };
-    let mut all: Vec<Builtin> = list.iter().map(find).collect::<Result<_>>()?;
+    let mut all: Vec<R> = list.iter().map(find).collect::<Result<_>>()?;
     all.dedup();
     Ok(all)
 }
@@ -53,15 +52,15 @@ pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
 }
 
 /// The pairs of all implementations with these callers, as far as they fit, or with their natural ones.
-pub fn pairs_that_fit(callers: &[Caller]) -> Vec<Pair<Builtin>> {
-    let natural = Builtin::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
-    let named = Builtin::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
+pub fn pairs_that_fit<R: Registry>(callers: &[Caller]) -> Vec<Pair<R>> {
+    let natural = R::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
+    let named = R::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
     natural.chain(named).collect()
 }
 
 /// The pairs of these implementations with these callers, or with their natural ones. A pair that is named
 /// on both sides must fit.
-pub fn pairs(implementations: &[Builtin], callers: &[Caller]) -> Result<Vec<Pair<Builtin>>> {
+pub fn pairs<R: Registry>(implementations: &[R], callers: &[Caller]) -> Result<Vec<Pair<R>>> {
     if callers.is_empty() {
         return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
     }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
-use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::plants::{Cell, Outcome, baseline, table};
 use mkwrite_report::count;
+use mkwrite_search::plants::{Cell, Outcome, baseline, table};
 use serde_json::{Value, json};
 
 use super::{callers, implementations, pairs, pairs_that_fit, plant};
@@ -49,15 +47,15 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::builtin();
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let ledger = Ledger::<R>::own();
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,
     };
     let callers = callers(&args.callers)?;
-    let pairs: Vec<Pair<Builtin>> = match (args.implementations.is_empty(), callers.is_empty()) {
-        (true, true) => default_pairs(&ledger),
+    let pairs: Vec<Pair<R>> = match (args.implementations.is_empty(), callers.is_empty()) {
+        (true, true) => ledger.default_pairs(),
         (true, false) => pairs_that_fit(&callers),
         _ => pairs(&implementations(&args.implementations)?, &callers)?,
     };
@@ -88,7 +86,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(if swallowed == 0 { Exit::Good } else { Exit::Breach })
 }
 
-fn report(cell: &Cell) -> Value {
+fn report<R: Registry>(cell: &Cell<R>) -> Value {
     let (outcome, cases, rule, remedied, why) = match cell.outcome {
         Outcome::New { cases, rule, remedied } => ("new", Some(cases), Some(rule.id()), Some(remedied), None),
         Outcome::NotApplicable => ("not applicable", None, None, None, Some("no run comes to the step")),
@@ -108,9 +106,9 @@ fn report(cell: &Cell) -> Value {
 }
 
 /// A line per bug.
-fn print(plants: &[Plant], cells: &[Cell]) {
+fn print<R: Registry>(plants: &[Plant], cells: &[Cell<R>]) {
     for plant in plants {
-        let own: Vec<&Cell> = cells.iter().filter(|cell| cell.plant == *plant).collect();
+        let own: Vec<&Cell<R>> = cells.iter().filter(|cell| cell.plant == *plant).collect();
         let mut cases: Vec<u64> = Vec::new();
         let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
         for cell in &own {
@@ -138,7 +136,7 @@ fn print(plants: &[Plant], cells: &[Cell]) {
 }
 
 /// The table of the docs: a row per bug, a column per pair.
-fn markdown(plants: &[Plant], pairs: &[Pair<Builtin>], cells: &[Cell]) -> String {
+fn markdown<R: Registry>(plants: &[Plant], pairs: &[Pair<R>], cells: &[Cell<R>]) -> String {
     let mut text = String::from("| bug |");
     let mut legend = String::new();
     for (n, pair) in pairs.iter().enumerate() {

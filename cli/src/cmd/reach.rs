@@ -1,7 +1,8 @@
 //! `mkwrite reach`: how often cases come by the shapes that bugs need.
 
-use anyhow::Result;
-use mkwrite_oracle::shapes::{Reach, SUBJECTS, Shape, measure};
+use anyhow::{Context, Result};
+use mkwrite_model::implementation::Registry;
+use mkwrite_search::shapes::{Reach, SUBJECTS, Shape, measure};
 use serde_json::{Value, json};
 
 use crate::Exit;
@@ -28,8 +29,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let reach = measure(args.seed, args.cases);
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let missing = || format!("shapes are counted on {}, which are not all here", SUBJECTS.join(", "));
+    let reach = measure::<R>(args.seed, args.cases).with_context(missing)?;
     if args.json {
         output::json(&document(args, &reach))?;
     } else if args.markdown {

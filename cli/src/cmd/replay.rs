@@ -7,15 +7,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use mkwrite_explain::rate::{Rate, rate};
+use mkwrite_explain::realign::mend;
+use mkwrite_model::Target;
 use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::rate::{Rate, rate};
-use mkwrite_oracle::realign::mend;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::Runner;
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 use serde_json::{Value, json};
 
@@ -66,19 +67,19 @@ pub struct Args {
 }
 
 /// A file that was read, and what it runs on.
-struct Input<'a> {
+struct Input<'a, R> {
     path: &'a Path,
     document: Document,
     stale: Vec<Stale>,
-    targets: Vec<Target>,
+    targets: Vec<Target<R>>,
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
-        let (document, stale) = files::read_with_stale(path)?;
-        let targets = targets(&args.implementations, &args.callers, &args.switches, &document)?;
+        let (document, stale) = files::read_with_stale::<R>(path)?;
+        let targets = targets::<R>(&args.implementations, &args.callers, &args.switches, &document)?;
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -88,8 +89,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     }
 }
 
-fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
         for target in &input.targets {
@@ -118,7 +119,11 @@ fn run_once(args: &Args, inputs: &[Input<'_>]) -> Result<Exit> {
 }
 
 /// What is stale in the schedule, on a target: the line, if it has one, and why.
-fn stale_lines(runner: &mut Runner, target: Target, input: &Input<'_>) -> Vec<(Option<usize>, String)> {
+fn stale_lines<R: Registry>(
+    runner: &mut Runner<R>,
+    target: Target<R>,
+    input: &Input<'_, R>,
+) -> Vec<(Option<usize>, String)> {
     let unknown = input.stale.iter().map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
     let mut all: Vec<_> = unknown.collect();
     let Schedule::Order(stops) = &input.document.case.schedule else { return all };
@@ -133,7 +138,12 @@ fn stale_lines(runner: &mut Runner, target: Target, input: &Input<'_>) -> Vec<(O
 }
 
 /// A document whose schedule fits, and shows what it expects.
-fn realign(runner: &mut Runner, ledger: &Ledger, target: Target, input: &Input<'_>) -> Option<Document> {
+fn realign<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    target: Target<R>,
+    input: &Input<'_, R>,
+) -> Option<Document> {
     let gaps: Vec<(usize, TaskId, u8)> = input.stale.iter().map(|s| (s.position, s.task, s.slot)).collect();
     let case = mend(runner, ledger, target, &input.document, &gaps)?;
     let mut document = input.document.clone();
@@ -142,21 +152,21 @@ fn realign(runner: &mut Runner, ledger: &Ledger, target: Target, input: &Input<'
 }
 
 /// What came of a file on a pair.
-struct Run<'a> {
-    input: &'a Input<'a>,
-    target: Target,
+struct Run<'a, R> {
+    input: &'a Input<'a, R>,
+    target: Target<R>,
     judged: Judged,
     missed: Vec<(Option<usize>, String)>,
     is_stale: bool,
     realigned: Option<Document>,
 }
 
-impl Run<'_> {
+impl<R: Registry> Run<'_, R> {
     fn verdict(&self) -> &'static str {
         if self.is_stale { "stale" } else { self.judged.verdict.name() }
     }
 
-    fn report(&self, ledger: &Ledger, trace: bool) -> Value {
+    fn report(&self, ledger: &Ledger<R>, trace: bool) -> Value {
         let Judged { breaches, missing, unreached, lines, hash, .. } = &self.judged;
         let rules = breaches.iter().map(|(b, expected)| {
             json!({
@@ -232,9 +242,9 @@ impl Run<'_> {
     }
 }
 
-fn run_often(args: &Args, times: u64, inputs: &[Input<'_>]) -> Result<Exit> {
+fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> Result<Exit> {
     let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(Kind::Pos);
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {
         for target in &input.targets {

@@ -8,7 +8,6 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use mkwrite_impls::Builtin;
 use mkwrite_model::bytes::{self, CHOICE, HEADER, RECORD};
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop};
@@ -18,9 +17,9 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::Rule;
-use mkwrite_oracle::choice;
+use mkwrite_oracle::{Ledger, Rule};
 use mkwrite_report::count;
+use mkwrite_search::choice::Choice;
 use sha1::{Digest, Sha1};
 use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
@@ -63,24 +62,24 @@ pub struct Start {
 }
 
 /// What each target starts from, with the cases of this folder; and what in there could not be read.
-pub fn starts(corpus: &Path) -> Result<(Vec<Start>, Vec<anyhow::Error>)> {
-    let (cases, unread) = read_corpus(corpus)?;
+pub fn starts<R: Registry>(corpus: &Path) -> Result<(Vec<Start>, Vec<anyhow::Error>)> {
+    let (cases, unread) = read_corpus::<R>(corpus)?;
     let start = |target: &'static Target| {
-        let (seeds, dictionary) = (seeds(target.form, &cases), dictionary_text(&dictionary(target.form)));
+        let (seeds, dictionary) = (seeds::<R>(target.form, &cases), dictionary_text(&dictionary::<R>(target.form)));
         Start { target, seeds, dictionary }
     };
     Ok((TARGETS.iter().map(start).collect(), unread))
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let (cases, unread) = read_corpus(&args.corpus)?;
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let (cases, unread) = read_corpus::<R>(&args.corpus)?;
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());
     }
     files::prepare_folder(&args.out)?;
     for target in TARGETS {
-        let (name, seeds) = (target.name, seeds(target.form, &cases));
+        let (name, seeds) = (target.name, seeds::<R>(target.form, &cases));
         if args.folders {
             let folder = args.out.join(name);
             files::prepare_folder(&folder)?;
@@ -90,7 +89,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         } else {
             files::write(&args.out.join(format!("{name}_seed_corpus.zip")), &zip_of(&seeds)?)?;
         }
-        let dictionary = dictionary(target.form);
+        let dictionary = dictionary::<R>(target.form);
         files::write(&args.out.join(format!("{name}.dict")), dictionary_text(&dictionary).as_bytes())?;
         files::write(&args.out.join(format!("{name}.options")), options(target).as_bytes())?;
         output::line(format!("{name}: {} seeds, {} words", seeds.len(), dictionary.len()));
@@ -112,7 +111,7 @@ struct Read {
 }
 
 /// The cases below a folder in the order of their paths, and what could not be read.
-fn read_corpus(folder: &Path) -> Result<(Vec<Read>, Vec<anyhow::Error>)> {
+fn read_corpus<R: Registry>(folder: &Path) -> Result<(Vec<Read>, Vec<anyhow::Error>)> {
     let (mut cases, mut unread) = (Vec::new(), Vec::new());
     std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -128,7 +127,7 @@ fn read_corpus(folder: &Path) -> Result<(Vec<Read>, Vec<anyhow::Error>)> {
         if entry.file_type().is_dir() || !files::is_text(entry.path()) {
             continue;
         }
-        let read = || Ok(Read { document: files::read(entry.path())?, text: std::fs::read(entry.path())? });
+        let read = || Ok(Read { document: files::read::<R>(entry.path())?, text: std::fs::read(entry.path())? });
         match read() {
             Ok(case) => cases.push(case),
             Err(error) => unread.push(error),
@@ -138,11 +137,12 @@ fn read_corpus(folder: &Path) -> Result<(Vec<Read>, Vec<anyhow::Error>)> {
 }
 
 /// The seeds of a target by the SHA-1 of their content, which is also what libFuzzer calls them.
-fn seeds(form: Form, cases: &[Read]) -> Files {
+fn seeds<R: Registry>(form: Form, cases: &[Read]) -> Files {
+    let choice = Choice::<R>::new(&Ledger::own());
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
-        Form::Choice => cases.iter().flat_map(on_its_pairs).collect(),
+        Form::Choice => cases.iter().flat_map(|case| on_its_pairs(&choice, case)).collect(),
         Form::History => histories(),
         Form::Text => cases.iter().map(|case| case.text.clone()).collect(),
     };
@@ -150,15 +150,15 @@ fn seeds(form: Form, cases: &[Read]) -> Files {
 }
 
 /// The bytes of a case once for each pair of a default hunt that it names.
-fn on_its_pairs(case: &Read) -> Vec<Vec<u8>> {
-    let pairs = choice::pairs();
+fn on_its_pairs<R: Registry>(choice: &Choice<R>, case: &Read) -> Vec<Vec<u8>> {
+    let pairs = choice.pairs();
     let is_named = |n: &usize| {
         let pair = &pairs[*n];
         let names = (pair.implementation.name(), pair.caller.name());
         case.document.runs.iter().any(|(fs, caller)| (fs.as_str(), caller.as_str()) == names)
     };
     let on = |n: usize| {
-        let mut bytes = bytes::encode_as(&case.document.case, choice::version(n));
+        let mut bytes = bytes::encode_as(&case.document.case, choice.version(n));
         bytes[CHOICE] = n as u8;
         bytes
     };
@@ -193,7 +193,7 @@ fn event(actor: u8, store: bool, seen: u8) -> [u8; 2] {
 }
 
 /// The words of a target, by what they are called.
-fn dictionary(form: Form) -> Files {
+fn dictionary<R: Registry>(form: Form) -> Files {
     match form {
         Form::Case | Form::Choice => records(),
         Form::History => {
@@ -205,7 +205,7 @@ fn dictionary(form: Form) -> Files {
                 |(actor, store, seen)| (format!("{}_{actor}_{seen}", name(store)), event(actor, store, seen).to_vec());
             events.filter(stores_see_nothing).map(word).collect()
         }
-        Form::Text => words().into_iter().map(|word| (label(&word), word.into_bytes())).collect(),
+        Form::Text => words::<R>().into_iter().map(|word| (label(&word), word.into_bytes())).collect(),
     }
 }
 
@@ -301,11 +301,11 @@ const WORDS: &[&str] = &[
 ];
 
 /// The words of the text format: its statements, and the names that stand in them.
-fn words() -> BTreeSet<String> {
+fn words<R: Registry>() -> BTreeSet<String> {
     let words = WORDS.iter().copied();
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
-    let implementations = Builtin::all().iter().map(|fs| fs.name());
+    let implementations = R::all().iter().map(|fs| fs.name());
     let callers = Caller::ALL.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     words
@@ -371,6 +371,7 @@ pub fn sha1(content: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mkwrite_impls::Builtin;
     use mkwrite_model::text::parse;
 
     #[test]
@@ -402,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_the_parser() {
-        let words = words();
+        let words = words::<Builtin>();
         let known = |text: &str| words.iter().any(|word| word.trim() == text || word.split(' ').next() == Some(text));
         for (text, plus) in [("mkw 1\n?", "order"), ("mkw 1\nfile ?", "holes")] {
             let help = parse(text).unwrap_err().help;
@@ -415,13 +416,13 @@ mod tests {
         for word in ["store", "wp.page_mkwrite", "nfs@3.0", "2.6.30", "I20"] {
             assert!(known(word), "`{word}` is missing");
         }
-        assert_eq!(dictionary(Form::Text).len(), words.len(), "no two words have one name");
+        assert_eq!(dictionary::<Builtin>(Form::Text).len(), words.len(), "no two words have one name");
     }
 
     #[test]
     fn no_word_is_longer_than_an_engine_takes() {
         for form in [Form::Case, Form::Choice, Form::History, Form::Text] {
-            let all = dictionary(form);
+            let all = dictionary::<Builtin>(form);
             assert!(all.len() > 10, "{form:?}");
             assert!(all.values().all(|word| (1..=64).contains(&word.len())), "{form:?}");
         }
@@ -441,7 +442,7 @@ mod tests {
             assert_eq!((end % 3, end / 8), (actor, seen));
         }
         assert!(histories().len() > 10);
-        histories().iter().for_each(|history| mkwrite_oracle::fuzz::history(history));
+        histories().iter().for_each(|history| mkwrite_search::fuzz::history(history));
     }
 
     #[test]
@@ -461,8 +462,9 @@ mod tests {
     fn a_seed_of_one_pair_chooses_a_pair_that_its_case_names() {
         let text = "mkw 1\nrun nfs@3.0 2.6.30\nfile pages 1\nactor A mm 0\nA.0 fsync\n";
         let case = Read { text: text.into(), document: parse(text).unwrap() };
-        let pairs = choice::pairs();
-        let seeds = seeds(Form::Choice, &[case]);
+        let pairs = Choice::<Builtin>::new(&Ledger::own());
+        let pairs = pairs.pairs();
+        let seeds = seeds::<Builtin>(Form::Choice, &[case]);
         assert_eq!(seeds.len(), 1);
         let chosen = usize::from(seeds.values().next().unwrap()[CHOICE]);
         assert_eq!(pairs[chosen].implementation.name(), "nfs@3.0");

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::explain::{explain, with_stops};
+use mkwrite_explain::shrink::{Axis, Goal, Shrinker, Size, shrink};
+use mkwrite_model::Target;
 use mkwrite_model::case::Case;
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::explain::{explain, with_stops};
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, Target};
-use mkwrite_oracle::shrink::{Axis, Goal, Shrinker, Size, shrink};
+use mkwrite_oracle::run::{How, Runner};
 use mkwrite_oracle::verdict::{expectations, judge};
 use serde_json::json;
 
@@ -45,16 +47,16 @@ pub struct Args {
 }
 
 /// What is held while the case shrinks.
-pub enum Held {
+pub enum Held<R> {
     /// All that the document says.
-    Document(Vec<Target>),
+    Document(Vec<Target<R>>),
     /// One signature.
-    Signature(Target, Signature),
+    Signature(Target<R>, Signature),
 }
 
-impl Held {
+impl<R: Registry> Held<R> {
     /// What it runs on.
-    pub fn targets(&self) -> &[Target] {
+    pub fn targets(&self) -> &[Target<R>] {
         match self {
             Held::Document(targets) => targets,
             Held::Signature(target, _) => std::slice::from_ref(target),
@@ -62,7 +64,7 @@ impl Held {
     }
 
     /// The goal, of a case that stands in `document`.
-    pub fn goal<'a>(&'a self, document: &'a Document) -> Goal<'a> {
+    pub fn goal<'a>(&'a self, document: &'a Document) -> Goal<'a, R> {
         match self {
             Held::Document(targets) => Goal::Document(&document.expects, targets),
             Held::Signature(target, signature) => Goal::Signature(*target, *signature),
@@ -84,9 +86,9 @@ impl Held {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
-    let mut document = args.subject.read()?;
-    let (ledger, mut runner) = (Ledger::builtin(), Runner::default());
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+    let mut document = args.subject.read::<R>()?;
+    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
     let held = hold(&args.subject, args.rule.as_deref(), &ledger, &mut runner, &mut document)?;
     let goal = held.goal(&document);
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
@@ -131,13 +133,13 @@ pub fn run(args: &Args) -> Result<Exit> {
 
 /// Decides what is held: by name, or else all that the document expects, or else its first breach that the ledger
 /// does not list, or its first one. The document's case gets a schedule by stops.
-pub fn hold(
+pub fn hold<R: Registry>(
     subject: &Subject,
     rule: Option<&str>,
-    ledger: &Ledger,
-    runner: &mut Runner,
+    ledger: &Ledger<R>,
+    runner: &mut Runner<R>,
     document: &mut Document,
-) -> Result<Held> {
+) -> Result<Held<R>> {
     let chosen = subject.is_chosen() || rule.is_some();
     let targets = subject.targets(document)?;
     let rule = rule.map(super::rule).transpose()?;
@@ -152,7 +154,7 @@ pub fn hold(
         document.case = with_stops(runner, targets[0], &document.case);
         return Ok(Held::Document(targets));
     }
-    let mut best: Option<(Target, Signature)> = None;
+    let mut best: Option<(Target<R>, Signature)> = None;
     for target in targets {
         runner.run(target, &document.case, How::Own);
         let mut classifier = ledger.classify(target);

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use mkwrite_model::Target;
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::hunt::default_pairs;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Target, switched, targets_of};
+use mkwrite_oracle::run::{switched, targets_of};
 
 use super::{callers, implementations, pairs, pairs_that_fit};
 use crate::files;
@@ -52,7 +53,7 @@ impl Switches {
     }
 
     /// The target with these switches; what is not named here stays as it is.
-    pub fn apply(&self, ledger: &Ledger, target: Target) -> Result<Target> {
+    pub fn apply<R: Registry>(&self, ledger: &Ledger<R>, target: Target<R>) -> Result<Target<R>> {
         let plant = self.plant()?.or(target.plant);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
@@ -69,8 +70,8 @@ impl Switches {
 
 impl Subject {
     /// The case.
-    pub fn read(&self) -> Result<Document> {
-        files::read(&self.file)
+    pub fn read<R: Registry>(&self) -> Result<Document> {
+        files::read::<R>(&self.file)
     }
 
     /// The command line names the pair, or a part of it.
@@ -79,26 +80,31 @@ impl Subject {
     }
 
     /// What the case is to run on.
-    pub fn targets(&self, document: &Document) -> Result<Vec<Target>> {
+    pub fn targets<R: Registry>(&self, document: &Document) -> Result<Vec<Target<R>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
         targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
     /// The first of these.
-    pub fn target(&self, document: &Document) -> Result<Target> {
+    pub fn target<R: Registry>(&self, document: &Document) -> Result<Target<R>> {
         self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
     }
 }
 
 /// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
-pub fn targets(named: &[String], under: &[String], switches: &Switches, document: &Document) -> Result<Vec<Target>> {
-    let (ledger, callers) = (Ledger::builtin(), callers(under)?);
-    let found: Vec<Target> = if !named.is_empty() {
+pub fn targets<R: Registry>(
+    named: &[String],
+    under: &[String],
+    switches: &Switches,
+    document: &Document,
+) -> Result<Vec<Target<R>>> {
+    let (ledger, callers) = (Ledger::<R>::own(), callers(under)?);
+    let found: Vec<Target<R>> = if !named.is_empty() {
         let pairs = pairs(&implementations(named)?, &callers)?;
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else if document.runs.is_empty() {
         // What engines and hunts run it on.
-        let pairs = if callers.is_empty() { default_pairs(&ledger) } else { pairs_that_fit(&callers) };
+        let pairs = if callers.is_empty() { ledger.default_pairs() } else { pairs_that_fit(&callers) };
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else {
         let own = targets_of(document).map_err(|error| anyhow!(error))?;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::clusters::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_explain::shrink::Size;
+use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::hunt::{Key, default_targets};
-use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{Target, caller_label};
-use mkwrite_oracle::shrink::Size;
-use mkwrite_oracle::triage::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::run::caller_label;
 use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage, page, uri};
 use mkwrite_report::{count, junit, sarif};
 use walkdir::{DirEntry, WalkDir};
@@ -76,13 +76,13 @@ impl Args {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     for folder in &args.folders {
         std::fs::metadata(folder)
             .map_err(|error| anyhow!("{}: {error}", folder.display()))
             .context("give a folder of artifacts or .mkw files")?;
     }
-    let report = sort(args, &*stop_on_interrupt()?)?;
+    let report = sort::<R>(args, &*stop_on_interrupt()?)?;
     write(args, &report)?;
     if args.json {
         output::json(&report)?;
@@ -101,12 +101,12 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Replays, sorts and shrinks, and saves a case for each bug.
-pub fn sort(args: &Args, interrupted: &AtomicBool) -> Result<Triage> {
+pub fn sort<R: Registry>(args: &Args, interrupted: &AtomicBool) -> Result<Triage> {
     let start = Instant::now();
     files::prepare_folder(&args.out)?;
     let (search, inputs) = Search::run(args, interrupted)?;
-    let ledger = Ledger::builtin();
-    let defaults = default_targets(&ledger);
+    let ledger = Ledger::<R>::own();
+    let defaults = ledger.default_targets();
     let mut plan = Plan::new(inputs, defaults, ledger);
     plan.limit = args.seconds_per_case.map(Duration::from_secs);
 
@@ -125,7 +125,7 @@ pub fn sort(args: &Args, interrupted: &AtomicBool) -> Result<Triage> {
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&progress, interrupted, &done, search.files.len()));
-        let outcome = triage::triage(&plan, jobs, &progress, &save);
+        let outcome = clusters::triage(&plan, jobs, &progress, &save);
         done.store(true, Ordering::Relaxed);
         watcher.join().expect("the progress bar does not panic");
         outcome
@@ -165,7 +165,7 @@ struct Search {
 }
 
 impl Search {
-    fn run(args: &Args, interrupted: &AtomicBool) -> Result<(Search, Vec<Input>)> {
+    fn run<R: Registry>(args: &Args, interrupted: &AtomicBool) -> Result<(Search, Vec<Input<R>>)> {
         let (mut search, mut inputs) = (Search::default(), Vec::new());
         let out = args.out.canonicalize().ok();
         for folder in &args.folders {
@@ -201,7 +201,7 @@ impl Search {
     }
 
     /// Takes a file, or says why not.
-    fn entry(&mut self, entry: &DirEntry) -> Option<Input> {
+    fn entry<R: Registry>(&mut self, entry: &DirEntry) -> Option<Input<R>> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy();
         let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
@@ -219,7 +219,7 @@ impl Search {
     }
 
     /// Reads a file that was not seen before.
-    fn read(&mut self, path: &Path) -> Result<Option<Input>, String> {
+    fn read<R: Registry>(&mut self, path: &Path) -> Result<Option<Input<R>>, String> {
         let meta = path.metadata().map_err(|error| error.to_string())?;
         if !meta.is_file() {
             return Err("not a regular file".to_owned());
@@ -230,8 +230,8 @@ impl Search {
         if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
             return Ok(None);
         }
-        let read = || -> Result<Input> {
-            let document = files::read(path)?;
+        let read = || -> Result<Input<R>> {
+            let document = files::read::<R>(path)?;
             let named = !document.runs.is_empty();
             let switches = Switches::default();
             let targets = if named { targets(&[], &[], &switches, &document)? } else { Vec::new() };
@@ -284,12 +284,12 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 }
 
 /// Where the case of a cluster is written.
-fn file(args: &Args, plan: &Plan, key: &Key) -> PathBuf {
+fn file<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key) -> PathBuf {
     args.out.join(finding::file_name(plan.ledger(), plan.targets()[key.target], &key.signature))
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
-fn clusters(args: &Args, plan: &Plan, search: &Search, outcome: &Outcome) -> Vec<Cluster> {
+fn clusters<R: Registry>(args: &Args, plan: &Plan<R>, search: &Search, outcome: &Outcome) -> Vec<Cluster> {
     let found = outcome.clusters.iter().map(|(key, cluster)| found(args, plan, search, key, cluster));
     let fixed = outcome.fixed.values().map(|fixed| gone(plan, search, fixed));
     let mut all: Vec<Cluster> = found.chain(fixed).collect();
@@ -301,7 +301,7 @@ fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
     inputs.iter().map(|input| search.files[*input].clone()).collect()
 }
 
-fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage::Cluster) -> Cluster {
+fn found<R: Registry>(args: &Args, plan: &Plan<R>, search: &Search, key: &Key, cluster: &clusters::Cluster) -> Cluster {
     let (target, best) = (plan.targets()[key.target], &cluster.best);
     let entry = plan.ledger().entry(key.signature.expected);
     let status = match key.signature.expected {
@@ -324,7 +324,7 @@ fn found(args: &Args, plan: &Plan, search: &Search, key: &Key, cluster: &triage:
     }
 }
 
-fn gone(plan: &Plan, search: &Search, fixed: &Fixed) -> Cluster {
+fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster {
     let target = plan.targets()[fixed.target];
     let caller = caller_label(target);
     let Expect::Breach { rule, point, operation } = &fixed.expect else {
@@ -348,7 +348,7 @@ fn gone(plan: &Plan, search: &Search, fixed: &Fixed) -> Cluster {
 }
 
 /// What a row has whatever it is about.
-fn row(target: Target, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
+fn row<R: Registry>(target: Target<R>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
     Cluster {
         signature: String::new(),
         implementation: target.pair.implementation.name().to_owned(),

@@ -1,5 +1,5 @@
 //! The same as libFuzzer's target of this name, for AFL++.
 
 fn main() {
-    afl::fuzz!(|bytes: &[u8]| mkwrite_oracle::fuzz::codec(bytes));
+    afl::fuzz!(|bytes: &[u8]| mkwrite_search::fuzz::codec(bytes));
 }

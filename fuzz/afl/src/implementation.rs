@@ -1,5 +1,8 @@
 //! The same as libFuzzer's target of this name, for AFL++.
 
 fn main() {
-    afl::fuzz!(|bytes: &[u8]| mkwrite_oracle::fuzz::implementation(bytes, mkwrite_afl::count));
+    afl::fuzz!(|bytes: &[u8]| mkwrite_search::fuzz::implementation::<mkwrite_impls::Builtin>(
+        bytes,
+        mkwrite_afl::count
+    ));
 }

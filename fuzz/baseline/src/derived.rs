@@ -101,5 +101,5 @@ libfuzzer_sys::fuzz_target!(|program: Program| {
         })
         .collect();
     case.fix_up();
-    mkwrite_oracle::fuzz::case(&case, mkwrite_fuzz::count);
+    mkwrite_search::fuzz::case::<mkwrite_impls::Builtin>(&case, mkwrite_fuzz::count);
 });

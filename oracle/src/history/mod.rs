@@ -24,7 +24,7 @@
 
 mod cell;
 mod due;
-pub(crate) mod reference;
+pub mod reference;
 mod size;
 
 use mkwrite_model::case::{CELLS_MAX, Case, Geometry, Operation, Range};

@@ -71,7 +71,7 @@ fn each_alone(ops: &[Op]) -> bool {
 }
 
 /// Plays the history that `bytes` describe to the checker, and compares. Says what differs.
-pub(crate) fn compare(bytes: &[u8]) -> Result<(), String> {
+pub fn compare(bytes: &[u8]) -> Result<(), String> {
     compare_values(bytes)?;
     compare_errors(bytes)
 }

@@ -16,13 +16,14 @@ use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption;
 use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Log, Network, Runtime};
 use headless_chrome::{Browser, LaunchOptionsBuilder, Tab};
+use mkwrite_explain::explain::{Explanation, explain};
 use mkwrite_impls::Builtin;
+use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::parse;
-use mkwrite_oracle::explain::{Explanation, explain};
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{Runner, Target};
+use mkwrite_oracle::run::Runner;
 use mkwrite_report::html;
 
 const DESKTOP: (u32, u32) = (1400, 900);
@@ -33,7 +34,7 @@ fn explained(case: &str) -> Explanation {
     let document = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
     let (implementation, caller) = &document.runs[0];
     let pair = Pair::new(Builtin::by_name(implementation).unwrap(), Caller::from_name(caller).unwrap()).unwrap();
-    explain(&mut Runner::default(), &Ledger::builtin(), Target::from(pair), &document, None)
+    explain(&mut Runner::default(), &Ledger::<Builtin>::own(), Target::from(pair), &document, None)
 }
 
 fn chromium() -> Option<PathBuf> {

@@ -11,6 +11,7 @@ use super::{Place, Session, seeds};
 use crate::cmd::triage;
 use crate::engine::{self, Merge, TARGETS, Target};
 use crate::files;
+use mkwrite_model::implementation::Registry;
 
 /// The largest file that a corpus may have.
 const FILE_MAX: u64 = 1 << 20;
@@ -21,7 +22,7 @@ impl Session<'_> {
     }
 
     /// Puts seeds into the corpora, and what is no input out of them.
-    pub(super) fn prepare(&mut self) {
+    pub(super) fn prepare<R: Registry>(&mut self) {
         for target in TARGETS {
             let corpus = self.corpus(target);
             // A merge that was killed in the middle of its swap.
@@ -44,7 +45,7 @@ impl Session<'_> {
         }
         let own = self.source.as_ref().map(|source| source.join("corpus"));
         let Some(seeds) = self.args.seeds.clone().or(own) else { return };
-        let (starts, unread) = seeds::starts(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
+        let (starts, unread) = seeds::starts::<R>(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
         for error in unread {
             self.event(seeds.display().to_string(), triage::reason(&seeds, &error));
         }

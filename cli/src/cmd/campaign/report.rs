@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use mkwrite_oracle::log::{self, Find, Line};
+use mkwrite_model::implementation::Registry;
 use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
 use mkwrite_report::triage::{Status, Triage};
 use mkwrite_report::{junit, sarif};
+use mkwrite_search::log::{self, Find, Line};
 use walkdir::WalkDir;
 
 use super::{Args, Place, Session, seeds};
@@ -24,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(180);
 
 impl Session<'_> {
     /// Sorts. Of a campaign that was stopped a quick look: the next session has it all again.
-    pub(super) fn report(&mut self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
+    pub(super) fn report<R: Registry>(&mut self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
         // What places of an earlier session left, too.
         let crashes: Vec<(Place, PathBuf)> =
             Place::all().flat_map(|place| self.crashes(place).into_iter().map(move |file| (place, file))).collect();
@@ -34,7 +35,7 @@ impl Session<'_> {
         let inputs = places.filter(|path| path.is_dir()).chain(corpus.map(walkdir::DirEntry::into_path)).collect();
         let seconds = if stopped { self.args.seconds_per_case.min(1) } else { self.args.seconds_per_case };
         let plan = triage::Args::of(inputs, self.folder("findings"), Some(seconds), self.args.jobs);
-        let mut findings = triage::sort(&plan, interrupted)?;
+        let mut findings = triage::sort::<R>(&plan, interrupted)?;
         let crashes = self.unexplained(&crashes, &findings, interrupted)?;
         for remark in &findings.broken {
             self.keep("model", Path::new(&remark.file))?;

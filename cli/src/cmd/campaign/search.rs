@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_oracle::log;
 use mkwrite_report::campaign::duration;
+use mkwrite_search::log;
 use walkdir::WalkDir;
 
 use super::{Place, Session};

@@ -1,0 +1,119 @@
+//! A case over the versions of a filesystem, and over the callers: which is the first that breaks, and which the
+//! first that does not.
+
+use mkwrite_model::Target;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::case::Case;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::text::Document;
+
+use crate::realign::{Translation, translate};
+use mkwrite_oracle::judge::Breach;
+use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::run::{How, Runner, switched};
+
+/// What a case does on a pair that it was not made for.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Implementation and caller do not fit; the reason.
+    Refused(String),
+    /// It ran.
+    Ran {
+        /// The case with the schedule that was run, and what was changed in it.
+        translation: Translation,
+        /// What broke, in order.
+        breaches: Vec<(Breach, Expected)>,
+        /// Something broke that the ledger does not list, on a pair that hunts look at by default.
+        new: bool,
+    },
+}
+
+impl Outcome {
+    /// Something broke.
+    pub fn breaks(&self) -> bool {
+        matches!(self, Outcome::Ran { breaches, .. } if !breaches.is_empty())
+    }
+
+    /// It ran and nothing broke, and nothing of its schedule was lost: the pair passes.
+    pub fn passes(&self) -> bool {
+        matches!(self, Outcome::Ran { breaches, translation, .. } if breaches.is_empty() && translation.lost.is_empty())
+    }
+}
+
+/// Runs a case made for `from` on an implementation under a caller.
+pub fn outcome<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    from: Target<R>,
+    case: &Case,
+    fs: R,
+    caller: Caller,
+) -> Outcome {
+    let pair = match Pair::new(fs, caller) {
+        Ok(pair) => pair,
+        Err(refused) => return Outcome::Refused(refused.to_string()),
+    };
+    let to = Target { pair, ..from };
+    let translation = translate(runner, from, to, case);
+    runner.run(to, &translation.case, How::Own);
+    let mut classifier = ledger.classify(to);
+    let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
+    let new = ledger.is_default(pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
+    Outcome::Ran { translation, breaches, new }
+}
+
+/// The target that a document's schedule was made for: the first that it names, or the first implementation.
+pub fn home<R: Registry>(document: &Document) -> Option<Target<R>> {
+    let pair = document.runs.first().map_or_else(
+        || R::all().first().map(|fs| Pair::natural(*fs)),
+        |(fs, caller)| Pair::new(R::by_name(fs)?, Caller::from_name(caller)?).ok(),
+    );
+    pair.map(|pair| switched(document, pair))
+}
+
+/// One implementation and caller of a series, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Station<R> {
+    /// The implementation.
+    pub implementation: R,
+    /// The caller.
+    pub caller: Caller,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A series in order of age.
+#[derive(Clone, Debug)]
+pub struct Series<R> {
+    /// What varies, in words.
+    pub what: String,
+    /// Each, oldest first.
+    pub stations: Vec<Station<R>>,
+}
+
+impl<R: Registry> Series<R> {
+    /// The first that breaks, and the first after it that does not.
+    pub fn turn(&self) -> (Option<&Station<R>>, Option<&Station<R>>) {
+        let first = self.stations.iter().position(|station| station.outcome.breaks());
+        let after = self.stations[first.unwrap_or(self.stations.len())..].iter();
+        (first.map(|n| &self.stations[n]), after.clone().find(|station| station.outcome.passes()))
+    }
+}
+
+/// The versions of the filesystem of `from`, each under its natural caller; and all callers under its version.
+pub fn bisect<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, from: Target<R>, case: &Case) -> [Series<R>; 2] {
+    let (fs, caller) = (from.pair.implementation, from.pair.caller);
+    let family = |fs: R| fs.name().split('@').next().unwrap_or_default();
+    let mut station = |implementation: R, caller: Caller| Station {
+        implementation,
+        caller,
+        outcome: outcome(runner, ledger, from, case, implementation, caller),
+    };
+    let versions = R::all().iter().filter(|other| family(**other) == family(fs));
+    let versions = versions.map(|fs| station(*fs, Pair::natural(*fs).caller)).collect();
+    let callers = Caller::ALL.iter().map(|caller| station(fs, *caller)).collect();
+    [
+        Series { what: format!("versions of {}, each under its natural caller", family(fs)), stations: versions },
+        Series { what: format!("callers of {} (found under {})", fs.name(), caller.name()), stations: callers },
+    ]
+}

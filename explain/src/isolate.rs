@@ -1,0 +1,169 @@
+//! The race window: for a schedule that breaks a rule, the nearest one that does not, and the two steps whose
+//! order decides.
+//!
+//! A schedule is a list of picks, one task per step. Near is: some steps of one task put off until after what
+//! followed them, or pulled ahead of what came before them. All such moves are tried, by how many pairs of steps
+//! they exchange. The first that breaks nothing is the nearest, and since every smaller move still breaks it, the
+//! outermost pair that it exchanges is the one that decides: the first step that now comes later, and the last one
+//! that now comes before it. Preferred are runs in which all steps up to the breach happen too, only in another
+//! order: a run in which writeback finds nothing to do, say, passes as well, but explains less.
+use mkwrite_model::Target;
+use mkwrite_model::case::Case;
+use mkwrite_model::exec::{CLOSER, TaskId};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::schedule::Picks;
+
+use crate::timeline::{Timeline, watch, watch_picks};
+use mkwrite_oracle::judge::Breach;
+use mkwrite_oracle::ledger::{Ledger, Signature};
+use mkwrite_oracle::run::Runner;
+
+/// Schedules that are tried at the most.
+const ATTEMPTS: usize = 20_000;
+
+/// The nearest schedule that does not break the rule.
+#[derive(Clone, Debug)]
+pub struct Isolation {
+    /// The run that breaks it.
+    pub failing: Timeline,
+    /// The run that does not.
+    pub passing: Timeline,
+    /// What breaks there nevertheless, but breaks in the failing run too.
+    pub also: Vec<Breach>,
+    /// The step of the failing run that must not come first, as an index into its steps.
+    pub first: usize,
+    /// The step of the failing run that must come before it.
+    pub second: usize,
+    /// The same two in the passing run: there `second` comes first.
+    pub passing_pair: (usize, usize),
+    /// How many pairs of steps had to be exchanged.
+    pub distance: usize,
+}
+
+impl Isolation {
+    /// The steps of the failing run, of the task of the second step, between which the first one fell: the
+    /// window of the race. The task's last step before, and the second step.
+    pub fn window(&self) -> (usize, usize) {
+        let task = self.failing.steps[self.second].task;
+        let before = (0..self.first).rev().find(|step| self.failing.steps[*step].task == task);
+        (before.unwrap_or(self.first), self.second)
+    }
+}
+
+/// A stretch of steps of one task.
+struct Segment {
+    task: TaskId,
+    start: usize,
+    end: usize,
+}
+
+fn segments(picks: &[TaskId]) -> Vec<Segment> {
+    let mut all: Vec<Segment> = Vec::new();
+    for (step, task) in picks.iter().enumerate() {
+        match all.last_mut() {
+            Some(last) if last.task == *task => last.end = step + 1,
+            _ => all.push(Segment { task: *task, start: step, end: step + 1 }),
+        }
+    }
+    all
+}
+
+/// Exchange `picks[from..middle]` with `picks[middle..to]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Move {
+    from: usize,
+    middle: usize,
+    to: usize,
+}
+
+impl Move {
+    fn distance(self) -> usize {
+        (self.middle - self.from) * (self.to - self.middle)
+    }
+
+    fn apply(self, picks: &[TaskId]) -> Vec<TaskId> {
+        let mut moved = picks.to_vec();
+        moved[self.from..self.to].rotate_left(self.middle - self.from);
+        moved
+    }
+}
+
+/// All moves: the end of a task's stretch put off past what follows, until that task runs again; and the start of
+/// a stretch pulled ahead of what came before, back to where that task ran last.
+fn moves(picks: &[TaskId]) -> Vec<Move> {
+    let mut all = Vec::new();
+    for Segment { task, start, end } in segments(picks) {
+        let next = picks[end..].iter().position(|other| *other == task).map_or(picks.len(), |n| end + n);
+        let last = picks[..start].iter().rposition(|other| *other == task).map_or(0, |n| n + 1);
+        for from in start..end {
+            all.extend((end + 1..=next).map(|to| Move { from, middle: end, to }));
+        }
+        for to in start + 1..=end {
+            all.extend((last..start).map(|from| Move { from, middle: start, to }));
+        }
+    }
+    all.sort_by_key(|m| (m.distance(), m.from, m.to));
+    all.dedup();
+    all
+}
+
+/// Finds the nearest passing schedule of a case that breaks a rule under its own.
+pub fn isolate<R: Registry>(
+    runner: &mut Runner<R>,
+    target: Target<R>,
+    ledger: &Ledger<R>,
+    case: &Case,
+    signature: Signature,
+) -> Option<Isolation> {
+    let failing = watch(runner, target, case);
+    let known: Vec<Breach> = runner.judge.breaches().collect();
+    let mut classifier = ledger.classify(target);
+    let breach = *known.iter().find(|b| signature.matches(b, classifier.next(b)))?;
+    let same = |a: &Breach, b: &Breach| a.rule == b.rule && a.point == b.point && a.operation == b.operation;
+    let before = |b: &Breach| known.iter().any(|k| k.step < breach.step && k.rule != breach.rule && same(k, b));
+    let picks = failing.picks();
+    let mut fallback = None;
+    for candidate in moves(&picks).into_iter().take(ATTEMPTS) {
+        let moved = candidate.apply(&picks);
+        runner.run_scheduled(target, case, &mut Picks::new(&moved));
+        if !runner.judge.breaches().all(|b| before(&b)) {
+            continue;
+        }
+        let passing = watch_picks(runner, target, case, &moved);
+        // If a task was blocked the run has departed from the list, and shows another exchange.
+        let ahead = candidate.from + candidate.to - candidate.middle;
+        if passing.picks().get(..ahead) != Some(&moved[..ahead]) {
+            continue;
+        }
+        let (first, second) = (candidate.from, candidate.to - 1);
+        let pair = (same_step(&failing, first, &passing), same_step(&failing, second, &passing));
+        let (Some(p1), Some(p2)) = pair else { continue };
+        if p2 > p1 {
+            continue;
+        }
+        let upto = (breach.step as usize + 1).min(picks.len());
+        let complete = (0..upto).all(|step| same_step(&failing, step, &passing).is_some());
+        if complete || fallback.is_none() {
+            let (failing, also) = (failing.clone(), runner.judge.breaches().collect());
+            let (passing_pair, distance) = ((p1, p2), candidate.distance());
+            let found = Isolation { failing, passing, also, first, second, passing_pair, distance };
+            if complete {
+                return Some(found);
+            }
+            fallback = Some(found);
+        }
+    }
+    fallback
+}
+
+/// The step of another run in which the task of this one does the same for the same time.
+fn same_step(run: &Timeline, step: usize, other: &Timeline) -> Option<usize> {
+    let wanted = &run.steps[step];
+    let same = |timeline: &Timeline, n: usize| {
+        let moment = &timeline.steps[n];
+        (moment.task, moment.slot, moment.point) == (wanted.task, wanted.slot, wanted.point)
+    };
+    let nth = (0..step).filter(|n| same(run, *n)).count();
+    let scheduled = other.steps.iter().take_while(|moment| moment.task != CLOSER).count();
+    (0..scheduled).filter(|n| same(other, *n)).nth(nth)
+}

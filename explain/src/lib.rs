@@ -1,0 +1,17 @@
+//! From a finding to something that a reader understands.
+//!
+//! - [`shrink`]: a smaller case that shows the same; [`realign`]: its schedule where a point does not fit any more
+//! - [`timeline`]: every step of a run as data; [`isolate`]: the two steps whose order decides
+//! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it; [`rate`]: how many
+//!   schedules break
+//! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
+
+pub mod bisect;
+pub mod clusters;
+pub mod cure;
+pub mod explain;
+pub mod isolate;
+pub mod rate;
+pub mod realign;
+pub mod shrink;
+pub mod timeline;

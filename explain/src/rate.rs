@@ -1,0 +1,61 @@
+//! How often fresh schedules of the same operations break what the case's own schedule breaks, or anything else.
+use mkwrite_model::Target;
+use mkwrite_model::case::Case;
+use mkwrite_model::generate::random;
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::point::Point;
+use mkwrite_model::schedule::Kind;
+
+use mkwrite_oracle::ledger::{Ledger, Signature};
+use mkwrite_oracle::run::{How, Runner};
+
+/// A signature and how often it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// What broke.
+    pub signature: Signature,
+    /// Where, the first time.
+    pub point: Point,
+    /// The case's own schedule breaks it.
+    pub own: bool,
+    /// Schedules that broke it.
+    pub hits: u64,
+    /// The first of them, counted from 1.
+    pub first: Option<u64>,
+    /// The last of them.
+    last: u64,
+}
+
+/// Runs a case under `times` schedules by `kind`. Schedule `n` derives from (seed, n) alone.
+pub fn rate<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    target: Target<R>,
+    case: &Case,
+    kind: Kind,
+    seed: u64,
+    times: u64,
+) -> Vec<Rate> {
+    let mut rates: Vec<Rate> = Vec::new();
+    for n in 0..=times {
+        let how = if n == 0 { How::Own } else { How::Random(kind, random(seed, n, 1)) };
+        runner.run(target, case, how);
+        let mut classifier = ledger.classify(target);
+        for breach in runner.judge.breaches() {
+            let signature = ledger.signature(&breach, classifier.next(&breach));
+            let rate = match rates.iter().position(|rate| rate.signature == signature) {
+                Some(known) => &mut rates[known],
+                None => {
+                    rates.push(Rate { signature, point: breach.point, own: n == 0, hits: 0, first: None, last: 0 });
+                    rates.last_mut().expect("just pushed")
+                }
+            };
+            // Several breaches of one run count once.
+            if n > 0 && rate.last != n {
+                (rate.hits, rate.last) = (rate.hits + 1, n);
+                rate.first.get_or_insert(n);
+            }
+        }
+    }
+    rates
+}

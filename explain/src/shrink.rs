@@ -1,0 +1,551 @@
+//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, so that it never slips
+//! to another bug.
+//!
+//! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried with the stops
+//! that are left, and if these no longer fit with a number of fresh schedules. *Preemptions*: fewer stops, and
+//! "until it blocks" instead of a point. *Sizes*: a simpler file, shorter ranges, no faults, numbering without
+//! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule needs a
+//! second one. All again until nothing helps, not even other actors for the same operations; then the result is 1-minimal: no single [`removals`] step shows it.
+//!
+//! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel, and the
+//! smallest result is taken: the same on any number of threads.
+
+use mkwrite_model::Target;
+use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
+use mkwrite_model::exec::TaskId;
+use mkwrite_model::generate::random;
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::schedule::Kind;
+use mkwrite_model::text::{Document, Expect};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mkwrite_oracle::differential;
+use mkwrite_oracle::ledger::{Ledger, Signature};
+use mkwrite_oracle::run::{How, Runner, with_order};
+use mkwrite_oracle::verdict::shows;
+
+/// Fresh schedules that a candidate with fewer operations is tried with.
+const SCHEDULES: u64 = 60;
+/// Orders of attempts.
+pub const ORDERS: u64 = 8;
+
+/// What a smaller case must still show.
+#[derive(Clone, Debug)]
+pub enum Goal<'a, R> {
+    /// This signature on this target.
+    Signature(Target<R>, Signature),
+    /// A difference, on the first target, from a run on the second, at this point.
+    Difference(Target<R>, Target<R>, Signature),
+    /// All that the document expects, on all its targets.
+    Document(&'a [Expect], &'a [Target<R>]),
+}
+
+impl<R: Registry> Goal<'_, R> {
+    /// The target that schedules are recorded on.
+    fn target(&self) -> Target<R> {
+        match self {
+            Goal::Signature(target, _) | Goal::Difference(target, ..) => *target,
+            Goal::Document(_, targets) => targets[0],
+        }
+    }
+}
+
+/// A dimension on which a case can be smaller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Axis {
+    /// Fewer actors.
+    Actors,
+    /// Fewer operations.
+    Operations,
+    /// Fewer stops.
+    Preemptions,
+    /// A smaller or simpler file, shorter ranges, no faults.
+    Sizes,
+    /// Fewer pairs.
+    Implementations,
+}
+
+impl Axis {
+    /// All of them.
+    pub const ALL: [Axis; 5] = [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Axis::Actors => "actors",
+            Axis::Operations => "operations",
+            Axis::Preemptions => "preemptions",
+            Axis::Sizes => "sizes",
+            Axis::Implementations => "implementations",
+        }
+    }
+}
+
+/// How large a case is: first the sum of operations and stops, so that no operation is saved at the price of a
+/// longer schedule; then the rest.
+#[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Size {
+    /// Operations and stops.
+    pub sum: usize,
+    /// Operations.
+    pub operations: usize,
+    /// Stops of the schedule.
+    pub preemptions: usize,
+    /// Actors.
+    pub actors: usize,
+    /// Cells of the file, and cells and pages that operations name.
+    pub cells: usize,
+    /// To have one order among cases of the same size.
+    text: String,
+}
+
+impl Size {
+    /// The size of a case.
+    pub fn of(case: &Case) -> Size {
+        let named = |o: Operation| usize::from(o.range().end.saturating_sub(o.range().start));
+        let operations = case.operations().count();
+        let preemptions = match &case.schedule {
+            Schedule::Order(stops) => stops.len(),
+            Schedule::Seed { overrides, .. } => 1 + overrides.len(),
+        };
+        Size {
+            sum: operations + preemptions,
+            operations,
+            preemptions,
+            actors: case.actors.len(),
+            cells: usize::from(case.geometry.file_cells()) + case.operations().map(|(_, _, o)| named(o)).sum::<usize>(),
+            text: Document::new(case.clone()).to_string(),
+        }
+    }
+}
+
+/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; set
+/// `stop` to end early with the best so far. The case must show the goal under its own schedule.
+pub fn shrink<R: Registry>(
+    case: &Case,
+    goal: &Goal<'_, R>,
+    ledger: &Ledger<R>,
+    jobs: usize,
+    stop: &AtomicBool,
+    better: &(dyn Fn(&Case) + Sync),
+) -> Case {
+    let (next, best) = (AtomicU64::new(0), Mutex::new((Size::of(case), case.clone())));
+    let offer = |case: &Case| {
+        let size = Size::of(case);
+        let mut best = best.lock().expect("no thread panics here");
+        if size < best.0 {
+            *best = (size, case.clone());
+            better(case);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, ORDERS as usize) {
+            scope.spawn(|| {
+                let mut runner = Runner::default();
+                loop {
+                    let order = next.fetch_add(1, Ordering::Relaxed);
+                    if order >= ORDERS || stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
+                    (shrinker.order, shrinker.stop) = (order, Some(stop));
+                    let case = shrinker.shrink(case.clone());
+                    offer(&case);
+                }
+            });
+        }
+    });
+    best.into_inner().expect("no thread panics here").1
+}
+
+/// Shrinks cases towards one goal, in one order of attempts.
+pub struct Shrinker<'a, R: Registry> {
+    runner: &'a mut Runner<R>,
+    reference: Runner<R>,
+    goal: Goal<'a, R>,
+    ledger: &'a Ledger<R>,
+    order: u64,
+    stop: Option<&'a AtomicBool>,
+}
+
+impl<'a, R: Registry> Shrinker<'a, R> {
+    /// Holds `goal`.
+    pub fn new(runner: &'a mut Runner<R>, goal: Goal<'a, R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
+        Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, stop: None }
+    }
+
+    /// The case shows the goal, under its own schedule.
+    pub fn shows(&mut self, case: &Case) -> bool {
+        self.shows_under(case, &How::Own)
+    }
+
+    fn shows_under(&mut self, case: &Case, how: &How) -> bool {
+        let Shrinker { runner, reference, goal, ledger, .. } = self;
+        match goal {
+            Goal::Signature(target, signature) => {
+                runner.run(*target, case, how.clone());
+                let mut classifier = ledger.classify(*target);
+                runner.judge.breaches().any(|b| signature.matches(&b, classifier.next(&b)))
+            }
+            Goal::Difference(target, other, signature) => {
+                if !differential::is_comparable(case) {
+                    return false;
+                }
+                runner.run(*target, case, how.clone());
+                reference.run(*other, case, how.clone());
+                let theirs = reference.judge.summary();
+                let differs = runner.judge.summary().differs(target.pair, theirs, other.pair);
+                differs.is_some_and(|breach| signature.point.is_none_or(|point| point == breach.point))
+            }
+            Goal::Document(expects, targets) => targets.iter().all(|target| {
+                runner.run(*target, case, how.clone());
+                expects.iter().all(|expect| match expect {
+                    Expect::Pass => runner.judge.is_clean(),
+                    Expect::Breach { .. } => runner.judge.breaches().any(|b| shows(expect, &b)),
+                })
+            }),
+        }
+    }
+
+    /// Shrinks `case`, which must show the goal under its own schedule of stops.
+    pub fn shrink(&mut self, mut case: Case) -> Case {
+        loop {
+            let before = case.clone();
+            self.drop_operations(&mut case);
+            self.drop_stops(&mut case);
+            self.simplify_file(&mut case);
+            self.shorten_ranges(&mut case);
+            self.renumber(&mut case);
+            if case == before
+                && !self.take_removal(&mut case)
+                && !self.take_schedule(&mut case)
+                && !self.take_rearrangement(&mut case)
+            {
+                return case;
+            }
+        }
+    }
+
+    /// Takes the first single removal that still shows the goal.
+    fn take_removal(&mut self, case: &mut Case) -> bool {
+        removals(case).into_iter().any(|(_, candidate)| {
+            let shows = self.goes_on() && self.shows(&candidate);
+            if shows {
+                *case = candidate;
+            }
+            shows
+        })
+    }
+
+    /// Takes a fresh schedule of the same operations if it needs fewer stops.
+    fn take_schedule(&mut self, case: &mut Case) -> bool {
+        let fresh = self.reschedule(case).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+        let found = fresh.is_some();
+        if let Some(fresh) = fresh {
+            *case = fresh;
+        }
+        found
+    }
+
+    /// Takes a case of as many operations, but with one of them on another actor, or a load in place of a store, if
+    /// that needs fewer stops.
+    fn take_rearrangement(&mut self, case: &mut Case) -> bool {
+        rearrangements(case).into_iter().any(|candidate| {
+            let fresh = self.reschedule(&candidate).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+            let found = fresh.is_some();
+            if let Some(fresh) = fresh {
+                *case = fresh;
+            }
+            found
+        })
+    }
+
+    /// The single removals that still show the goal, under the stops that are left or a fresh schedule that is no
+    /// longer, by axis. None of them: the case is 1-minimal.
+    pub fn not_minimal(&mut self, case: &Case) -> Vec<(Axis, Case)> {
+        let sum = Size::of(case).sum;
+        let smaller = removals(case).into_iter().filter_map(|(axis, candidate)| {
+            if self.shows(&candidate) {
+                return Some((axis, candidate));
+            }
+            let rescheduled = (axis < Axis::Preemptions).then(|| self.reschedule(&candidate)).flatten();
+            rescheduled.filter(|case| Size::of(case).sum < sum).map(|case| (axis, case))
+        });
+        smaller.collect()
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// Takes a change if the case still shows what it should.
+    fn attempt(&mut self, case: &mut Case, change: impl FnOnce(&mut Case)) -> bool {
+        let mut candidate = case.clone();
+        change(&mut candidate);
+        candidate.fix_up();
+        let better = self.goes_on() && candidate != *case && self.shows(&candidate);
+        if better {
+            *case = candidate;
+        }
+        better
+    }
+
+    /// The same, and tries fresh schedules if the stops no longer fit.
+    fn attempt_anew(&mut self, case: &mut Case, change: impl Fn(&mut Case)) -> bool {
+        if self.attempt(case, &change) {
+            return true;
+        }
+        let mut candidate = case.clone();
+        change(&mut candidate);
+        candidate.fix_up();
+        if candidate == *case {
+            return false;
+        }
+        match self.reschedule(&candidate) {
+            Some(smaller) if Size::of(&smaller).sum <= Size::of(case).sum => {
+                *case = smaller;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A fresh schedule under which the case shows the goal, with as few stops as may be.
+    pub fn reschedule(&mut self, case: &Case) -> Option<Case> {
+        let mut found = self.find_schedule(case)?;
+        self.drop_stops(&mut found);
+        Some(found)
+    }
+
+    /// A fresh schedule under which the case shows the goal.
+    fn find_schedule(&mut self, case: &Case) -> Option<Case> {
+        if !matches!(self.goal, Goal::Difference(..)) && case.operations().count() == 0 {
+            return None;
+        }
+        (0..SCHEDULES).find_map(|n| {
+            if !self.goes_on() {
+                return None;
+            }
+            let kind = [Kind::Pos, Kind::Pct3, Kind::Pct2, Kind::Walk][n as usize % 4];
+            let how = How::Random(kind, random(n, self.order, 3));
+            if !self.shows_under(case, &how) {
+                return None;
+            }
+            let stops = self.runner.record(self.goal.target(), case, how);
+            let ordered = with_order(case, stops);
+            self.shows(&ordered).then_some(ordered)
+        })
+    }
+
+    /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the middle.
+    fn ordered(&self, n: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..n).collect();
+        if self.order.is_multiple_of(2) {
+            all.reverse();
+        }
+        all.rotate_left((self.order as usize / 2) % n.max(1));
+        all
+    }
+
+    fn drop_operations(&mut self, case: &mut Case) {
+        for actor in self.ordered(case.actors.len()) {
+            self.attempt_anew(case, |c| c.actors[actor].operations.clear());
+            for slot in self.ordered(case.actors[actor].operations.len()) {
+                self.attempt_anew(case, |c| {
+                    if let Some(operation) = c.actors[actor].operations.get_mut(slot) {
+                        *operation = Operation::Empty;
+                    }
+                });
+            }
+        }
+    }
+
+    fn drop_stops(&mut self, case: &mut Case) {
+        let mut size = stops(case).len().next_power_of_two();
+        while size > 0 {
+            let mut start = 0;
+            while start < stops(case).len() {
+                let dropped = self.attempt(case, |c| {
+                    let stops = stops(c);
+                    let end = (start + size).min(stops.len());
+                    stops.drain(start..end);
+                });
+                if !dropped {
+                    start += size;
+                }
+            }
+            size /= 2;
+        }
+        // What happened to stop at a point may as well run until it blocks.
+        for i in 0..stops(case).len() {
+            self.attempt(case, |c| (stops(c)[i].point, stops(c)[i].occurrence) = (None, 1));
+        }
+    }
+
+    fn simplify_file(&mut self, case: &mut Case) {
+        self.attempt(case, |c| c.faults = Faults::default());
+        if case.faults.stable != 0 {
+            self.attempt(case, |c| c.faults.stable = u16::MAX);
+        }
+        self.attempt(case, |c| c.geometry.free = AMPLE);
+        self.attempt(case, |c| c.geometry.holes = 0);
+        for actor in 0..case.actors.len() {
+            self.attempt(case, |c| c.actors[actor].mm = 0);
+        }
+        while self.attempt(case, shift_down) {}
+        while self.attempt(case, |c| c.geometry.mms = (c.geometry.mms - 1).max(1)) {}
+        while self.attempt(case, |c| c.geometry.pages = (c.geometry.pages - 1).max(1)) {}
+        while self.attempt(case, |c| c.geometry.set_blocks((c.geometry.blocks / 2).max(1))) {}
+        while self.attempt(case, |c| c.geometry.cells /= 2) {}
+        self.attempt(case, |c| c.geometry.size = c.geometry.file_cells());
+    }
+
+    fn shorten_ranges(&mut self, case: &mut Case) {
+        for actor in 0..case.actors.len() {
+            for slot in 0..case.actors[actor].operations.len() {
+                let operation = case.actors[actor].operations[slot];
+                shorter_ranges(operation).any(|o| self.attempt(case, |c| c.actors[actor].operations[slot] = o));
+            }
+        }
+    }
+
+    fn renumber(&mut self, case: &mut Case) {
+        self.attempt_anew(case, close_gaps);
+    }
+}
+
+/// Actors and slots without gaps.
+fn close_gaps(c: &mut Case) {
+    let full = |actor: &Actor| {
+        let slots = 0..actor.operations.len() as u8;
+        slots.filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty).collect::<Vec<u8>>()
+    };
+    let slots: Vec<Vec<u8>> = c.actors.iter().map(full).collect();
+    let kept: Vec<usize> = (0..slots.len()).filter(|actor| !slots[*actor].is_empty()).collect();
+    for stop in stops(c) {
+        let old = stop.task.index();
+        if let Some(new) = kept.iter().position(|actor| *actor == old) {
+            stop.task = TaskId(new as u8);
+            let slot = slots[old].iter().position(|slot| *slot == stop.slot);
+            stop.slot = slot.map_or(stop.slot, |slot| slot as u8);
+        }
+    }
+    for actor in &mut c.actors {
+        actor.operations.retain(|operation| *operation != Operation::Empty);
+    }
+    c.actors.retain(|actor| !actor.operations.is_empty());
+}
+
+/// Every case that is one step smaller, by axis.
+pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
+    let mut all = Vec::new();
+    let mut add = |axis: Axis, change: &dyn Fn(&mut Case)| {
+        let mut smaller = case.clone();
+        change(&mut smaller);
+        smaller.fix_up();
+        if smaller != *case && all.iter().all(|(_, known)| *known != smaller) {
+            all.push((axis, smaller));
+        }
+    };
+    for actor in 0..case.actors.len() {
+        if case.actors.len() > 1 {
+            add(Axis::Actors, &|c| c.actors[actor].operations.clear());
+        }
+        for slot in 0..case.actors[actor].operations.len() {
+            add(Axis::Operations, &|c| c.actors[actor].operations[slot] = Operation::Empty);
+        }
+    }
+    if let Schedule::Order(order) = &case.schedule {
+        for stop in 0..order.len() {
+            add(Axis::Preemptions, &|c| _ = stops(c).remove(stop));
+        }
+    }
+    let g = case.geometry;
+    add(Axis::Sizes, &|c| c.faults.eio = 0);
+    add(Axis::Sizes, &|c| c.faults.stable = 0);
+    add(Axis::Sizes, &|c| c.geometry.free = AMPLE);
+    add(Axis::Sizes, &|c| c.geometry.holes = 0);
+    add(Axis::Sizes, &|c| c.geometry.pages = (g.pages - 1).max(1));
+    add(Axis::Sizes, &|c| c.geometry.mms = (g.mms - 1).max(1));
+    add(Axis::Sizes, &|c| c.geometry.set_blocks((g.blocks / 2).max(1)));
+    add(Axis::Sizes, &|c| c.geometry.cells /= 2);
+    for actor in 0..case.actors.len() {
+        for slot in 0..case.actors[actor].operations.len() {
+            for shorter in shorter_ranges(case.actors[actor].operations[slot]) {
+                add(Axis::Sizes, &|c| c.actors[actor].operations[slot] = shorter);
+            }
+        }
+    }
+    all
+}
+
+/// The same number of operations, done otherwise: each moved to the start or the end of each other actor's, and
+/// each store made a load.
+fn rearrangements(case: &Case) -> Vec<Case> {
+    let mut all = Vec::new();
+    let mut add = |change: &dyn Fn(&mut Case)| {
+        let mut other = case.clone();
+        change(&mut other);
+        close_gaps(&mut other);
+        other.fix_up();
+        all.push(other);
+    };
+    for from in 0..case.actors.len() {
+        for slot in 0..case.actors[from].operations.len() {
+            for to in (0..case.actors.len()).filter(|to| *to != from) {
+                add(&|c| {
+                    let operation = c.actors[from].operations.remove(slot);
+                    c.actors[to].operations.push(operation);
+                });
+                add(&|c| {
+                    let operation = c.actors[from].operations.remove(slot);
+                    c.actors[to].operations.insert(0, operation);
+                });
+            }
+            if let Operation::Store(range) = case.actors[from].operations[slot] {
+                add(&|c| c.actors[from].operations[slot] = Operation::Load(range));
+            }
+        }
+    }
+    all
+}
+
+/// The operation on less.
+fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
+    let (kind, Range { start, end }) = (operation.kind(), operation.range());
+    let ranged = matches!(kind.operand, Operand::Cells | Operand::Pages) && end > start + 1;
+    let shorter = [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
+    shorter.into_iter().filter(move |_| ranged).map(move |(start, end)| {
+        Operation::from_code(kind.code, Range::new(start, end)).expect("the code is the operation's own")
+    })
+}
+
+/// Everything one page nearer to the start of the file.
+fn shift_down(case: &mut Case) {
+    let cells = case.geometry.cells;
+    case.geometry.size = case.geometry.size.saturating_sub(cells);
+    case.geometry.holes = case.geometry.holes.checked_shr(u32::from(case.geometry.blocks)).unwrap_or(0);
+    for operation in case.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
+        let (kind, range) = (operation.kind(), operation.range());
+        let by = if kind.operand == Operand::Pages { 1 } else { cells };
+        let range = Range::new(range.start.saturating_sub(by), range.end.saturating_sub(by));
+        *operation = Operation::from_code(kind.code, range).expect("the code is the operation's own");
+    }
+    // The I/O of a page has the number of the page.
+    for stop in stops(case) {
+        if let Some(slot) = stop.task.io_slot() {
+            stop.task = TaskId::io(slot.saturating_sub(1));
+        }
+    }
+}
+
+fn stops(case: &mut Case) -> &mut Vec<Stop> {
+    if let Schedule::Seed { .. } = case.schedule {
+        case.schedule = Schedule::Order(Vec::new());
+    }
+    match &mut case.schedule {
+        Schedule::Order(stops) => stops,
+        Schedule::Seed { .. } => unreachable!("it was replaced above"),
+    }
+}

@@ -1,0 +1,337 @@
+//! A run as data: for each step who took it, what it did, and the state of everything after it. What `explain`
+//! draws in the terminal, in HTML and in SVG.
+
+use mkwrite_model::case::Case;
+use mkwrite_model::exec::{TaskId, bits};
+use mkwrite_model::implementation::Registry;
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::page::CACHED;
+use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, object};
+use mkwrite_model::point::Point;
+use mkwrite_model::schedule::Picks;
+use mkwrite_model::trace::code_name;
+use mkwrite_model::{End, Observer, Setup, Target};
+use mkwrite_oracle::run::{How, Runner, observe};
+use serde::Serialize;
+
+/// A task, by its name in reports.
+fn name<S: serde::Serializer>(task: &TaskId, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(task)
+}
+
+fn names<S: serde::Serializer>(task: &Option<TaskId>, s: S) -> Result<S::Ok, S::Error> {
+    task.map(|task| task.to_string()).serialize(s)
+}
+
+fn point_name<S: serde::Serializer>(point: &Point, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(point.name())
+}
+
+/// A pte that maps a page.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PteState {
+    /// The address space.
+    pub mm: u8,
+    /// It allows stores.
+    pub writable: bool,
+    /// A store went through it since it was cleaned last.
+    pub dirty: bool,
+}
+
+/// A page frame in use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PageState {
+    /// The frame.
+    pub frame: u8,
+    /// The page of the file.
+    pub index: u8,
+    /// It is in the page cache.
+    pub cached: bool,
+    /// page->mapping is set.
+    pub mapping: bool,
+    /// PG_uptodate.
+    pub uptodate: bool,
+    /// PG_dirty.
+    pub dirty: bool,
+    /// PG_writeback.
+    pub writeback: bool,
+    /// The tag DIRTY of its slot.
+    pub tag_dirty: bool,
+    /// The tag WRITEBACK of its slot.
+    pub tag_writeback: bool,
+    /// Who holds the page lock.
+    #[serde(serialize_with = "names")]
+    pub locked_by: Option<TaskId>,
+    /// References.
+    pub references: i8,
+    /// Who maps it.
+    pub ptes: Vec<PteState>,
+    /// What the filesystem has tied to it, in its own words.
+    pub record: Option<String>,
+    /// The content: which operation wrote each cell.
+    pub cells: Vec<String>,
+}
+
+/// Everything, after a step.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct State {
+    /// i_size in cells.
+    pub size: u8,
+    /// Pages in use, by frame.
+    pub pages: Vec<PageState>,
+    /// What a crash would leave of the file, cell by cell.
+    pub store: Vec<String>,
+    /// Locks other than page locks, as (holder, lock).
+    pub locks: Vec<(String, &'static str)>,
+    /// Tasks that are blocked, as (task, what it waits for).
+    pub waiting: Vec<(String, String)>,
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Moment {
+    /// Its number.
+    pub step: u32,
+    /// Who took it.
+    #[serde(serialize_with = "name")]
+    pub task: TaskId,
+    /// In which slot.
+    pub slot: u8,
+    /// The operation in words.
+    pub operation: String,
+    /// The point where it began.
+    #[serde(serialize_with = "point_name")]
+    pub point: Point,
+    /// What it did that is no state: returns, stores, I/O.
+    pub events: Vec<String>,
+    /// What it changed, in words.
+    pub changes: Vec<String>,
+    /// The state after it.
+    pub state: State,
+}
+
+/// A run, step by step.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Timeline {
+    /// The state before the first step.
+    pub initial: State,
+    /// The steps.
+    pub steps: Vec<Moment>,
+    /// How it ended, in words.
+    pub end: &'static str,
+}
+
+/// Runs a case with its own schedule, judged: every step as data.
+pub fn watch<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case) -> Timeline {
+    let mut timeline = Timeline::default();
+    let mut observer = (&mut runner.judge, &mut timeline);
+    observe(&mut runner.machine, target, case, How::Own, &mut observer);
+    timeline
+}
+
+/// The same with these picks.
+pub fn watch_picks<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case, picks: &[TaskId]) -> Timeline {
+    let mut timeline = Timeline::default();
+    let mut observer = (&mut runner.judge, &mut timeline);
+    runner.machine.run(Setup { case, target }, &mut Picks::new(picks), &mut observer);
+    timeline
+}
+
+impl Timeline {
+    /// The tasks that took steps, actors first.
+    pub fn tasks(&self) -> Vec<TaskId> {
+        let mut tasks: Vec<TaskId> = self.steps.iter().map(|moment| moment.task).collect();
+        tasks.sort();
+        tasks.dedup();
+        tasks
+    }
+
+    /// Who took which step, up to the closing program.
+    pub fn picks(&self) -> Vec<TaskId> {
+        let scheduled = |task: &TaskId| *task != mkwrite_model::exec::CLOSER;
+        self.steps.iter().map(|moment| moment.task).take_while(scheduled).collect()
+    }
+}
+
+impl<R: Registry> Observer<R> for Timeline {
+    fn begin(&mut self, k: &Kernel<R>, _: &Case) {
+        *self = Timeline { initial: state(k), ..Timeline::default() };
+    }
+
+    fn step(&mut self, k: &Kernel<R>, step: Step) {
+        let Step { task, point, slot, number, .. } = step;
+        let operation = match task.io_slot() {
+            Some(_) => "completion of I/O".to_owned(),
+            None if task == mkwrite_model::exec::CLOSER => "closing program".to_owned(),
+            None => k.state(task).operation().to_string(),
+        };
+        let state = state(k);
+        let changes = changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
+        let events = k.events().filter_map(|event| in_words(k, task, event)).collect();
+        self.steps.push(Moment { step: number, task, slot, operation, point, events, changes, state });
+    }
+
+    fn end(&mut self, _: &Kernel<R>, end: End) {
+        self.end = match end {
+            End::Done => "all tasks finished",
+            End::Crashed => "the kernel crashed",
+            End::Stuck => "deadlock",
+            End::Livelock => "livelock",
+        };
+    }
+}
+
+fn state<R: Registry>(k: &Kernel<R>) -> State {
+    let page = |page: Frame| {
+        let (index, cached) = (k.index(page), k.has(page, CACHED));
+        let pte = |mm: Mm| {
+            let pte = k.pte(mm, index);
+            let state = PteState { mm: mm.0, writable: pte.is_writable(), dirty: pte.is_dirty() };
+            (pte.page() == Some(page)).then_some(state)
+        };
+        PageState {
+            frame: page.0,
+            index,
+            cached,
+            mapping: k.in_mapping(page),
+            uptodate: k.is_uptodate(page),
+            dirty: k.is_dirty(page),
+            writeback: k.is_writeback(page),
+            tag_dirty: cached && k.is_tagged_dirty(index),
+            tag_writeback: cached && k.is_tagged_writeback(index),
+            locked_by: k.page_lock_owner(page),
+            references: k.refcount(page),
+            ptes: Mm::all().filter_map(pte).collect(),
+            record: k.private(page).map(|private| private.to_string()),
+            cells: (0..k.geometry().cells).map(|cell| k.cell(page, cell).to_string()).collect(),
+        }
+    };
+    let held = |task: TaskId| {
+        let held = k.state(task).held();
+        [Class::Inode, Class::Mmap, Class::Flush, Class::IMmap, Class::Pte]
+            .into_iter()
+            .filter(move |class| held >> *class as u8 & 1 != 0)
+            .map(move |class| (task.to_string(), class.name()))
+    };
+    let waiting = |task: TaskId| {
+        let object = k.tasks.waits_for(task)?;
+        task.io_slot().is_none().then(|| (task.to_string(), object::name(object)))
+    };
+    let live = k.tasks.live();
+    State {
+        size: k.i_size(),
+        pages: k.frames_in_use().map(page).collect(),
+        store: match k.fs().declaration().page_cache {
+            true => (0..k.geometry().file_cells()).map(|cell| k.fs().stored(k, cell).to_string()).collect(),
+            false => Vec::new(),
+        },
+        locks: bits(live).flat_map(held).collect(),
+        waiting: bits(live).filter_map(waiting).collect(),
+    }
+}
+
+fn in_words<R: Registry>(k: &Kernel<R>, task: TaskId, event: Event) -> Option<String> {
+    Some(match event {
+        Event::MkwriteReturned { code, .. } => {
+            format!("page_mkwrite returns {}", code_name(k.fs().declaration().convention, code))
+        }
+        Event::Return => {
+            let outcome = k.outcome(task);
+            format!("returns {} after {} cells", outcome.status().name(), outcome.done())
+        }
+        Event::Stored { cells } => format!("stores {}..{}", cells.start, cells.end),
+        Event::Submitted { .. } => "submits I/O".to_owned(),
+        Event::Transferred { .. } => "the data reaches the store".to_owned(),
+        Event::WriteFailed { .. } => "the I/O fails".to_owned(),
+        Event::TimeUpdated { .. } => "file_update_time".to_owned(),
+        Event::Throttled { .. } => "balance_dirty_pages".to_owned(),
+        Event::Bug { what } | Event::NullMapping { what } => format!("CRASH: {what}"),
+        _ => return None,
+    })
+}
+
+/// What is different, in words.
+fn changes(from: &State, to: &State) -> Vec<String> {
+    let mut all = Vec::new();
+    for (holder, lock) in from.locks.iter().filter(|lock| !to.locks.contains(lock)) {
+        all.push(format!("{holder} releases {lock}"));
+    }
+    for (holder, lock) in to.locks.iter().filter(|lock| !from.locks.contains(lock)) {
+        all.push(format!("{holder} takes {lock}"));
+    }
+    for page in &to.pages {
+        let old = from.pages.iter().find(|old| old.frame == page.frame && old.index == page.index);
+        page_changes(old, page, &mut all);
+    }
+    for old in &from.pages {
+        if !to.pages.iter().any(|page| page.frame == old.frame) {
+            all.push(format!("page {}: frame {} freed", old.index, old.frame));
+        }
+    }
+    if from.size != to.size {
+        all.push(format!("i_size {} → {}", from.size, to.size));
+    }
+    for (cell, (old, new)) in from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new) {
+        all.push(format!("store, cell {cell}: {old} → {new}"));
+    }
+    for (task, object) in to.waiting.iter().filter(|waiting| !from.waiting.contains(waiting)) {
+        all.push(format!("{task} must wait for the {object}"));
+    }
+    all
+}
+
+fn page_changes(old: Option<&PageState>, page: &PageState, all: &mut Vec<String>) {
+    let index = page.index;
+    let mut add = |text: String| all.push(format!("page {index}: {text}"));
+    let Some(old) = old else {
+        return add(format!(
+            "frame {} {}",
+            page.frame,
+            if page.cached { "enters the page cache" } else { "allocated" }
+        ));
+    };
+    if old.locked_by != page.locked_by {
+        match (old.locked_by, page.locked_by) {
+            (_, Some(task)) => add(format!("{task} locks it")),
+            (Some(task), None) => add(format!("unlocked by {task}")),
+            (None, None) => {}
+        }
+    }
+    let flags = [
+        (old.uptodate, page.uptodate, "PG_uptodate"),
+        (old.dirty, page.dirty, "PG_dirty"),
+        (old.writeback, page.writeback, "PG_writeback"),
+        (old.tag_dirty, page.tag_dirty, "tag DIRTY"),
+        (old.tag_writeback, page.tag_writeback, "tag WRITEBACK"),
+        (old.mapping, page.mapping, "page->mapping"),
+        (old.cached, page.cached, "in the page cache"),
+    ];
+    for (before, after, name) in flags {
+        if before != after {
+            add(format!("{name} {}", if after { "set" } else { "cleared" }));
+        }
+    }
+    for pte in &page.ptes {
+        let form = |pte: &PteState| match (pte.writable, pte.dirty) {
+            (true, true) => "writable, dirty",
+            (true, false) => "writable",
+            (false, true) => "read-only, dirty",
+            (false, false) => "read-only",
+        };
+        match old.ptes.iter().find(|old| old.mm == pte.mm) {
+            Some(old) if old == pte => {}
+            Some(old) => add(format!("pte of mm {} {} → {}", pte.mm, form(old), form(pte))),
+            None => add(format!("pte of mm {} installed, {}", pte.mm, form(pte))),
+        }
+    }
+    for old in old.ptes.iter().filter(|old| !page.ptes.iter().any(|pte| pte.mm == old.mm)) {
+        add(format!("pte of mm {} removed", old.mm));
+    }
+    if old.record != page.record {
+        let form = |record: &Option<String>| record.as_ref().map_or("none".to_owned(), |record| format!("<{record}>"));
+        add(format!("record {} → {}", form(&old.record), form(&page.record)));
+    }
+    for (cell, (before, after)) in old.cells.iter().zip(&page.cells).enumerate().filter(|(_, (old, new))| old != new) {
+        add(format!("cell {cell}: {before} → {after}"));
+    }
+}

@@ -1,0 +1,57 @@
+//! The trace hashes of the corpus and of generated cases, against committed ones: the same case gives the same
+//! trace on every machine, in debug and in release builds. A change of the model or of the trace's form changes
+//! them; `cargo insta review` shows the difference.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use mkwrite_impls::Builtin;
+use mkwrite_model::Case;
+use mkwrite_model::Target;
+use mkwrite_model::callers::Caller;
+use mkwrite_model::generate::Generator;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::text::parse;
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::{How, Runner};
+use mkwrite_search::hunt::{Plan, how};
+
+#[test]
+fn corpus() {
+    let mut runner = Runner::default();
+    let mut text = String::new();
+    for folder in ["known", "pass"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(folder);
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for path in files {
+            let document = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let name = path.file_stem().unwrap().to_string_lossy();
+            for (fs, caller) in &document.runs {
+                let caller = Caller::from_name(caller).unwrap();
+                let target = Target::from(Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap());
+                let hash = runner.hash(target, &document.case, How::Own);
+                writeln!(text, "{hash:016x} {name} {fs} x {}", caller.name()).unwrap();
+            }
+        }
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn generated() {
+    let ledger = Ledger::<Builtin>::own();
+    let targets: Vec<Target<Builtin>> = ledger.default_pairs().into_iter().map(Target::from).collect();
+    let plan = Plan::new(targets, 1, 0, ledger);
+    let (mut runner, mut case, mut text) = (Runner::default(), Case::default(), String::new());
+    for target in &plan.targets {
+        let mut sum = 0u64;
+        for index in 0..300 {
+            Generator::new(index % 2 == 1).generate(plan.seed, index, &mut case);
+            sum = sum.rotate_left(1) ^ runner.hash(*target, &case, how(&plan, index));
+        }
+        let pair = target.pair;
+        writeln!(text, "{sum:016x} {} x {}", pair.implementation.name(), pair.caller.name()).unwrap();
+    }
+    insta::assert_snapshot!(text);
+}
