@@ -10,6 +10,7 @@
 //! - [`implementation`]: the contract that a filesystem fulfils; the filesystems are in `mkwrite-impls`
 //! - [`exec`], [`schedule`], [`machine`]: tasks, schedulers, and the loop that runs a case
 //! - [`point`], [`plant`]: the tables of scheduling points and of planted bugs
+//! - [`source`]: the form in which rules, implementations and remedies name their sources
 //! - [`trace`]: what a run did, line by line, and its hash
 //!
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what cannot be
@@ -31,6 +32,7 @@ pub mod plant;
 pub mod point;
 pub mod remedy;
 pub mod schedule;
+pub mod source;
 pub mod text;
 mod theme;
 pub mod trace;
