@@ -1,5 +1,5 @@
-//! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with page_mkwrite). Dossier
-//! section 3.1; trees T29 and T30, seed 003 for the conversion.
+//! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with page_mkwrite).
+//! 2.6.29 and 2.6.30 fs/buffer.c; the patch as posted for the conversion (`[block-page-mkwrite]`, `[patch-as-posted]`).
 //!
 //! page_mkwrite allocates exactly the blocks below i_size as it read it, and leaves the rest of the page
 //! alone. The size test is `>`: a page that starts exactly at the end is accepted with nothing allocated.
@@ -48,7 +48,7 @@ impl Implementation<Builtin> for Block {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: RECORD,
-            source: "dossier 3.1 @29 (T29 fs/buffer.c)",
+            source: "2.6.29 fs/buffer.c: block_page_mkwrite [block-page-mkwrite]",
         };
         match self {
             Block::V2_6_29 => &V2_6_29,
@@ -57,7 +57,8 @@ impl Implementation<Builtin> for Block {
                 convention: Convention::Codes,
                 natural: Caller::V2_6_30Rc,
                 era: Era::V2_6_30,
-                source: "dossier 3.1, 1.4 (minus lines of seed 003's fs/buffer.c hunk)",
+                source: "2.6.30-rc1 fs/buffer.c: block_page_mkwrite; commit c2ec175c39f6 [fault-codes, \
+                         block-page-mkwrite]",
                 ..V2_6_29
             },
             Block::V2_6_30 => &Declaration {
@@ -65,7 +66,7 @@ impl Implementation<Builtin> for Block {
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
                 era: Era::V2_6_30,
-                source: "dossier 3.1 @30 (T30 fs/buffer.c, seed 003)",
+                source: "2.6.30 fs/buffer.c: block_page_mkwrite [block-page-mkwrite, locked-return]",
                 ..V2_6_29
             },
         }

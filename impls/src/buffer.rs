@@ -1,5 +1,5 @@
-//! Buffer heads: what block@*, filemap@* and their kin share. Dossier sections 2.1, 2.2.4, 3.1; fs/buffer.c
-//! of 2.6.29 and 2.6.30.
+//! Buffer heads: what block@*, filemap@* and their kin share. fs/buffer.c of 2.6.29 and 2.6.30 (`[buffers-dirty]`,
+//! `[block-writepage]`).
 //!
 //! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers that is
 //! dirty counts as dirty in every block. Blocks of the page beyond i_size are never allocated; they can be

@@ -1,5 +1,5 @@
-//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping. Dossier
-//! sections 0.5, 1.6 and 1.7 (rows 1 and 2: "some device drivers do not set page->mapping").
+//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping, as
+//! those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
 //!
 //! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean anything, and the
 //! rules about page cache and file content do not apply.
@@ -38,7 +38,7 @@ impl Implementation<Builtin> for Driver {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "nothing",
-            source: "dossier 1.7 rows 1 and 2 (seed 001: fix derefs of NULL ->mapping)",
+            source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; commit b827e496c893 [null-mapping]",
         }
     }
 

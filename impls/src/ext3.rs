@@ -40,7 +40,8 @@ impl Implementation<Builtin> for Ext3 {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
-            source: "2.6.29 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault",
+            source: "2.6.29 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault \
+                     [ext3-no-mkwrite, no-page-mkwrite]",
         };
         match self {
             Ext3::V2_6_29 => &V2_6_29,
@@ -48,7 +49,8 @@ impl Implementation<Builtin> for Ext3 {
                 name: "ext3@2.6.30",
                 natural: Caller::V2_6_30,
                 era: Era::V2_6_30,
-                source: "2.6.30 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault",
+                source: "2.6.30 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault \
+                         [ext3-no-mkwrite, no-page-mkwrite]",
                 ..V2_6_29
             },
         }

@@ -1,5 +1,4 @@
-//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. Dossier section 3.12;
-//! tree T310 mm/filemap.c.
+//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10 mm/filemap.c.
 //!
 //! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the device
 //! needs stable pages (this one does), return LOCKED. No size check, and nothing is reserved: blocks are
@@ -39,7 +38,7 @@ impl Implementation<Builtin> for Filemap {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
-            source: "dossier 3.12 (T310 mm/filemap.c)",
+            source: "3.10 mm/filemap.c: filemap_page_mkwrite [generic-page-mkwrite, stable-pages]",
         }
     }
 

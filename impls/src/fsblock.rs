@@ -1,6 +1,6 @@
-//! fsblock, Nick Piggin's replacement for buffer heads (posted 2007 and 2009, never merged). Dossier section
-//! 3.6. The plain form of the bug that the patch closes, and of its cure: a record whose lifetime is exactly
-//! the dirty lifetime of the page.
+//! fsblock, Nick Piggin's replacement for buffer heads (posted 2007 and 2009, never merged;
+//! `[fsblock-2007]`, `[fsblock-2009]`). The plain form of the bug that the patch closes, and of its cure: a record whose
+//! lifetime is exactly the dirty lifetime of the page.
 //!
 //! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty nor under
 //! writeback, when the completion frees them at once. A missing fsblock is an assertion, never a silent loss:
@@ -131,7 +131,7 @@ impl Implementation<Builtin> for Fsblock {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
             record: "fsblocks, freed as soon as no block is dirty or under writeback",
-            source: "dossier 3.6, 2007 (M:Piggin)",
+            source: "fsblock as posted in June 2007: fsblock_page_mkwrite [fsblock-2007]",
         };
         match self {
             Fsblock::Y2007 => &Y2007,
@@ -141,7 +141,8 @@ impl Implementation<Builtin> for Fsblock {
                 natural: Caller::V2_6_30,
                 era: Era::V2_6_30,
                 may_differ: &[],
-                source: "dossier 3.6, Feb 2009 (M:Piggin), with the conventions that landed",
+                source: "fsblock as posted in February 2009: fsblock_page_mkwrite, with the conventions that landed \
+                         [fsblock-2009]",
                 ..Y2007
             },
         }

@@ -1,7 +1,7 @@
 //! The implementations of page_mkwrite: one file per filesystem, each holding its versions.
 //!
 //! A file reads top to bottom like the kernel functions that it models. [`registry`] is the one list of
-//! them; everything else is derived from it. `docs/adding.md` says how to add one.
+//! them; everything else is derived from it. `docs/adding.md` shows how to add one.
 
 mod block;
 mod buffer;

@@ -292,7 +292,7 @@ impl Implementation<Builtin> for Nfs {
             size_guard: SizeGuard::Server,
             may_differ: &[Aspect::Blocks],
             record: "a write request that is not PG_CLEAN",
-            source: "2.6.29 fs/nfs/write.c, file.c, inode.c",
+            source: "2.6.29 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-bug-12913, nfs-request]",
         };
         match self {
             Nfs::V2_6_29 => &V2_6_29,
@@ -301,7 +301,7 @@ impl Implementation<Builtin> for Nfs {
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
                 era: Era::V2_6_30,
-                source: "2.6.30 fs/nfs/write.c, file.c, inode.c",
+                source: "2.6.30 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
             },
             Nfs::V3_0 => &Declaration {
@@ -309,7 +309,7 @@ impl Implementation<Builtin> for Nfs {
                 convention: Convention::Locked,
                 natural: Caller::V2_6_30,
                 era: Era::V3_0,
-                source: "3.0 fs/nfs/write.c, file.c, inode.c",
+                source: "3.0 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
             },
         }

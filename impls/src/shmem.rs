@@ -44,7 +44,8 @@ impl Implementation<Builtin> for Shmem {
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks],
             record: "nothing",
-            source: "6.12 mm/shmem.c; mm/vma.c: vma_wants_writenotify; mm/memory.c: do_read_fault, do_shared_fault",
+            source: "6.12 mm/shmem.c; mm/vma.c: vma_wants_writenotify; mm/memory.c: do_read_fault, do_shared_fault \
+                     [tmpfs-untracked, tmpfs-eof]",
         }
     }
 

@@ -1,5 +1,5 @@
-//! The executor alone, on a small model of the race of seed 001: one page, a pte per writer, a writeback pass
-//! and a truncate, every shared access a scheduling point with its object announced.
+//! The executor alone, on a small model of the race that commit b827e496c893 closes: one page, a pte per writer, a
+//! writeback pass and a truncate, every shared access a scheduling point with its object announced.
 //!
 //! `cargo bench -p mkwrite-model` measures schedules and steps per second. With `-- instructions` it counts
 //! instructions per step instead: callgrind on two lengths, by difference, so that start-up cancels (the

@@ -109,7 +109,7 @@ pub struct Declaration {
     pub may_differ: &'static [Aspect],
     /// What it ties to a dirty page.
     pub record: &'static str,
-    /// Where its facts come from.
+    /// Where its facts come from, with facts of docs/sources.md in brackets.
     pub source: &'static str,
 }
 
@@ -183,7 +183,8 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     /// What it says of itself.
     fn declaration(self) -> &'static Declaration;
 
-    /// A read-only pte of a shared mapping is about to become writable. Called without the page lock.
+    /// A read-only pte of a shared mapping is about to become writable. Called without the page lock
+    /// (`[page-mkwrite-added]`).
     async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32;
 
     /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or fail.

@@ -1,9 +1,10 @@
 //! Planted bugs: switches in the paths of callers, actors and implementations, off unless asked for.
 //!
 //! A rule that cannot fail is a defect, so each rule of the judge owns one planted bug that a hunt must
-//! find under the rule's name. Others re-introduce bugs that somebody had. A plant removes or misplaces one step of a
-//! path; it never edits the world. It acts on every pair whose code has the step, so the switch stands where the step
-//! is written once: in the kernel's helpers, in what the callers share, at the way in and out of page_mkwrite.
+//! find under the rule's name. Others re-introduce bugs that somebody had; they say who, and name a fact of
+//! docs/sources.md in brackets. A plant removes or misplaces one step of a path; it never edits the world. It acts on
+//! every pair whose code has the step, so the switch stands where the step is written once: in the kernel's helpers, in
+//! what the callers share, at the way in and out of page_mkwrite.
 
 use crate::remedy::Remedy;
 
@@ -85,17 +86,17 @@ plants! {
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";
     LeakBlocks          "leak-blocks"           "block@2.6.30"  "truncate takes blocks out of the file's map and does not free them";
     BlocksStayMapped    "blocks-stay-mapped"    "block@2.6.30"  "truncate frees blocks and leaves them in the file's map";
-    WritebackSkipsPage  "writeback-skips-page"  "block@2.6.30"  "write_cache_pages drops the page of its batch that begins the next object of two pages (ceph, 081a0b78ef30)";
-    DirtyForEver        "dirty-for-ever"        "block@2.6.30"  "writepage leaves blocks beyond i_size dirty, and the page for their sake (FreeBSD's vnode pager)";
+    WritebackSkipsPage  "writeback-skips-page"  "block@2.6.30"  "write_cache_pages drops the page of its batch that begins the next object of two pages (ceph, 081a0b78ef30) [ceph-next-object]";
+    DirtyForEver        "dirty-for-ever"        "block@2.6.30"  "writepage leaves blocks beyond i_size dirty, and the page for their sake (FreeBSD's vnode pager) [freebsd-dirty-tail]";
     DirtyPageOnly       "dirty-page-only"       "filemap@3.10"  "set_page_dirty marks the page and not the blocks that it has";
     MkwriteWritesSize   "mkwrite-writes-size"   "block@2.6.30"  "page_mkwrite writes i_size as the end of what it covers, also where the file is longer";
-    MkwriteGrowsBack    "mkwrite-grows-back"    "block@2.6.30"  "page_mkwrite raises i_size to what it was when page_mkwrite began (nfs_grow_file)";
+    MkwriteGrowsBack    "mkwrite-grows-back"    "block@2.6.30"  "page_mkwrite raises i_size to what it was when page_mkwrite began (nfs_grow_file) [nfs-grow-file]";
     MkwriteFailsUnderWriteback "mkwrite-fails-under-writeback" "block@2.6.30" "page_mkwrite fails if the page is under writeback";
-    ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000)";
-    SizeAfterUnlock     "size-after-unlock"     "filemap@3.10"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664)";
-    DirtyRefused        "dirty-refused"         "block@2.6.30"  "a write fault on a read-only pte of a dirty page is a protection fault (SerenityOS issue 24801)";
-    SizeLast            "size-last"             "block@2.6.30"  "truncate removes the pages first and lowers i_size last (managarm issue 1529)";
-    FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock)";
+    ReadRereadsDirty    "read-rereads-dirty"    "block@2.6.30"  "read(2) fills a dirty page from the store once more (kata-containers/runtime issue 1000) [read-past-cache]";
+    SizeAfterUnlock     "size-after-unlock"     "filemap@3.10"  "write(2) raises i_size after it has unlocked the page (DragonOS issue 1664) [size-after-unlock]";
+    DirtyRefused        "dirty-refused"         "block@2.6.30"  "a write fault on a read-only pte of a dirty page is a protection fault (SerenityOS issue 24801) [dirty-write-refused]";
+    SizeLast            "size-last"             "block@2.6.30"  "truncate removes the pages first and lowers i_size last (managarm issue 1529) [size-last]";
+    FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock) [lock-over-truncate]";
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";

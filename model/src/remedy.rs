@@ -27,7 +27,7 @@ macro_rules! remedies {
                 match self { $(Remedy::$variant => $what,)* }
             }
 
-            /// Which kernel does it so.
+            /// Which kernel does it so, with facts of docs/sources.md in brackets.
             pub const fn source(self) -> &'static str {
                 match self { $(Remedy::$variant => $source,)* }
             }
@@ -42,29 +42,29 @@ macro_rules! remedies {
 
 remedies! {
     LockedReturn    "locked-return"    "page_mkwrite keeps the page locked, and the fault path marks it dirty before it unlocks it"
-        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893) [locked-return]";
     RetryOnRace     "retry-on-race"    "page_mkwrite asks for the fault to be retried when the page has left the mapping"
-        "2.6.30 fs/buffer.c: block_page_mkwrite; 3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+        "2.6.30 fs/buffer.c: block_page_mkwrite; 3.0 fs/nfs/file.c: nfs_vm_page_mkwrite [block-page-mkwrite, nfs-page-mkwrite]";
     NullMappingTest "null-mapping-test" "the fault path tests for a NULL mapping before it throttles"
-        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893) [null-mapping]";
     TimeAfterUnlock "time-after-unlock" "the fault path updates the file's time after it has unlocked the page"
-        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893)";
+        "2.6.30 mm/memory.c: do_wp_page, __do_fault (commit b827e496c893) [time-after-unlock]";
     RetryAtEof      "retry-at-eof"     "page_mkwrite asks for a retry when no part of the page lies below i_size"
-        "3.0 fs/nfs/file.c: nfs_vm_page_mkwrite";
+        "3.0 fs/nfs/file.c: nfs_vm_page_mkwrite [nfs-length-0]";
     DirtyBeforePte  "dirty-before-pte" "a mapping without page_mkwrite gets the generic one, which locks the page and marks it dirty before the pte becomes writable"
-        "3.10 mm/filemap.c: filemap_page_mkwrite, in generic_file_vm_ops";
+        "3.10 mm/filemap.c: filemap_page_mkwrite, in generic_file_vm_ops [generic-page-mkwrite]";
     IsizeExtended   "isize-extended"   "when the file grows inside its last page that page is write-protected, so that the next store calls page_mkwrite again"
-        "3.18 mm/truncate.c: pagecache_isize_extended (commit 90a8020278c1)";
+        "3.18 mm/truncate.c: pagecache_isize_extended (commit 90a8020278c1) [isize-extended]";
     ZeroTail        "zero-tail-at-extension" "what lies beyond i_size in the last page is zeroed before the file grows, and by a truncate to the same size"
-        "6.13 mm/truncate.c: pagecache_isize_extended (commit 52aecaee1c26)";
+        "6.13 mm/truncate.c: pagecache_isize_extended (commit 52aecaee1c26) [content-past-eof]";
     PrepareBelowEof "prepare-below-eof" "page_mkwrite prepares the part of the page below i_size, and asks for a retry if there is none"
-        "fsblock as posted in February 2009: fsblock_page_mkwrite";
+        "fsblock as posted in February 2009: fsblock_page_mkwrite [fsblock-2009]";
     GrowFile        "grow-file"        "page_mkwrite's update of the write request never raises i_size"
-        "none: nfs_grow_file is called from page_mkwrite to this day (6.12 fs/nfs/write.c: nfs_writepage_setup)";
+        "none: nfs_grow_file is called from page_mkwrite to this day (6.12 fs/nfs/write.c: nfs_writepage_setup) [nfs-grow-file]";
     TruncateFirst   "truncate-first"   "setattr to a smaller size lowers i_size and cuts the requests first, then flushes, then sends SETATTR; sizes that the server told before the last change do not count"
-        "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order";
+        "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order [nfs-setattr]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
-        "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page";
+        "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page [nfs-last-page]";
 }
 
 impl fmt::Display for Remedy {

@@ -1,5 +1,5 @@
-//! The differential rule: implementations agree wherever the contract fixes the outcome. Dossier section
-//! 3.18; catalogue O17.
+//! The differential rule: implementations agree wherever the contract fixes the outcome, as POSIX
+//! and the manual pages of the calls do.
 //!
 //! Compared are cases with one actor, enough space and working I/O: there the outcome of every call is fixed. The
 //! status and count agree of every call that returned before either run broke another rule. Of two runs that broke
@@ -28,7 +28,7 @@ use crate::when::Conditions;
 pub(crate) const ABOUT: About = About {
     id: "differential",
     title: "implementations agree where the contract fixes the outcome",
-    source: "dossier 3.18; catalogue O17",
+    source: "SUSv4 write, read, ftruncate, mmap [posix-write, posix-mmap, posix-truncate]",
     plant: Plant::WriteFillsHoles,
 };
 

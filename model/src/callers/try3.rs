@@ -1,4 +1,4 @@
-//! Era C, the patch as posted on 15 April 2009 ("try 3"). Dossier sections 1.5 and 1.7 (seed 003).
+//! The patch as posted on 15 April 2009 ("try 3"; `[patch-as-posted]`).
 //!
 //! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two bugs that
 //! the landed form does not have: file_update_time still runs before set_page_dirty, now with the page

@@ -1,4 +1,4 @@
-//! Era B, 2.6.23 to 2.6.29. Dossier section 1.3 (trees T24, T29).
+//! 2.6.23 to 2.6.29: 2.6.24 and 2.6.29 mm/memory.c, do_wp_page and __do_fault (`[unlocked-return]`).
 //!
 //! page_mkwrite is called and returns with the page unlocked. The MISS path relocks and tests for a NULL
 //! mapping; the WP path never locks. set_page_dirty runs unlocked in both: WP waits until the page is

@@ -1,5 +1,5 @@
-//! Era D, the patch as landed: 2.6.30, unchanged in substance to 3.5. Dossier section 1.6 (seeds 000 and
-//! 001, tree T30).
+//! The patch as landed (commit b827e496c893): 2.6.30 mm/memory.c, do_wp_page and __do_fault, unchanged in substance
+//! to 3.5 (`[locked-return]`).
 //!
 //! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks it and
 //! tests for a NULL mapping. The lock is held until the pte and the page are dirty. Throttling tolerates a

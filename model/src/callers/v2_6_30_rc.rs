@@ -1,4 +1,4 @@
-//! Era B2, 2.6.30-rc1 until the patch. Dossier section 1.4 (the minus lines of seeds 000 and 001).
+//! 2.6.30-rc1 until the patch: what commit b827e496c893 takes away in mm/memory.c (`[fault-codes]`).
 //!
 //! The locking is that of 2.6.29, so the code is too. page_mkwrite takes a vm_fault and returns VM_FAULT
 //! codes, so that a truncated page can be NOPAGE ("retry") instead of SIGBUS.

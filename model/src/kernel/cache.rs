@@ -1,5 +1,5 @@
 //! The page cache of the one file: the tree with its tags, i_size, the inode's dirty state and error state.
-//! Dossier sections 0.3, 2.1, 2.3.
+//! 2.6.30 mm/filemap.c and mm/page-writeback.c (`[mapping-and-tree]`, `[tags]`, `[mapping-error]`).
 
 use super::event::Event;
 use super::page::{CACHED, DIRTY, Frame, MAPPING};

@@ -1,4 +1,5 @@
-//! PG_dirty, PG_writeback and the tags: the helpers of dossier section 2.1.
+//! PG_dirty, PG_writeback and the tags: helpers of 2.6.30 mm/page-writeback.c
+//! (`[tags]`, `[clear-dirty-order]`, `[dirty-count]`).
 //!
 //! PG_dirty and the tag DIRTY are set in two steps; the window is legal. The tag DIRTY is left set while a
 //! page is cleaned for I/O, on purpose, and the two become coherent again in set_page_writeback.

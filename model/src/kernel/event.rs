@@ -10,7 +10,8 @@ use super::page::Frame;
 use crate::case::Range;
 use crate::exec::TaskId;
 
-/// Lock classes, in the order in which they may be taken (appendix C of the dossier, eras B and D).
+/// Lock classes, in the order in which they may be taken (2.6.30 mm/filemap.c and mm/rmap.c, head comments;
+/// `[lock-order]`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {

@@ -1,4 +1,4 @@
-//! The backing store and the I/O in flight. Dossier section 2.2.6.
+//! The backing store and the I/O in flight.
 //!
 //! A block device: a block map, an allocator that hands out the lowest free block (so that freed blocks are
 //! reused at once and still hold what they held), and a count of free blocks. A server like NFS's: content

@@ -1,5 +1,5 @@
 //! Locks of the machine: page lock, mmap lock, pte lock, i_mmap lock, inode lock, a filesystem's flush lock,
-//! and the writeback bit as something to wait for. Dossier sections 0.3 and appendix C.
+//! and the writeback bit as something to wait for (`[page-lock]`, `[lock-order]`).
 //!
 //! Each acquisition is checked against the order of the era. The tree lock and private_lock are never held
 //! across a step, so they are not objects: the code that holds them runs in one step, and

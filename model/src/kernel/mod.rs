@@ -1,7 +1,7 @@
 //! The simulated kernel: state, and the primitives that kernel paths are written with.
 //!
-//! One file with its page cache, up to three address spaces that map it, a backing store. The state is that
-//! of the dossier's section 0.3; all of it is `Cell`s, so that the tasks of a run can share one `&Kernel`.
+//! One file with its page cache, up to three address spaces that map it, a backing store. The state is
+//! what the paths look at and no more; all of it is `Cell`s, so that the tasks of a run can share one `&Kernel`.
 //! A kernel is generic over the registry whose implementation it runs; it is made once and reset per run.
 
 pub mod cache;

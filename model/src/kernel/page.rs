@@ -1,4 +1,4 @@
-//! Page frames: flags, references, contents. Dossier section 0.3.
+//! Page frames: flags, references, contents (`[page-references]`, `[frame-freed]`).
 //!
 //! A frame has an identity. A page that was removed from the page cache lives on while a pte or a task
 //! refers to it; when the last reference goes the frame is free, and the lowest free frame is used next,

@@ -1,5 +1,5 @@
 //! Page tables: one vma that maps the whole file, shared and writable, in each of up to three address
-//! spaces. Dossier sections 0.3, 0.5, 2.10.
+//! spaces (`[write-notify]`, `[pte-dirty-bit]`).
 //!
 //! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is made writable only by
 //! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork,

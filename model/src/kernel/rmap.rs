@@ -1,6 +1,7 @@
-//! Reverse mapping: page_mkclean, unmap_mapping_range, try_to_unmap. Dossier sections 2.1, 2.3, 2.8, 2.10.
+//! Reverse mapping: page_mkclean, unmap_mapping_range, try_to_unmap; 2.6.30 mm/rmap.c and
+//! mm/memory.c (`[mkclean]`, `[pte-dirty-bit]`).
 //!
-//! Each pte is one step under its pte lock, with other actors in between (G10, G18). Clearing a pte and
+//! Each pte is one step under its pte lock, with other actors in between. Clearing a pte and
 //! moving its dirty bit to PG_dirty is one step; the tag follows in a step of its own, with the pte lock
 //! still held. mkclean takes the pte lock even for a pte that is none (2.6.27 and later).
 

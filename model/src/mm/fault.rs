@@ -1,4 +1,4 @@
-//! The way into a fault, and ->fault. Dossier sections 1 (shared entry) and 1.10, eras B to D.
+//! The way into a fault, and ->fault: 2.6.30 mm/memory.c, handle_pte_fault; mm/filemap.c, filemap_fault.
 //!
 //! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte; what
 //! follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page locked, with a

@@ -1,4 +1,4 @@
-//! read(2) and write(2) through the page cache. Dossier section 2.12; mm/filemap.c of 2.6.30.
+//! read(2) and write(2) through the page cache: 2.6.30 mm/filemap.c; fs/buffer.c, generic_write_end.
 //!
 //! read looks the page up, reads i_size after the page is uptodate, and copies without the page lock.
 //! write holds the inode lock, and per page: write_begin locks it, reads it if needed and gets space; the

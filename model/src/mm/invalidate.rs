@@ -1,5 +1,5 @@
 //! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they share
-//! with reclaim. Dossier sections 2.4, 2.5, 2.8; mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
+//! with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
 //!
 //! The first never blocks and never discards dirty data. The second unmaps, waits for writeback, launders
 //! dirty pages, and removes even pages that others hold references to; it fails with EBUSY if the page is

@@ -1,4 +1,4 @@
-//! munmap and mmap of the whole file. Dossier section 2.10.
+//! munmap and mmap of the whole file; 2.6.30 mm/memory.c, zap_pte_range (`[pte-dirty-bit]`).
 //!
 //! munmap zaps the ptes with mmap_lock held for writing; a dirty pte makes its page dirty, without
 //! page_mkwrite and without the page lock.

@@ -1,5 +1,5 @@
 //! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to 3.0 does
-//! it (dossier section 2). One file per path; each reads top to bottom like the function that it models.
+//! it. One file per path; each reads top to bottom like the function that it models.
 
 mod fault;
 mod filemap;

@@ -1,4 +1,4 @@
-//! Reclaim: shrink_page_list and pageout. Dossier section 2.8; mm/vmscan.c of 2.6.30.
+//! Reclaim: shrink_page_list and pageout of 2.6.30 mm/vmscan.c (`[reclaim]`).
 //!
 //! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private data,
 //! remove it if nobody else refers to it and it is clean. Left out: aging and the accessed bit (every page

@@ -1,5 +1,5 @@
-//! Truncation: vmtruncate and truncate_inode_pages. Dossier section 2.3; mm/memory.c and mm/truncate.c of
-//! 2.6.29 and 2.6.30.
+//! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and 2.6.30
+//! (`[truncate-order]`, `[partial-page]`).
 //!
 //! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the partial page,
 //! a second pass that waits), unmap again, free the blocks. Extension is only the write of i_size and the

@@ -1,4 +1,4 @@
-//! The user's CPU: stores and loads through a mapping. Dossier sections 0.3 and 4.1 (G21, G22).
+//! The user's CPU: stores and loads through a mapping (`[pte-dirty-bit]`).
 //!
 //! A store goes through a present, writable pte in one step: it changes the page and sets the pte's dirty
 //! bit, takes no lock and tells nobody. Otherwise it faults, and the instruction is executed again.

@@ -1,5 +1,5 @@
-//! Writeback: the flusher and write_cache_pages. Dossier sections 2.2.1 and 2.2.2; mm/page-writeback.c of
-//! 2.6.29 to 3.0.
+//! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of 2.6.29 to 3.0
+//! (`[flusher]`, `[write-cache-pages]`).
 //!
 //! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the mapping and
 //! dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage. Left out: the page

@@ -17,7 +17,8 @@ impl Check for BlockOwners {
     const ABOUT: About = About {
         id: "block-owners",
         title: "each block is free, or has one place in the file",
-        source: "2.6.30 fs/ext2/balloc.c: ext2_free_blocks (freeing blocks not in use), fs/ext2/inode.c: ext2_truncate; e2fsck pass 1 and 5",
+        source: "2.6.30 fs/ext2/balloc.c: ext2_free_blocks (freeing blocks not in use), fs/ext2/inode.c: \
+                 ext2_truncate; e2fsck, passes 1 and 5 [ext2-blocks]",
         plant: Plant::LeakBlocks,
     };
 

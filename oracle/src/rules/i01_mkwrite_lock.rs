@@ -1,7 +1,7 @@
 //! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other return this
 //! task does not hold it.
 //!
-//! Seed 001 asserts it in the caller; seed 004 states it. Checked at the return, before any adapter.
+//! The caller asserts it, and Documentation/filesystems/Locking states it. Checked at the return, before any adapter.
 
 use mkwrite_model::implementation::{Convention, LOCKED, Registry};
 use mkwrite_model::kernel::Event;
@@ -17,7 +17,7 @@ impl Check for MkwriteLock {
     const ABOUT: About = About {
         id: "I1",
         title: "LOCKED means locked, anything else unlocked",
-        source: "seeds 001 and 004; dossier 5.1",
+        source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; Documentation/filesystems/Locking [locked-return]",
         plant: Plant::LockedWithoutLock,
     };
 

@@ -18,7 +18,7 @@ impl Check for ReferenceLeak {
     const ABOUT: About = About {
         id: "I3",
         title: "the reference count adds up",
-        source: "dossier 5.1, 2.8",
+        source: "2.6.30 mm/vmscan.c: __remove_mapping; mm/truncate.c: invalidate_complete_page [page-references]",
         plant: Plant::LeakReference,
     };
 

@@ -13,7 +13,8 @@ impl Check for WritebackLocked {
     const ABOUT: About = About {
         id: "I6",
         title: "writeback starts under the page lock and pins the page in the cache",
-        source: "seed 004 (writepage rules); dossier 5.1",
+        source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/truncate.c: truncate_inode_pages_range \
+                 [writeback-pins-page]",
         plant: Plant::WritebackUnlocked,
     };
 

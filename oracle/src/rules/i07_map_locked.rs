@@ -13,7 +13,7 @@ impl Check for MapLocked {
     const ABOUT: About = About {
         id: "I7",
         title: "a page is mapped only while it is locked",
-        source: "dossier 5.1 (T24: the faulted page is always locked)",
+        source: "2.6.24 mm/memory.c: __do_fault [map-under-lock]",
         plant: Plant::MapUnlocked,
     };
 

@@ -1,8 +1,8 @@
 //! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held; throttling and
 //! file_update_time run without a page lock.
 //!
-//! file_update_time may start a transaction, and transactions come before page locks (R10); throttling may
-//! write back this very page (R11).
+//! file_update_time may start a transaction, and transactions come before page locks; throttling may
+//! write back this very page.
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Event;
@@ -17,7 +17,8 @@ impl Check for LockOrder {
     const ABOUT: About = About {
         id: "I8",
         title: "lock order, and no throttle or time update under the page lock",
-        source: "dossier 5.1, appendix C, 1.7 rows 3 and 4, R10, R11",
+        source: "2.6.30 mm/filemap.c, mm/rmap.c: head comments; mm/memory.c: do_wp_page; mm/page-writeback.c: \
+                 balance_dirty_pages [lock-order, time-after-unlock, throttle]",
         plant: Plant::TimeUnderLock,
     };
 

@@ -16,7 +16,8 @@ impl Check for DirtyUntagged {
     const ABOUT: About = About {
         id: "I14",
         title: "a dirty page is tagged DIRTY, and its inode dirty",
-        source: "seed 004 (last paragraph of the writepage rules); dossier 5.2",
+        source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/page-writeback.c: __set_page_dirty_nobuffers \
+                 [tags, flusher]",
         plant: Plant::NoDirtyTag,
     };
 

@@ -18,7 +18,8 @@ impl Check for StaleDirtyTag {
     const ABOUT: About = About {
         id: "I15",
         title: "the tag DIRTY means a dirty page",
-        source: "seed 004; dossier 5.2",
+        source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/page-writeback.c: test_set_page_writeback \
+                 [tags]",
         plant: Plant::StaleTag,
     };
 

@@ -1,6 +1,6 @@
 //! I17: writepage redirties the page, or starts writeback; or the page lies wholly beyond i_size.
 //!
-//! Doing neither leaves a clean page that is tagged dirty: lost data (R33). Doing both is legal: __block_write_full_page
+//! Doing neither leaves a clean page that is tagged dirty: lost data. Doing both is legal: __block_write_full_page
 //! (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot lock, and writes the others.
 
 use mkwrite_model::implementation::Registry;
@@ -16,7 +16,7 @@ impl Check for WritepageContract {
     const ABOUT: About = About {
         id: "I17",
         title: "writepage redirties, or starts writeback",
-        source: "seed 004 (writepage rules); dossier 2.2.2, 5.2, R33",
+        source: "2.6.30 Documentation/filesystems/Locking: writepage [writepage-contract, block-writepage]",
         plant: Plant::SilentNoWrite,
     };
 

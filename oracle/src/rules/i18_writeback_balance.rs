@@ -13,7 +13,7 @@ impl Check for WritebackBalance {
     const ABOUT: About = About {
         id: "I18",
         title: "writeback that starts ends, once",
-        source: "seed 004; dossier 5.2",
+        source: "2.6.30 Documentation/filesystems/Locking: writepage [writepage-contract]",
         plant: Plant::EndWritebackTwice,
     };
 

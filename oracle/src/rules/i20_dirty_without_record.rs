@@ -1,8 +1,8 @@
 //! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it back is there:
 //! a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty block below i_size; and if a pte
-//! maps it writable, for all of the page below i_size, because stores through it tell nobody (R17).
+//! maps it writable, for all of the page below i_size, because stores through it tell nobody.
 //!
-//! This is what the patch is about (seed 001). A set_page_dirty without the page lock is judged at once, also
+//! This is what the patch is about (commit b827e496c893). A set_page_dirty without the page lock is judged at once, also
 //! if another task holds the lock: nobody will attach a record after it.
 
 use mkwrite_model::implementation::Registry;
@@ -18,7 +18,7 @@ impl Check for DirtyWithoutRecord {
     const ABOUT: About = About {
         id: "I20",
         title: "a dirty page has its record",
-        source: "seed 001; dossier 5.3, R1, R3, R17",
+        source: "commit b827e496c893 (2.6.30) [dirty-needs-record, record-to-eof]",
         plant: Plant::RecordFreedEarly,
     };
 

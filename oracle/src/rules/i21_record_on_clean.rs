@@ -13,7 +13,7 @@ impl Check for RecordOnClean {
     const ABOUT: About = About {
         id: "I21",
         title: "no record claims dirtiness on a clean page",
-        source: "dossier 5.3",
+        source: "commit b827e496c893 (2.6.30) [dirty-needs-record]",
         plant: Plant::RecordKept,
     };
 

@@ -1,6 +1,6 @@
 //! I27: a page whose mapping is NULL gets no new writable pte.
 //!
-//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does (R3).
+//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does.
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::Event;
@@ -15,7 +15,7 @@ impl Check for MapOrphan {
     const ABOUT: About = About {
         id: "I27",
         title: "no new writable pte for a page without mapping",
-        source: "seed 004 (page_mkwrite); dossier 5.4, R3",
+        source: "2.6.30 mm/memory.c: __do_fault; Documentation/filesystems/Locking: page_mkwrite [mapping-check]",
         plant: Plant::NoMappingCheck,
     };
 

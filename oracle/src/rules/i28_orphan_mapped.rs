@@ -16,7 +16,8 @@ impl Check for OrphanMapped {
     const ABOUT: About = About {
         id: "I28",
         title: "no page is removed while it is mapped",
-        source: "dossier 5.4 (truncate unmaps twice; BUG_ON(page_mapped))",
+        source: "2.6.30 mm/filemap.c: __remove_from_page_cache (BUG_ON); mm/memory.c: vmtruncate \
+                 [unmap-before-removal, truncate-order]",
         plant: Plant::SkipUnmap,
     };
 

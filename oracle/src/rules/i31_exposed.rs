@@ -18,7 +18,8 @@ impl Check for Exposed {
     const ABOUT: About = About {
         id: "I31",
         title: "what an extension exposes reads as zero",
-        source: "dossier 5.4, R17; catalogue O2, O3",
+        source: "SUSv4 ftruncate, mmap; 6.18 mm/truncate.c: pagecache_isize_extended [posix-truncate, \
+                 content-past-eof, partial-page]",
         plant: Plant::NoPartialZero,
     };
 

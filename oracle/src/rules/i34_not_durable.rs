@@ -15,7 +15,7 @@ impl Check for NotDurable {
     const ABOUT: About = About {
         id: "I34",
         title: "what was stored before fsync is durable after it",
-        source: "dossier 5.5; catalogue O1, O9",
+        source: "SUSv4 fsync, msync [posix-fsync, write-cache-pages]",
         plant: Plant::FsyncSkipsWait,
     };
 

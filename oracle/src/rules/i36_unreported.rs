@@ -15,7 +15,8 @@ impl Check for Unreported {
     const ABOUT: About = About {
         id: "I36",
         title: "lost data is reported",
-        source: "dossier 5.5; catalogue O11",
+        source: "2.6.30 include/linux/pagemap.h: mapping_set_error; mm/filemap.c: wait_on_page_writeback_range \
+                 [mapping-error]",
         plant: Plant::ErrorForgotten,
     };
 

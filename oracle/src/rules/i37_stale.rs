@@ -15,7 +15,7 @@ impl Check for Stale {
     const ABOUT: About = About {
         id: "I37",
         title: "a completed store is seen by every later read",
-        source: "dossier 5.5; catalogue O12",
+        source: "SUSv4 write, mmap [posix-write, posix-mmap]",
         plant: Plant::InvalidateDirty,
     };
 

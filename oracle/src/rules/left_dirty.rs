@@ -17,7 +17,8 @@ impl Check for LeftDirty {
     const ABOUT: About = About {
         id: "left-dirty",
         title: "an integrity pass leaves what it found dirty clean",
-        source: "2.6.30 mm/page-writeback.c: write_cache_pages (WB_SYNC_ALL); ceph commit 081a0b78ef30",
+        source: "2.6.30 mm/page-writeback.c: write_cache_pages (WB_SYNC_ALL); commit 081a0b78ef30 (ceph) \
+                 [write-cache-pages, ceph-next-object]",
         plant: Plant::WritebackSkipsPage,
     };
 

@@ -32,11 +32,11 @@ pub(crate) mod prelude {
 /// What a rule says of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
-    /// Its name: I1 to I37 as in the dossier, O.. as in the catalogue, or a word.
+    /// Its name: I1 to I37 and O4, numbers with gaps that stay what they are, or a word.
     pub id: &'static str,
     /// The rule in one line.
     pub title: &'static str,
-    /// Where the kernel has it from.
+    /// Where the kernel has it from, with facts of docs/sources.md in brackets.
     pub source: &'static str,
     /// The planted bug that it must find.
     pub plant: Plant,

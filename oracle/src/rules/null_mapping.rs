@@ -13,7 +13,7 @@ impl Check for NullMapping {
     const ABOUT: About = About {
         id: "null-mapping",
         title: "no NULL mapping is dereferenced",
-        source: "dossier 1.7 rows 1 and 2; seed 001",
+        source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; commit b827e496c893 [null-mapping]",
         plant: Plant::ThrottleNull,
     };
 

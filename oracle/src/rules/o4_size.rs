@@ -15,7 +15,7 @@ impl Check for Size {
     const ABOUT: About = About {
         id: "O4",
         title: "the size is what the calls made it",
-        source: "catalogue O4",
+        source: "SUSv4 ftruncate, write [posix-truncate]",
         plant: Plant::ShortExtend,
     };
 
