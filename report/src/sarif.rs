@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use mkwrite_model::source;
 use mkwrite_oracle::Rule;
 use serde_sarif::sarif::{
     ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString, Notification,
@@ -45,7 +46,7 @@ fn descriptor(rule: Rule) -> ReportingDescriptor {
         .id(about.id)
         .short_description(text(about.title))
         .full_description(text(about.title))
-        .help(text(&format!("{}. Source: {}.", about.title, about.source)))
+        .help(text(&format!("{}. Source: {}. See {}.", about.title, about.source, source::places(about.source))))
         .build()
 }
 
@@ -116,6 +117,7 @@ mod tests {
         let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
         assert_eq!(rules.len(), Rule::ALL.len());
         assert!(rules.iter().all(|rule| rule["id"].is_string() && rule["shortDescription"]["text"].is_string()));
+        assert!(rules.iter().all(|rule| rule["help"]["text"].as_str().unwrap().contains("See docs/sources.md#")));
         let results = run["results"].as_array().unwrap();
         let levels: Vec<&Value> = results.iter().map(|result| &result["level"]).collect();
         assert_eq!(levels, ["note", "note", "warning", "error", "error"]);

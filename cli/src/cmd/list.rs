@@ -22,6 +22,8 @@ use crate::output::{self, SCHEMA, print_table};
 use crate::{Exit, files};
 
 /// List implementations, callers, rules, operations, points, plants, remedies, entries of the ledger and so on
+///
+/// Names in brackets, after a source, are facts of docs/sources.md.
 #[derive(clap::Args)]
 pub struct Args {
     /// What to list
