@@ -56,7 +56,8 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 /// The facts that texts link to.
 fn linked(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
-    text.split("sources.md#").skip(1).map(move |rest| rest.split(ends).next().unwrap_or(rest))
+    let names = text.split("sources.md#").skip(1).map(move |rest| rest.split(ends).next().unwrap_or(rest));
+    names.filter(|name| !name.is_empty())
 }
 
 #[test]
