@@ -44,7 +44,8 @@ fn citations() -> Vec<(String, String)> {
     let all = Builtin::all().iter().map(|fs| (format!("implementation {}", fs.name()), fs.declaration().source));
     let remedies = Remedy::ALL.iter().map(|remedy| (format!("remedy {}", remedy.name()), remedy.source()));
     let own = rules.chain(all).chain(remedies).map(|(what, source)| (what, source.to_owned()));
-    let entries = Ledger::builtin().entries.into_iter().map(|entry| (format!("entry {}", entry.name), entry.source));
+    let entries =
+        Ledger::<Builtin>::own().entries.into_iter().map(|entry| (format!("entry {}", entry.name), entry.source));
     own.chain(entries).collect()
 }
 
