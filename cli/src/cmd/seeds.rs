@@ -16,7 +16,7 @@ use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::text::Document;
+use mkwrite_model::text::{self, Document};
 use mkwrite_oracle::{Ledger, Rule};
 use mkwrite_report::count;
 use mkwrite_search::choice::Choice;
@@ -254,62 +254,14 @@ fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Sche
     bytes[HEADER..].chunks(RECORD).next_back().unwrap_or_default().to_vec()
 }
 
-/// The words of the text format that are in no table. The tests compare them with what the parser knows.
-const WORDS: &[&str] = &[
-    "mkw 1",
-    "run ",
-    "plant ",
-    "remedy ",
-    "expect ",
-    "pass",
-    "reach ",
-    " is at ",
-    " waits at ",
-    " while ",
-    "limits ",
-    "actors ",
-    "operations ",
-    "pages ",
-    "steps ",
-    "file ",
-    "cells ",
-    "blocks ",
-    "size ",
-    "mms ",
-    "holes ",
-    "free ",
-    "stable ",
-    "eio ",
-    "all",
-    "actor ",
-    "mm ",
-    "seed ",
-    "override ",
-    " step ",
-    " priority ",
-    "order ",
-    " *",
-    "closer",
-    "io",
-    "closing",
-    "call",
-    "io0.0",
-    "A.0 ",
-    "B.0 ",
-    "0..1",
-    "#",
-];
-
 /// The words of the text format: its statements, and the names that stand in them.
 fn words<R: Registry>() -> BTreeSet<String> {
-    let words = WORDS.iter().copied();
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
     let implementations = R::all().iter().map(|fs| fs.name());
     let callers = Caller::ALL.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
-    words
-        .chain(operations)
+    operations
         .chain(points)
         .chain(implementations)
         .chain(callers)
@@ -317,6 +269,7 @@ fn words<R: Registry>() -> BTreeSet<String> {
         .chain(Plant::ALL.iter().map(|plant| plant.name()))
         .chain(Remedy::ALL.iter().map(|remedy| remedy.name()))
         .map(str::to_owned)
+        .chain(text::dictionary())
         .collect()
 }
 

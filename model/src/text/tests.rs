@@ -1,7 +1,11 @@
+use expect_test::expect_file;
+use proptest::prelude::*;
+
 use super::*;
 use crate::bytes;
+use crate::case::{Faults, Operation, Schedule};
+use crate::exec::TaskId;
 use crate::generate::Generator;
-use proptest::prelude::*;
 
 const SAMPLE: &str = "\
 # The race.
@@ -108,7 +112,8 @@ fn errors_name_line_column_and_remedy() {
     assert_eq!(broken("actor    B mm 1", "actor    C mm 1"), "16:10: actors are declared in order (the next one is B)");
     assert_eq!(
         broken("cells 4", "cells 3"),
-        "8:1: the file has no such shape (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
+        "8:1: the file has no such shape \
+         (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
     );
     assert_eq!(
         broken("order    io0.1 *", "order    io9.1 *"),
@@ -116,10 +121,13 @@ fn errors_name_line_column_and_remedy() {
     );
     assert_eq!(broken("io0.1 *", "io0.1 * 29"), "19:18: unexpected `29` (the line is complete before it)");
     assert_eq!(broken("order    io0.1 *", "seed 5"), "18:1: both `seed` and `order` (one kind of schedule)");
+    let unknown = |word: &str| broken("order    io0.1 *", word);
     assert_eq!(
-        broken("order    io0.1 *", "frobnicate"),
-        format!("19:1: unknown statement `frobnicate` (one of: {STATEMENTS})")
+        unknown("frobnicate"),
+        "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, expect, reach, limits, file, stable, \
+         eio, actor, an operation like `A.0 store 0..4`, seed, override, order)"
     );
+    assert_eq!(unknown("ordr io0.1 *"), "19:1: unknown statement `ordr` (did you mean `order`?)");
     assert_eq!(
         broken("stable   0,2", "stable   0,x"),
         "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
@@ -150,6 +158,48 @@ fn errors_name_line_column_and_remedy() {
     assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));
 }
 
+#[test]
+fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
+    let seeded = SAMPLE
+        .lines()
+        .filter(|line| !line.starts_with("order"))
+        .map(|line| line.replace("run      nfs", "remedy zero-tail-at-extension\nplant leak-reference\nrun nfs"))
+        .chain(["seed 5", "override A.0 step 1 priority 2"].map(str::to_owned));
+    let seeded: Vec<String> = seeded.collect();
+    let texts = [SAMPLE.to_owned(), parse(&seeded.join("\n")).unwrap().to_string()];
+    for text in &texts {
+        let rows = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let first = line.split(' ').next().unwrap();
+            STATEMENTS.iter().position(|row| row.begins_with(first)).unwrap()
+        });
+        let actor = STATEMENTS.iter().position(|row| row.often == Often::PerActor).unwrap();
+        // Each actor stands with its operations.
+        let rows = rows.map(|row| if row == actor + 1 { actor } else { row });
+        assert!(rows.is_sorted(), "{text}");
+    }
+    for row in STATEMENTS {
+        let stands = |text: &String| text.lines().any(|line| row.begins_with(line.split(' ').next().unwrap()));
+        assert!(texts.iter().any(stands), "{}", row.keyword);
+        assert!(row.forms.iter().all(|form| form.form.split(' ').next() == Some(row.keyword)), "{}", row.keyword);
+    }
+}
+
+/// `UPDATE_EXPECT=1 cargo test -p mkwrite-model` writes the table of the reference anew.
+#[test]
+fn the_reference_has_the_table() {
+    let mut table = "| statement | how often | meaning |\n| --- | --- | --- |\n".to_owned();
+    for row in STATEMENTS {
+        for Form { form, meaning } in row.forms {
+            table += &format!("| `{form}` | {} | {meaning} |\n", row.often.name());
+        }
+    }
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once("| statement |").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    expect_file![file].assert_eq(&format!("{before}{table}\n{after}"));
+}
+
 proptest! {
     #[test]
     fn case_to_text_to_case(seed in any::<u64>(), index in 0u64..64) {
@@ -171,7 +221,13 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_document_or_an_error(text in "\\PC{0,200}", lines in proptest::collection::vec("(mkw 1|run|file|actor A mm 0|A.0 store|order A.0) ?[a-z0-9 .*]{0,20}", 0..12)) {
+    fn any_text_is_a_document_or_an_error(
+        text in "\\PC{0,200}",
+        lines in proptest::collection::vec(
+            "(mkw 1|run|file|actor A mm 0|A.0 store|order A.0) ?[a-z0-9 .*]{0,20}",
+            0..12,
+        ),
+    ) {
         let _ = parse(&text);
         let _ = parse(&format!("mkw 1\n{}", lines.join("\n")));
     }
