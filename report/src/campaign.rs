@@ -140,18 +140,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-const STYLE: &str = "
-.plots { display: flex; flex-wrap: wrap; gap: 2rem; }
-figure { margin: 0; }
-figcaption { font-weight: 600; }
-svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
-svg .axis { stroke: currentColor; opacity: .35; fill: none; }
-svg .grid { stroke: currentColor; opacity: .12; }
-svg polyline { fill: none; stroke-width: 2; }
-.e0 { stroke: light-dark(#0b57d0, #8ab4f8); } .e1 { stroke: light-dark(#b3261e, #f28b82); }
-.e2 { stroke: light-dark(#146c2e, #81c995); } .e3 { stroke: light-dark(#8430ce, #d7aefb); }
-td.n, th.n { text-align: right; }
-";
+const STYLE: &str = include_str!("../assets/campaign.css");
 
 /// The page. `link` turns a path into a URI that leads there from the page.
 pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
@@ -199,7 +188,7 @@ pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
             }
         }
     };
-    crate::page::page("mkwrite campaign", &format!("{}{STYLE}", triage::STYLE), body)
+    crate::page::page("mkwrite campaign", &[triage::STYLE, STYLE], body)
 }
 
 fn searches(campaign: &Campaign) -> Markup {

@@ -2,11 +2,13 @@
 //! `mkwrite-oracle`; here is only their form.
 
 pub mod campaign;
+mod chart;
 pub mod golden;
 pub mod html;
 pub mod junit;
 pub mod matrix;
 mod page;
+mod palette;
 pub mod sarif;
 pub mod svg;
 pub mod terminal;

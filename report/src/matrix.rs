@@ -78,20 +78,7 @@ pub struct Matrix {
     pub cells: Vec<Vec<Cell>>,
 }
 
-const STYLE: &str = "
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { font-size: 1rem; font-family: ui-monospace, monospace; margin-top: 2.5rem; overflow-wrap: anywhere; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); padding: .25rem .6rem; text-align: left; }
-td { white-space: nowrap; }
-td.pass { background: color-mix(in srgb, seagreen 22%, transparent); }
-td.breaks { background: color-mix(in srgb, orange 30%, transparent); }
-td.new { background: color-mix(in srgb, crimson 45%, transparent); font-weight: bold; }
-td.refused { opacity: .5; }
-small { display: block; opacity: .75; }
-";
+const STYLE: &str = include_str!("../assets/matrix.css");
 
 /// The tables as one page.
 pub fn page(all: &[Matrix]) -> String {
@@ -105,7 +92,7 @@ pub fn page(all: &[Matrix]) -> String {
         }
         @for matrix in all { (table(matrix)) }
     };
-    crate::page::page("mkwrite matrix", STYLE, body)
+    crate::page::page("mkwrite matrix", &[STYLE], body)
 }
 
 fn table(matrix: &Matrix) -> Markup {

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// A page of its own: no script, and nothing to fetch.
-pub(crate) fn page(title: &str, style: &str, body: Markup) -> String {
+pub(crate) fn page(title: &str, styles: &[&str], body: Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -11,7 +11,7 @@ pub(crate) fn page(title: &str, style: &str, body: Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
-                style { (PreEscaped(style)) }
+                style { @for style in styles { "\n" (PreEscaped(style)) } }
             }
             body { (body) }
         }

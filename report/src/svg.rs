@@ -4,7 +4,10 @@
 use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
 
-use crate::html::{Chart, Column, Item, Kind, charts, hue_of};
+use crate::chart::{Chart, Column, Flag, Item, Kind, charts, hue, hue_of};
+use crate::palette::{
+    BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT, TASKS, WRITEBACK,
+};
 use crate::terminal::title;
 
 /// Width of the picture, in pixels. It is wider only if there are very many columns.
@@ -21,20 +24,6 @@ const LANE: usize = 48;
 const TOP: usize = 46;
 const HEADS: usize = 100;
 
-const INK: &str = "#1c1e21";
-const SOFT: &str = "#5d636b";
-const RULE: &str = "#dfe1e4";
-const EDGE: &str = "#d39e00";
-const BAD: &str = "#c1121f";
-/// Strong and weak colour of each task.
-const HUES: [(&str, &str); 6] = [
-    ("#1f5fbf", "#e6effc"),
-    ("#b4540a", "#fdeedf"),
-    ("#1c7a4d", "#e2f4ea"),
-    ("#8a3fa8", "#f4e8f9"),
-    ("#4a5561", "#eaeef2"),
-    ("#6d6a5f", "#f0efea"),
-];
 const MONO: &str = "'DejaVu Sans Mono', Menlo, Consolas, monospace";
 const SANS: &str = "'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif";
 
@@ -67,14 +56,14 @@ pub fn picture(e: &Explanation) -> String {
             role="img" aria-label=(title(e)) font-family=(MONO) font-size="11.5" fill=(INK) {
             title { (title(e)) }
             defs {
-                @for (name, colour) in [("dirty", "#b26a00"), ("writeback", "#00798c")] {
+                @for (name, colour) in [("dirty", DIRTY), ("writeback", WRITEBACK)] {
                     pattern id={ "tag-" (name) } width="5" height="5" patternUnits="userSpaceOnUse"
                         patternTransform="rotate(45)" {
                         rect width="3" height="5" fill=(colour) {}
                     }
                 }
             }
-            rect width=(width) height=(height) rx="8" fill="#ffffff" stroke=(RULE) {}
+            rect width=(width) height=(height) rx="8" fill=(BACK.light) stroke=(RULE) {}
             text x="16" y="28" font-size="15" font-weight="bold" font-family=(SANS) { (title(e)) }
             (band(chart, &rows, width))
             (heads(chart, &places))
@@ -89,7 +78,7 @@ pub fn picture(e: &Explanation) -> String {
                     Item::Step { n, minor, .. } => (step(chart, row, *n, *minor, role(*n), right, width)),
                     Item::Begin { n, .. } => {
                         text x=(LANES + chart.lane(*n) * LANE) y=(row.top + 15) font-weight="bold"
-                            fill=(HUES[hue_of(&chart.run.steps[*n].task.to_string())].0) { (chart.operation(*n)) }
+                            fill=(TASKS[hue(chart.run.steps[*n].task)].0) { (chart.operation(*n)) }
                     }
                     Item::Fold { text, .. } => {
                         text x=(LANES + 6) y=(row.top + 13) font-style="italic" font-family=(SANS) fill=(SOFT) {
@@ -98,10 +87,10 @@ pub fn picture(e: &Explanation) -> String {
                     }
                     Item::Window { .. } => {
                         text x=(LANES + 4) y=(row.top + 13) font-size="10.5" font-weight="bold" font-family=(SANS)
-                            fill="#8a6500" { "WINDOW OF THE RACE" }
+                            fill=(CAPTION) { "WINDOW OF THE RACE" }
                     }
                     Item::Breach { text, .. } => {
-                        rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill="#fdeaea" {}
+                        rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill=(BAD_BACK) {}
                         rect x=(LANES) y=(row.top) width="3" height=(row.height) fill=(BAD) {}
                         text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) {
                             "▲ " (cut(text, (width - LANES - 30) / 8))
@@ -161,7 +150,7 @@ fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
         match item {
             Item::Fold { id, steps, .. } if *steps.end() >= shown.start && *steps.start() < shown.end => {
                 let (from, end) = ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
-                push(Item::Fold { id, steps: from..=end - 1, text: chart.folded(from, end) });
+                push(Item::Fold { id, steps: from..=end - 1, text: chart.folded(from..end) });
             }
             Item::Step { fold: Some(_), .. } | Item::Begin { fold: Some(_), .. } | Item::Fold { .. } => {}
             Item::Step { n, .. } | Item::Begin { n, .. } | Item::Breach { n, .. } | Item::Window { n } => {
@@ -199,8 +188,8 @@ fn heads(chart: &Chart, places: &[usize]) -> Markup {
         text x="42" y=(y) font-size="10" text-anchor="end" fill=(SOFT) { "step" }
         @for (lane, task) in chart.tasks.iter().enumerate() {
             @let (name, x) = (task.to_string(), LANES + lane * LANE);
-            rect x=(x) y=(y - 12) width=(name.len() * 7 + 12) height="17" rx="4" fill=(HUES[hue_of(&name)].0) {}
-            text x=(x + 6) y=(y + 1) font-weight="bold" fill="#ffffff" { (name) }
+            rect x=(x) y=(y - 12) width=(name.len() * 7 + 12) height="17" rx="4" fill=(TASKS[hue(*task)].0) {}
+            text x=(x + 6) y=(y + 1) font-weight="bold" fill=(BACK) { (name) }
         }
         @for (column, x) in chart.columns.iter().zip(places) {
             text font-size="10.5" transform={ "translate(" (x + 11) " " (y + 2) ") rotate(-90)" } { (column.name) }
@@ -220,8 +209,8 @@ fn band(chart: &Chart, rows: &[Row], width: usize) -> Markup {
     html! {
         @if let (Some(first), Some(last)) = (first, last) {
             @let height = last.top + last.height - first.top;
-            rect.window x="8" y=(first.top) width=(width - 16) height=(height) fill="#fff4d1" {}
-            rect x="8" y=(first.top) width="3" height=(height) fill=(EDGE) {}
+            rect.window x="8" y=(first.top) width=(width - 16) height=(height) fill=(BAND) {}
+            rect x="8" y=(first.top) width="3" height=(height) fill=(BAND_EDGE) {}
         }
     }
 }
@@ -235,7 +224,7 @@ fn connector(chart: &Chart, rows: &[Row]) -> Markup {
     let (first, last) = (rows.iter().find(decides), rows.iter().rev().find(decides));
     html! {
         @if let (Some(first), Some(last)) = (first, last) {
-            line x1="51" x2="51" y1=(first.middle()) y2=(last.middle()) stroke=(EDGE) stroke-width="2" {}
+            line x1="51" x2="51" y1=(first.middle()) y2=(last.middle()) stroke=(BAND_EDGE) stroke-width="2" {}
         }
     }
 }
@@ -246,14 +235,13 @@ fn box_width(chart: &Chart, n: usize) -> usize {
 
 fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right: usize, width: usize) -> Markup {
     let moment = &chart.run.steps[n];
-    let (strong, weak) = HUES[hue_of(&moment.task.to_string())];
+    let (strong, weak) = TASKS[hue(moment.task)];
     let (x, y, name) = (LANES + chart.lane(n) * LANE, row.middle() + 4, moment.point.name());
-    let what: Vec<&str> = moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
     html! {
         g.step.decides[role.is_some()] {
             text x="40" y=(y) font-size="10.5" text-anchor="end" fill=(SOFT) { (moment.step) }
             @if let Some(role) = role {
-                circle cx="51" cy=(row.middle()) r="8.5" fill=(EDGE) {}
+                circle cx="51" cy=(row.middle()) r="8.5" fill=(BAND_EDGE) {}
                 text x="51" y=(y) font-size="11" font-weight="bold" text-anchor="middle" { (role) }
             }
             @if minor {
@@ -263,10 +251,10 @@ fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right
                 rect x=(x) y=(row.top + 2) width=(box_width(chart, n)) height=(row.height - 4) rx="4" stroke=(strong)
                     fill=(if role.is_some() { strong } else { weak }) {}
                 rect x=(x) y=(row.top + 2) width="4" height=(row.height - 4) fill=(strong) {}
-                text x=(x + 8) y=(y) font-weight=[role.map(|_| "bold")] fill=[role.map(|_| "#ffffff")] { (name) }
+                text x=(x + 8) y=(y) font-weight=[role.map(|_| "bold")] fill=[role.map(|_| BACK.light)] { (name) }
             }
             text x=(right + 14) y=(y) font-size="11" font-family=(SANS) fill=(SOFT) {
-                (cut(&what.join("; "), width.saturating_sub(right + 24) * 10 / 66))
+                (cut(&chart.what(n), width.saturating_sub(right + 24) * 10 / 66))
             }
         }
     }
@@ -290,24 +278,18 @@ fn strip(column: &Column, x: usize, rows: &[Row]) -> Markup {
 }
 
 fn bar(column: &Column, value: &str, x: usize, y: usize, height: usize) -> Markup {
-    let fill = match (column.kind, column.colour) {
-        (Kind::Lock, _) => HUES[hue_of(value)].0,
-        (_, "dirty") => "#b26a00",
-        (_, "dirty tag") => "url(#tag-dirty)",
-        (_, "writeback") => "#00798c",
-        (_, "writeback tag") => "url(#tag-writeback)",
-        (_, "record") => "#7b4fc4",
-        (_, "pte") if value == "writable" => "#b3306f",
-        (_, "pte") => "#ffffff",
-        _ => "#8a9099",
+    // Colours of the bar, its edge, and the letter in it.
+    let (fill, stroke, ink) = match column.kind {
+        Kind::Lock => (TASKS[hue_of(value)].0.light, None, BACK),
+        Kind::Flag(Flag::Dirty) => (DIRTY.light, None, BACK),
+        Kind::Flag(Flag::DirtyTag) => ("url(#tag-dirty)", Some(DIRTY), BACK),
+        Kind::Flag(Flag::Writeback) => (WRITEBACK.light, None, BACK),
+        Kind::Flag(Flag::WritebackTag) => ("url(#tag-writeback)", Some(WRITEBACK), BACK),
+        Kind::Flag(Flag::Record) => (RECORD.light, None, BACK),
+        Kind::Flag(Flag::Pte) if value == "writable" => (PTE.light, Some(PTE), BACK),
+        Kind::Flag(Flag::Pte) => (BACK.light, Some(PTE), PTE),
+        Kind::Flag(Flag::Cached) | Kind::Text => (CACHED.light, None, BACK),
     };
-    let stroke = match column.colour {
-        "dirty tag" => Some("#b26a00"),
-        "writeback tag" => Some("#00798c"),
-        "pte" => Some("#b3306f"),
-        _ => None,
-    };
-    let ink = if fill == "#ffffff" { "#b3306f" } else { "#ffffff" };
     html! {
         @if column.kind == Kind::Text {
             line x1=(x + 4) x2=(x + 4) y1=(y) y2=(y + height) stroke=(SOFT) stroke-width="1.5" {}

@@ -183,17 +183,7 @@ pub fn uri(path: &str) -> String {
     format!("{scheme}{}", utf8_percent_encode(path, PATH))
 }
 
-pub(crate) const STYLE: &str = "
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
-body { max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #8884; }
-code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
-code.point { white-space: nowrap; }
-small { opacity: .7; }
-.new, .broken { color: light-dark(#b00020, #ff7b86); font-weight: 600; }
-.fixed { color: light-dark(#8a5a00, #e8b04a); font-weight: 600; }
-";
+pub(crate) const STYLE: &str = include_str!("../assets/triage.css");
 
 /// The page. `link` turns a path into a URI that leads there from the page.
 pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
@@ -210,7 +200,7 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
             p { small { (triage.ignored.len()) " more files are not named like cases." } }
         }
     };
-    crate::page::page("mkwrite triage", STYLE, body)
+    crate::page::page("mkwrite triage", &[STYLE], body)
 }
 
 pub(crate) fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
