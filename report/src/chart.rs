@@ -4,9 +4,9 @@
 use std::ops::{Range, RangeInclusive};
 
 use mkwrite_model::exec::{CLOSER, TaskId};
-use mkwrite_oracle::explain::Explanation;
+use mkwrite_explain::explain::Explanation;
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::timeline::{Moment, PageState, State, Timeline};
+use mkwrite_explain::timeline::{Moment, PageState, State, Timeline};
 
 /// The runs of an explanation: the one that breaks the rule, and the nearest that does not.
 pub(crate) fn charts(e: &Explanation) -> Vec<Chart<'_>> {
