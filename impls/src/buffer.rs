@@ -117,7 +117,7 @@ macro_rules! address_space_operations {
             self,
             k: &$crate::Kernel,
             page: mkwrite_model::kernel::Frame,
-            _: mkwrite_model::implementation::Sync,
+            _: mkwrite_model::implementation::WbSync,
         ) -> mkwrite_model::kernel::Status {
             $crate::buffer::writepage(k, page).await
         }

@@ -7,7 +7,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, SizeGuard, Sync};
+use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, SizeGuard, WbSync};
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 
@@ -58,7 +58,7 @@ impl Implementation<Builtin> for Driver {
         unreachable!("a mapping without page_mkwrite")
     }
 
-    async fn writepage(self, _: &Kernel, _: Frame, _: Sync) -> Status {
+    async fn writepage(self, _: &Kernel, _: Frame, _: WbSync) -> Status {
         unreachable!("{NO_STORE}")
     }
 

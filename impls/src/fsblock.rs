@@ -15,7 +15,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
+    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -181,7 +181,7 @@ impl Implementation<Builtin> for Fsblock {
         k.test_set_page_dirty(page)
     }
 
-    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
+    async fn writepage(self, k: &Kernel, page: Frame, _: WbSync) -> Status {
         k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
         let Some(size) = buffer::clip_to_eof(k, page).await else {
             self.invalidatepage(k, page, 0).await;

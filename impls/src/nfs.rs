@@ -29,7 +29,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, Sync,
+    Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Attributes, Event, Frame, Request, Stamp, Status};
@@ -115,8 +115,8 @@ impl Nfs {
     }
 
     /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be sent.
-    async fn async_flush(self, k: &Kernel, page: Frame, sync: Sync) -> Option<Request> {
-        if self == Nfs::V3_0 && sync != Sync::Integrity {
+    async fn async_flush(self, k: &Kernel, page: Frame, sync: WbSync) -> Option<Request> {
+        if self == Nfs::V3_0 && sync != WbSync::Integrity {
             // nonblocking: a request in use means "later"
             k.at_page(P::WritepageRecord, page).await;
             if request(k, page).is_some() && k.is_record_locked(page) {
@@ -136,7 +136,7 @@ impl Nfs {
         if self == Nfs::V3_0 {
             k.bug_on(found.clean, "BUG_ON(PG_CLEAN) in nfs_page_async_flush");
         }
-        let stable = sync == Sync::Reclaim; // FLUSH_STABLE
+        let stable = sync == WbSync::Reclaim; // FLUSH_STABLE
         Some(Request { cells: Range::new(0, found.end), stable, ..Request::new(page) })
     }
 
@@ -163,7 +163,7 @@ impl Nfs {
 
     /// nfs_wb_all; in 3.0 it is sync_inode.
     async fn wb_all(self, k: &Kernel) {
-        self.writepages(k, Range::new(0, k.geometry().pages), Sync::Integrity).await;
+        self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
         if self == Nfs::V3_0 {
             mm::filemap_fdatawait(k).await;
             self.commit_inode(k, true).await;
@@ -354,7 +354,7 @@ impl Implementation<Builtin> for Nfs {
         LOCKED
     }
 
-    async fn writepage(self, k: &Kernel, page: Frame, sync: Sync) -> Status {
+    async fn writepage(self, k: &Kernel, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -366,7 +366,7 @@ impl Implementation<Builtin> for Nfs {
         Status::Ok
     }
 
-    async fn writepages(self, k: &Kernel, pages: Range, sync: Sync) -> Status {
+    async fn writepages(self, k: &Kernel, pages: Range, sync: WbSync) -> Status {
         if self == Nfs::V2_6_29 {
             return mm::write_cache_pages(k, pages, sync).await;
         }
@@ -506,7 +506,7 @@ impl Implementation<Builtin> for Nfs {
                 k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
             }
             if k.clear_page_dirty_for_io(page).await {
-                if let Some(request) = self.async_flush(k, page, Sync::Integrity).await {
+                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
                     k.at_page(P::WritepageSubmit, page).await;
                     k.submit(request);
                 }
@@ -532,7 +532,7 @@ impl Implementation<Builtin> for Nfs {
             Nfs::V3_0 if commits => self.commit_inode(k, true).await,
             Nfs::V3_0 => {}
             _ => {
-                self.writepages(k, Range::new(0, k.geometry().pages), Sync::Integrity).await;
+                self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
                 self.sync_wait(k, None, commits).await;
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use mkwrite_model::case::Range;
-use mkwrite_model::implementation::{Declaration, Implementation, Record, Registry, StoredPairs, Sync};
+use mkwrite_model::implementation::{Declaration, Implementation, Record, Registry, StoredPairs, WbSync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 
 use crate::Kernel;
@@ -46,10 +46,10 @@ macro_rules! implementations {
             fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
                 match self { $(Builtin::$variant(fs) => fs.set_page_dirty(k, page),)* }
             }
-            async fn writepage(self, k: &Kernel, page: Frame, sync: Sync) -> Status {
+            async fn writepage(self, k: &Kernel, page: Frame, sync: WbSync) -> Status {
                 match self { $(Builtin::$variant(fs) => fs.writepage(k, page, sync).await,)* }
             }
-            async fn writepages(self, k: &Kernel, pages: Range, sync: Sync) -> Status {
+            async fn writepages(self, k: &Kernel, pages: Range, sync: WbSync) -> Status {
                 match self { $(Builtin::$variant(fs) => fs.writepages(k, pages, sync).await,)* }
             }
             async fn write_inode(self, k: &Kernel) {

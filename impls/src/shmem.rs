@@ -13,7 +13,7 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard, Sync};
+use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard, WbSync};
 use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
 
@@ -67,7 +67,7 @@ impl Implementation<Builtin> for Shmem {
     }
 
     /// shmem_writepage without swap. noop_dirty_folio is the trait's default.
-    async fn writepage(self, k: &Kernel, page: Frame, _: Sync) -> Status {
+    async fn writepage(self, k: &Kernel, page: Frame, _: WbSync) -> Status {
         k.redirty_page_for_writepage(page).await;
         k.unlock_page(page);
         Status::Ok

@@ -60,19 +60,22 @@ const ORDER: u8 = 192;
 const SCHEDULE_TAG: u8 = 224;
 const NO_POINT: u8 = 255;
 
-/// A decoding table: values with the number of byte codes that mean each.
+/// A decoding table: values with the number of byte codes that mean each. Together they are all codes.
 struct Table(&'static [(u8, u8)]);
 
 impl Table {
-    fn decode(&self, byte: u8) -> u8 {
-        let mut left = byte;
-        for &(value, codes) in self.0 {
-            if left < codes {
-                return value;
-            }
-            left -= codes;
+    const fn new(values: &'static [(u8, u8)]) -> Table {
+        let (mut sum, mut n) = (0, 0);
+        while n < values.len() {
+            sum += values[n].1 as usize;
+            n += 1;
         }
-        self.0[self.0.len() - 1].0
+        assert!(sum == 1 << u8::BITS, "each byte has a value");
+        Table(values)
+    }
+
+    fn decode(&self, byte: u8) -> u8 {
+        generate::by_weight(self.0.iter().map(|&(value, codes)| (value, codes.into())), byte.into())
     }
 
     fn encode(&self, value: u8) -> u8 {
@@ -81,16 +84,16 @@ impl Table {
     }
 }
 
-/// The tables of version 1. The last value of each takes the codes that are left.
+/// The tables of version 1.
 mod v1 {
     use super::Table;
 
-    pub(super) const PAGES: Table = Table(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
-    pub(super) const CELLS: Table = Table(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
-    pub(super) const BLOCKS: Table = Table(&[(1, 96), (4, 64), (2, 96)]);
-    pub(super) const MMS: Table = Table(&[(1, 128), (3, 32), (2, 96)]);
-    pub(super) const ACTORS: Table = Table(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
-    pub(super) const KINDS: Table = Table(&[
+    pub(super) const PAGES: Table = Table::new(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
+    pub(super) const CELLS: Table = Table::new(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
+    pub(super) const BLOCKS: Table = Table::new(&[(1, 96), (4, 64), (2, 96)]);
+    pub(super) const MMS: Table = Table::new(&[(1, 128), (3, 32), (2, 96)]);
+    pub(super) const ACTORS: Table = Table::new(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
+    pub(super) const KINDS: Table = Table::new(&[
         (0, 4),   // an empty slot
         (2, 14),  // load
         (3, 14),  // read

@@ -130,7 +130,7 @@ impl Declaration {
     }
 }
 
-/// Who may change i_size.
+/// What guards changes of i_size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SizeGuard {
     /// The holder of the inode lock.
@@ -164,9 +164,9 @@ impl Record {
     pub const NOT_NEEDED: Record = Record { missing: 0, uncovered: 0, claims_dirty: false };
 }
 
-/// Who calls writepage, and what it may wait for.
+/// The caller of writepage, and what it may wait for: what struct writeback_control says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sync {
+pub enum WbSync {
     /// Memory cleansing by the flusher: should not wait (WB_SYNC_NONE).
     Background,
     /// Data integrity: must write (WB_SYNC_ALL).
@@ -194,10 +194,10 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     }
 
     /// Writes one page. Called with the page locked and PG_dirty just cleared; unlocks it.
-    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: Sync) -> Status;
+    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: WbSync) -> Status;
 
     /// Writes the dirty pages of a range.
-    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: Sync) -> Status {
+    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
         mm::write_cache_pages(k, pages, sync).await
     }
 

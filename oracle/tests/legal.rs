@@ -8,7 +8,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Implementation, LOCKED, NOPAGE, Pair, Record, Registry, SizeGuard, Sync,
+    Convention, Declaration, Implementation, LOCKED, NOPAGE, Pair, Record, Registry, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
@@ -73,14 +73,14 @@ impl Implementation<Plain> for Plain {
         LOCKED
     }
 
-    async fn writepage(self, k: &Kernel<Plain>, page: Frame, sync: Sync) -> Status {
+    async fn writepage(self, k: &Kernel<Plain>, page: Frame, sync: WbSync) -> Status {
         k.at_size(P::WritepageSize).await;
         k.zero_from(page, k.length_below_eof(page));
         if self == Plain::Idle {
             k.unlock_page(page);
             return Status::Ok;
         }
-        if self == Plain::Redirties && sync == Sync::Background {
+        if self == Plain::Redirties && sync == WbSync::Background {
             k.redirty_page_for_writepage(page).await;
         }
         k.at_page(P::WritepageStart, page).await;

@@ -30,9 +30,9 @@ impl Pagevec {
         self.len
     }
 
-    /// The n-th page, by ascending index.
-    pub fn get(&self, n: u8) -> Frame {
-        self.pages[usize::from(n)]
+    /// The pages, by ascending index.
+    pub fn iter(&self) -> impl Iterator<Item = Frame> {
+        self.pages.into_iter().take(usize::from(self.len))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::case::{PAGES_MAX, Range};
 use crate::facts::FsyncWait;
-use crate::implementation::{Registry, Sync};
+use crate::implementation::{Registry, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
@@ -15,7 +15,7 @@ use crate::point::Point as P;
 /// fsync(2).
 pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
     k.at(P::FsyncStart).await;
-    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), Sync::Integrity).await;
+    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await;
     match k.facts().fsync_wait {
         FsyncWait::AfterOp => {
             let status = fsync_op(k).await;
@@ -62,8 +62,7 @@ pub async fn filemap_fdatawait<R: Registry>(k: &Kernel<R>) {
         if batch.is_empty() {
             return;
         }
-        for n in 0..batch.len() {
-            let page = batch.get(n);
+        for page in batch.iter() {
             next = k.index(page) + 1;
             k.wait_on_page_writeback(page, P::FsyncWait).await;
             k.put_page(page);

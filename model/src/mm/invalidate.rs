@@ -16,8 +16,7 @@ use crate::point::Point as P;
 pub(super) async fn invalidate_mapping_pages<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
     k.at_tree(P::InvalidateFind).await;
     let batch = k.pagevec_lookup(pages);
-    for n in 0..batch.len() {
-        let page = batch.get(n);
+    for page in batch.iter() {
         k.at_page(P::InvalidateTrylock, page).await;
         if k.trylock_page(page) {
             let dirty = k.is_dirty(page) && !k.is_planted(Plant::InvalidateDirty);
@@ -66,8 +65,7 @@ pub(super) async fn invalidate_inode_pages2<R: Registry>(k: &Kernel<R>, pages: R
     let mut status = Status::Ok;
     k.at_tree(P::InvalidateFind).await;
     let batch = k.pagevec_lookup(pages);
-    for n in 0..batch.len() {
-        let page = batch.get(n);
+    for page in batch.iter() {
         k.lock_page(page, P::Invalidate2Lock).await;
         if k.in_mapping(page) && !invalidate_page2(k, page).await {
             status = Status::Busy;

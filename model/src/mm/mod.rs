@@ -13,7 +13,7 @@ mod writeback;
 
 use crate::case::{Case, Operation, Range};
 use crate::exec::TaskId;
-use crate::implementation::{Registry, Sync};
+use crate::implementation::{Registry, WbSync};
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::point::Point;
 
@@ -77,7 +77,7 @@ async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operat
         O::Truncate(size) => truncate::truncate(k, size).await,
         O::Background(pages) => writeback::background(k, pages).await,
         O::Integrity(pages) => {
-            k.fs().writepages(k, pages, Sync::Integrity).await;
+            k.fs().writepages(k, pages, WbSync::Integrity).await;
             Status::Ok
         }
         O::Fsync => fsync::fsync(k).await,

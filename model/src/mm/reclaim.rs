@@ -6,7 +6,7 @@
 
 use super::invalidate::remove_mapping;
 use crate::case::Range;
-use crate::implementation::{Registry, Sync};
+use crate::implementation::{Registry, WbSync};
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::point::Point as P;
@@ -40,7 +40,7 @@ async fn shrink_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
         if !freeable || !k.in_mapping(page) || !k.clear_page_dirty_for_io(page).await {
             return false;
         }
-        k.writepage(page, Sync::Reclaim).await;
+        k.writepage(page, WbSync::Reclaim).await;
         return true;
     }
     if k.has(page, PRIVATE) {

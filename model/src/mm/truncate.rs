@@ -124,8 +124,7 @@ async fn truncate_inode_pages<R: Registry>(k: &Kernel<R>, size: u8) {
     // First pass: what can be had without waiting.
     k.at_tree(P::TruncateFind).await;
     let batch = k.pagevec_lookup(pages);
-    for n in 0..batch.len() {
-        let page = batch.get(n);
+    for page in batch.iter() {
         k.at_page(P::TruncateTrylock, page).await;
         if k.trylock_page(page) {
             if !k.is_writeback(page) {
@@ -147,8 +146,7 @@ async fn truncate_inode_pages<R: Registry>(k: &Kernel<R>, size: u8) {
         k.at_tree(P::TruncateFind).await;
         let batch = k.pagevec_lookup(pages);
         let mut removed = false;
-        for n in 0..batch.len() {
-            let page = batch.get(n);
+        for page in batch.iter() {
             k.lock_page(page, P::TruncateLock).await;
             k.wait_on_page_writeback(page, P::TruncateWait).await;
             removed |= truncate_page(k, page).await;

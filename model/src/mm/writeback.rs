@@ -6,7 +6,7 @@
 //! budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at the first error.
 
 use crate::case::Range;
-use crate::implementation::{Registry, Sync};
+use crate::implementation::{Registry, WbSync};
 use crate::kernel::{Event, Frame, Kernel, Status, Written};
 use crate::plant::Plant;
 use crate::point::Point as P;
@@ -18,7 +18,7 @@ pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Stat
         return Status::Ok; // not on the list that the flusher walks
     }
     k.set_inode_dirty(false);
-    k.fs().writepages(k, pages, Sync::Background).await;
+    k.fs().writepages(k, pages, WbSync::Background).await;
     k.fs().write_inode(k).await;
     if k.any_tagged_dirty() {
         k.set_inode_dirty(true);
@@ -27,7 +27,7 @@ pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Stat
 }
 
 /// write_cache_pages.
-pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: Sync) -> Status {
+pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
     let mut result = Status::Ok;
     let mut next = pages.start;
     loop {
@@ -36,8 +36,7 @@ pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: S
         if batch.is_empty() {
             return result;
         }
-        for n in 0..batch.len() {
-            let page = batch.get(n);
+        for (n, page) in batch.iter().enumerate() {
             next = k.index(page) + 1;
             if n != 0 && k.index(page).is_multiple_of(2) && k.planted(Plant::WritebackSkipsPage) {
                 k.put_page(page);
@@ -54,13 +53,13 @@ pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: S
 }
 
 /// One page of write_cache_pages, locked; unlocks it.
-async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: Sync) -> Status {
+async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
     if !k.in_mapping(page) || !k.is_dirty(page) {
         k.unlock_page(page);
         return Status::Ok;
     }
     if k.is_writeback(page) {
-        if sync != Sync::Integrity {
+        if sync != WbSync::Integrity {
             k.unlock_page(page);
             return Status::Ok;
         }
@@ -76,9 +75,9 @@ async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: Sync) -> Statu
 impl<R: Registry> Kernel<R> {
     /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked. Notes how
     /// the contract was met: redirtied, writeback started, or wholly beyond i_size.
-    pub async fn writepage(&self, page: Frame, sync: Sync) -> Status {
+    pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
         self.task().written.set(Written::default());
-        let status = if sync == Sync::Reclaim && self.planted(Plant::SilentNoWrite) {
+        let status = if sync == WbSync::Reclaim && self.planted(Plant::SilentNoWrite) {
             self.unlock_page(page);
             Status::Ok
         } else {
