@@ -22,7 +22,7 @@ pub const CELLS_MAX: usize = PAGES_MAX * CELLS_PER_PAGE_MAX;
 pub const OPERATIONS_MAX: usize = 32;
 /// Address spaces at the most.
 pub const MMS_MAX: usize = 3;
-/// Free blocks that count as "never runs out".
+/// The number of free blocks that means that they never run out.
 pub const AMPLE: u8 = u8::MAX;
 
 /// The largest number of free blocks that can run out.
@@ -321,9 +321,9 @@ pub struct Actor {
 /// An override of one drawn priority.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Override {
-    /// Whose step.
+    /// The task that takes the step.
     pub task: TaskId,
-    /// In which operation slot (or request number).
+    /// The operation slot (or the number of the request) of the step.
     pub slot: u8,
     /// The n-th step in it, from 1.
     pub nth: u16,
@@ -334,17 +334,17 @@ pub struct Override {
 /// One entry of a schedule by named points: run `task` until it stands at this point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Stop {
-    /// Whom to run.
+    /// The task to run.
     pub task: TaskId,
-    /// In which operation slot (or request number) it is to stop.
+    /// The operation slot (or the number of the request) in which it is to stop.
     pub slot: u8,
-    /// Before which point; `None` runs it until it blocks or has finished the slot.
+    /// The point before which it is to stop; `None` runs it until it blocks or has finished the slot.
     pub point: Option<Point>,
-    /// The how-manieth time in the slot that it stands there, from 1.
+    /// The n-th time, from 1, that the task stands there in this slot.
     pub occurrence: u8,
 }
 
-/// Who runs when.
+/// The order in which tasks run.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Schedule {
     /// A seed draws a priority for every step of every operation; overrides change single ones.
@@ -392,9 +392,9 @@ pub struct Case {
     pub geometry: Geometry,
     /// What the device and the server do.
     pub faults: Faults,
-    /// Who does what.
+    /// The actors and their operations.
     pub actors: Vec<Actor>,
-    /// Who runs when.
+    /// The order in which tasks run.
     pub schedule: Schedule,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
 //! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
-//! full disk, failing I/O) get a small share of the cases. Some begin with a theme (`theme.rs`): operations
-//! that random ones hardly ever are in a row. How often that comes to what is docs/reach.md.
+//! full disk, failing I/O) get a small share of the cases. Some begin with a theme (`theme.rs`): sequences of
+//! operations that random draws hardly ever make. `docs/reach.md` says how often cases reach what bugs need.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -27,10 +27,10 @@ pub struct Generator {
     aligned: bool,
 }
 
-/// Of so many cases one begins with a theme.
-const THEMED: u32 = 6;
+/// One case in this many begins with a theme.
+const THEMED_ONE_IN: u32 = 6;
 
-/// How often each kind comes up before the swarm has its say.
+/// The weight of each kind of operation, before a case's swarm changes it.
 const WEIGHTS: &[(u8, u32)] = &[
     (1, 60),  // store
     (2, 12),  // load
@@ -82,7 +82,7 @@ impl Generator {
                 actor.operations.push(operation(r, code, g, hot));
             }
         }
-        if one_in(r, THEMED) {
+        if one_in(r, THEMED_ONE_IN) {
             theme::begin(case, r, hot);
         }
         case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };
@@ -137,7 +137,7 @@ fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
     })
 }
 
-/// An operation of any kind, as often as the weights say.
+/// An operation of a kind that the weights draw.
 pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
     let code = pick(r, WEIGHTS);
     operation(r, code, g, hot)

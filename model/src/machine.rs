@@ -21,8 +21,8 @@ use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 use crate::schedule::{RoundRobin, Scheduler};
 
-/// Steps under the fair scheduler, and steps of the closing program, at the most.
-const FAIR_STEPS: u32 = 1 << 15;
+/// The most steps that a run may take under the fair scheduler, and the most that the closing program may take.
+const FAIR_STEPS_MAX: u32 = 1 << 15;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,7 +143,7 @@ impl<R: Registry> Default for Machine<R> {
 }
 
 impl<R: Registry> Machine<R> {
-    /// Some run on this machine came by the bug that was planted there.
+    /// Some run on this machine executed the planted code.
     pub fn plant_reached(&self) -> bool {
         self.kernel.plant_reached()
     }
@@ -183,7 +183,7 @@ impl<R: Registry> Machine<R> {
         let io_mask = io_tasks(case).fold(0, |mask, task| mask | task.bit());
         let limit = u32::from(case.limits.steps);
         let mut fair = RoundRobin::default();
-        let (mut number, mut deadline, mut closing) = (0, limit + FAIR_STEPS, false);
+        let (mut number, mut deadline, mut closing) = (0, limit + FAIR_STEPS_MAX, false);
         let end = loop {
             let runnable = k.tasks.runnable();
             if runnable == 0 {
@@ -194,7 +194,7 @@ impl<R: Registry> Machine<R> {
                     break End::Done;
                 }
                 closing = true;
-                deadline = number + FAIR_STEPS;
+                deadline = number + FAIR_STEPS_MAX;
                 observer.quiescent(k);
                 k.tasks.spawn(CLOSER, closer.as_mut());
                 continue;

@@ -11,8 +11,8 @@ use crate::exec::{ACTORS_MAX, TaskId};
 use crate::generate::{self, Random, by_weight, one_in};
 use crate::point::Point;
 
-/// The most mutations that one call makes, in a row.
-const ROW_MAX: u32 = 4;
+/// The most mutations that one call makes.
+const MUTATIONS_PER_CALL_MAX: u32 = 4;
 
 /// A line of the table of mutations.
 pub struct Mutation {
@@ -53,7 +53,7 @@ mutations! {
 /// Changes a case by a few mutations, and mostly draws a fresh schedule.
 pub fn mutate(case: &mut Case, r: &mut Random) {
     let total: u32 = MUTATIONS.iter().map(|mutation| mutation.weight).sum();
-    for _ in 0..=r.next_u32().trailing_zeros().min(ROW_MAX - 1) {
+    for _ in 0..=r.next_u32().trailing_zeros().min(MUTATIONS_PER_CALL_MAX - 1) {
         let draw = r.random_range(0..total);
         let apply = by_weight(MUTATIONS.iter().map(|mutation| (mutation.apply, mutation.weight)), draw);
         apply(case, r);

@@ -21,7 +21,7 @@ pub struct Search {
     pub runs_cases: bool,
     /// Cases that it ran on its pairs.
     pub executions: u64,
-    /// Features that it came by, at the most.
+    /// Features that it reached, at the most.
     pub features: u64,
     /// Signatures that it found.
     pub signatures: usize,
@@ -36,9 +36,9 @@ pub struct Search {
 pub struct Series {
     /// The engine.
     pub engine: String,
-    /// After so many seconds of the campaign it had found so many signatures.
+    /// Seconds since the campaign began, and the number of signatures found by then.
     pub signatures: Vec<(f64, f64)>,
-    /// After so many seconds it had come by so many features.
+    /// Seconds since the campaign began, and the number of features reached by then.
     pub features: Vec<(f64, f64)>,
 }
 

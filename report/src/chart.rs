@@ -207,9 +207,10 @@ impl<'a> Chart<'a> {
 
     /// The first step of its operation.
     fn begins(&self, n: usize) -> bool {
-        let who = |moment: &Moment| (moment.task, moment.slot);
+        let operation = |moment: &Moment| (moment.task, moment.slot);
         let moment = &self.run.steps[n];
-        moment.task.io_slot().is_none() && !self.run.steps[..n].iter().any(|before| who(before) == who(moment))
+        moment.task.io_slot().is_none()
+            && !self.run.steps[..n].iter().any(|before| operation(before) == operation(moment))
     }
 
     /// The step belongs to a part that is not shown by operations: what both runs begin with, the closing program.
@@ -362,7 +363,7 @@ impl<'r, 'a> Columns<'r, 'a> {
         }
     }
 
-    /// i_size if it changes, and the cells that anybody wrote: in the page cache and on the store.
+    /// i_size if it changes, and the cells that an operation wrote: in the page cache and on the store.
     fn content(&mut self) {
         if self.states().any(|s| s.size != self.runs[0].initial.size) {
             self.add(Kind::Text, "content", "i_size".to_owned(), |s| Some(s.size.to_string()));

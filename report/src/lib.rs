@@ -14,7 +14,7 @@ pub mod svg;
 pub mod terminal;
 pub mod triage;
 
-/// So many of something: `1 pair`, `2 pairs`.
+/// A number of things, with their plural: `1 pair`, `2 pairs`.
 pub fn count<N: std::fmt::Display + PartialEq + From<u8>>(n: N, one: &str) -> String {
     let plural = if n == N::from(1) { "" } else { "s" };
     format!("{n} {one}{plural}")

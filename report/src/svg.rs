@@ -12,15 +12,17 @@ use crate::terminal::title;
 
 /// Width of the picture, in pixels. It is wider only if there are very many columns.
 const WIDTH: usize = 900;
-/// Runs up to this many steps are shown whole.
-const SHORT: usize = 30;
-/// Steps that are shown of a run in which nothing breaks.
-const MOST: usize = 80;
+/// Runs of at most this many steps are shown whole.
+const WHOLE_STEPS_MAX: usize = 30;
+/// Steps that are shown of a run in which nothing breaks, at the most.
+const STEPS_MAX: usize = 80;
 /// Steps that are shown before and after the window.
-const MARGIN: usize = 3;
+const MARGIN_STEPS: usize = 3;
 
+/// Where the first lane begins, and the width of a lane, in pixels.
 const LANES: usize = 62;
 const LANE: usize = 48;
+/// Height of the title and of the heads of the columns, in pixels.
 const TOP: usize = 46;
 const HEADS: usize = 100;
 
@@ -121,10 +123,11 @@ fn leave_out(chart: &mut Chart, rows: &[Row]) {
 /// The steps to show.
 fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
     let steps = chart.run.steps.len();
-    let Some(breach) = e.main.filter(|_| steps > SHORT) else { return 0..steps.min(MOST) };
+    let Some(breach) = e.main.filter(|_| steps > WHOLE_STEPS_MAX) else { return 0..steps.min(STEPS_MAX) };
     let breach = (breach.step as usize).min(steps - 1);
-    let (from, to) = chart.window.map_or((breach.saturating_sub(SHORT / 2), breach), |w| (w.from, w.to.max(breach)));
-    from.min(breach).saturating_sub(MARGIN)..(to + MARGIN).min(steps)
+    let (from, to) =
+        chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| (w.from, w.to.max(breach)));
+    from.min(breach).saturating_sub(MARGIN_STEPS)..(to + MARGIN_STEPS).min(steps)
 }
 
 /// The rows of these steps.
@@ -333,7 +336,7 @@ fn caption(e: &Explanation) -> Vec<String> {
     lines
 }
 
-/// At most so many characters.
+/// The text, cut to this many characters at the most.
 fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
         return text.to_owned();

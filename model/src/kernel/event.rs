@@ -187,7 +187,7 @@ impl Events {
 /// One step, as observers see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Who took it.
+    /// The task that took it.
     pub task: TaskId,
     /// Where it stood before: the step does what that point says.
     pub point: crate::point::Point,

@@ -267,7 +267,7 @@ impl<R: Registry> Kernel<R> {
         self.touch(page);
     }
 
-    /// The record is no longer in use; wakes those who wait for it.
+    /// The record is no longer in use; wakes the tasks that wait for it.
     pub fn record_unlock(&self, page: Frame) {
         self.tasks.release(record_lock(page));
         self.touch(page);

@@ -415,13 +415,13 @@ impl<R: Registry> Kernel<R> {
         self.pair().adapter
     }
 
-    /// This bug is planted, somewhere.
+    /// This bug is planted, wherever it acts.
     #[inline]
     pub fn is_planted(&self, plant: Plant) -> bool {
         self.plant.get() == Some(plant)
     }
 
-    /// This bug is planted, and here it acts: the run has come by it.
+    /// This bug is planted, and the code that asks is where it acts: the run has reached it.
     #[inline]
     pub fn planted(&self, plant: Plant) -> bool {
         let planted = self.is_planted(plant);
@@ -443,7 +443,7 @@ impl<R: Registry> Kernel<R> {
         self.fs().declaration().era.facts()
     }
 
-    /// The planted bug has been come by, in some run.
+    /// Some run executed the planted code.
     pub fn plant_reached(&self) -> bool {
         self.plant_reached.get()
     }

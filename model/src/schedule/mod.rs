@@ -1,4 +1,4 @@
-//! Schedulers: who takes the next step. One file each; a new one is a file and a line of the table below.
+//! Schedulers: which task takes the next step. One file each; a new one is a file and a line of the table below.
 //!
 //! A scheduler sees which tasks can run and where each stands, nothing else, and is deterministic. Each
 //! random one alone has a shape of race that it misses by a factor of a thousand or for ever, so a hunt

@@ -9,7 +9,7 @@ use super::{Arrivals, Scheduler, View};
 use crate::case::Stop;
 use crate::exec::{TaskId, bits};
 
-/// See the file's head.
+/// Replays a list of stops at named points.
 pub struct Order<'a> {
     stops: &'a [Stop],
     next: usize,

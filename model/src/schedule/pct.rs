@@ -10,7 +10,7 @@ use super::{Scheduler, View};
 use crate::exec::{TASKS, TaskId, bits};
 use crate::generate::Random;
 
-/// See the file's head.
+/// PCT: random priorities of tasks, and a few steps at which the running task drops to the lowest.
 pub struct Pct {
     priority: [u32; TASKS],
     changes: [u32; 3],

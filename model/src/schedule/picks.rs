@@ -5,7 +5,7 @@
 use super::{Scheduler, View};
 use crate::exec::{TaskId, bits};
 
-/// See the file's head.
+/// Replays a list of tasks, one per step.
 pub struct Picks<'a> {
     picks: &'a [TaskId],
     next: usize,

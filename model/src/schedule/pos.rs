@@ -9,7 +9,7 @@ use super::{Priorities, Scheduler, View};
 use crate::exec::{TaskId, bits};
 use crate::generate::Random;
 
-/// See the file's head.
+/// Partial order sampling: the highest priority runs, and steps that race with it draw new ones.
 pub struct Pos {
     random: Random,
     priorities: Priorities,

@@ -8,7 +8,7 @@ use crate::case::Stop;
 use crate::exec::TaskId;
 use crate::point::Point;
 
-/// See the file's head.
+/// Passes the choices of another scheduler on, and records them as stops.
 pub struct Recorder<'a, S> {
     inner: &'a mut S,
     stops: Vec<Stop>,

@@ -9,7 +9,7 @@ use super::{Priorities, Scheduler, View};
 use crate::case::Override;
 use crate::exec::{At, TaskId};
 
-/// See the file's head.
+/// Priorities of steps, drawn from a seed; overrides replace single ones.
 pub struct Seeded<'a> {
     seed: u32,
     overrides: &'a [Override],

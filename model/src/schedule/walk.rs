@@ -6,7 +6,7 @@ use super::{Scheduler, View};
 use crate::exec::TaskId;
 use crate::generate::Random;
 
-/// See the file's head.
+/// A uniform random walk.
 pub struct Walk {
     random: Random,
 }
