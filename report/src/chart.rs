@@ -3,10 +3,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use mkwrite_model::exec::{CLOSER, TaskId};
 use mkwrite_explain::explain::Explanation;
-use mkwrite_oracle::judge::Breach;
 use mkwrite_explain::timeline::{Moment, PageState, State, Timeline};
+use mkwrite_model::exec::{CLOSER, TaskId};
+use mkwrite_oracle::judge::Breach;
 
 /// The runs of an explanation: the one that breaks the rule, and the nearest that does not.
 pub(crate) fn charts(e: &Explanation) -> Vec<Chart<'_>> {
