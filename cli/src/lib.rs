@@ -1,8 +1,78 @@
-//! mkwrite for your own filesystem: implement [`fs::Registry`] for it, and [`command`] is the whole `mkwrite` command.
+//! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`] for it, join it with
+//! the filesystems of this repository by [`with_builtin!`], and [`command`] is the whole command for all of them.
 //!
-//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it.
+//! ```no_run
+//! # mod example {
+//! use mkwrite::fs::*;
 //!
-//! What is re-exported here is what an outsider needs, and stays; the crates behind it are internal.
+//! #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+//! pub struct Mine;
+//!
+//! impl Mine {
+//!     /// The versions.
+//!     pub const VERSIONS: &[Mine] = &[Mine];
+//! }
+//!
+//! impl<R: BufferHeads> Implementation<R> for Mine {
+//!     fn declaration(self) -> &'static Declaration {
+//!         &Declaration {
+//!             name: "mine@1",
+//!             convention: Convention::Locked,
+//!             natural: Caller::V2_6_30,
+//!             era: Era::V2_6_30,
+//!             page_cache: true,
+//!             stable_pages: false,
+//!             size_guard: SizeGuard::InodeLock,
+//!             may_differ: &[],
+//!             record: "buffers",
+//!             source: "fs/mine/file.c",
+//!         }
+//!     }
+//!
+//!     async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+//!         k.lock_page(page, P::MkwriteLock).await;
+//!         if !k.in_mapping(page) {
+//!             k.unlock_page(page);
+//!             return NOPAGE;
+//!         }
+//!         let below_eof = Range::new(0, k.length_below_eof(page));
+//!         if buffer::prepare(k, page, below_eof).await != Status::Ok {
+//!             k.unlock_page(page);
+//!             return SIGBUS;
+//!         }
+//!         k.at_page(P::MkwriteDirty, page).await;
+//!         buffer::commit(k, page, below_eof).await;
+//!         LOCKED
+//!     }
+//!
+//!     mkwrite::buffer_heads!();
+//!
+//!     async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+//!         buffer::write_begin(k, page, cells).await
+//!     }
+//!
+//!     fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+//!         buffer::record(k, page)
+//!     }
+//! }
+//!
+//! mkwrite::with_builtin! {
+//!     /// Mine, and those of mkwrite beside it.
+//!     pub enum Filesystems { Mine(Mine), }
+//!     private enum Private {}
+//!     ledger []
+//! }
+//!
+//! # pub
+//! fn main() -> std::process::ExitCode {
+//!     mkwrite::command::<Filesystems>()
+//! }
+//! # }
+//! # fn main() { example::main(); }
+//! ```
+//!
+//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it. What is stable: this module,
+//! [`fs`], the text form of cases, the `--json` documents and the exit codes. The crates behind them are internal.
 
 mod cmd;
 mod engine;
@@ -12,8 +82,25 @@ mod output;
 
 use std::process::ExitCode;
 
+pub use mkwrite_impls::{Builtin, buffer_heads, with_builtin};
+
 use clap::{Parser, Subcommand};
 use mkwrite_model::implementation::Registry;
+
+/// What a filesystem is written with.
+pub mod fs {
+    pub use mkwrite_impls::buffer::{self, BufferHeads, Buffers};
+    pub use mkwrite_model::callers::Caller;
+    pub use mkwrite_model::case::Range;
+    pub use mkwrite_model::facts::Era;
+    pub use mkwrite_model::implementation::{
+        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Holds, Implementation, LOCKED, NOPAGE, OOM, Record,
+        Registry, SIGBUS, SIGSEGV, SizeGuard, WbSync,
+    };
+    pub use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
+    pub use mkwrite_model::mm;
+    pub use mkwrite_model::point::Point as P;
+}
 
 /// How the command ends. Everything else is in what it prints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

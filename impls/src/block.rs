@@ -12,12 +12,12 @@ use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
     Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard,
 };
-use mkwrite_model::kernel::{Frame, Status};
+use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::{Builtin, Kernel, buffer};
+use crate::buffer::{self, BufferHeads};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,10 +33,11 @@ pub enum Block {
 const RECORD: &str = "blocks on the device for every dirty block below i_size (buffer heads)";
 
 impl Block {
-    pub(crate) const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
 }
 
-impl Implementation<Builtin> for Block {
+impl<R: BufferHeads> Implementation<R> for Block {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "block@2.6.29",
@@ -72,7 +73,7 @@ impl Implementation<Builtin> for Block {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -105,13 +106,13 @@ impl Implementation<Builtin> for Block {
         0
     }
 
-    buffer::address_space_operations!();
+    crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel, page: Frame) -> Record {
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
         buffer::record(k, page)
     }
 }

@@ -8,14 +8,12 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::implementation::Record;
+use mkwrite_model::implementation::{Holds, Record, Registry};
 use mkwrite_model::kernel::page::ERROR;
-use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
+use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
-
-use crate::{Kernel, Private};
 
 /// The buffers of a page, one bit per block.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -36,8 +34,13 @@ impl std::fmt::Display for Buffers {
     }
 }
 
+/// Registries whose pages can have buffers.
+pub trait BufferHeads: Registry<Private: Holds<Buffers>> {}
+
+impl<R: Registry<Private: Holds<Buffers>>> BufferHeads for R {}
+
 /// The blocks of a page that a range of its cells touches, one bit each.
-pub(crate) fn blocks_touched(k: &Kernel, cells: Range) -> u8 {
+pub fn blocks_touched(k: &Kernel<impl Registry>, cells: Range) -> u8 {
     let per_block = k.geometry().block_cells();
     if cells.is_empty() {
         return 0;
@@ -46,45 +49,42 @@ pub(crate) fn blocks_touched(k: &Kernel, cells: Range) -> u8 {
 }
 
 /// The blocks of a page that lie wholly at or beyond `from`, one bit each.
-pub(crate) fn blocks_from(k: &Kernel, from: u8) -> u8 {
+pub fn blocks_from(k: &Kernel<impl Registry>, from: u8) -> u8 {
     let g = k.geometry();
     let first = from.div_ceil(g.block_cells());
     Range::new(first, g.blocks).bits() as u8
 }
 
 /// All blocks of a page.
-pub(crate) fn all_blocks(k: &Kernel) -> u8 {
+pub fn all_blocks(k: &Kernel<impl Registry>) -> u8 {
     (1 << k.geometry().blocks) - 1
 }
 
 /// The blocks of a page that i_size reaches into, one bit each.
-pub(crate) fn blocks_below_eof(k: &Kernel, page: Frame) -> u8 {
+pub fn blocks_below_eof(k: &Kernel<impl Registry>, page: Frame) -> u8 {
     blocks_touched(k, Range::new(0, k.length_below_eof(page)))
 }
 
 /// The number in the file of block `b` of the page.
-pub(crate) fn file_block(k: &Kernel, page: Frame, b: u8) -> u8 {
+pub fn file_block(k: &Kernel<impl Registry>, page: Frame, b: u8) -> u8 {
     k.index(page) * k.geometry().blocks + b
 }
 
 /// The blocks of a mask.
-pub(crate) fn bits(mask: u8) -> impl Iterator<Item = u8> {
+pub fn bits(mask: u8) -> impl Iterator<Item = u8> {
     ones(mask.into())
 }
 
-fn buffers(k: &Kernel, page: Frame) -> Option<Buffers> {
-    match k.private(page) {
-        Some(Private::Buffers(buffers)) => Some(buffers),
-        _ => None,
-    }
+fn buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> Option<Buffers> {
+    k.attached(page)
 }
 
-fn set(k: &Kernel, page: Frame, buffers: Buffers) {
-    k.set_private(page, Private::Buffers(buffers));
+fn set(k: &Kernel<impl BufferHeads>, page: Frame, buffers: Buffers) {
+    k.attach(page, buffers);
 }
 
 /// page_buffers, after create_empty_buffers if there are none.
-fn get_or_create(k: &Kernel, page: Frame) -> Buffers {
+fn get_or_create(k: &Kernel<impl BufferHeads>, page: Frame) -> Buffers {
     buffers(k, page).unwrap_or(Buffers {
         mapped: 0,
         dirty: if k.is_dirty(page) { all_blocks(k) } else { 0 },
@@ -94,7 +94,7 @@ fn get_or_create(k: &Kernel, page: Frame) -> Buffers {
 }
 
 /// get_block(create) for these blocks. Returns the buffers, and whether there was space for all.
-fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
+fn map(k: &Kernel<impl BufferHeads>, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, b)) else {
             return (buffers, false);
@@ -106,76 +106,81 @@ fn map(k: &Kernel, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, b
 }
 
 /// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and write_begin, and what
-/// the judge asks of it.
-macro_rules! address_space_operations {
+/// the judge asks of it. It stands in an `impl<R: BufferHeads> Implementation<R> for ..`.
+#[macro_export]
+macro_rules! buffer_heads {
     () => {
-        fn set_page_dirty(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+        fn set_page_dirty(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::set_page_dirty(k, page)
         }
 
         async fn writepage(
             self,
-            k: &$crate::Kernel,
-            page: mkwrite_model::kernel::Frame,
-            _: mkwrite_model::implementation::WbSync,
-        ) -> mkwrite_model::kernel::Status {
+            k: &$crate::model::kernel::Kernel<R>,
+            page: $crate::model::kernel::Frame,
+            _: $crate::model::implementation::WbSync,
+        ) -> $crate::model::kernel::Status {
             $crate::buffer::writepage(k, page).await
         }
 
-        fn transfer(self, k: &$crate::Kernel, request: mkwrite_model::kernel::Request) {
+        fn transfer(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
             k.transfer_blocks(request);
         }
 
-        async fn complete(self, k: &$crate::Kernel, request: mkwrite_model::kernel::Request) {
+        async fn complete(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
             $crate::buffer::complete(k, request).await;
         }
 
-        fn readpage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) {
+        fn readpage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) {
             $crate::buffer::readpage(k, page);
         }
 
         async fn write_end(
             self,
-            k: &$crate::Kernel,
-            page: mkwrite_model::kernel::Frame,
-            cells: mkwrite_model::case::Range,
+            k: &$crate::model::kernel::Kernel<R>,
+            page: $crate::model::kernel::Frame,
+            cells: $crate::model::case::Range,
         ) {
             $crate::buffer::write_end(k, page, cells).await;
         }
 
-        async fn invalidatepage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame, from: u8) {
+        async fn invalidatepage(
+            self,
+            k: &$crate::model::kernel::Kernel<R>,
+            page: $crate::model::kernel::Frame,
+            from: u8,
+        ) {
             $crate::buffer::invalidatepage(k, page, from);
         }
 
-        async fn releasepage(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+        async fn releasepage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::try_to_free_buffers(k, page)
         }
 
-        async fn after_truncate(self, k: &$crate::Kernel, size: u8) {
+        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<R>, size: u8) {
             $crate::buffer::truncate_blocks(k, size).await;
         }
 
-        fn pending(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> u8 {
+        fn pending(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> u8 {
             $crate::buffer::pending(k, page)
         }
 
-        fn is_releasable(self, k: &$crate::Kernel, page: mkwrite_model::kernel::Frame) -> bool {
+        fn is_releasable(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::is_releasable(k, page)
         }
 
-        fn stored(self, k: &$crate::Kernel, cell: u8) -> mkwrite_model::kernel::Stamp {
+        fn stored(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
             $crate::buffer::stored(k, cell)
         }
 
-        fn durable(self, k: &$crate::Kernel, cell: u8) -> mkwrite_model::kernel::Stamp {
+        fn durable(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
             $crate::buffer::durable(k, cell)
         }
     };
 }
-pub(crate) use address_space_operations;
 
 /// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
-pub(crate) fn set_page_dirty(k: &Kernel, page: Frame) -> bool {
+pub fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     if let Some(b) = buffers(k, page).filter(|_| !k.planted(Plant::DirtyPageOnly)) {
         set(k, page, Buffers { dirty: all_blocks(k), ..b });
     }
@@ -183,7 +188,7 @@ pub(crate) fn set_page_dirty(k: &Kernel, page: Frame) -> bool {
 }
 
 /// block_prepare_write of these cells: maps or allocates their blocks.
-pub(crate) async fn prepare(k: &Kernel, page: Frame, cells: Range) -> Status {
+pub async fn prepare(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) -> Status {
     let before = get_or_create(k, page);
     let (after, enough) = map(k, page, before, blocks_touched(k, cells));
     set(k, page, after);
@@ -199,11 +204,11 @@ pub(crate) async fn prepare(k: &Kernel, page: Frame, cells: Range) -> Status {
 }
 
 /// block_commit_write of these cells: mark_buffer_dirty.
-pub(crate) async fn commit(k: &Kernel, page: Frame, cells: Range) {
+pub async fn commit(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
     mark_dirty(k, page, blocks_touched(k, cells)).await;
 }
 
-async fn mark_dirty(k: &Kernel, page: Frame, blocks: u8) {
+async fn mark_dirty(k: &Kernel<impl BufferHeads>, page: Frame, blocks: u8) {
     if blocks != 0 {
         let b = get_or_create(k, page);
         set(k, page, Buffers { dirty: b.dirty | blocks, ..b });
@@ -213,7 +218,7 @@ async fn mark_dirty(k: &Kernel, page: Frame, blocks: u8) {
 
 /// The start of block_write_full_page, shared with others of its kind: reads i_size, deals with a page
 /// beyond it, zeroes the tail. Returns i_size, or `None` if the page lies wholly beyond it.
-pub(crate) async fn clip_to_eof(k: &Kernel, page: Frame) -> Option<u8> {
+pub async fn clip_to_eof(k: &Kernel<impl Registry>, page: Frame) -> Option<u8> {
     k.at_size(P::WritepageSize).await;
     let size = k.i_size();
     let below_eof = size.saturating_sub(k.first_cell(page));
@@ -230,7 +235,7 @@ pub(crate) async fn clip_to_eof(k: &Kernel, page: Frame) -> Option<u8> {
 }
 
 /// block_write_full_page.
-pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
+pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
     let Some(size) = clip_to_eof(k, page).await else {
         // The page was truncated under us, or is about to be.
         invalidatepage(k, page, 0);
@@ -278,12 +283,12 @@ pub(crate) async fn writepage(k: &Kernel, page: Frame) -> Status {
 }
 
 /// Dirty blocks beyond i_size that writepage leaves so: none.
-pub(crate) fn kept_dirty(k: &Kernel, beyond_eof: u8) -> u8 {
+pub fn kept_dirty(k: &Kernel<impl Registry>, beyond_eof: u8) -> u8 {
     if k.planted(Plant::DirtyForEver) { beyond_eof } else { 0 }
 }
 
 /// set_page_writeback in writepage, with the page locked. Returns whether the page was under writeback before.
-pub(crate) async fn start_writeback(k: &Kernel, page: Frame) -> bool {
+pub async fn start_writeback(k: &Kernel<impl Registry>, page: Frame) -> bool {
     if k.planted(Plant::WritebackUnlocked) {
         k.unlock_page(page);
     }
@@ -292,7 +297,7 @@ pub(crate) async fn start_writeback(k: &Kernel, page: Frame) -> bool {
 }
 
 /// writepage unlocks the page, when writeback has started.
-pub(crate) async fn unlock_started(k: &Kernel, page: Frame) {
+pub async fn unlock_started(k: &Kernel<impl Registry>, page: Frame) {
     if !k.planted(Plant::WritebackUnlocked) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -300,14 +305,14 @@ pub(crate) async fn unlock_started(k: &Kernel, page: Frame) {
 }
 
 /// writepage found no space: the page and the mapping keep the error.
-pub(crate) fn note_shortage(k: &Kernel, page: Frame, lost: u8) {
+pub fn note_shortage(k: &Kernel<impl Registry>, page: Frame, lost: u8) {
     k.write_failed(page, cells_of(k, lost), false);
     k.set_flag(page, ERROR);
     k.mapping_set_error(Status::NoSpace);
 }
 
 /// A write request for these blocks of a page.
-pub(crate) fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Request {
+pub fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Request {
     let mut request = Request::new(page);
     for b in bits(out) {
         request.blocks[usize::from(b)] = block[usize::from(b)];
@@ -316,7 +321,7 @@ pub(crate) fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -
 }
 
 /// end_buffer_async_write, up to the last buffer of the page.
-pub(crate) async fn complete(k: &Kernel, request: Request) {
+pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
     let page = request.page;
     note_failure(k, request);
     k.at_page(P::IoRecord, page).await;
@@ -328,7 +333,7 @@ pub(crate) async fn complete(k: &Kernel, request: Request) {
 }
 
 /// A request that failed leaves its error in the mapping and on the page.
-pub(crate) fn note_failure(k: &Kernel, request: Request) {
+pub fn note_failure(k: &Kernel<impl Registry>, request: Request) {
     if request.fails {
         k.set_flag(request.page, ERROR);
         if !k.planted(Plant::ErrorForgotten) {
@@ -338,7 +343,7 @@ pub(crate) fn note_failure(k: &Kernel, request: Request) {
 }
 
 /// block_read_full_page: blocks that i_size reaches into come from the device whole; holes read as zero.
-pub(crate) fn readpage(k: &Kernel, page: Frame) {
+pub fn readpage(k: &Kernel<impl Registry>, page: Frame) {
     let g = k.geometry();
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
@@ -350,18 +355,18 @@ pub(crate) fn readpage(k: &Kernel, page: Frame) {
 }
 
 /// The cells of a page that write(2) needs space for: those that it fills.
-pub(crate) fn written(k: &Kernel, page: Frame, cells: Range) -> Range {
+pub fn written(k: &Kernel<impl Registry>, page: Frame, cells: Range) -> Range {
     if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end.max(k.length_below_eof(page))) } else { cells }
 }
 
 /// block_write_begin.
-pub(crate) async fn write_begin(k: &Kernel, page: Frame, cells: Range) -> Status {
+pub async fn write_begin(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) -> Status {
     k.at_page(P::WriteAttach, page).await;
     prepare(k, page, written(k, page, cells)).await
 }
 
 /// generic_write_end: dirty first, then i_size, with the page still locked.
-pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
+pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
     k.at_page(P::WriteDirty, page).await;
     let was_dirty = k.is_dirty(page);
     commit(k, page, written(k, page, cells)).await;
@@ -369,7 +374,7 @@ pub(crate) async fn write_end(k: &Kernel, page: Frame, cells: Range) {
 }
 
 /// The i_size part of generic_write_end.
-pub(crate) async fn raise_size(k: &Kernel, page: Frame, cells: Range, was_dirty: bool) {
+pub async fn raise_size(k: &Kernel<impl Registry>, page: Frame, cells: Range, was_dirty: bool) {
     let end = k.first_cell(page) + cells.end;
     if end <= k.i_size() || (was_dirty && k.planted(Plant::ShortExtend)) || k.planted(Plant::SizeAfterUnlock) {
         return;
@@ -385,7 +390,7 @@ pub(crate) async fn raise_size(k: &Kernel, page: Frame, cells: Range, was_dirty:
 }
 
 /// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole page.
-pub(crate) fn invalidatepage(k: &Kernel, page: Frame, from: u8) {
+pub fn invalidatepage(k: &Kernel<impl BufferHeads>, page: Frame, from: u8) {
     let Some(b) = buffers(k, page) else { return };
     let gone = blocks_from(k, from);
     set(k, page, Buffers { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
@@ -395,7 +400,7 @@ pub(crate) fn invalidatepage(k: &Kernel, page: Frame, from: u8) {
 }
 
 /// try_to_free_buffers: only clean ones, and then the page is clean too.
-pub(crate) fn try_to_free_buffers(k: &Kernel, page: Frame) -> bool {
+pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     match buffers(k, page) {
         Some(b) if k.is_writeback(page) || b.dirty | b.io != 0 => false,
         _ => {
@@ -407,7 +412,7 @@ pub(crate) fn try_to_free_buffers(k: &Kernel, page: Frame) -> bool {
 }
 
 /// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.
-pub(crate) async fn truncate_blocks(k: &Kernel, size: u8) {
+pub async fn truncate_blocks(k: &Kernel<impl BufferHeads>, size: u8) {
     if let Some(page) = mm::truncate_partial_zero(k, size).await {
         let cell = size % k.geometry().cells;
         let block = blocks_touched(k, Range::new(cell, cell + 1));
@@ -422,7 +427,7 @@ pub(crate) async fn truncate_blocks(k: &Kernel, size: u8) {
 }
 
 /// Every dirty block below i_size has a block on the device.
-pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
+pub fn record(k: &Kernel<impl BufferHeads>, page: Frame) -> Record {
     let below_eof = blocks_below_eof(k, page);
     let dirty = buffers(k, page).map_or(all_blocks(k), |b| b.dirty) & below_eof;
     let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty != 0);
@@ -430,39 +435,39 @@ pub(crate) fn record(k: &Kernel, page: Frame) -> Record {
 }
 
 /// The record where nothing is tied to a dirty page, so that nothing can be missing.
-pub(crate) fn untied_record(k: &Kernel, page: Frame) -> Record {
+pub fn untied_record(k: &Kernel<impl BufferHeads>, page: Frame) -> Record {
     Record { missing: 0, uncovered: 0, ..record(k, page) }
 }
 
 /// The cells that the next writepage will write: those of dirty buffers, or all if there are none yet.
-pub(crate) fn pending(k: &Kernel, page: Frame) -> u8 {
+pub fn pending(k: &Kernel<impl BufferHeads>, page: Frame) -> u8 {
     if k.is_dirty(page) { cells_of(k, buffers(k, page).map_or(all_blocks(k), |b| b.dirty)) } else { 0 }
 }
 
 /// try_to_free_buffers would succeed.
-pub(crate) fn is_releasable(k: &Kernel, page: Frame) -> bool {
+pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     buffers(k, page).is_none_or(|b| b.dirty | b.io == 0)
 }
 
 /// A cell as block_read_full_page would read it.
-pub(crate) fn stored(k: &Kernel, cell: u8) -> Stamp {
+pub fn stored(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
-pub(crate) fn cells_of(k: &Kernel, blocks: u8) -> u8 {
+pub fn cells_of(k: &Kernel<impl Registry>, blocks: u8) -> u8 {
     bits(blocks).fold(0, |mask, b| mask | k.geometry().cells_of_block(b).bits() as u8)
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
-pub(crate) fn unallocated(k: &Kernel, page: Frame, blocks: u8) -> u8 {
+pub fn unallocated(k: &Kernel<impl Registry>, page: Frame, blocks: u8) -> u8 {
     let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.
-pub(crate) fn durable(k: &Kernel, cell: u8) -> Stamp {
+pub fn durable(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.durable(cell / per_block, cell % per_block)
 }

@@ -7,11 +7,26 @@
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Convention, Declaration, Implementation, Record, SizeGuard, WbSync};
+use mkwrite_model::implementation::{
+    Convention, Declaration, Holds, Implementation, Record, Registry, SizeGuard, WbSync,
+};
 use mkwrite_model::kernel::page::CACHED;
-use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
+use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
 
-use crate::{Builtin, Kernel, Private};
+/// page->private of a driver's page.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct DriverPage;
+
+impl std::fmt::Display for DriverPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("driver")
+    }
+}
+
+/// Registries whose pages can be a driver's.
+pub trait DriverPages: Registry<Private: Holds<DriverPage>> {}
+
+impl<R: Registry<Private: Holds<DriverPage>>> DriverPages for R {}
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,12 +36,13 @@ pub enum Driver {
 }
 
 impl Driver {
-    pub(crate) const VERSIONS: &[Driver] = &[Driver::V2_6_30];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Driver] = &[Driver::V2_6_30];
 }
 
 const NO_STORE: &str = "a device mapping has no page cache and no store";
 
-impl Implementation<Builtin> for Driver {
+impl<R: DriverPages> Implementation<R> for Driver {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "driver@2.6.30",
@@ -42,59 +58,59 @@ impl Implementation<Builtin> for Driver {
         }
     }
 
-    fn mount(self, k: &Kernel) {
+    fn mount(self, k: &Kernel<R>) {
         for index in 0..k.geometry().pages {
-            k.new_uncached_page(index, Private::Driver);
+            k.new_uncached_page(index, Holds::put(DriverPage));
         }
     }
 
-    fn own_page(self, k: &Kernel, index: u8) -> Option<Frame> {
+    fn own_page(self, k: &Kernel<R>, index: u8) -> Option<Frame> {
         let page = k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
         k.get_page(page);
         Some(page)
     }
 
-    async fn page_mkwrite(self, _: &Kernel, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
-    async fn writepage(self, _: &Kernel, _: Frame, _: WbSync) -> Status {
+    async fn writepage(self, _: &Kernel<R>, _: Frame, _: WbSync) -> Status {
         unreachable!("{NO_STORE}")
     }
 
-    fn transfer(self, _: &Kernel, _: Request) {
+    fn transfer(self, _: &Kernel<R>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn complete(self, _: &Kernel, _: Request) {
+    async fn complete(self, _: &Kernel<R>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
-    fn readpage(self, _: &Kernel, _: Frame) {
+    fn readpage(self, _: &Kernel<R>, _: Frame) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn write_begin(self, _: &Kernel, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, _: &Kernel<R>, _: Frame, _: Range) -> Status {
         unreachable!("{NO_STORE}")
     }
 
-    async fn write_end(self, _: &Kernel, _: Frame, _: Range) {
+    async fn write_end(self, _: &Kernel<R>, _: Frame, _: Range) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn invalidatepage(self, _: &Kernel, _: Frame, _: u8) {
+    async fn invalidatepage(self, _: &Kernel<R>, _: Frame, _: u8) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn releasepage(self, _: &Kernel, _: Frame) -> bool {
+    async fn releasepage(self, _: &Kernel<R>, _: Frame) -> bool {
         unreachable!("{NO_STORE}")
     }
 
-    fn record(self, _: &Kernel, _: Frame) -> Record {
+    fn record(self, _: &Kernel<R>, _: Frame) -> Record {
         Record::NOT_NEEDED
     }
 
-    fn durable(self, _: &Kernel, _: u8) -> Stamp {
+    fn durable(self, _: &Kernel<R>, _: u8) -> Stamp {
         Stamp::ZERO
     }
 }

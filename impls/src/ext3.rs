@@ -11,9 +11,9 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
-use mkwrite_model::kernel::{Frame, Status};
+use mkwrite_model::kernel::{Frame, Kernel, Status};
 
-use crate::{Builtin, Kernel, buffer};
+use crate::buffer::{self, BufferHeads};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,10 +25,11 @@ pub enum Ext3 {
 }
 
 impl Ext3 {
-    pub(crate) const VERSIONS: &[Ext3] = &[Ext3::V2_6_29, Ext3::V2_6_30];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Ext3] = &[Ext3::V2_6_29, Ext3::V2_6_30];
 }
 
-impl Implementation<Builtin> for Ext3 {
+impl<R: BufferHeads> Implementation<R> for Ext3 {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "ext3@2.6.29",
@@ -56,17 +57,17 @@ impl Implementation<Builtin> for Ext3 {
         }
     }
 
-    async fn page_mkwrite(self, _: &Kernel, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
-    buffer::address_space_operations!();
+    crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel, page: Frame) -> Record {
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

@@ -9,11 +9,11 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
-use mkwrite_model::kernel::{Frame, Status};
+use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
 
-use crate::{Builtin, Kernel, buffer};
+use crate::buffer::{self, BufferHeads};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,10 +23,11 @@ pub enum Filemap {
 }
 
 impl Filemap {
-    pub(crate) const VERSIONS: &[Filemap] = &[Filemap::V3_10];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Filemap] = &[Filemap::V3_10];
 }
 
-impl Implementation<Builtin> for Filemap {
+impl<R: BufferHeads> Implementation<R> for Filemap {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "filemap@3.10",
@@ -42,18 +43,18 @@ impl Implementation<Builtin> for Filemap {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
         mm::filemap_page_mkwrite(k, page).await
     }
 
-    buffer::address_space_operations!();
+    crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
         k.wait_on_page_writeback(page, P::WriteWait).await; // wait_for_stable_page
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel, page: Frame) -> Record {
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

@@ -15,16 +15,16 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, WbSync,
+    Aspect, Convention, Declaration, ENOSPC, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
+    SizeGuard, WbSync,
 };
-use mkwrite_model::kernel::{Frame, NO_BLOCK, Request, Stamp, Status};
+use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
 use crate::buffer::{self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block};
-use crate::{Builtin, Kernel, Private};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,26 +61,28 @@ impl std::fmt::Display for Blocks {
     }
 }
 
-fn blocks(k: &Kernel, page: Frame) -> Option<Blocks> {
-    match k.private(page) {
-        Some(Private::Blocks(blocks)) => Some(blocks),
-        _ => None,
-    }
+/// Registries whose pages can have fsblocks.
+pub trait Fsblocks: Registry<Private: Holds<Blocks>> {}
+
+impl<R: Registry<Private: Holds<Blocks>>> Fsblocks for R {}
+
+fn blocks(k: &Kernel<impl Fsblocks>, page: Frame) -> Option<Blocks> {
+    k.attached(page)
 }
 
-fn set(k: &Kernel, page: Frame, blocks: Blocks) {
-    k.set_private(page, Private::Blocks(blocks));
+fn set(k: &Kernel<impl Fsblocks>, page: Frame, blocks: Blocks) {
+    k.attach(page, blocks);
 }
 
 /// Frees the fsblocks if nothing needs them any more.
-fn free_if_idle(k: &Kernel, page: Frame) {
+fn free_if_idle(k: &Kernel<impl Fsblocks>, page: Frame) {
     if blocks(k, page).is_some_and(|b| b.dirty | b.writeback | b.pins == 0) {
         k.clear_private(page);
     }
 }
 
 /// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was space.
-fn map(k: &Kernel, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
+fn map(k: &Kernel<impl Fsblocks>, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, n)) else {
             return (b, false);
@@ -92,7 +94,7 @@ fn map(k: &Kernel, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
 }
 
 /// write_begin: gets or creates the fsblocks of these cells, mapped, and pins them.
-async fn begin(k: &Kernel, page: Frame, cells: Range) -> Status {
+async fn begin(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) -> Status {
     let before = blocks(k, page).unwrap_or(NEW);
     let (after, enough) = map(k, page, before, blocks_touched(k, cells));
     // Newly mapped blocks get written even on failure, or old device content would show.
@@ -109,17 +111,18 @@ async fn begin(k: &Kernel, page: Frame, cells: Range) -> Status {
 }
 
 /// write_end: the blocks of these cells are dirty, and the page.
-async fn end(k: &Kernel, page: Frame, cells: Range) {
+async fn end(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) {
     let b = blocks(k, page).unwrap_or(NEW);
     set(k, page, Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b });
     k.set_page_dirty_nobuffers(page).await;
 }
 
 impl Fsblock {
-    pub(crate) const VERSIONS: &[Fsblock] = &[Fsblock::Y2007, Fsblock::Y2009];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Fsblock] = &[Fsblock::Y2007, Fsblock::Y2009];
 }
 
-impl Implementation<Builtin> for Fsblock {
+impl<R: Fsblocks> Implementation<R> for Fsblock {
     fn declaration(self) -> &'static Declaration {
         const Y2007: Declaration = Declaration {
             name: "fsblock@2007",
@@ -148,7 +151,7 @@ impl Implementation<Builtin> for Fsblock {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
         let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
@@ -172,7 +175,7 @@ impl Implementation<Builtin> for Fsblock {
         0
     }
 
-    fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
+    fn set_page_dirty(self, k: &Kernel<R>, page: Frame) -> bool {
         match blocks(k, page) {
             Some(_) if k.planted(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
@@ -181,7 +184,7 @@ impl Implementation<Builtin> for Fsblock {
         k.test_set_page_dirty(page)
     }
 
-    async fn writepage(self, k: &Kernel, page: Frame, _: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<R>, page: Frame, _: WbSync) -> Status {
         k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
         let Some(size) = buffer::clip_to_eof(k, page).await else {
             self.invalidatepage(k, page, 0).await;
@@ -222,11 +225,11 @@ impl Implementation<Builtin> for Fsblock {
         if enough { Status::Ok } else { Status::NoSpace }
     }
 
-    fn transfer(self, k: &Kernel, request: Request) {
+    fn transfer(self, k: &Kernel<R>, request: Request) {
         k.transfer_blocks(request);
     }
 
-    async fn complete(self, k: &Kernel, request: Request) {
+    async fn complete(self, k: &Kernel<R>, request: Request) {
         let page = request.page;
         buffer::note_failure(k, request);
         k.at_page(P::IoRecord, page).await;
@@ -242,23 +245,23 @@ impl Implementation<Builtin> for Fsblock {
         k.end_page_writeback(page);
     }
 
-    fn readpage(self, k: &Kernel, page: Frame) {
+    fn readpage(self, k: &Kernel<R>, page: Frame) {
         buffer::readpage(k, page);
     }
 
-    async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
         begin(k, page, buffer::written(k, page, cells)).await
     }
 
-    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
         end(k, page, buffer::written(k, page, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 
-    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
         let Some(b) = blocks(k, page) else { return };
         let gone = blocks_from(k, from);
         set(k, page, Blocks { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
@@ -268,11 +271,11 @@ impl Implementation<Builtin> for Fsblock {
         }
     }
 
-    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    async fn after_truncate(self, k: &Kernel, size: u8) {
+    async fn after_truncate(self, k: &Kernel<R>, size: u8) {
         if let Some(page) = mm::truncate_partial_zero(k, size).await {
             let cell = size % k.geometry().cells;
             let cells = Range::new(cell, cell + 1);
@@ -286,19 +289,19 @@ impl Implementation<Builtin> for Fsblock {
         k.free_blocks_from(k.geometry().blocks_of(size));
     }
 
-    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
         if k.is_dirty(page) { buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty)) } else { 0 }
     }
 
-    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
         buffer::stored(k, cell)
     }
 
-    fn record(self, k: &Kernel, page: Frame) -> Record {
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
         let Some(b) = blocks(k, page) else { return Record::NONE };
         let below_eof = blocks_below_eof(k, page);
         let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
@@ -306,7 +309,7 @@ impl Implementation<Builtin> for Fsblock {
         Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
     }
 
-    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
         buffer::durable(k, cell)
     }
 }

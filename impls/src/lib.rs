@@ -1,20 +1,29 @@
 //! The implementations of page_mkwrite: one file per filesystem, each holding its versions.
 //!
-//! A file reads top to bottom like the kernel functions that it models. [`registry`] is the one list of
-//! them; everything else is derived from it. `docs/adding.md` shows how to add one.
+//! A file reads top to bottom like the kernel functions that it models. [`with_builtin!`] has the one list of them, and
+//! makes a registry of these and of your own; [`Builtin`] is that of these alone. What ties data to its pages asks of the
+//! registry that its private data can hold it, as [`BufferHeads`] does; so each runs in any such registry. `docs/adding.md`
+//! shows how to add one.
 
 mod block;
-mod buffer;
+pub mod buffer;
 mod driver;
 mod ext3;
 mod filemap;
 mod fsblock;
 mod nfs;
-pub mod registry;
+mod registry;
 mod shmem;
 mod stored;
 
-pub use registry::{Builtin, Private};
-
-/// The kernel that runs them.
-pub type Kernel = mkwrite_model::kernel::Kernel<Builtin>;
+pub use block::Block;
+pub use buffer::{BufferHeads, Buffers};
+pub use driver::{Driver, DriverPage};
+pub use ext3::Ext3;
+pub use filemap::Filemap;
+pub use fsblock::{Blocks, Fsblock};
+pub use mkwrite_model as model;
+pub use nfs::{Nfs, WriteRequest};
+pub use registry::{Builtin, LEDGER, Private};
+pub use shmem::Shmem;
+pub use stored::PAIRS as STORED_PAIRS;

@@ -29,16 +29,15 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard, WbSync,
+    Aspect, Convention, Declaration, EINVAL, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
+    SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
-use mkwrite_model::kernel::{Attributes, Event, Frame, Request, Stamp, Status};
+use mkwrite_model::kernel::{Attributes, Event, Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
-
-use crate::{Builtin, Kernel, Private};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd)]
@@ -70,18 +69,21 @@ impl std::fmt::Display for WriteRequest {
     }
 }
 
-fn request(k: &Kernel, page: Frame) -> Option<WriteRequest> {
-    match k.private(page) {
-        Some(Private::Request(request)) => Some(request),
-        _ => None,
-    }
+/// Registries whose pages can have a request.
+pub trait WriteRequests: Registry<Private: Holds<WriteRequest>> {}
+
+impl<R: Registry<Private: Holds<WriteRequest>>> WriteRequests for R {}
+
+fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> {
+    k.attached(page)
 }
 
 impl Nfs {
-    pub(crate) const VERSIONS: &[Nfs] = &[Nfs::V2_6_29, Nfs::V2_6_30, Nfs::V3_0];
+    /// All of them, oldest first.
+    pub const VERSIONS: &[Nfs] = &[Nfs::V2_6_29, Nfs::V2_6_30, Nfs::V3_0];
 
     /// nfs_updatepage for cells up to `end`, of a page that is uptodate and locked.
-    async fn updatepage(self, k: &Kernel, page: Frame, end: u8, dirty: P) {
+    async fn updatepage(self, k: &Kernel<impl WriteRequests>, page: Frame, end: u8, dirty: P) {
         let end = end.max(k.length_below_eof(page));
         // nfs_try_to_update_request: waits while writeback or COMMIT has the request.
         k.record_free(page, P::RecordUpdate).await;
@@ -92,7 +94,7 @@ impl Nfs {
             }
             None => WriteRequest { end, clean: false, dirtied: NOW },
         };
-        k.set_private(page, Private::Request(updated));
+        k.attach(page, updated);
         k.record_lock(page);
 
         k.at_size(P::RecordGrow).await;
@@ -110,12 +112,12 @@ impl Nfs {
             k.set_page_dirty_nobuffers(page).await;
         }
         if let Some(updated) = request(k, page) {
-            k.set_private(page, Private::Request(WriteRequest { dirtied: k.clock(), ..updated }));
+            k.attach(page, WriteRequest { dirtied: k.clock(), ..updated });
         }
     }
 
     /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be sent.
-    async fn async_flush(self, k: &Kernel, page: Frame, sync: WbSync) -> Option<Request> {
+    async fn async_flush(self, k: &Kernel<impl WriteRequests>, page: Frame, sync: WbSync) -> Option<Request> {
         if self == Nfs::V3_0 && sync != WbSync::Integrity {
             // nonblocking: a request in use means "later"
             k.at_page(P::WritepageRecord, page).await;
@@ -141,7 +143,7 @@ impl Nfs {
     }
 
     /// nfs_sync_mapping_wait, on one page or on all: waits for requests in use, commits, until none is left.
-    async fn sync_wait(self, k: &Kernel, only: Option<Frame>, commits: bool) {
+    async fn sync_wait(self, k: &Kernel<impl WriteRequests>, only: Option<Frame>, commits: bool) {
         loop {
             k.at_tree(P::CommitScan).await;
             let in_use = |page: &Frame| only.is_none_or(|only| only == *page) && k.is_record_locked(*page);
@@ -162,7 +164,7 @@ impl Nfs {
     }
 
     /// nfs_wb_all; in 3.0 it is sync_inode.
-    async fn wb_all(self, k: &Kernel) {
+    async fn wb_all(self, k: &Kernel<impl WriteRequests>) {
         self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
         if self == Nfs::V3_0 {
             mm::filemap_fdatawait(k).await;
@@ -174,7 +176,7 @@ impl Nfs {
 
     /// nfs_commit_inode. Since 3.0 who waits for the reply waits for an earlier COMMIT too, and the others leave it to
     /// the next flush of the inode.
-    async fn commit_inode(self, k: &Kernel, waits: bool) {
+    async fn commit_inode(self, k: &Kernel<impl WriteRequests>, waits: bool) {
         if self == Nfs::V3_0 {
             if waits {
                 k.commit_lock(P::CommitLock).await;
@@ -194,14 +196,14 @@ impl Nfs {
 }
 
 /// The SETATTR of nfs_setattr: at the server the file is cut or extended.
-async fn send_setattr(k: &Kernel, size: u8) {
+async fn send_setattr(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at(P::TruncateSetattr).await;
     k.server.set_size(size);
     k.client().ask(size);
 }
 
 /// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
-fn look_at(k: &Kernel, reply: Attributes) {
+fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
     k.client().reply();
     let old = k.remedied(Remedy::TruncateFirst) && k.client().sized() != Some(reply.changes);
     if !old && reply.size > k.i_size() {
@@ -210,7 +212,7 @@ fn look_at(k: &Kernel, reply: Attributes) {
 }
 
 /// nfs_refresh_inode with setattr's own reply.
-async fn refresh(k: &Kernel, size: u8) {
+async fn refresh(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at_size(P::TruncateRefresh).await;
     let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
     if size > k.i_size() || (size < k.i_size() && !outstanding && !k.client().has_replied()) {
@@ -220,7 +222,7 @@ async fn refresh(k: &Kernel, size: u8) {
 
 /// nfs_truncate_last_folio, done before i_size is raised and under one lock with that: the last page is write-protected
 /// and zeroed beyond the old end, so that the next store to it is notified of the new length.
-async fn extend(k: &Kernel, to: u8) {
+async fn extend(k: &Kernel<impl WriteRequests>, to: u8) {
     loop {
         let from = k.i_size();
         if from >= to {
@@ -251,7 +253,7 @@ async fn extend(k: &Kernel, to: u8) {
 }
 
 /// nfs_grow_file: the file reaches at least to the end of the request.
-fn grow_file(k: &Kernel, page: Frame, end: u8) {
+fn grow_file(k: &Kernel<impl WriteRequests>, page: Frame, end: u8) {
     let (size, end) = (k.i_size(), k.first_cell(page) + end);
     let last_page = size.saturating_sub(1) / k.geometry().cells;
     if (size == 0 || k.index(page) >= last_page) && size < end {
@@ -261,7 +263,7 @@ fn grow_file(k: &Kernel, page: Frame, end: u8) {
 
 /// nfs_commit_inode: locks the requests that wait for a COMMIT, sends one for the whole file, removes them.
 /// Expects to be called in the step that found one.
-async fn commit(k: &Kernel) {
+async fn commit(k: &Kernel<impl WriteRequests>) {
     let waiting = |page: &Frame| request(k, *page).is_some_and(|r| r.clean) && !k.is_record_locked(*page);
     let mut pages = k.cached_pages().filter(waiting).fold(0, |mask, page| mask | page.bit());
     for page in Frame::all(pages) {
@@ -280,7 +282,7 @@ async fn commit(k: &Kernel) {
     }
 }
 
-impl Implementation<Builtin> for Nfs {
+impl<R: WriteRequests> Implementation<R> for Nfs {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "nfs@2.6.29",
@@ -315,7 +317,7 @@ impl Implementation<Builtin> for Nfs {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.still_in_mapping(page) {
             k.unlock_page(page);
@@ -354,7 +356,7 @@ impl Implementation<Builtin> for Nfs {
         LOCKED
     }
 
-    async fn writepage(self, k: &Kernel, page: Frame, sync: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -366,7 +368,7 @@ impl Implementation<Builtin> for Nfs {
         Status::Ok
     }
 
-    async fn writepages(self, k: &Kernel, pages: Range, sync: WbSync) -> Status {
+    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
         if self == Nfs::V2_6_29 {
             return mm::write_cache_pages(k, pages, sync).await;
         }
@@ -376,7 +378,7 @@ impl Implementation<Builtin> for Nfs {
         status
     }
 
-    async fn write_inode(self, k: &Kernel) {
+    async fn write_inode(self, k: &Kernel<R>) {
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
             k.at_tree(P::CommitScan).await;
@@ -388,7 +390,7 @@ impl Implementation<Builtin> for Nfs {
         self.commit_inode(k, false).await;
     }
 
-    fn transfer(self, k: &Kernel, request: Request) {
+    fn transfer(self, k: &Kernel<R>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
         let right = match (k.client().asked(), k.client().sized()) {
             (Some(size), _) => size,
@@ -402,7 +404,7 @@ impl Implementation<Builtin> for Nfs {
     }
 
     /// nfs_writeback_done and nfs_writeback_release_full.
-    async fn complete(self, k: &Kernel, io: Request) {
+    async fn complete(self, k: &Kernel<R>, io: Request) {
         let page = io.page;
         if io.fails {
             k.set_flag(page, ERROR);
@@ -418,7 +420,7 @@ impl Implementation<Builtin> for Nfs {
             k.at_page(P::IoRecord, page).await;
             match request(k, page) {
                 Some(r) if unstable => {
-                    k.set_private(page, Private::Request(WriteRequest { clean: true, ..r }));
+                    k.attach(page, WriteRequest { clean: true, ..r });
                     k.mark_inode_dirty(); // nfs_mark_request_commit
                 }
                 _ => k.clear_private(page),
@@ -448,7 +450,7 @@ impl Implementation<Builtin> for Nfs {
         }
     }
 
-    fn readpage(self, k: &Kernel, page: Frame) {
+    fn readpage(self, k: &Kernel<R>, page: Frame) {
         let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
         for cell in 0..k.geometry().cells {
             let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
@@ -456,7 +458,7 @@ impl Implementation<Builtin> for Nfs {
         }
     }
 
-    async fn before_write_begin(self, k: &Kernel, cells: Range) {
+    async fn before_write_begin(self, k: &Kernel<R>, cells: Range) {
         if k.remedied(Remedy::NfsLastPage) {
             extend(k, cells.start).await;
         }
@@ -465,34 +467,34 @@ impl Implementation<Builtin> for Nfs {
         }
     }
 
-    async fn write_begin(self, k: &Kernel, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<R>, _: Frame, _: Range) -> Status {
         if self >= Nfs::V2_6_30 && k.planted(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Status::Ok
     }
 
-    async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
         k.at_page(P::WriteAttach, page).await;
         self.updatepage(k, page, cells.end, P::WriteDirty).await;
     }
 
     /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
         if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength)) {
             return;
         }
         k.record_free(page, P::CommitWait).await;
         let Some(found) = request(k, page) else { return };
         if from != 0 {
-            k.set_private(page, Private::Request(WriteRequest { end: found.end.min(from), ..found }));
+            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
             return;
         }
         k.clear_private(page);
         k.cancel_dirty_page(page);
     }
 
-    async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
         if self == Nfs::V3_0 {
             self.commit_inode(k, true).await;
         }
@@ -500,7 +502,7 @@ impl Implementation<Builtin> for Nfs {
     }
 
     /// nfs_wb_page.
-    async fn launder_page(self, k: &Kernel, page: Frame) {
+    async fn launder_page(self, k: &Kernel<R>, page: Frame) {
         loop {
             if self == Nfs::V3_0 {
                 k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
@@ -525,7 +527,7 @@ impl Implementation<Builtin> for Nfs {
     }
 
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
-    async fn fsync(self, k: &Kernel) -> Status {
+    async fn fsync(self, k: &Kernel<R>) -> Status {
         let earlier = k.client().take_write_error();
         let commits = !k.planted(Plant::FsyncNoCommit);
         match self {
@@ -540,7 +542,7 @@ impl Implementation<Builtin> for Nfs {
     }
 
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
-    async fn setattr(self, k: &Kernel, size: u8) {
+    async fn setattr(self, k: &Kernel<R>, size: u8) {
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
             k.client().set_sized(None);
@@ -560,18 +562,18 @@ impl Implementation<Builtin> for Nfs {
         k.client().set_sized(Some(k.server.attributes().changes));
     }
 
-    fn record(self, k: &Kernel, page: Frame) -> Record {
+    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
         Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: true }
     }
 
-    fn pending(self, k: &Kernel, page: Frame) -> u8 {
+    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
         let dirty = request(k, page).filter(|r| !r.clean && k.is_dirty(page));
         dirty.map_or(0, |r| Range::new(0, r.end).bits() as u8)
     }
 
-    fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
         request(k, page).is_none()
     }
 
@@ -579,37 +581,37 @@ impl Implementation<Builtin> for Nfs {
         true
     }
 
-    fn durable(self, k: &Kernel, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
         k.server.stable(cell)
     }
 
-    fn allocated(self, _: &Kernel) -> u32 {
+    fn allocated(self, _: &Kernel<R>) -> u32 {
         0 // the server's, and none of the client's business
     }
 
-    fn stored(self, k: &Kernel, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
         k.server.read(cell)
     }
 
-    fn durable_size(self, k: &Kernel) -> u8 {
+    fn durable_size(self, k: &Kernel<R>) -> u8 {
         k.server.stable_size()
     }
 
     /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again while its WRITE is
     /// unstable loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
     /// server has it in its cache, and the client still has the request and will send it again.
-    fn synced(self, k: &Kernel, cell: u8, since: u32) -> Stamp {
+    fn synced(self, k: &Kernel<R>, cell: u8, since: u32) -> Stamp {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
-    fn synced_size(self, k: &Kernel, since: u32) -> u8 {
+    fn synced_size(self, k: &Kernel<R>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
     }
 }
 
 /// The page of this cell has a request, and was made dirty after `since`.
-fn dirtied_again(k: &Kernel, cell: u8, since: u32) -> bool {
+fn dirtied_again(k: &Kernel<impl WriteRequests>, cell: u8, since: u32) -> bool {
     let page = k.slot(k.geometry().page_of(cell));
     page.and_then(|page| request(k, page)).is_some_and(|request| request.dirtied > since)
 }

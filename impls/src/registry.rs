@@ -1,188 +1,72 @@
-//! The registry: the one list of implementations. Adding one is its file and a line at the end of this one.
-
-use std::sync::LazyLock;
-
-use mkwrite_model::case::Range;
-use mkwrite_model::implementation::{Declaration, Implementation, Record, Registry, StoredPairs, WbSync};
-use mkwrite_model::kernel::{Frame, Request, Stamp, Status};
-
-use crate::Kernel;
-
-macro_rules! implementations {
-    ($($variant:ident $module:ident;)*) => {
-        /// Any of the built-in implementations.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Builtin { $(#[allow(missing_docs)] $variant(crate::$module::$variant),)* }
-
-        static ALL: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
-            let mut all = Vec::new();
-            $(all.extend(crate::$module::$variant::VERSIONS.iter().map(|fs| Builtin::$variant(*fs)));)*
-            all
-        });
-
-        /// page->private of the built-in implementations.
-        #[derive(Clone, Copy, PartialEq, Debug, Default)]
-        pub enum Private {
-            /// Nothing is attached.
-            #[default]
-            None,
-            /// buffer_heads.
-            Buffers(crate::buffer::Buffers),
-            /// An NFS write request.
-            Request(crate::nfs::WriteRequest),
-            /// fsblocks.
-            Blocks(crate::fsblock::Blocks),
-            /// A device driver's own page.
-            Driver,
-        }
-
-        impl Implementation<Builtin> for Builtin {
-            fn declaration(self) -> &'static Declaration {
-                match self { $(Builtin::$variant(fs) => fs.declaration(),)* }
-            }
-            async fn page_mkwrite(self, k: &Kernel, page: Frame) -> i32 {
-                match self { $(Builtin::$variant(fs) => fs.page_mkwrite(k, page).await,)* }
-            }
-            fn set_page_dirty(self, k: &Kernel, page: Frame) -> bool {
-                match self { $(Builtin::$variant(fs) => fs.set_page_dirty(k, page),)* }
-            }
-            async fn writepage(self, k: &Kernel, page: Frame, sync: WbSync) -> Status {
-                match self { $(Builtin::$variant(fs) => fs.writepage(k, page, sync).await,)* }
-            }
-            async fn writepages(self, k: &Kernel, pages: Range, sync: WbSync) -> Status {
-                match self { $(Builtin::$variant(fs) => fs.writepages(k, pages, sync).await,)* }
-            }
-            async fn write_inode(self, k: &Kernel) {
-                match self { $(Builtin::$variant(fs) => fs.write_inode(k).await,)* }
-            }
-            fn transfer(self, k: &Kernel, request: Request) {
-                match self { $(Builtin::$variant(fs) => fs.transfer(k, request),)* }
-            }
-            async fn complete(self, k: &Kernel, request: Request) {
-                match self { $(Builtin::$variant(fs) => fs.complete(k, request).await,)* }
-            }
-            fn readpage(self, k: &Kernel, page: Frame) {
-                match self { $(Builtin::$variant(fs) => fs.readpage(k, page),)* }
-            }
-            async fn before_write_begin(self, k: &Kernel, cells: Range) {
-                match self { $(Builtin::$variant(fs) => fs.before_write_begin(k, cells).await,)* }
-            }
-            async fn write_begin(self, k: &Kernel, page: Frame, cells: Range) -> Status {
-                match self { $(Builtin::$variant(fs) => fs.write_begin(k, page, cells).await,)* }
-            }
-            async fn write_end(self, k: &Kernel, page: Frame, cells: Range) {
-                match self { $(Builtin::$variant(fs) => fs.write_end(k, page, cells).await,)* }
-            }
-            async fn invalidatepage(self, k: &Kernel, page: Frame, from: u8) {
-                match self { $(Builtin::$variant(fs) => fs.invalidatepage(k, page, from).await,)* }
-            }
-            async fn releasepage(self, k: &Kernel, page: Frame) -> bool {
-                match self { $(Builtin::$variant(fs) => fs.releasepage(k, page).await,)* }
-            }
-            async fn launder_page(self, k: &Kernel, page: Frame) {
-                match self { $(Builtin::$variant(fs) => fs.launder_page(k, page).await,)* }
-            }
-            async fn fsync(self, k: &Kernel) -> Status {
-                match self { $(Builtin::$variant(fs) => fs.fsync(k).await,)* }
-            }
-            async fn setattr(self, k: &Kernel, size: u8) {
-                match self { $(Builtin::$variant(fs) => fs.setattr(k, size).await,)* }
-            }
-            async fn after_truncate(self, k: &Kernel, size: u8) {
-                match self { $(Builtin::$variant(fs) => fs.after_truncate(k, size).await,)* }
-            }
-            fn mount(self, k: &Kernel) {
-                match self { $(Builtin::$variant(fs) => fs.mount(k),)* }
-            }
-            fn own_page(self, k: &Kernel, index: u8) -> Option<Frame> {
-                match self { $(Builtin::$variant(fs) => fs.own_page(k, index),)* }
-            }
-            fn record(self, k: &Kernel, page: Frame) -> Record {
-                match self { $(Builtin::$variant(fs) => fs.record(k, page),)* }
-            }
-            fn pending(self, k: &Kernel, page: Frame) -> u8 {
-                match self { $(Builtin::$variant(fs) => fs.pending(k, page),)* }
-            }
-            fn is_releasable(self, k: &Kernel, page: Frame) -> bool {
-                match self { $(Builtin::$variant(fs) => fs.is_releasable(k, page),)* }
-            }
-            fn launders(self) -> bool {
-                match self { $(Builtin::$variant(fs) => fs.launders(),)* }
-            }
-            fn durable(self, k: &Kernel, cell: u8) -> Stamp {
-                match self { $(Builtin::$variant(fs) => fs.durable(k, cell),)* }
-            }
-            fn stored(self, k: &Kernel, cell: u8) -> Stamp {
-                match self { $(Builtin::$variant(fs) => fs.stored(k, cell),)* }
-            }
-            fn durable_size(self, k: &Kernel) -> u8 {
-                match self { $(Builtin::$variant(fs) => fs.durable_size(k),)* }
-            }
-            fn synced(self, k: &Kernel, cell: u8, since: u32) -> Stamp {
-                match self { $(Builtin::$variant(fs) => fs.synced(k, cell, since),)* }
-            }
-            fn synced_size(self, k: &Kernel, since: u32) -> u8 {
-                match self { $(Builtin::$variant(fs) => fs.synced_size(k, since),)* }
-            }
-            fn allocated(self, k: &Kernel) -> u32 {
-                match self { $(Builtin::$variant(fs) => fs.allocated(k),)* }
-            }
-        }
-    };
-}
-
-impl Registry for Builtin {
-    type Private = Private;
-
-    fn all() -> &'static [Builtin] {
-        &ALL
-    }
-
-    fn ledger() -> &'static [(&'static str, &'static str)] {
-        FILES
-    }
-
-    fn stored_pairs() -> StoredPairs {
-        crate::stored::PAIRS
-    }
-}
+//! The one list of implementations. Adding one is its file and a line of [`with_builtin!`](crate::with_builtin).
 
 macro_rules! files {
     ($($name:literal)*) => {
-        /// The files of the ledger in this repository: their names below `corpus/ledger`, and their texts.
-        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
+        /// The ledger of what these are expected to break: the files below `corpus/ledger`, by name.
+        pub const LEDGER: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
     };
 }
 
 files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
-impl std::fmt::Display for Private {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Private::None => f.write_str("-"),
-            Private::Buffers(buffers) => buffers.fmt(f),
-            Private::Request(request) => request.fmt(f),
-            Private::Blocks(blocks) => blocks.fmt(f),
-            Private::Driver => f.write_str("driver"),
+/// A registry of the implementations of this repository, and of others beside them, for the differential rule:
+///
+/// ```
+/// # use mkwrite_model::implementation::Registry;
+/// mkwrite_impls::with_builtin! {
+///     /// Nothing of our own yet.
+///     pub enum Everything {}
+///     private enum Private {}
+///     ledger []
+/// }
+/// assert!(Everything::by_name("nfs@3.0").is_some());
+/// ```
+#[macro_export]
+macro_rules! with_builtin {
+    (
+        $(#[$meta:meta])* $vis:vis enum $name:ident { $($own:tt)* }
+        $(#[$private_meta:meta])* private enum $private:ident { $($data:tt)* }
+        ledger [$($ledger:expr),* $(,)?]
+    ) => {
+        $crate::model::registry! {
+            $(#[$meta])*
+            $vis enum $name {
+                Block($crate::Block),
+                Nfs($crate::Nfs),
+                Fsblock($crate::Fsblock),
+                Filemap($crate::Filemap),
+                Driver($crate::Driver),
+                Ext3($crate::Ext3),
+                Shmem($crate::Shmem),
+                $($own)*
+            }
+            $(#[$private_meta])*
+            private enum $private {
+                Buffers($crate::Buffers),
+                Request($crate::WriteRequest),
+                Blocks($crate::Blocks),
+                Driver($crate::DriverPage),
+                $($data)*
+            }
+            ledger [$crate::LEDGER, $($ledger),*]
+            stored $crate::STORED_PAIRS
         }
-    }
+    };
 }
 
-implementations! {
-    Block   block;
-    Nfs     nfs;
-    Fsblock fsblock;
-    Filemap filemap;
-    Driver  driver;
-    Ext3    ext3;
-    Shmem   shmem;
+with_builtin! {
+    /// Any of the implementations of this repository.
+    pub enum Builtin {}
+    /// page->private of the built-in implementations.
+    private enum Private {}
+    ledger []
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use mkwrite_model::callers::Caller;
-    use mkwrite_model::implementation::{Adapter, Pair};
+    use mkwrite_model::implementation::{Adapter, Pair, Registry};
 
     fn adapter(implementation: &str, caller: Caller) -> Result<Adapter, String> {
         let fs = Builtin::by_name(implementation).expect("a known name");
@@ -206,7 +90,7 @@ mod tests {
         let mut names: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(names, LEDGER.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
 
     #[test]

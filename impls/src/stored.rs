@@ -2,8 +2,8 @@
 
 use mkwrite_model::implementation::StoredPairs;
 
-/// See the file's head.
-pub(crate) const PAIRS: StoredPairs = StoredPairs { names: NAMES, frozen: 21 };
+/// The pairs by number.
+pub const PAIRS: StoredPairs = StoredPairs { names: NAMES, frozen: 21 };
 
 /// Implementations and their callers.
 const NAMES: &[(&str, &str)] = &[

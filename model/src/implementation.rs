@@ -308,7 +308,7 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
 }
 
 /// A set of implementations that the kernel can run, and the private data of their pages.
-pub trait Registry: Implementation<Self> + Send + std::marker::Sync + 'static {
+pub trait Registry: Implementation<Self> + Send + Sync + 'static {
     /// page->private.
     type Private: Copy + Default + PartialEq + Send + std::fmt::Debug + std::fmt::Display;
 
@@ -335,6 +335,15 @@ pub trait Registry: Implementation<Self> + Send + std::marker::Sync + 'static {
     fn name(self) -> &'static str {
         self.declaration().name
     }
+}
+
+/// Private data of pages that can be a `T`, among other kinds: what the implementations of a registry that tie a `T` to
+/// their pages ask of it.
+pub trait Holds<T>: Sized {
+    /// It, if it is one.
+    fn get(&self) -> Option<T>;
+    /// It as private data.
+    fn put(data: T) -> Self;
 }
 
 /// Pairs by their numbers in stored inputs: see [`Registry::stored_pairs`].

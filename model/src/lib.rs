@@ -30,6 +30,7 @@ pub mod mm;
 pub mod mutate;
 pub mod plant;
 pub mod point;
+mod registry;
 pub mod remedy;
 pub mod schedule;
 pub mod source;

@@ -11,7 +11,7 @@ use super::event::{Event, Loose};
 use crate::bit_set::ones;
 use crate::case::CELLS_PER_PAGE_MAX;
 use crate::exec::TaskId;
-use crate::implementation::Registry;
+use crate::implementation::{Holds, Registry};
 use crate::plant::Plant;
 
 /// Frames of the machine.
@@ -385,6 +385,22 @@ impl<R: Registry> Kernel<R> {
         }
         self.page(page).private.set(private);
         self.touch(page);
+    }
+
+    /// The private data of the page, if it is of this kind.
+    pub fn attached<T>(&self, page: Frame) -> Option<T>
+    where
+        R::Private: Holds<T>,
+    {
+        self.private(page).and_then(|private| private.get())
+    }
+
+    /// Attaches private data of this kind, or changes what is attached.
+    pub fn attach<T>(&self, page: Frame, data: T)
+    where
+        R::Private: Holds<T>,
+    {
+        self.set_private(page, Holds::put(data));
     }
 
     /// Detaches the private data and its reference.
