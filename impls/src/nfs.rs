@@ -604,8 +604,13 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
+    /// The same for the size. A truncate that has dropped such a request and has yet to send its SETATTR will make the
+    /// size what it is to be.
     fn synced_size(self, k: &Kernel<R>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
+        if k.client().sized().is_none() && k.client().asked().is_none() && k.i_size() < size {
+            return k.i_size();
+        }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
     }
 }
