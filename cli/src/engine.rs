@@ -471,6 +471,8 @@ fn build(checkout: Option<&Path>, cargo: &[&str], package: &str) -> Result<Targe
     let output = Command::new("cargo")
         .args(cargo)
         .args(["--release", "--package", package, "--message-format=json-render-diagnostics"])
+        // As for benches: it runs for hours.
+        .envs([("CARGO_PROFILE_RELEASE_LTO", "fat"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")])
         .current_dir(checkout)
         .stdin(Stdio::null())
         .output()
