@@ -7,7 +7,9 @@
 //! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
 
 pub mod bisect;
+pub mod causes;
 pub mod clusters;
+
 pub mod cure;
 pub mod explain;
 pub mod isolate;

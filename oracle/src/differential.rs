@@ -28,6 +28,7 @@ use crate::when::Conditions;
 pub(crate) const ABOUT: About = About {
     id: "differential",
     title: "implementations agree where the contract fixes the outcome",
+    harm: "one filesystem gives another result than the rest",
     source: "SUSv4 write, read, ftruncate, mmap [posix-write, posix-mmap, posix-truncate]",
     plant: Plant::WriteFillsHoles,
 };

@@ -17,6 +17,7 @@ impl Check for BlockOwners {
     const ABOUT: About = About {
         id: "block-owners",
         title: "each block is free, or has one place in the file",
+        harm: "a block belongs to two places, or to none",
         source: "2.6.30 fs/ext2/balloc.c: ext2_free_blocks (freeing blocks not in use), fs/ext2/inode.c: \
                  ext2_truncate; e2fsck, passes 1 and 5 [ext2-blocks]",
         plant: Plant::LeakBlocks,

@@ -17,6 +17,7 @@ impl Check for Deadlock {
     const ABOUT: About = About {
         id: "deadlock",
         title: "no deadlock, no hang",
+        harm: "a task hangs for ever",
         source: "2.6.30 mm/filemap.c: __lock_page, wait_on_page_bit [page-lock, lock-order]",
         plant: Plant::FlushUnderPageLock,
     };

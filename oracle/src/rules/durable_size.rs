@@ -18,6 +18,7 @@ impl Check for DurableSize {
     const ABOUT: About = About {
         id: "durable-size",
         title: "after fsync the size on the store is what the calls made it",
+        harm: "the file's size is lost in a crash after fsync",
         source: "SUSv4 fsync; 2.6.30 fs/ext2/fsync.c: ext2_sync_file [posix-fsync, fsync-order]",
         plant: Plant::FsyncNoInode,
     };

@@ -15,6 +15,7 @@ impl Check for Errno {
     const ABOUT: About = About {
         id: "errno",
         title: "a call fails exactly when an error is due, and with that one",
+        harm: "a call fails without reason, or hides an error",
         source: "SUSv4 mmap, msync, fsync, write; 2.6.30 mm/memory.c: handle_mm_fault, mm/filemap.c: \
                  wait_on_page_writeback_range [fault-errors, posix-write, mapping-error]",
         plant: Plant::DirtyRefused,

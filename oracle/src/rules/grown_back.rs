@@ -18,6 +18,7 @@ impl Check for GrownBack {
     const ABOUT: About = About {
         id: "grown-back",
         title: "no fault and no reply raises i_size while a truncate of the file is under way",
+        harm: "a truncated file grows back",
         source: "2.6.30 fs/nfs/write.c: nfs_grow_file; mm/memory.c: vmtruncate [nfs-grow-file, nfs-attributes, \
                  size-guard]",
         plant: Plant::MkwriteGrowsBack,

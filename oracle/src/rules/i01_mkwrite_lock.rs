@@ -17,6 +17,7 @@ impl Check for MkwriteLock {
     const ABOUT: About = About {
         id: "I1",
         title: "LOCKED means locked, anything else unlocked",
+        harm: "the caller and the filesystem disagree on the page lock",
         source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; Documentation/filesystems/Locking [locked-return]",
         plant: Plant::LockedWithoutLock,
     };

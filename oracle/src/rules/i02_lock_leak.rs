@@ -15,6 +15,7 @@ impl Check for LockLeak {
     const ABOUT: About = About {
         id: "I2",
         title: "locks are released once, by their owner",
+        harm: "a page lock is released by the wrong one, or never",
         source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; mm/filemap.c: unlock_page [page-lock]",
         plant: Plant::LeakPageLock,
     };

@@ -18,6 +18,7 @@ impl Check for ReferenceLeak {
     const ABOUT: About = About {
         id: "I3",
         title: "the reference count adds up",
+        harm: "a page leaks, or is freed too early",
         source: "2.6.30 mm/vmscan.c: __remove_mapping; mm/truncate.c: invalidate_complete_page [page-references]",
         plant: Plant::LeakReference,
     };

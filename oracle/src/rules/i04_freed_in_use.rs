@@ -14,6 +14,7 @@ impl Check for FreedInUse {
     const ABOUT: About = About {
         id: "I4",
         title: "no frame is freed while it is in use",
+        harm: "a page is freed while it is in use",
         source: "2.6.30 mm/page_alloc.c: free_pages_check [frame-freed]",
         plant: Plant::FreeWhileCached,
     };

@@ -16,6 +16,7 @@ impl Check for MappingSlot {
     const ABOUT: About = About {
         id: "I5",
         title: "page->mapping and the page tree agree",
+        harm: "the page cache and its pages disagree",
         source: "2.6.30 mm/filemap.c: add_to_page_cache_locked, __remove_from_page_cache [mapping-and-tree]",
         plant: Plant::MappingLeftBehind,
     };

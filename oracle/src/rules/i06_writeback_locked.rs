@@ -13,6 +13,7 @@ impl Check for WritebackLocked {
     const ABOUT: About = About {
         id: "I6",
         title: "writeback starts under the page lock and pins the page in the cache",
+        harm: "writeback starts on a page that nothing holds",
         source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/truncate.c: truncate_inode_pages_range \
                  [writeback-pins-page]",
         plant: Plant::WritebackUnlocked,

@@ -13,6 +13,7 @@ impl Check for MapLocked {
     const ABOUT: About = About {
         id: "I7",
         title: "a page is mapped only while it is locked",
+        harm: "a page that truncate has removed can be mapped",
         source: "2.6.24 mm/memory.c: __do_fault [map-under-lock]",
         plant: Plant::MapUnlocked,
     };

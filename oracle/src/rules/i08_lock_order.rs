@@ -17,6 +17,7 @@ impl Check for LockOrder {
     const ABOUT: About = About {
         id: "I8",
         title: "lock order, and no throttle or time update under the page lock",
+        harm: "a deadlock is possible",
         source: "2.6.30 mm/filemap.c, mm/rmap.c: head comments; mm/memory.c: do_wp_page; mm/page-writeback.c: \
                  balance_dirty_pages [lock-order, time-after-unlock, throttle]",
         plant: Plant::TimeUnderLock,

@@ -16,6 +16,7 @@ impl Check for Livelock {
     const ABOUT: About = About {
         id: "I9",
         title: "no livelock under a fair schedule",
+        harm: "a fault is retried for ever",
         source: "2.6.30 mm/memory.c: do_wp_page (NOPAGE and 0 mean: retry) [retry-codes]",
         plant: Plant::RetryForever,
     };

@@ -16,6 +16,7 @@ impl Check for WritableClean {
     const ABOUT: About = About {
         id: "I10",
         title: "a writable pte means a dirty page",
+        harm: "a store will not be noticed",
         source: "commit b827e496c893; 2.6.30 mm/page-writeback.c: clear_page_dirty_for_io [clear-dirty-order, \
                  locked-return, write-notify]",
         plant: Plant::SkipMkclean,

@@ -17,6 +17,7 @@ impl Check for DirtyPteClean {
     const ABOUT: About = About {
         id: "I11",
         title: "a dirty pte means a dirty page",
+        harm: "a store will be dropped with its pte",
         source: "commit b827e496c893; 2.6.30 mm/page-writeback.c: clear_page_dirty_for_io [clear-dirty-order, \
                  locked-return, pte-dirty-bit]",
         plant: Plant::MkcleanKeepsDirty,

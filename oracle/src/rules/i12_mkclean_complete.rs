@@ -17,6 +17,7 @@ impl Check for MkcleanComplete {
     const ABOUT: About = About {
         id: "I12",
         title: "no writable pte between page_mkclean and unlock_page",
+        harm: "a store during writeback is not noticed",
         source: "2.6.30 mm/page-writeback.c: clear_page_dirty_for_io; mm/rmap.c: page_mkclean [mkclean, \
                  clear-dirty-order]",
         plant: Plant::MkcleanOneMm,

@@ -14,6 +14,7 @@ impl Check for StablePages {
     const ABOUT: About = About {
         id: "I13",
         title: "a page under writeback is not writable and does not change, where stable pages are declared",
+        harm: "what is on its way to the disk changes",
         source: "3.10 mm/page-writeback.c: wait_for_stable_page [stable-pages]",
         plant: Plant::NoStableWait,
     };

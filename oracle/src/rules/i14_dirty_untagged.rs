@@ -16,6 +16,7 @@ impl Check for DirtyUntagged {
     const ABOUT: About = About {
         id: "I14",
         title: "a dirty page is tagged DIRTY, and its inode dirty",
+        harm: "a dirty page is not found by writeback",
         source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/page-writeback.c: __set_page_dirty_nobuffers \
                  [tags, flusher]",
         plant: Plant::NoDirtyTag,

@@ -18,6 +18,7 @@ impl Check for StaleDirtyTag {
     const ABOUT: About = About {
         id: "I15",
         title: "the tag DIRTY means a dirty page",
+        harm: "writeback looks for a page that has nothing to write",
         source: "2.6.30 Documentation/filesystems/Locking: writepage; mm/page-writeback.c: test_set_page_writeback \
                  [tags]",
         plant: Plant::StaleTag,

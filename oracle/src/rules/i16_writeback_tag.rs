@@ -13,6 +13,7 @@ impl Check for WritebackTag {
     const ABOUT: About = About {
         id: "I16",
         title: "the tag WRITEBACK and PG_writeback agree",
+        harm: "a wait for writeback misses a page",
         source: "2.6.30 mm/page-writeback.c: test_set_page_writeback, test_clear_page_writeback [tags]",
         plant: Plant::WritebackTagStays,
     };

@@ -16,6 +16,7 @@ impl Check for WritepageContract {
     const ABOUT: About = About {
         id: "I17",
         title: "writepage redirties, or starts writeback",
+        harm: "a page is neither written nor kept dirty",
         source: "2.6.30 Documentation/filesystems/Locking: writepage [writepage-contract, block-writepage]",
         plant: Plant::SilentNoWrite,
     };

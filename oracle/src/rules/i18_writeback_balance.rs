@@ -13,6 +13,7 @@ impl Check for WritebackBalance {
     const ABOUT: About = About {
         id: "I18",
         title: "writeback that starts ends, once",
+        harm: "writeback of a page never ends",
         source: "2.6.30 Documentation/filesystems/Locking: writepage [writepage-contract]",
         plant: Plant::EndWritebackTwice,
     };

@@ -13,6 +13,7 @@ impl Check for DirtyCount {
     const ABOUT: About = About {
         id: "I19",
         title: "the dirty page counter adds up",
+        harm: "the dirty page counter drifts",
         source: "2.6.30 mm/page-writeback.c: account_page_dirtied; mm/truncate.c: cancel_dirty_page [dirty-count]",
         plant: Plant::CancelUncounted,
     };

@@ -18,6 +18,7 @@ impl Check for DirtyWithoutRecord {
     const ABOUT: About = About {
         id: "I20",
         title: "a dirty page has its record",
+        harm: "a dirty page cannot be written back: its record is gone",
         source: "commit b827e496c893 (2.6.30) [dirty-needs-record, record-to-eof]",
         plant: Plant::RecordFreedEarly,
     };

@@ -13,6 +13,7 @@ impl Check for RecordOnClean {
     const ABOUT: About = About {
         id: "I21",
         title: "no record claims dirtiness on a clean page",
+        harm: "a clean page is written again, or kept for ever",
         source: "commit b827e496c893 (2.6.30) [dirty-needs-record]",
         plant: Plant::RecordKept,
     };

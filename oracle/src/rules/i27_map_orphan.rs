@@ -15,6 +15,7 @@ impl Check for MapOrphan {
     const ABOUT: About = About {
         id: "I27",
         title: "no new writable pte for a page without mapping",
+        harm: "a page that is out of the file is writable",
         source: "2.6.30 mm/memory.c: __do_fault; Documentation/filesystems/Locking: page_mkwrite [mapping-check]",
         plant: Plant::NoMappingCheck,
     };

@@ -16,6 +16,7 @@ impl Check for OrphanMapped {
     const ABOUT: About = About {
         id: "I28",
         title: "no page is removed while it is mapped",
+        harm: "a removed page stays mapped",
         source: "2.6.30 mm/filemap.c: __remove_from_page_cache (BUG_ON); mm/memory.c: vmtruncate \
                  [unmap-before-removal, truncate-order]",
         plant: Plant::SkipUnmap,

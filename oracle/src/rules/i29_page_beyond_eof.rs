@@ -19,6 +19,7 @@ impl Check for PageBeyondEof {
     const ABOUT: About = About {
         id: "I29",
         title: "no page and no block beyond the end survives truncate",
+        harm: "what truncate cut off survives",
         source: "2.6.30 mm/memory.c: vmtruncate; mm/filemap.c: filemap_fault [truncate-order, fault-beyond-eof]",
         plant: Plant::TruncateSkipsDirty,
     };

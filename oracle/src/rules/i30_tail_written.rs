@@ -15,6 +15,7 @@ impl Check for TailWritten {
     const ABOUT: About = About {
         id: "I30",
         title: "the tail beyond i_size is submitted as zeros",
+        harm: "bytes behind the end of the file go to the disk",
         source: "2.6.30 fs/buffer.c: block_write_full_page_endio [tail-zeroed]",
         plant: Plant::NoTailZero,
     };

@@ -18,6 +18,7 @@ impl Check for Exposed {
     const ABOUT: About = About {
         id: "I31",
         title: "what an extension exposes reads as zero",
+        harm: "old or foreign content shows where the file has grown",
         source: "SUSv4 ftruncate, mmap; 6.18 mm/truncate.c: pagecache_isize_extended [posix-truncate, \
                  content-past-eof, partial-page]",
         plant: Plant::NoPartialZero,

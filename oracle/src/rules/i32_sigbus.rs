@@ -16,6 +16,7 @@ impl Check for Sigbus {
     const ABOUT: About = About {
         id: "I32",
         title: "SIGBUS exactly when due",
+        harm: "a fault fails without reason, or succeeds behind the end",
         source: "SUSv4 mmap; 2.6.30 mm/filemap.c: filemap_fault [posix-mmap, fault-beyond-eof]",
         plant: Plant::SigbusOnRace,
     };

@@ -16,6 +16,7 @@ impl Check for OwnerOfChange {
     const ABOUT: About = About {
         id: "I33",
         title: "i_size and PG_dirty change under their locks",
+        harm: "a change of the size or of a dirty flag can be lost",
         source: "2.6.30 mm/memory.c: vmtruncate; mm/page-writeback.c: clear_page_dirty_for_io [size-guard, \
                  clear-dirty-order]",
         plant: Plant::SizeWithoutLock,

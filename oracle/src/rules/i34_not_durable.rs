@@ -15,6 +15,7 @@ impl Check for NotDurable {
     const ABOUT: About = About {
         id: "I34",
         title: "what was stored before fsync is durable after it",
+        harm: "a store is lost in a crash after fsync",
         source: "SUSv4 fsync, msync [posix-fsync, write-cache-pages]",
         plant: Plant::FsyncSkipsWait,
     };

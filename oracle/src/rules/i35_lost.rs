@@ -15,6 +15,7 @@ impl Check for Lost {
     const ABOUT: About = About {
         id: "I35",
         title: "after unmap and sync the store holds the last values",
+        harm: "a store is lost",
         source: "SUSv4 fsync; 2.6.30 mm/memory.c: zap_pte_range [posix-fsync, pte-dirty-bit]",
         plant: Plant::ShortTransfer,
     };

@@ -15,6 +15,7 @@ impl Check for Unreported {
     const ABOUT: About = About {
         id: "I36",
         title: "lost data is reported",
+        harm: "data is lost and nobody is told",
         source: "2.6.30 include/linux/pagemap.h: mapping_set_error; mm/filemap.c: wait_on_page_writeback_range \
                  [mapping-error]",
         plant: Plant::ErrorForgotten,

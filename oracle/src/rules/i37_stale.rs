@@ -15,6 +15,7 @@ impl Check for Stale {
     const ABOUT: About = About {
         id: "I37",
         title: "a completed store is seen by every later read",
+        harm: "a read returns old content",
         source: "SUSv4 write, mmap [posix-write, posix-mmap]",
         plant: Plant::InvalidateDirty,
     };

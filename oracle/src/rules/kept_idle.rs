@@ -20,6 +20,7 @@ impl Check for KeptIdle {
     const ABOUT: About = About {
         id: "kept-idle",
         title: "reclaim and invalidate remove what nothing holds",
+        harm: "a page cannot be reclaimed",
         source: "2.6.30 mm/vmscan.c: shrink_page_list, mm/truncate.c: invalidate_mapping_pages, \
                  invalidate_inode_pages2 [reclaim, invalidate]",
         plant: Plant::CountLeavesOut,

@@ -13,6 +13,7 @@ impl Check for KernelBug {
     const ABOUT: About = About {
         id: "kernel-bug",
         title: "no BUG_ON fires",
+        harm: "the kernel stops at a BUG_ON",
         source: "each BUG_ON names its function; 2.6.29 fs/nfs/write.c: nfs_page_async_flush is one [nfs-bug-12913]",
         plant: Plant::CommitFlagKept,
     };

@@ -17,6 +17,7 @@ impl Check for LeftDirty {
     const ABOUT: About = About {
         id: "left-dirty",
         title: "an integrity pass leaves what it found dirty clean",
+        harm: "a sync leaves a page dirty",
         source: "2.6.30 mm/page-writeback.c: write_cache_pages (WB_SYNC_ALL); commit 081a0b78ef30 (ceph) \
                  [write-cache-pages, ceph-next-object]",
         plant: Plant::WritebackSkipsPage,

@@ -36,6 +36,8 @@ pub struct About {
     pub id: &'static str,
     /// The rule in one line.
     pub title: &'static str,
+    /// What goes wrong where it is broken, for titles.
+    pub harm: &'static str,
     /// Where the kernel has it from, with facts of docs/sources.md in brackets.
     pub source: &'static str,
     /// The planted bug that it must find.

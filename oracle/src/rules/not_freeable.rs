@@ -20,6 +20,7 @@ impl Check for NotFreeable {
     const ABOUT: About = About {
         id: "not-freeable",
         title: "what is synced and unmapped can be freed",
+        harm: "a page can never be freed",
         source: "2.6.30 mm/vmscan.c: shrink_page_list, mm/truncate.c: invalidate_complete_page; FreeBSD's vnode pager \
                  [reclaim, page-references, freebsd-dirty-tail]",
         plant: Plant::DirtyForEver,

@@ -13,6 +13,7 @@ impl Check for NullMapping {
     const ABOUT: About = About {
         id: "null-mapping",
         title: "no NULL mapping is dereferenced",
+        harm: "the kernel dereferences NULL",
         source: "2.6.30 mm/memory.c: do_wp_page, __do_fault; commit b827e496c893 [null-mapping]",
         plant: Plant::ThrottleNull,
     };

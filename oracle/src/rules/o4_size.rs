@@ -15,6 +15,7 @@ impl Check for Size {
     const ABOUT: About = About {
         id: "O4",
         title: "the size is what the calls made it",
+        harm: "the file has a wrong size",
         source: "SUSv4 ftruncate, write [posix-truncate]",
         plant: Plant::ShortExtend,
     };

@@ -17,6 +17,7 @@ impl Check for Regrown {
     const ABOUT: About = About {
         id: "regrown",
         title: "a WRITE does not make the file on the server long again",
+        harm: "a truncated file is long again on the server",
         source: "2.6.30 fs/nfs/inode.c: nfs_setattr; found on Debian's 6.1.192 and 6.12.117 [nfs-setattr]",
         plant: Plant::RequestKeepsLength,
     };

@@ -18,6 +18,7 @@ impl Check for SizeChange {
     const ABOUT: About = About {
         id: "size-change",
         title: "i_size is changed only by those who may: truncate, write(2) upwards, the server's word",
+        harm: "the file's size changes by the wrong hand",
         source: "2.6.30 mm/memory.c: vmtruncate; fs/buffer.c: generic_write_end; fs/nfs/inode.c: nfs_update_inode \
                  [size-guard, nfs-attributes]",
         plant: Plant::MkwriteWritesSize,

@@ -16,6 +16,7 @@ impl Check for StrayWrite {
     const ABOUT: About = About {
         id: "stray-write",
         title: "what is written goes to blocks of the file",
+        harm: "a write hits a block of another file",
         source: "2.6.30 mm/truncate.c: truncate_inode_pages_range waits for writeback; fs/ext2/inode.c: ext2_truncate \
                  [truncate-order, ext2-blocks]",
         plant: Plant::CutSkipsWait,

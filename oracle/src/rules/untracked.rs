@@ -19,6 +19,7 @@ impl Check for Untracked {
     const ABOUT: About = About {
         id: "untracked",
         title: "what differs from the store is marked dirty",
+        harm: "a page differs from the disk and nothing says so",
         source: "2.6.30 fs/buffer.c: __set_page_dirty_buffers, __block_write_full_page, try_to_free_buffers \
                  [buffers-dirty, block-writepage]",
         plant: Plant::DirtyPageOnly,
