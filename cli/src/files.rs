@@ -14,8 +14,10 @@ use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
 use mkwrite_oracle::ledger::{Ledger, LedgerError};
+use mkwrite_report::triage::uri;
+use sha1::{Digest, Sha1};
 
-use crate::cmd::{callers, implementations, pairs, rule as named_rule, unknown};
+use crate::names::{self, callers, implementations, pairs, unknown};
 
 /// Reads a case in either form.
 pub fn read<R: Registry>(path: &Path) -> Result<Document> {
@@ -80,7 +82,7 @@ fn check<R: Registry>(document: &Document) -> Result<(), ((&'static str, usize),
     for (n, expect) in document.expects.iter().enumerate() {
         let Expect::Breach { rule, operation, .. } = expect else { continue };
         let known = || {
-            named_rule(rule)?;
+            names::rule(rule)?;
             let kinds = Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing", "call"]);
             match kinds.clone().any(|kind| kind == operation) {
                 true => Ok(()),
@@ -161,4 +163,29 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
         Ok(())
     };
     written().map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}
+
+/// The SHA-1 of a content in hexadecimal digits: how fuzzing engines name their inputs.
+pub fn sha1(content: &[u8]) -> String {
+    Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error in one line: what happened, and of a diagnostic also the place.
+pub fn reason(path: &Path, error: &anyhow::Error) -> String {
+    let text = error.root_cause().to_string();
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    let head: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
+    let head = head.join(" ");
+    let head = head.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&head);
+    head.strip_prefix("error: ").unwrap_or(head).to_owned()
+}
+
+/// Turns paths into links that lead there from this page.
+pub fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
+    let page = std::path::absolute(page)?;
+    Ok(move |file: &str| {
+        let from = page.parent().unwrap_or(&page);
+        let way = std::path::absolute(file).ok().and_then(|file| pathdiff::diff_paths(file, from));
+        uri(&way.map_or_else(|| file.to_owned(), |way| way.display().to_string()))
+    })
 }

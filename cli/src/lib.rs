@@ -78,7 +78,10 @@ mod cmd;
 mod engine;
 mod files;
 mod finding;
+mod names;
 mod output;
+mod seeds;
+mod sorting;
 
 use std::process::ExitCode;
 

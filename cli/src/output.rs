@@ -50,6 +50,11 @@ pub fn finish() -> Result<()> {
     }
 }
 
+/// How this program was called, for commands to copy.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
+}
+
 /// Prints one JSON document.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;

@@ -16,7 +16,7 @@ use mkwrite_model::implementation::Registry;
 use mkwrite_report::campaign::{Event, duration};
 use serde::{Deserialize, Serialize};
 
-use super::{seeds, stop_on_interrupt_or};
+use super::stop_on_interrupt_or;
 use crate::engine::{self, ENGINES, Engine, TARGETS, Target};
 use crate::output::{self, DIM, SCHEMA, YELLOW, note};
 use crate::{Exit, files};

@@ -17,10 +17,11 @@ use mkwrite_search::log::{self, Line};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{seeds, stop_on_interrupt, unknown};
-use crate::Exit;
+use super::stop_on_interrupt;
 use crate::engine::{self, Built, DIFFERENTIAL, ENGINES, Limit, Start};
+use crate::names::unknown;
 use crate::output::{self, RED, SCHEMA, line, note, print_table};
+use crate::{Exit, files};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
 ///
@@ -149,7 +150,7 @@ fn executables(args: &Args) -> Result<BTreeMap<&str, (PathBuf, String)>> {
         let targets = build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?.targets;
         let executable = [DIFFERENTIAL.name, "derived"].iter().find_map(|target| targets.get(*target));
         let executable = executable.context("the engine has no such target")?.clone();
-        let build = seeds::sha1(&std::fs::read(&executable)?);
+        let build = files::sha1(&std::fs::read(&executable)?);
         all.insert(name.as_str(), (executable, build));
     }
     Ok(all)

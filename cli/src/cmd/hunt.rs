@@ -27,12 +27,11 @@ use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
 use serde_json::{Value, json};
 
+use super::stop_on_interrupt;
 use super::subject::Switches;
-use super::{callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler, seeds, stop_on_interrupt};
-use crate::Exit;
-use crate::files;
-use crate::finding;
+use crate::names::{self, callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler};
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
+use crate::{Exit, files, finding};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
@@ -145,7 +144,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     if let Some(error) = &outcome.error {
         let file = args.out.join("broken.mkw");
         files::write(&file, broken(args, &plan, error).to_string().as_bytes())?;
-        note(format!("{RED}{error}{RED:#}\n{} replay {}", super::program(), file.display()));
+        note(format!("{RED}{error}{RED:#}\n{} replay {}", output::program(), file.display()));
         return Ok(Exit::Model);
     }
     if interrupted.load(Ordering::Relaxed) {
@@ -200,7 +199,7 @@ fn plan<R: Registry>(args: &Args) -> Result<Plan<R>> {
         rule,
         cases,
         ledger,
-        feedback: super::signals(&args.feedback)?,
+        feedback: names::signals(&args.feedback)?,
         seeds,
     })
 }
@@ -289,7 +288,7 @@ impl<R: Registry> hunt::Save for Saver<'_, R> {
         let Some(folder) = &self.args.corpus else { return };
         for kept in kept.iter().skip_while(|kept| kept.index < self.plan.seeds.len() as u64) {
             let content = bytes::encode(&kept.case);
-            self.save(&folder.join(seeds::sha1(&content)), &content);
+            self.save(&folder.join(files::sha1(&content)), &content);
         }
     }
 }
@@ -450,7 +449,7 @@ fn print<R: Registry>(
     outcome: &Outcome,
     all: &[Finding<R>],
 ) {
-    let program = super::program();
+    let program = output::program();
     let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
     let mut table = output::table(header);
     for Row { expected, findings } in rows(plan, all, args.all) {

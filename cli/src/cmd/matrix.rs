@@ -14,7 +14,7 @@ use mkwrite_oracle::run::Runner;
 use mkwrite_report::matrix::{Cell, Matrix, page};
 use serde_json::{Value, json};
 
-use super::{callers, implementations};
+use crate::names::{callers, implementations};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note, print_table};
 use crate::{Exit, files};
 

@@ -11,8 +11,8 @@ use mkwrite_report::count;
 use mkwrite_search::plants::{Cell, Outcome, baseline, table};
 use serde_json::{Value, json};
 
-use super::{callers, implementations, pairs, pairs_that_fit, plant};
 use crate::Exit;
+use crate::names::{callers, implementations, pairs, pairs_that_fit, plant};
 use crate::output::{self, BOLD, GREEN, RED, line, note};
 
 /// Plant each bug on each pair and hunt it: NEW there, not applicable, or swallowed by the ledger

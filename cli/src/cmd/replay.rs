@@ -20,10 +20,10 @@ use mkwrite_oracle::run::Runner;
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 use serde_json::{Value, json};
 
-use super::scheduler;
 use super::subject::{Switches, targets};
 use crate::Exit;
 use crate::files;
+use crate::names::scheduler;
 use crate::output::{self, DIM, GREEN, RED, SCHEMA, YELLOW, line};
 
 /// Replay cases and say which rules they break

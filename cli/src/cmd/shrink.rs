@@ -125,7 +125,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         for sentence in explain(&mut runner, &ledger, held.targets()[0], &smaller, None).story {
             line(format!("  {sentence}"));
         }
-        let program = super::program();
+        let program = output::program();
         note(format!("{DIM}{program} explain {}{DIM:#}", output.display()));
     }
     Ok(if interrupted { Exit::Interrupted } else { Exit::Good })
@@ -142,7 +142,7 @@ pub fn hold<R: Registry>(
 ) -> Result<Held<R>> {
     let chosen = subject.is_chosen() || rule.is_some();
     let targets = subject.targets(document)?;
-    let rule = rule.map(super::rule).transpose()?;
+    let rule = rule.map(crate::names::rule).transpose()?;
     if !chosen && !document.runs.is_empty() && !document.expects.is_empty() {
         for target in &targets {
             let judged = judge(runner, ledger, *target, document);

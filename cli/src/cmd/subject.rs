@@ -11,8 +11,8 @@ use mkwrite_model::text::Document;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{switched, targets_of};
 
-use super::{callers, implementations, pairs, pairs_that_fit};
 use crate::files;
+use crate::names::{self, callers, implementations, pairs, pairs_that_fit};
 
 /// See the file's head.
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ pub struct Switches {
 impl Switches {
     /// The bug that is planted.
     pub fn plant(&self) -> Result<Option<Plant>> {
-        self.plant.as_deref().map(super::plant).transpose()
+        self.plant.as_deref().map(names::plant).transpose()
     }
 
     /// Nothing is switched.
@@ -60,7 +60,7 @@ impl Switches {
             names => names.iter().try_fold(Remedies::NONE, |all, name| {
                 anyhow::Ok(all.union(match name.as_str() {
                     "all" => ledger.remedies(target.pair),
-                    name => Remedies::from_iter([super::remedy(name)?]),
+                    name => Remedies::from_iter([names::remedy(name)?]),
                 }))
             })?,
         };

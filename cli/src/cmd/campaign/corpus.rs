@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{Place, Session, seeds};
-use crate::cmd::triage;
-use crate::engine::{self, Merge, TARGETS, Target};
-use crate::files;
 use mkwrite_model::implementation::Registry;
+
+use super::{Place, Session};
+use crate::engine::{self, Merge, TARGETS, Target};
+use crate::files::{self, sha1};
+use crate::seeds::{self, Start};
 
 /// The largest file that a corpus may have.
 const FILE_MAX: u64 = 1 << 20;
@@ -44,12 +45,15 @@ impl Session<'_> {
             }
         }
         let own = self.source.as_ref().map(|source| source.join("corpus"));
-        let Some(seeds) = self.args.seeds.clone().or(own) else { return };
-        let (starts, unread) = seeds::starts::<R>(&seeds).unwrap_or_else(|error| (Vec::new(), vec![error]));
+        let Some(folder) = self.args.seeds.clone().or(own) else { return };
+        let (cases, unread) = match seeds::read::<R>(&folder) {
+            Ok((cases, unread)) => (Some(cases), unread),
+            Err(error) => (None, vec![error]),
+        };
         for error in unread {
-            self.event(seeds.display().to_string(), triage::reason(&seeds, &error));
+            self.event(folder.display().to_string(), files::reason(&folder, &error));
         }
-        for start in starts {
+        for start in cases.iter().flat_map(|cases| TARGETS.iter().map(|target| Start::new::<R>(target, cases))) {
             if let Err(error) = self.seed(&start) {
                 self.event(start.target.name, format!("{error:#}"));
             }
@@ -57,7 +61,7 @@ impl Session<'_> {
     }
 
     /// Writes a target's dictionary, and the seeds that its corpus does not have.
-    fn seed(&self, start: &seeds::Start) -> Result<()> {
+    fn seed(&self, start: &Start) -> Result<()> {
         let corpus = self.corpus(start.target);
         let is_new = |name: &str, content: &[u8]| !corpus.join(name).exists() && !content.is_empty();
         for (name, content) in start.seeds.iter().filter(|(name, content)| is_new(name, content)) {
@@ -141,7 +145,7 @@ fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
     for entry in std::fs::read_dir(queue).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(b"id:") && is_input(&entry.path()) {
             let content = std::fs::read(entry.path())?;
-            let file = corpus.join(seeds::sha1(&content));
+            let file = corpus.join(sha1(&content));
             if !file.exists() {
                 files::write(&file, &content)?;
             }

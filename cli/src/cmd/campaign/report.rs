@@ -14,11 +14,12 @@ use mkwrite_report::{junit, sarif};
 use mkwrite_search::log::{self, Find, Line};
 use walkdir::WalkDir;
 
-use super::{Args, Place, Session, seeds};
-use crate::cmd::triage;
+use super::{Args, Place, Session};
+use crate::cmd;
 use crate::engine::{self, DIFFERENTIAL, ENGINES};
 use crate::files;
 use crate::output::{self, BOLD, GREEN, RED, SCHEMA, note};
+use crate::sorting::Sorting;
 
 /// How long inputs of one place are run again.
 const AGAIN: Duration = Duration::from_secs(180);
@@ -32,10 +33,12 @@ impl Session<'_> {
         let places = Place::all().filter(|place| place.target.form.is_case()).map(|place| self.work(place));
         let corpus = WalkDir::new(self.folder("corpus").join(DIFFERENTIAL.name)).sort_by_file_name();
         let corpus = corpus.into_iter().flatten().filter(|entry| entry.file_type().is_file());
-        let inputs = places.filter(|path| path.is_dir()).chain(corpus.map(walkdir::DirEntry::into_path)).collect();
+        let folders = places.filter(|path| path.is_dir()).chain(corpus.map(walkdir::DirEntry::into_path)).collect();
         let seconds = if stopped { self.args.seconds_per_case.min(1) } else { self.args.seconds_per_case };
-        let plan = triage::Args::of(inputs, self.folder("findings"), Some(seconds), self.args.jobs);
-        let mut findings = triage::sort::<R>(&plan, interrupted)?;
+        let jobs = self.args.jobs.map_or_else(cmd::jobs, usize::from);
+        let sorting =
+            Sorting { folders, out: self.folder("findings"), limit: Some(Duration::from_secs(seconds)), jobs };
+        let mut findings = sorting.run::<R>(interrupted)?;
         let crashes = self.unexplained(&crashes, &findings, interrupted)?;
         for remark in &findings.broken {
             self.keep("model", Path::new(&remark.file))?;
@@ -160,7 +163,7 @@ impl Session<'_> {
         let content = std::fs::read(file)?;
         // A case in text is known by its name.
         let suffix = if files::is_text(file) { ".mkw" } else { "" };
-        let kept = folder.join(format!("{prefix}-{}{suffix}", seeds::sha1(&content)));
+        let kept = folder.join(format!("{prefix}-{}{suffix}", files::sha1(&content)));
         files::write(&kept, &content)?;
         Ok(kept)
     }
@@ -243,7 +246,7 @@ pub fn write(args: &Args, report: &Campaign) -> Result<()> {
     let Campaign { findings, crashes, .. } = report;
     let html = args.out.join("report.html");
     files::write(&args.out.join("report.json"), &serde_json::to_vec_pretty(report)?)?;
-    files::write(&html, page(report, triage::linker(&html)?).as_bytes())?;
+    files::write(&html, page(report, files::linker(&html)?).as_bytes())?;
     files::write(&args.out.join("report.sarif"), &serde_json::to_vec_pretty(&sarif::log(findings, crashes))?)?;
     files::write(&args.out.join("report.junit.xml"), junit::xml(findings, crashes)?.as_bytes())
 }
