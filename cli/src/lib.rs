@@ -77,7 +77,6 @@
 mod cmd;
 mod engine;
 mod files;
-mod finding;
 mod names;
 mod output;
 mod seeds;

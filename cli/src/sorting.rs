@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::clusters::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::shrink::Size;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
@@ -20,8 +21,8 @@ use mkwrite_oracle::run::{caller_label, targets_of};
 use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage};
 use walkdir::{DirEntry, WalkDir};
 
+use crate::files;
 use crate::output::{self, SCHEMA};
-use crate::{files, finding};
 
 /// How the names of artifacts begin: libFuzzer's, those of its tools, and AFL++'s.
 const ARTIFACTS: &[&str] =
@@ -216,7 +217,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 
 /// Where the case of a cluster is written.
 fn file<R: Registry>(sorting: &Sorting, plan: &Plan<R>, key: &Key) -> PathBuf {
-    sorting.out.join(finding::file_name(plan.ledger(), plan.targets()[key.target], &key.signature))
+    sorting.out.join(Name::of(plan.ledger(), plan.targets()[key.target], &key.signature).file())
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
@@ -247,7 +248,7 @@ fn found<R: Registry>(
         Expected::No => Status::New,
     };
     Cluster {
-        signature: finding::name(plan.ledger(), target, &key.signature),
+        signature: Name::of(plan.ledger(), target, &key.signature).to_string(),
         point: best.breach.point.name().to_owned(),
         operation: best.breach.operation.to_owned(),
         what: best.breach.what.to_owned(),

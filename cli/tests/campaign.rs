@@ -195,7 +195,7 @@ fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
     std::fs::write(work.join("hunt-differential.jsonl"), line(learnt)).unwrap();
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/known/race-nfs-unstable.mkw");
     std::fs::create_dir(work.join("hunt-differential")).unwrap();
-    std::fs::copy(known, work.join("hunt-differential/nfs-new.mkw")).unwrap();
+    std::fs::copy(known, work.join("hunt-differential/nfs@2.6.29-2.6.29-I20-miss.set_page_dirty-new.mkw")).unwrap();
     let output =
         campaign(folder.path(), 1.0, &["--engines", "hunt", "--json"]).stdout(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

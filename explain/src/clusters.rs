@@ -19,12 +19,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::explain::with_stops;
-use crate::shrink::{Goal, Shrinker, Size, shrink};
+use crate::shrink::{Goal, Size, shrink};
 use mkwrite_oracle::differential;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::Key;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{How, Runner, Targets, caught};
 use mkwrite_oracle::verdict::shows;
 
@@ -330,14 +329,9 @@ impl<'a, R: Registry> Sorter<'a, R> {
         // Where the signature says any point, the case keeps the one that it has.
         let signature = Signature { point: Some(breach.point), ..key.signature };
         let others = plan.run_on(input).into_iter().filter(|other| *other != key.target);
-        let goals: Vec<Goal<R>> = match signature.rule {
-            Rule::Differential => {
-                others.map(|other| Goal::Difference(target, plan.targets[other], signature)).collect()
-            }
-            _ => vec![Goal::Signature(target, signature)],
-        };
-        let mut shown = |goal: &Goal<R>| Shrinker::new(runner, goal.clone(), &plan.ledger).shows(&case);
-        let Some(goal) = goals.into_iter().find(|goal| shown(goal)) else { return };
+        let others = others.map(|other| plan.targets[other]);
+        let goal = Goal::of_breach(&case, target, signature, others, &plan.ledger, runner);
+        let Some(goal) = goal else { return };
         let offer = |case: &Case| {
             let breach = first_breach(&plan.ledger, target, signature, case).unwrap_or(*breach);
             let best = Best { case: case.clone(), breach, input, shrunk: true };
@@ -391,6 +385,7 @@ mod tests {
     use mkwrite_impls::Builtin;
     use mkwrite_model::implementation::Registry;
     use mkwrite_model::plant::Plant;
+    use mkwrite_oracle::Rule;
 
     /// A plan whose inputs are cases of a hunt, on these targets and by default on those.
     fn plan(targets: &[Target<Builtin>], defaults: Vec<Target<Builtin>>, cases: u64) -> Plan<Builtin> {

@@ -4,6 +4,7 @@
 //! - [`timeline`]: every step of a run as data; [`isolate`]: the two steps whose order decides
 //! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it; [`rate`]: how many
 //!   schedules break
+//! - [`finding`]: its case on disk, and the name of its file
 //! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
 
 pub mod bisect;
@@ -12,6 +13,7 @@ pub mod clusters;
 
 pub mod cure;
 pub mod explain;
+pub mod finding;
 pub mod isolate;
 pub mod rate;
 pub mod realign;

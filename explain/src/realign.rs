@@ -117,7 +117,7 @@ pub fn mend<R: Registry>(
         }
         bare = to_the_end;
     }
-    let goal = Goal::Document(&document.expects, std::slice::from_ref(&target));
+    let goal = Goal::Document(document.expects.clone(), vec![target]);
     let case = Shrinker::new(runner, goal, ledger).reschedule(&bare)?;
     good(runner, &case).then_some(case)
 }

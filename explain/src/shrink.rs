@@ -20,10 +20,13 @@ use mkwrite_model::text::{Document, Expect};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mkwrite_oracle::differential;
-use mkwrite_oracle::ledger::{Ledger, Signature};
+use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::run::{How, Runner, with_order};
-use mkwrite_oracle::verdict::shows;
+use mkwrite_oracle::verdict::{expectations, judge, shows};
+use mkwrite_oracle::{Rule, differential};
+
+use crate::explain::with_stops;
+use crate::finding::set_targets;
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
@@ -32,23 +35,133 @@ pub const ORDERS: u64 = 8;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
-pub enum Goal<'a, R> {
+pub enum Goal<R> {
     /// This signature on this target.
     Signature(Target<R>, Signature),
     /// A difference, on the first target, from a run on the second, at this point.
     Difference(Target<R>, Target<R>, Signature),
     /// All that the document expects, on all its targets.
-    Document(&'a [Expect], &'a [Target<R>]),
+    Document(Vec<Expect>, Vec<Target<R>>),
 }
 
-impl<R: Registry> Goal<'_, R> {
-    /// The target that schedules are recorded on.
-    fn target(&self) -> Target<R> {
+/// What of a document is wanted for a goal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// All that it expects, or else what breaks first.
+    Expectations,
+    /// One breach, of this rule if there is one here.
+    Breach(Option<Rule>),
+}
+
+/// Why a document gives no goal.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoGoal {
+    /// It does not show something that it expects, on a pair.
+    #[error("the case does not show what it expects: `{0}` on {1}")]
+    Missing(Expect, String),
+    /// Nothing of what is wanted breaks.
+    #[error("the case breaks nothing that could be held")]
+    Nothing,
+    /// Its run, as stops, is another run.
+    #[error("the schedule does not repeat as stops")]
+    Unrepeatable,
+}
+
+impl<R: Registry> Goal<R> {
+    /// Decides what is held of a document on these targets: all that it expects, or one signature. That is the first
+    /// breach that the ledger does not list, or else the first. The document's case gets a schedule by stops.
+    pub fn of(
+        document: &mut Document,
+        targets: Vec<Target<R>>,
+        wanted: Wanted,
+        ledger: &Ledger<R>,
+        runner: &mut Runner<R>,
+    ) -> Result<Goal<R>, NoGoal> {
+        if wanted == Wanted::Expectations && !document.runs.is_empty() && !document.expects.is_empty() {
+            for target in &targets {
+                let judged = judge(runner, ledger, *target, document);
+                if let Some(missing) = judged.missing.first() {
+                    return Err(NoGoal::Missing(missing.clone(), target.pair.to_string()));
+                }
+            }
+            document.case = with_stops(runner, targets[0], &document.case);
+            return Ok(Goal::Document(document.expects.clone(), targets));
+        }
+        let rule = if let Wanted::Breach(rule) = wanted { rule } else { None };
+        let (target, signature) =
+            first_breach(runner, ledger, &targets, &document.case, rule).ok_or(NoGoal::Nothing)?;
+        document.case = with_stops(runner, target, &document.case);
+        let goal = Goal::Signature(target, signature);
+        if !Shrinker::new(runner, goal.clone(), ledger).shows(&document.case) {
+            return Err(NoGoal::Unrepeatable);
+        }
+        Ok(goal)
+    }
+
+    /// What a case that breaks a rule is held to: the signature, or for the differential rule a difference from one of
+    /// the other targets. None if the case does not show it.
+    pub fn of_breach(
+        case: &Case,
+        target: Target<R>,
+        signature: Signature,
+        others: impl IntoIterator<Item = Target<R>>,
+        ledger: &Ledger<R>,
+        runner: &mut Runner<R>,
+    ) -> Option<Goal<R>> {
+        let goals: Vec<Goal<R>> = match signature.rule {
+            Rule::Differential => others.into_iter().map(|other| Goal::Difference(target, other, signature)).collect(),
+            _ => vec![Goal::Signature(target, signature)],
+        };
+        goals.into_iter().find(|goal| Shrinker::new(runner, goal.clone(), ledger).shows(case))
+    }
+
+    /// The targets that it is about; schedules are recorded on the first.
+    pub fn targets(&self) -> &[Target<R>] {
         match self {
-            Goal::Signature(target, _) | Goal::Difference(target, ..) => *target,
-            Goal::Document(_, targets) => targets[0],
+            Goal::Signature(target, _) | Goal::Difference(target, ..) => std::slice::from_ref(target),
+            Goal::Document(_, targets) => targets,
         }
     }
+
+    /// The document of a smaller case: what it runs on, and what breaks there.
+    pub fn document(&self, document: &Document, case: Case) -> Document {
+        let mut smaller = document.clone();
+        smaller.set_case(case);
+        set_targets(&mut smaller, self.targets());
+        if let Goal::Signature(target, _) = self {
+            let mut runner = Runner::default();
+            runner.run(*target, &smaller.case, How::Own);
+            smaller.expects = expectations(&runner.judge);
+        }
+        smaller
+    }
+}
+
+/// The first breach that the ledger does not list, or else the first, of this rule if one is named.
+fn first_breach<R: Registry>(
+    runner: &mut Runner<R>,
+    ledger: &Ledger<R>,
+    targets: &[Target<R>],
+    case: &Case,
+    rule: Option<Rule>,
+) -> Option<(Target<R>, Signature)> {
+    let mut best: Option<(Target<R>, Signature)> = None;
+    for target in targets {
+        runner.run(*target, case, How::Own);
+        let mut classifier = ledger.classify(*target);
+        for breach in runner.judge.breaches() {
+            let expected = classifier.next(&breach);
+            let better = match best {
+                None => true,
+                Some((_, signature)) => signature.expected != Expected::No && expected == Expected::No,
+            };
+            if better && rule.is_none_or(|rule| rule == breach.rule) {
+                let signature = ledger.signature(&breach, expected);
+                best = Some((*target, Signature { point: Some(breach.point), ..signature }));
+            }
+        }
+    }
+    best
 }
 
 /// A dimension on which a case can be smaller.
@@ -124,7 +237,7 @@ impl Size {
 /// `stop` to end early with the best so far. The case must show the goal under its own schedule.
 pub fn shrink<R: Registry>(
     case: &Case,
-    goal: &Goal<'_, R>,
+    goal: &Goal<R>,
     ledger: &Ledger<R>,
     jobs: usize,
     stop: &AtomicBool,
@@ -163,7 +276,7 @@ pub fn shrink<R: Registry>(
 pub struct Shrinker<'a, R: Registry> {
     runner: &'a mut Runner<R>,
     reference: Runner<R>,
-    goal: Goal<'a, R>,
+    goal: Goal<R>,
     ledger: &'a Ledger<R>,
     order: u64,
     stop: Option<&'a AtomicBool>,
@@ -171,7 +284,7 @@ pub struct Shrinker<'a, R: Registry> {
 
 impl<'a, R: Registry> Shrinker<'a, R> {
     /// Holds `goal`.
-    pub fn new(runner: &'a mut Runner<R>, goal: Goal<'a, R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
+    pub fn new(runner: &'a mut Runner<R>, goal: Goal<R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
         Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, stop: None }
     }
 
@@ -332,7 +445,7 @@ impl<'a, R: Registry> Shrinker<'a, R> {
             if !self.shows_under(case, &how) {
                 return None;
             }
-            let stops = self.runner.record(self.goal.target(), case, how);
+            let stops = self.runner.record(self.goal.targets()[0], case, how);
             let ordered = with_order(case, stops);
             self.shows(&ordered).then_some(ordered)
         })

@@ -401,13 +401,8 @@ pub fn reproduce<R: Registry>(plan: &Plan<R>, key: &Key, found: &Found) -> Case 
     let case = recorded(plan, key, found);
     // Where the signature says any point, the case keeps the one that it has.
     let signature = Signature { point: Some(found.breach.point), ..key.signature };
-    let others = plan.targets.iter().filter(|other| **other != target);
-    let goals: Vec<Goal<R>> = match key.signature.rule {
-        Rule::Differential => others.map(|other| Goal::Difference(target, *other, signature)).collect(),
-        _ => vec![Goal::Signature(target, signature)],
-    };
-    let shows = |goal: &Goal<R>| Shrinker::new(&mut runner, goal.clone(), &plan.ledger).shows(&case);
-    match goals.into_iter().find(shows) {
+    let others = plan.targets.iter().copied().filter(|other| *other != target);
+    match Goal::of_breach(&case, target, signature, others, &plan.ledger, &mut runner) {
         Some(goal) => Shrinker::new(&mut Runner::default(), goal, &plan.ledger).shrink(case),
         None => case,
     }

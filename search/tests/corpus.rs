@@ -87,7 +87,7 @@ fn is_minimal(path: &Path) -> Result<(), Failed> {
     let document = read(path)?;
     let targets = targets_of(&document)?;
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    let goal = Goal::Document(&document.expects, &targets);
+    let goal = Goal::Document(document.expects.clone(), targets);
     match Shrinker::new(&mut runner, goal, &ledger).not_minimal(&document.case).first() {
         None => Ok(()),
         Some((axis, smaller)) => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
+use mkwrite_explain::finding;
 use mkwrite_explain::shrink::Shrinker;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{Document, Expect};
@@ -11,10 +12,9 @@ use mkwrite_oracle::run::Runner;
 use mkwrite_oracle::verdict::judge;
 use mkwrite_report::golden;
 
-use super::shrink;
 use super::subject::Subject;
 use crate::output::{DIM, line, note};
-use crate::{Exit, files, finding};
+use crate::{Exit, files};
 
 /// File a case as a regression test: a minimal case below corpus/regressions, and its explanation beside it
 ///
@@ -91,7 +91,7 @@ fn fixed<R: Registry>(
 /// The case made smaller, with what it breaks.
 fn minimal<R: Registry>(args: &Args, ledger: &Ledger<R>, mut document: Document) -> Result<Document> {
     let mut runner = Runner::default();
-    let held = shrink::hold(&args.subject, None, ledger, &mut runner, &mut document)?;
-    let case = Shrinker::new(&mut runner, held.goal(&document), ledger).shrink(document.case.clone());
-    Ok(held.document(&document, case))
+    let goal = args.subject.goal(None, ledger, &mut runner, &mut document)?;
+    let case = Shrinker::new(&mut runner, goal.clone(), ledger).shrink(document.case.clone());
+    Ok(goal.document(&document, case))
 }

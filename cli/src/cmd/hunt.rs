@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::finding::{self, Name};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
@@ -31,7 +32,7 @@ use super::stop_on_interrupt;
 use super::subject::Switches;
 use crate::names::{self, callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler};
 use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
-use crate::{Exit, files, finding};
+use crate::{Exit, files};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
@@ -294,7 +295,7 @@ impl<R: Registry> hunt::Save for Saver<'_, R> {
 }
 
 fn file<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key) -> PathBuf {
-    args.out.join(finding::file_name(&plan.ledger, plan.targets[key.target], &key.signature))
+    args.out.join(Name::of(&plan.ledger, plan.targets[key.target], &key.signature).file())
 }
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on

@@ -52,3 +52,45 @@ pub fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<Atom
 pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     stop_on_interrupt_or(|| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    /// What stands behind `super::` or `cmd::` in a source: the first name, or those of a list in braces.
+    fn named(source: &str) -> Vec<&str> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let behind = |prefix| source.split(prefix).skip(1);
+        let names = behind("super::").chain(behind("cmd::")).flat_map(|rest| {
+            let list = rest.strip_prefix('{').map(|list| list.split('}').next().unwrap_or_default());
+            list.unwrap_or(rest.split(|c| !is_name(c)).next().unwrap_or_default()).split(',')
+        });
+        names.map(|name| name.trim().split(|c| !is_name(c)).next().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn no_command_uses_another() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cmd");
+        let files = walkdir::WalkDir::new(&folder).into_iter().map(|entry| entry.unwrap().into_path());
+        let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
+        let top = |path: &Path| path.strip_prefix(&folder).unwrap().iter().next().unwrap().to_str().unwrap().to_owned();
+        let command = |path: &Path| top(path).trim_end_matches(".rs").to_owned();
+        // What several commands share is no command.
+        let is_command = |name: &str| !["mod", "subject"].contains(&name);
+        let commands: Vec<String> = files.iter().map(|path| command(path)).filter(|name| is_command(name)).collect();
+        assert!(commands.contains(&"hunt".to_owned()));
+        for path in files.iter().filter(|path| is_command(&command(path))) {
+            let source = std::fs::read_to_string(path).unwrap();
+            for name in named(&source) {
+                let other = name != command(path) && commands.iter().any(|command| command == name);
+                assert!(!other, "{} uses the command `{name}`", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn paths_and_lists_of_paths_are_seen() {
+        let source = "use super::{a, b::{c}};\nuse crate::cmd::d;\nlet x = super::e();";
+        assert_eq!(named(source), ["a", "b", "e", "d"]);
+    }
+}

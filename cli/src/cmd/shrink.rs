@@ -5,23 +5,20 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_explain::explain::{explain, with_stops};
-use mkwrite_explain::shrink::{Axis, Goal, Shrinker, Size, shrink};
-use mkwrite_model::Target;
+use mkwrite_explain::explain::explain;
+use mkwrite_explain::shrink::{Axis, Shrinker, Size, shrink};
 use mkwrite_model::case::Case;
 use mkwrite_model::implementation::Registry;
-use mkwrite_model::text::Document;
-use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner};
-use mkwrite_oracle::verdict::{expectations, judge};
+use mkwrite_oracle::ledger::Ledger;
+use mkwrite_oracle::run::Runner;
 use serde_json::json;
 
 use super::stop_on_interrupt;
 use super::subject::Subject;
 use crate::output::{self, BOLD, DIM, line, note};
-use crate::{Exit, files, finding};
+use crate::{Exit, files, names};
 
 /// Shrink a case, and keep what it breaks
 ///
@@ -46,58 +43,19 @@ pub struct Args {
     json: bool,
 }
 
-/// What is held while the case shrinks.
-pub enum Held<R> {
-    /// All that the document says.
-    Document(Vec<Target<R>>),
-    /// One signature.
-    Signature(Target<R>, Signature),
-}
-
-impl<R: Registry> Held<R> {
-    /// What it runs on.
-    pub fn targets(&self) -> &[Target<R>] {
-        match self {
-            Held::Document(targets) => targets,
-            Held::Signature(target, _) => std::slice::from_ref(target),
-        }
-    }
-
-    /// The goal, of a case that stands in `document`.
-    pub fn goal<'a>(&'a self, document: &'a Document) -> Goal<'a, R> {
-        match self {
-            Held::Document(targets) => Goal::Document(&document.expects, targets),
-            Held::Signature(target, signature) => Goal::Signature(*target, *signature),
-        }
-    }
-
-    /// The document of a smaller case: what it runs on, and what breaks there.
-    pub fn document(&self, document: &Document, case: Case) -> Document {
-        let mut smaller = document.clone();
-        smaller.set_case(case);
-        finding::set_targets(&mut smaller, self.targets());
-        if let Held::Signature(target, _) = self {
-            let mut runner = Runner::default();
-            runner.run(*target, &smaller.case, How::Own);
-            smaller.expects = expectations(&runner.judge);
-        }
-        smaller
-    }
-}
-
 /// Runs the subcommand.
 pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let mut document = args.subject.read::<R>()?;
     let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
-    let held = hold(&args.subject, args.rule.as_deref(), &ledger, &mut runner, &mut document)?;
-    let goal = held.goal(&document);
+    let rule = args.rule.as_deref().map(names::rule).transpose()?;
+    let goal = args.subject.goal(rule, &ledger, &mut runner, &mut document)?;
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let (before, start) = (document.case.clone(), Instant::now());
 
     // Whatever happens, the best so far is on disk.
     let save = |case: &Case| {
-        let smaller = held.document(&document, case.clone());
+        let smaller = goal.document(&document, case.clone());
         files::write(&output, smaller.to_string().as_bytes())
     };
     save(&before)?;
@@ -118,66 +76,18 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Err(error);
     }
     let interrupted = stop.load(Ordering::Relaxed);
-    let left = if interrupted { Vec::new() } else { Shrinker::new(&mut runner, goal, &ledger).not_minimal(&case) };
+    let left =
+        if interrupted { Vec::new() } else { Shrinker::new(&mut runner, goal.clone(), &ledger).not_minimal(&case) };
     report(args, &output, &before, &case, &left, interrupted, start.elapsed())?;
     if !args.json {
-        let smaller = held.document(&document, case);
-        for sentence in explain(&mut runner, &ledger, held.targets()[0], &smaller, None).story {
+        let smaller = goal.document(&document, case);
+        for sentence in explain(&mut runner, &ledger, goal.targets()[0], &smaller, None).story {
             line(format!("  {sentence}"));
         }
         let program = output::program();
         note(format!("{DIM}{program} explain {}{DIM:#}", output.display()));
     }
     Ok(if interrupted { Exit::Interrupted } else { Exit::Good })
-}
-
-/// Decides what is held: by name, or else all that the document expects, or else its first breach that the ledger
-/// does not list, or its first one. The document's case gets a schedule by stops.
-pub fn hold<R: Registry>(
-    subject: &Subject,
-    rule: Option<&str>,
-    ledger: &Ledger<R>,
-    runner: &mut Runner<R>,
-    document: &mut Document,
-) -> Result<Held<R>> {
-    let chosen = subject.is_chosen() || rule.is_some();
-    let targets = subject.targets(document)?;
-    let rule = rule.map(crate::names::rule).transpose()?;
-    if !chosen && !document.runs.is_empty() && !document.expects.is_empty() {
-        for target in &targets {
-            let judged = judge(runner, ledger, *target, document);
-            if let Some(missing) = judged.missing.first() {
-                return Err(anyhow!("the case does not show what it expects: `{missing}` on {}", target.pair)
-                    .context("give --rule, --impl or --caller to hold something else"));
-            }
-        }
-        document.case = with_stops(runner, targets[0], &document.case);
-        return Ok(Held::Document(targets));
-    }
-    let mut best: Option<(Target<R>, Signature)> = None;
-    for target in targets {
-        runner.run(target, &document.case, How::Own);
-        let mut classifier = ledger.classify(target);
-        for breach in runner.judge.breaches() {
-            let expected = classifier.next(&breach);
-            let better = match best {
-                None => true,
-                Some((_, signature)) => signature.expected != Expected::No && expected == Expected::No,
-            };
-            if better && rule.is_none_or(|rule| rule == breach.rule) {
-                best = Some((target, Signature { point: Some(breach.point), ..ledger.signature(&breach, expected) }));
-            }
-        }
-    }
-    let Some((target, signature)) = best else {
-        bail!("{}: the case breaks nothing that could be held", subject.file.display());
-    };
-    document.case = with_stops(runner, target, &document.case);
-    let mut shrinker = Shrinker::new(runner, Goal::Signature(target, signature), ledger);
-    if !shrinker.shows(&document.case) {
-        return Err(anyhow!("the schedule does not repeat as stops")).context("report this: it is a bug of mkwrite");
-    }
-    Ok(Held::Signature(target, signature))
 }
 
 fn report(

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use mkwrite_explain::shrink::{Goal, NoGoal, Wanted};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
+use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{switched, targets_of};
+use mkwrite_oracle::run::{Runner, switched, targets_of};
 
 use crate::files;
 use crate::names::{self, callers, implementations, pairs, pairs_that_fit};
@@ -83,6 +85,25 @@ impl Subject {
     pub fn targets<R: Registry>(&self, document: &Document) -> Result<Vec<Target<R>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
         targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
+    }
+
+    /// What is held of the case while it shrinks: by name, or else all that the document expects, or else a breach. The
+    /// document's case gets a schedule by stops.
+    pub fn goal<R: Registry>(
+        &self,
+        rule: Option<Rule>,
+        ledger: &Ledger<R>,
+        runner: &mut Runner<R>,
+        document: &mut Document,
+    ) -> Result<Goal<R>> {
+        let chosen = self.is_chosen() || rule.is_some();
+        let wanted = if chosen { Wanted::Breach(rule) } else { Wanted::Expectations };
+        let targets = self.targets(document)?;
+        Goal::of(document, targets, wanted, ledger, runner).map_err(|error| match error {
+            NoGoal::Missing(..) => anyhow!(error).context("give --rule, --impl or --caller to hold something else"),
+            NoGoal::Nothing => anyhow!("{}: {error}", self.file.display()),
+            NoGoal::Unrepeatable => anyhow!(error).context("report this: it is a bug of mkwrite"),
+        })
     }
 
     /// The first of these.

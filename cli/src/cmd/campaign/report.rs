@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use mkwrite_explain::finding::{Name, Standing};
 use mkwrite_model::implementation::Registry;
 use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
 use mkwrite_report::triage::{Status, Triage};
@@ -91,7 +92,8 @@ impl Session<'_> {
         for (place, find) in lines.filter_map(|(place, line)| Some((place, line.found?))) {
             // A case that was NEW when it was found stands for it, whatever the ledger says of it now.
             let is_crash = |file: &String| crashes.iter().any(|(_, crash)| crash.as_path() == Path::new(file));
-            let was_new = |file: &String| file.ends_with("-new.mkw") || is_crash(file);
+            let is_new = |name: &Name| name.standing == Standing::New;
+            let was_new = |file: &String| Name::of_file(Path::new(file)).as_ref().is_some_and(is_new) || is_crash(file);
             let shown = |own: &Find| {
                 findings.clusters.iter().any(|cluster| {
                     let pair = (&cluster.implementation, &cluster.caller) == (&own.implementation, &own.caller);
