@@ -10,7 +10,7 @@ use mkwrite_model::text::Document;
 use crate::realign::{Translation, translate};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{How, Runner, switched};
+use mkwrite_oracle::run::{How, Runner, switched, targets_of};
 
 /// What a case does on a pair that it was not made for.
 #[derive(Clone, Debug)]
@@ -64,11 +64,10 @@ pub fn outcome<R: Registry>(
 
 /// The target that a document's schedule was made for: the first that it names, or the first implementation.
 pub fn home<R: Registry>(document: &Document) -> Option<Target<R>> {
-    let pair = document.runs.first().map_or_else(
-        || R::all().first().map(|fs| Pair::natural(*fs)),
-        |(fs, caller)| Pair::new(R::by_name(fs)?, Caller::from_name(caller)?).ok(),
-    );
-    pair.map(|pair| switched(document, pair))
+    if document.runs.is_empty() {
+        return R::all().first().map(|fs| switched(document, Pair::natural(*fs)));
+    }
+    targets_of(document).ok()?.first().copied()
 }
 
 /// One implementation and caller of a series, and what came of it.

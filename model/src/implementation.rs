@@ -389,6 +389,13 @@ impl<R: Registry> Pair<R> {
         Ok(Pair { implementation, caller, adapter })
     }
 
+    /// The pair of these names.
+    pub fn named(implementation: &str, caller: &str) -> Result<Pair<R>, PairError> {
+        let fs = R::by_name(implementation).ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
+        let caller = Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
+        Ok(Pair::new(fs, caller)?)
+    }
+
     /// The implementation under its natural caller.
     pub fn natural(implementation: R) -> Pair<R> {
         Pair::new(implementation, implementation.declaration().natural).expect("a natural caller fits")
@@ -403,6 +410,39 @@ impl<R: Registry> std::fmt::Display for Pair<R> {
         }
         write!(f, " x {}", self.caller.name())
     }
+}
+
+impl<R: Registry> std::str::FromStr for Pair<R> {
+    type Err = PairError;
+
+    /// Reads what is displayed, such as `nfs@3.0 x 2.6.30`; the name of the adapter may be left out.
+    fn from_str(text: &str) -> Result<Pair<R>, PairError> {
+        let form = || PairError::Form(text.to_owned());
+        let (implementation, caller) = text.split_once(" x ").ok_or_else(form)?;
+        let Some((fs, adapter)) = implementation.rsplit_once('+').filter(|_| R::by_name(implementation).is_none())
+        else {
+            return Pair::named(implementation, caller);
+        };
+        let pair = Pair::named(fs, caller)?;
+        if pair.adapter == Adapter::None || pair.adapter.name() != adapter { Err(form()) } else { Ok(pair) }
+    }
+}
+
+/// Why names give no pair.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PairError {
+    /// The text has another form, or an adapter that does not stand between the two.
+    #[error("`{0}` is no pair: IMPLEMENTATION x CALLER")]
+    Form(String),
+    /// There is no such implementation.
+    #[error("unknown implementation `{0}`")]
+    Implementation(String),
+    /// There is no such caller.
+    #[error("unknown caller `{0}`")]
+    Caller(String),
+    /// The two do not fit.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// Why an implementation does not run under a caller.

@@ -540,14 +540,14 @@ mod tests {
         }
     }
 
-    fn target(fs: &str, caller: Caller) -> Target<Builtin> {
-        Target::from(Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap())
+    fn target(pair: &str) -> Target<Builtin> {
+        Target::from(pair.parse::<Pair<Builtin>>().unwrap())
     }
 
     #[test]
     fn a_consequence_is_expected_only_after_its_root_and_for_its_cells() {
         let ledger = Ledger::<Builtin>::parse("f", TEXT).unwrap();
-        let mut run = ledger.classify(target("nfs@2.6.29", Caller::V2_6_29));
+        let mut run = ledger.classify(target("nfs@2.6.29 x 2.6.29"));
         assert_eq!(run.next(&breach("I34", "store", 3)), Expected::No);
         assert_eq!(run.next(&breach("I20", "io", 3)), Expected::No);
         assert_eq!(run.next(&Breach { when: Conditions::NONE, ..breach("I20", "store", 3) }), Expected::No);
@@ -557,14 +557,14 @@ mod tests {
         assert_eq!(run.next(&breach("I34", "fsync", 4)), Expected::No, "another cell");
         assert_eq!(run.next(&breach("O4", "fsync", 0)), Expected::Consequence(0));
         assert_eq!(run.next(&breach("I35", "fsync", 2)), Expected::No);
-        let mut other = ledger.classify(target("nfs@2.6.30", Caller::V2_6_30));
+        let mut other = ledger.classify(target("nfs@2.6.30 x 2.6.30"));
         assert_eq!(other.next(&breach("I20", "store", 3)), Expected::No);
     }
 
     #[test]
     fn nothing_is_expected_where_the_remedy_is_on() {
         let ledger = Ledger::<Builtin>::parse("f", TEXT).unwrap();
-        let target = target("nfs@2.6.29", Caller::V2_6_29);
+        let target = target("nfs@2.6.29 x 2.6.29");
         let remedies = ledger.remedies(target.pair);
         assert_eq!(remedies, Remedies::from_iter([Remedy::LockedReturn]));
         let mut run = ledger.classify(Target { remedies, ..target });

@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Pair, PairError, Registry};
 use mkwrite_model::schedule::{self, Kind, Order, Recorder, Scheduler};
 use mkwrite_model::text::Document;
 use mkwrite_model::trace::{Lines, TraceHash};
@@ -32,13 +31,8 @@ fn remedied_label<R: Registry>(target: Target<R>) -> &'static str {
 }
 
 /// What a document runs on: the pairs that it names, with the bug and the remedies that it names.
-pub fn targets_of<R: Registry>(document: &Document) -> Result<Vec<Target<R>>, String> {
-    let target = |(fs, caller): &(String, String)| {
-        let fs = R::by_name(fs).ok_or_else(|| format!("unknown implementation `{fs}`"))?;
-        let caller = Caller::from_name(caller).ok_or_else(|| format!("unknown caller `{caller}`"))?;
-        let pair = Pair::new(fs, caller).map_err(|refused| refused.to_string())?;
-        Ok(switched(document, pair))
-    };
+pub fn targets_of<R: Registry>(document: &Document) -> Result<Vec<Target<R>>, PairError> {
+    let target = |(fs, caller): &(String, String)| Ok(switched(document, Pair::named(fs, caller)?));
     document.runs.iter().map(target).collect()
 }
 
@@ -259,6 +253,7 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
+    use mkwrite_model::callers::Caller;
     use mkwrite_model::generate::Generator;
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
@@ -268,6 +263,22 @@ mod tests {
     fn a_panic_is_caught_with_its_message() {
         assert_eq!(caught(|| -> u8 { panic!("broken {}", 1) }), Err("broken 1".to_owned()));
         assert_eq!(caught(|| 1), Ok(1));
+    }
+
+    #[test]
+    fn a_pair_is_read_as_it_is_displayed() {
+        for fs in Builtin::all() {
+            for pair in Caller::ALL.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()) {
+                assert_eq!(pair.to_string().parse(), Ok(pair));
+                assert_eq!(format!("{} x {}", fs.name(), pair.caller.name()).parse(), Ok(pair));
+            }
+        }
+        let error = |text: &str| text.parse::<Pair<Builtin>>().unwrap_err().to_string();
+        assert_eq!(error("nfs@3.0 2.6.30"), "`nfs@3.0 2.6.30` is no pair: IMPLEMENTATION x CALLER");
+        assert_eq!(error("nfs@3.0+unlock x 2.6.30"), "`nfs@3.0+unlock x 2.6.30` is no pair: IMPLEMENTATION x CALLER");
+        assert_eq!(error("nfs x 2.6.30"), "unknown implementation `nfs`");
+        assert_eq!(error("nfs@3.0 x 2"), "unknown caller `2`");
+        assert!(error("nfs@3.0 x 2.6.29").starts_with("nfs@3.0 does not run under caller 2.6.29: "));
     }
 
     #[test]

@@ -6,9 +6,8 @@ use criterion::{Criterion, Throughput};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Case;
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Pair;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, observe};
 use mkwrite_search::hunt::{Plan, how};
@@ -26,8 +25,7 @@ fn cases() -> Vec<Case> {
 
 fn main() {
     let ledger = Ledger::<Builtin>::own();
-    let one =
-        Pair::new(Builtin::by_name("block@2.6.30").expect("listed"), Caller::V2_6_30).expect("its natural caller");
+    let one: Pair<Builtin> = "block@2.6.30 x 2.6.30".parse().expect("listed, with its natural caller");
     let all = ledger.default_pairs().into_iter().map(Target::from).collect();
     let (cases, mut runner) = (cases(), Runner::default());
     let mut criterion = Criterion::default().configure_from_args();

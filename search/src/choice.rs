@@ -5,7 +5,6 @@
 //! byte is the number of its pair; a new pair is added at the end, and takes over one number that nobody has written yet.
 
 use mkwrite_model::bytes::{self, CHOICE, Version};
-use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_oracle::Ledger;
 
@@ -24,10 +23,8 @@ impl<R: Registry> Choice<R> {
     ///
     /// The table has a name that is unknown, or a pair that does not fit.
     pub fn new(ledger: &Ledger<R>) -> Choice<R> {
-        let pair = |(fs, caller): &(&str, &str)| {
-            let fs = R::by_name(fs).expect("names of implementations stay");
-            Pair::new(fs, Caller::from_name(caller).expect("names of callers stay")).expect("what fitted once fits")
-        };
+        let pair =
+            |(fs, caller): &(&str, &str)| Pair::named(fs, caller).expect("names stay, and what fitted once fits");
         let stored = R::stored_pairs();
         let mut pairs: Vec<Pair<R>> = stored.names.iter().map(pair).collect();
         let others: Vec<Pair<R>> = ledger.default_pairs().into_iter().filter(|other| !pairs.contains(other)).collect();

@@ -8,12 +8,11 @@ use std::path::Path;
 use mkwrite_impls::Builtin;
 use mkwrite_model::Case;
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::parse;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{How, Runner, targets_of};
 use mkwrite_search::hunt::{Plan, how};
 
 #[test]
@@ -27,11 +26,10 @@ fn corpus() {
         for path in files {
             let document = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
             let name = path.file_stem().unwrap().to_string_lossy();
-            for (fs, caller) in &document.runs {
-                let caller = Caller::from_name(caller).unwrap();
-                let target = Target::from(Pair::new(Builtin::by_name(fs).unwrap(), caller).unwrap());
-                let hash = runner.hash(target, &document.case, How::Own);
-                writeln!(text, "{hash:016x} {name} {fs} x {}", caller.name()).unwrap();
+            for Target { pair, .. } in targets_of::<Builtin>(&document).unwrap() {
+                let hash = runner.hash(Target::from(pair), &document.case, How::Own);
+                let (fs, caller) = (pair.implementation.name(), pair.caller.name());
+                writeln!(text, "{hash:016x} {name} {fs} x {caller}").unwrap();
             }
         }
     }

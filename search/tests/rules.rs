@@ -4,7 +4,6 @@
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::{Remedies, Remedy};
@@ -137,7 +136,7 @@ fn a_deferred_breach_is_that_of_its_own_step() {
 #[test]
 fn a_breach_beyond_i_size_hides_none_within() {
     let case = mkwrite_model::text::parse(include_str!("cases/past-eof.mkw")).unwrap().case;
-    let pair = Pair::new(Builtin::by_name("fsblock@2007").unwrap(), Caller::from_name("try3").unwrap()).unwrap();
+    let pair: Pair<Builtin> = "fsblock@2007 x try3".parse().unwrap();
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
     runner.run(Target::from(pair), &case, How::Own);
     let records = runner.judge.breaches().filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");

@@ -18,12 +18,9 @@ use headless_chrome::protocol::cdp::{Log, Network, Runtime};
 use headless_chrome::{Browser, LaunchOptionsBuilder, Tab};
 use mkwrite_explain::explain::{Explanation, explain};
 use mkwrite_impls::Builtin;
-use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::text::parse;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::Runner;
+use mkwrite_oracle::run::{Runner, targets_of};
 use mkwrite_report::html;
 
 const DESKTOP: (u32, u32) = (1400, 900);
@@ -32,9 +29,8 @@ const PHONE: (u32, u32) = (390, 844);
 fn explained(case: &str) -> Explanation {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(case);
     let document = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let (implementation, caller) = &document.runs[0];
-    let pair = Pair::new(Builtin::by_name(implementation).unwrap(), Caller::from_name(caller).unwrap()).unwrap();
-    explain(&mut Runner::default(), &Ledger::<Builtin>::own(), Target::from(pair), &document, None)
+    let target = targets_of::<Builtin>(&document).unwrap()[0];
+    explain(&mut Runner::default(), &Ledger::<Builtin>::own(), target, &document, None)
 }
 
 fn chromium() -> Option<PathBuf> {
