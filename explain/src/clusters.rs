@@ -13,12 +13,12 @@ use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::{Document, Expect};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::explain::with_stops;
+use crate::parallel::{Until, parallel};
 use crate::shrink::{Goal, Size, shrink};
 use mkwrite_oracle::differential;
 use mkwrite_oracle::judge::Breach;
@@ -29,8 +29,6 @@ use mkwrite_oracle::verdict::shows;
 
 /// Inputs of a cluster that are shrunk.
 const CANDIDATES: usize = 3;
-/// How often a time limit is looked at.
-const TICK: Duration = Duration::from_millis(20);
 
 /// A case that somebody found.
 #[derive(Clone, Debug)]
@@ -193,7 +191,8 @@ pub fn triage<R: Registry>(
     better: &(dyn Fn(&Key, &Best) + Sync),
 ) -> Outcome {
     let sorter = Sorter { plan, progress, better, outcome: Mutex::new(Outcome::default()) };
-    parallel(jobs, plan.inputs.len(), &progress.stop, HashMap::new, |machines, input| {
+    let is_over = || progress.stop.load(Ordering::Relaxed);
+    parallel(jobs, plan.inputs.len(), is_over, HashMap::new, |machines, input| {
         if let Err(message) = caught(|| sorter.replay(machines, input)) {
             machines.clear();
             sorter.outcome().broken.insert(input, message);
@@ -202,7 +201,7 @@ pub fn triage<R: Registry>(
     });
     let tasks = sorter.tasks();
     progress.to_shrink.store(tasks.len(), Ordering::Relaxed);
-    parallel(jobs, tasks.len(), &progress.stop, Runner::default, |runner, task| {
+    parallel(jobs, tasks.len(), is_over, Runner::default, |runner, task| {
         let (key, input, breach) = &tasks[task];
         if let Err(message) = caught(|| sorter.shrink(runner, key, *input, breach)) {
             *runner = Runner::default();
@@ -211,30 +210,6 @@ pub fn triage<R: Registry>(
         progress.shrunk.fetch_add(1, Ordering::Relaxed);
     });
     sorter.outcome.into_inner().expect("panics are caught before")
-}
-
-/// Does tasks `0..count` on `jobs` threads, each with a state of its own.
-fn parallel<S>(
-    jobs: usize,
-    count: usize,
-    stop: &AtomicBool,
-    state: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, usize) + Sync,
-) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, count.max(1)) {
-            scope.spawn(|| {
-                let mut state = state();
-                while !stop.load(Ordering::Relaxed) {
-                    match next.fetch_add(1, Ordering::Relaxed) {
-                        task if task < count => work(&mut state, task),
-                        _ => break,
-                    }
-                }
-            });
-        }
-    });
 }
 
 /// Machines for each set of targets.
@@ -341,28 +316,10 @@ impl<'a, R: Registry> Sorter<'a, R> {
                 (self.better)(key, &cluster.best);
             }
         };
-        let smallest = self.limited(|stop| shrink(&case, &goal, &plan.ledger, 1, stop, &offer));
+        let deadline = plan.limit.and_then(|limit| Instant::now().checked_add(limit));
+        let until = Until { stop: &self.progress.stop, deadline };
+        let smallest = shrink(&case, &goal, &plan.ledger, 1, until, &offer);
         offer(&smallest);
-    }
-
-    /// Runs something with a flag that is set when the time is up, or all is to end.
-    fn limited<T>(&self, run: impl FnOnce(&AtomicBool) -> T) -> T {
-        let Some(limit) = self.plan.limit else { return run(&self.progress.stop) };
-        let (start, stop, done) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            let clock = scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    if start.elapsed() >= limit || self.progress.stop.load(Ordering::Relaxed) {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    std::thread::park_timeout(TICK);
-                }
-            });
-            let result = catch_unwind(AssertUnwindSafe(|| run(&stop)));
-            done.store(true, Ordering::Relaxed);
-            clock.thread().unpark();
-            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
     }
 }
 
@@ -442,6 +399,10 @@ mod tests {
         plan.limit = Some(Duration::ZERO);
         let (outcome, _) = run(&plan, 2);
         assert!(!outcome.clusters.is_empty());
+        for Cluster { best, .. } in outcome.clusters.values() {
+            let operations = |case: &Case| case.operations().count();
+            assert_eq!(operations(&best.case), operations(&plan.document(best.input).case));
+        }
         let progress = Progress { stop: AtomicBool::new(true), ..Progress::default() };
         assert!(triage(&plan, 2, &progress, &|_, _| ()).replayed.is_empty());
     }

@@ -6,6 +6,7 @@
 //!   schedules break
 //! - [`finding`]: its case on disk, and the name of its file
 //! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
+//! - [`parallel`]: tasks on several threads, for all of these
 
 pub mod bisect;
 pub mod causes;
@@ -15,6 +16,7 @@ pub mod cure;
 pub mod explain;
 pub mod finding;
 pub mod isolate;
+pub mod parallel;
 pub mod rate;
 pub mod realign;
 pub mod shrink;

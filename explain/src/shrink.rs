@@ -18,7 +18,6 @@ use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
 use mkwrite_model::text::{Document, Expect};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::run::{How, Runner, with_order};
@@ -27,11 +26,12 @@ use mkwrite_oracle::{Rule, differential};
 
 use crate::explain::with_stops;
 use crate::finding::set_targets;
+use crate::parallel::{Until, parallel};
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
 /// Orders of attempts.
-pub const ORDERS: u64 = 8;
+pub const ORDERS: usize = 8;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
@@ -233,17 +233,17 @@ impl Size {
     }
 }
 
-/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; set
-/// `stop` to end early with the best so far. The case must show the goal under its own schedule.
+/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; `until` ends
+/// it early, with the best so far. The case must show the goal under its own schedule.
 pub fn shrink<R: Registry>(
     case: &Case,
     goal: &Goal<R>,
     ledger: &Ledger<R>,
     jobs: usize,
-    stop: &AtomicBool,
+    until: Until<'_>,
     better: &(dyn Fn(&Case) + Sync),
 ) -> Case {
-    let (next, best) = (AtomicU64::new(0), Mutex::new((Size::of(case), case.clone())));
+    let best = Mutex::new((Size::of(case), case.clone()));
     let offer = |case: &Case| {
         let size = Size::of(case);
         let mut best = best.lock().expect("no thread panics here");
@@ -252,23 +252,17 @@ pub fn shrink<R: Registry>(
             better(case);
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, ORDERS as usize) {
-            scope.spawn(|| {
-                let mut runner = Runner::default();
-                loop {
-                    let order = next.fetch_add(1, Ordering::Relaxed);
-                    if order >= ORDERS || stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
-                    (shrinker.order, shrinker.stop) = (order, Some(stop));
-                    let case = shrinker.shrink(case.clone());
-                    offer(&case);
-                }
-            });
-        }
-    });
+    parallel(
+        jobs,
+        ORDERS,
+        || until.is_over(),
+        Runner::default,
+        |runner, order| {
+            let mut shrinker = Shrinker::new(runner, goal.clone(), ledger);
+            (shrinker.order, shrinker.until) = (order as u64, Some(until));
+            offer(&shrinker.shrink(case.clone()));
+        },
+    );
     best.into_inner().expect("no thread panics here").1
 }
 
@@ -279,13 +273,13 @@ pub struct Shrinker<'a, R: Registry> {
     goal: Goal<R>,
     ledger: &'a Ledger<R>,
     order: u64,
-    stop: Option<&'a AtomicBool>,
+    until: Option<Until<'a>>,
 }
 
 impl<'a, R: Registry> Shrinker<'a, R> {
     /// Holds `goal`.
     pub fn new(runner: &'a mut Runner<R>, goal: Goal<R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
-        Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, stop: None }
+        Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, until: None }
     }
 
     /// The case shows the goal, under its own schedule.
@@ -389,7 +383,7 @@ impl<'a, R: Registry> Shrinker<'a, R> {
     }
 
     fn goes_on(&self) -> bool {
-        !self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+        !self.until.is_some_and(|until| until.is_over())
     }
 
     /// Takes a change if the case still shows what it should.

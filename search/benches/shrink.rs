@@ -11,6 +11,7 @@ use mkwrite_impls::Builtin;
 
 use mkwrite_model::Target;
 
+use mkwrite_explain::parallel::Until;
 use mkwrite_explain::shrink::{Goal, Shrinker, Size, shrink};
 use mkwrite_model::Case;
 use mkwrite_model::generate::Generator;
@@ -58,7 +59,14 @@ fn main() {
         let small = shrinker.shrink(raw.clone());
         times.push(start.elapsed());
         let start = Instant::now();
-        let best = shrink(&raw, &Goal::Signature(target, signature), &plan.ledger, 1, &AtomicBool::new(false), &|_| ());
+        let best = shrink(
+            &raw,
+            &Goal::Signature(target, signature),
+            &plan.ledger,
+            1,
+            Until::from(&AtomicBool::new(false)),
+            &|_| (),
+        );
         all_times.push(start.elapsed());
         let mut shrinker = Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
         assert!(shrinker.shows(&small), "case {index} slipped");

@@ -6,8 +6,9 @@
 //! and why.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
+use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
@@ -146,21 +147,20 @@ pub fn table<R: Registry>(
 ) -> Vec<Cell<R>> {
     let all: Vec<(Plant, Pair<R>)> =
         plants.iter().flat_map(|plant| pairs.iter().map(move |pair| (*plant, *pair))).collect();
-    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(vec![None; all.len()]));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((plant, pair)) = all.get(n) else { return };
-                    let outcome = try_plant(ledger, *plant, *pair, seed, cases);
-                    let mut outcomes = outcomes.lock().expect("nothing panics while it is held");
-                    outcomes[n] = Some(outcome);
-                    done(outcomes.iter().flatten().count());
-                }
-            });
-        }
-    });
+    let outcomes = Mutex::new(vec![None; all.len()]);
+    parallel(
+        jobs,
+        all.len(),
+        || false,
+        || (),
+        |(), n| {
+            let (plant, pair) = all[n];
+            let outcome = try_plant(ledger, plant, pair, seed, cases);
+            let mut outcomes = outcomes.lock().expect("nothing panics while it is held");
+            outcomes[n] = Some(outcome);
+            done(outcomes.iter().flatten().count());
+        },
+    );
     let outcomes = outcomes.into_inner().expect("nothing panicked");
     let cell = |((plant, pair), outcome): ((Plant, Pair<R>), Option<Outcome>)| Cell {
         plant,

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::parallel::parallel;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
 use mkwrite_search::feedback::Signal;
@@ -169,29 +170,36 @@ fn play(
         .context("give another file with --results")?;
     // A line that a kill has cut short must not swallow the next one.
     results.write_all(b"\n")?;
-    let (next, done) = (AtomicUsize::new(0), Mutex::new((Vec::new(), results)));
+    let (done, failed) = (Mutex::new((Vec::new(), results)), Mutex::new(None));
     let bar = ProgressBar::new(left.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg} {eta}").expect("a valid template"));
-    let work = || -> Result<()> {
-        while let Some((contender, seed)) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if interrupted.load(Ordering::Relaxed) {
-                break;
-            }
-            bar.set_message(format!("{contender} {seed}"));
-            let Some(run) = one(args, contender, *seed, executables, interrupted)? else { break };
-            let text = serde_json::to_string(&run)? + "\n";
-            let mut done = done.lock().expect("nothing panics while it is held");
-            done.1.write_all(text.as_bytes())?;
-            done.0.push(run);
-            bar.inc(1);
-        }
+    let work = |(contender, seed): (&str, u64)| -> Result<()> {
+        bar.set_message(format!("{contender} {seed}"));
+        let Some(run) = one(args, contender, seed, executables, interrupted)? else { return Ok(()) };
+        let text = serde_json::to_string(&run)? + "\n";
+        let mut done = done.lock().expect("nothing panics while it is held");
+        done.1.write_all(text.as_bytes())?;
+        done.0.push(run);
+        bar.inc(1);
         Ok(())
     };
-    let jobs = args.jobs.map_or_else(super::jobs, usize::from).min(left.len());
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
-    })?;
+    let failure = || failed.lock().expect("nothing panics while it is held");
+    let is_over = || interrupted.load(Ordering::Relaxed) || failure().is_some();
+    let jobs = args.jobs.map_or_else(super::jobs, usize::from);
+    parallel(
+        jobs,
+        left.len(),
+        is_over,
+        || (),
+        |(), task| {
+            if let Err(error) = work(left[task]) {
+                failure().get_or_insert(error);
+            }
+        },
+    );
+    if let Some(error) = failure().take() {
+        return Err(error);
+    }
     bar.finish_and_clear();
     Ok(done.into_inner().expect("nothing panics while it is held").0)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::explain::explain;
+use mkwrite_explain::parallel::Until;
 use mkwrite_explain::shrink::{Axis, Shrinker, Size, shrink};
 use mkwrite_model::case::Case;
 use mkwrite_model::implementation::Registry;
@@ -64,7 +65,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a valid template"));
     bar.enable_steady_tick(Duration::from_millis(100));
-    let case = shrink(&before, &goal, &ledger, jobs, &stop, &|better| {
+    let case = shrink(&before, &goal, &ledger, jobs, Until::from(&*stop), &|better| {
         let size = Size::of(better);
         bar.set_message(format!("{} operations, {} preemptions", size.operations, size.preemptions));
         if let Err(error) = save(better) {
