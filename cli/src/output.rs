@@ -7,16 +7,8 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::plant::Plant;
-use mkwrite_model::remedy::Remedy;
-
+use mkwrite_report::json::Document;
 use serde::Serialize;
-use serde_json::Value;
-
-/// The schema number of every JSON document of this version.
-pub const SCHEMA: u32 = 1;
 
 /// What went wrong.
 pub const RED: Style = AnsiColor::BrightRed.on_default().bold();
@@ -55,7 +47,12 @@ pub fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
 }
 
-/// Prints one JSON document.
+/// Prints one JSON document of these fields, with its schema number.
+pub fn document(fields: &impl Serialize) -> Result<()> {
+    json(&Document::new(fields))
+}
+
+/// Prints one JSON document as it is.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
@@ -76,15 +73,6 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
         column.set_padding((0, 2));
     }
     table
-}
-
-/// A JSON object about a target: what names the target, and the rest.
-pub fn of_target<R: Registry>(target: Target<R>, mut rest: Value) -> Value {
-    rest["implementation"] = target.pair.implementation.name().into();
-    rest["caller"] = target.pair.caller.name().into();
-    rest["plant"] = target.plant.map(Plant::name).into();
-    rest["remedies"] = target.remedies.iter().map(Remedy::name).collect();
-    rest
 }
 
 /// Prints a table without trailing blanks.

@@ -16,13 +16,14 @@ use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Key, Ledger};
 use mkwrite_oracle::run::{caller_label, targets_of};
+use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::files;
-use crate::output::{self, SCHEMA};
+use crate::output;
 
 /// How the names of artifacts begin: libFuzzer's, those of its tools, and AFL++'s.
 const ARTIFACTS: &[&str] =
@@ -242,11 +243,7 @@ fn found<R: Registry>(
 ) -> Cluster {
     let (target, best) = (plan.targets()[key.target], &cluster.best);
     let entry = plan.ledger().entry(key.signature.expected);
-    let status = match key.signature.expected {
-        Expected::Root(_) => Status::Expected,
-        Expected::Consequence(_) => Status::Follows,
-        Expected::No => Status::New,
-    };
+    let status = Status::from(key.signature.expected);
     Cluster {
         signature: Name::of(plan.ledger(), target, &key.signature).to_string(),
         point: best.breach.point.name().to_owned(),

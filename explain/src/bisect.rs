@@ -81,6 +81,12 @@ pub struct Station<R> {
     pub outcome: Outcome,
 }
 
+impl<R: Registry> std::fmt::Display for Station<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} x {}", self.implementation.name(), self.caller.name())
+    }
+}
+
 /// A series in order of age.
 #[derive(Clone, Debug)]
 pub struct Series<R> {

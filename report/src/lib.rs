@@ -5,6 +5,7 @@ pub mod campaign;
 mod chart;
 pub mod golden;
 pub mod html;
+pub mod json;
 pub mod junit;
 pub mod matrix;
 mod page;

@@ -7,11 +7,10 @@ use mkwrite_explain::cure::{Attempt, Cures, SCHEDULES, cures};
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
-use mkwrite_model::remedy::Remedy;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::{How, Runner};
-use serde_json::{Value, json};
+use mkwrite_report::json::bisect::Bisect;
 
 use super::subject::Subject;
 use crate::Exit;
@@ -40,13 +39,12 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let rule = runner.judge.breaches().next().map(|breach| breach.rule);
     let cures = rule.map(|rule| (rule, cures(&mut runner, &ledger, target, &case, rule)));
     if args.json {
-        let series = series.iter().map(report).collect::<Vec<_>>();
-        output::json(&json!({
-            "schema": output::SCHEMA,
-            "file": args.subject.file.display().to_string(),
-            "series": series,
-            "remedies": cures.as_ref().map_or(Vec::new(), |(_, cures)| cures.attempts.iter().map(remedy).collect()),
-        }))?;
+        let attempts = cures.iter().flat_map(|(_, cures)| &cures.attempts);
+        output::document(&Bisect {
+            file: args.subject.file.display().to_string(),
+            series: series.iter().map(Into::into).collect(),
+            remedies: attempts.map(Into::into).collect(),
+        })?;
     } else {
         series.iter().for_each(print);
         if let Some((rule, cures)) = &cures {
@@ -56,16 +54,6 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn remedy(attempt: &Attempt) -> Value {
-    let Attempt { remedies, breaks, closes } = attempt;
-    json!({
-        "remedies": remedies.iter().map(Remedy::name).collect::<Vec<_>>(),
-        "schedules_that_break": breaks,
-        "schedules": SCHEDULES,
-        "closes": closes,
-    })
-}
-
 fn print_cures<R: Registry>(target: Target<R>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
     line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
@@ -73,38 +61,6 @@ fn print_cures<R: Registry>(target: Target<R>, rule: Rule, cures: &Cures) {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
         line(format!("  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules", remedies.to_string()));
     }
-}
-
-fn name<R: Registry>(station: &Station<R>) -> String {
-    format!("{} x {}", station.implementation.name(), station.caller.name())
-}
-
-fn report<R: Registry>(series: &Series<R>) -> Value {
-    let stations = series.stations.iter().map(|station| {
-        let (verdict, rules, moved, lost) = match &station.outcome {
-            Outcome::Refused(_) => ("refused", Vec::new(), 0, 0),
-            Outcome::Ran { translation, breaches, .. } => {
-                let rules: Vec<&str> = breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
-                let verdict = if rules.is_empty() { "pass" } else { "breaks" };
-                (verdict, rules, translation.moved.len(), translation.lost.len())
-            }
-        };
-        json!({
-            "implementation": station.implementation.name(),
-            "caller": station.caller.name(),
-            "verdict": verdict,
-            "rules": rules,
-            "realigned": moved,
-            "lost": lost,
-        })
-    });
-    let (first, fixed) = series.turn();
-    json!({
-        "what": series.what,
-        "stations": stations.collect::<Vec<_>>(),
-        "first_that_breaks": first.map(name),
-        "first_that_does_not": fixed.map(name),
-    })
 }
 
 fn print<R: Registry>(series: &Series<R>) {
@@ -134,9 +90,9 @@ fn print<R: Registry>(series: &Series<R>) {
                 text
             }
         };
-        line(format!("  {:28} {text}", name(station)));
+        line(format!("  {:28} {text}", station.to_string()));
     }
     let (first, fixed) = series.turn();
-    let say = |station: Option<&Station<R>>| station.map_or("none".to_owned(), name);
+    let say = |station: Option<&Station<R>>| station.map_or("none".to_owned(), ToString::to_string);
     line(format!("  first that breaks: {}; first after it that does not: {}\n", say(first), say(fixed)));
 }

@@ -14,11 +14,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::builder::PossibleValuesParser;
 use mkwrite_model::implementation::Registry;
 use mkwrite_report::campaign::{Event, duration};
+use mkwrite_report::json::SCHEMA;
 use serde::{Deserialize, Serialize};
 
 use super::stop_on_interrupt_or;
 use crate::engine::{self, ENGINES, Engine, TARGETS, Target};
-use crate::output::{self, DIM, SCHEMA, YELLOW, note};
+use crate::output::{self, DIM, YELLOW, note};
 use crate::{Exit, files};
 
 mod corpus;

@@ -13,15 +13,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
+use mkwrite_report::json::compare::{Compare, Factors};
 use mkwrite_search::feedback::Signal;
 use mkwrite_search::log::{self, Line};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::stop_on_interrupt;
 use crate::engine::{self, Built, DIFFERENTIAL, ENGINES, Limit, Start};
 use crate::names::unknown;
-use crate::output::{self, RED, SCHEMA, line, note, print_table};
+use crate::output::{self, RED, line, note, print_table};
 use crate::{Exit, files};
 
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
@@ -104,7 +104,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     runs.retain(|run| is_wanted(run) && run.executions == args.executions);
     let table = Table::new(args, &runs);
     if args.json {
-        output::json(&table.json(args))?;
+        output::document(&table.document(args))?;
     } else if args.markdown {
         table.markdown(args);
     } else {
@@ -382,22 +382,20 @@ impl Table {
         }
     }
 
-    fn json(&self, args: &Args) -> serde_json::Value {
-        let row = |row: &[Option<f64>]| -> serde_json::Value {
-            self.contenders.iter().cloned().zip(row.iter().map(|median| json!(median))).collect()
-        };
+    fn document(&self, args: &Args) -> Compare {
+        let each = || self.contenders.iter().cloned();
         let factors = (0..self.contenders.len()).map(|n| {
             let factors = self.factors(args, n);
-            (self.contenders[n].clone(), json!({ "mean": factors.map(|f| f.0), "median": factors.map(|f| f.1) }))
+            Factors { mean: factors.map(|both| both.0), median: factors.map(|both| both.1) }
         });
-        json!({
-            "schema": SCHEMA,
-            "executions": args.executions,
-            "seeds": self.contenders.iter().cloned().zip(self.seeds.iter().map(|n| json!(n))).collect::<serde_json::Value>(),
-            "medians": self.rows.iter().map(|(name, medians)| (name.clone(), row(medians))).collect::<serde_json::Value>(),
-            "rarest_third": self.rows[self.rare..].iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            "times_fewer": factors.collect::<serde_json::Value>(),
-        })
+        let medians = |row: &Vec<Option<f64>>| each().zip(row.iter().copied()).collect();
+        Compare {
+            executions: args.executions,
+            seeds: each().zip(self.seeds.iter().copied()).collect(),
+            medians: self.rows.iter().map(|(breach, row)| (breach.clone(), medians(row))).collect(),
+            rarest_third: self.rows[self.rare..].iter().map(|(breach, _)| breach.clone()).collect(),
+            times_fewer: each().zip(factors).collect(),
+        }
     }
 }
 

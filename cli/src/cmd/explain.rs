@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mkwrite_explain::explain::{Explanation, explain, with_stops};
-use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
+use mkwrite_report::json::explain::Explain;
 use mkwrite_report::{html, svg, terminal};
 
 use super::subject::Subject;
@@ -52,31 +52,9 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         note(format!("wrote {}", file.display()));
     }
     if args.json {
-        output::json(&json(target, &explanation))?;
+        output::document(&Explain::of(target, &explanation))?;
     } else {
         line(terminal::explanation(&explanation, args.all).trim_end());
     }
     Ok(Exit::Good)
-}
-
-fn json<R: Registry>(target: Target<R>, e: &Explanation) -> serde_json::Value {
-    let isolation = e.isolation.as_ref().map(|i| {
-        serde_json::json!({
-            "first": i.failing.steps[i.first].step,
-            "second": i.failing.steps[i.second].step,
-            "window": [i.window().0, i.window().1],
-            "distance": i.distance,
-            "passing": i.passing,
-        })
-    });
-    let about = serde_json::json!({
-        "schema": output::SCHEMA,
-        "rule": e.main.map(|breach| breach.rule.id()),
-        "point": e.main.map(|breach| breach.point.name()),
-        "story": e.story,
-        "hints": e.hints,
-        "timeline": e.timeline,
-        "isolation": isolation,
-    });
-    output::of_target(target, about)
 }

@@ -14,24 +14,25 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::Kind;
-use mkwrite_model::text::Document;
+use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
 use mkwrite_oracle::run::caller_label;
 use mkwrite_oracle::when::Condition;
 use mkwrite_report::count;
+use mkwrite_report::json::{Document, hunt as json};
+use mkwrite_report::triage::Status;
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
 use mkwrite_search::hunt::{self, Found, ModelError, Outcome, Plan, Progress};
 use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
-use serde_json::{Value, json};
 
 use super::stop_on_interrupt;
 use super::subject::Switches;
 use crate::names::{self, callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler};
-use crate::output::{self, BOLD, DIM, GREEN, RED, SCHEMA, line, note, print_table};
+use crate::output::{self, BOLD, DIM, GREEN, RED, line, note, print_table};
 use crate::{Exit, files};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
@@ -135,7 +136,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Err(missed(&plan, plant));
     }
     let findings = save(args, &plan, &outcome)?;
-    let report = report(&plan, jobs, &progress, elapsed, &outcome, &findings);
+    let report = Document::new(report(&plan, jobs, &progress, elapsed, &outcome, &findings));
     files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
     if args.json {
         output::json(&report)?;
@@ -322,7 +323,14 @@ fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<V
     Ok(findings)
 }
 
-fn document<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key, found: &Found, case: Case, shrunk: bool) -> Document {
+fn document<R: Registry>(
+    args: &Args,
+    plan: &Plan<R>,
+    key: &Key,
+    found: &Found,
+    case: Case,
+    shrunk: bool,
+) -> text::Document {
     let target = plan.targets[key.target];
     let smaller = if shrunk { ", then made smaller" } else { "" };
     let origin = format!("{}{smaller}.", origin(args, plan, found.index));
@@ -356,8 +364,8 @@ fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
 }
 
 /// A case that breaks an assertion of the model.
-fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> Document {
-    let mut document = Document::new(error.case.clone());
+fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> text::Document {
+    let mut document = text::Document::new(error.case.clone());
     finding::set_targets(&mut document, &[plan.targets[error.target]]);
     let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
     document.comments = comments.map(|text| ("mkw".to_owned(), text.replace('\n', " "))).into();
@@ -371,46 +379,50 @@ fn report<R: Registry>(
     elapsed: Duration,
     outcome: &Outcome,
     all: &[Finding<R>],
-) -> Value {
-    let findings = all.iter().map(|Finding { key, found, target, file }| {
-        let about = json!({
-            "rule": key.signature.rule.id(),
-            "point": found.breach.point.name(),
-            "operation": found.breach.operation,
-            "expected": key.signature.expected != Expected::No,
-            "follows": matches!(key.signature.expected, Expected::Consequence(_)),
-            "entry": plan.ledger.entry(key.signature.expected).map(|entry| entry.name.as_str()),
-            "group": plan.ledger.entry(key.signature.expected).map(|entry| entry.group.as_str()),
-            "cases_until_found": found.index + 1,
-            "cases": found.count,
-            "file": file.as_ref().map(|file| file.display().to_string()),
-        });
-        output::of_target(*target, about)
-    });
+) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
-        let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), json!(reached[*point as usize])));
-        (target.to_string(), counts.collect::<Value>())
+        let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
+        (target.to_string(), counts.collect())
     });
-    json!({
-        "schema": SCHEMA,
-        "seed": plan.seed,
-        "aligned": plan.aligned,
-        "scheduler": plan.scheduler.map(Kind::name),
-        "rule": plan.rule.map(Rule::id),
-        "plant": planted(plan).map(Plant::name),
-        "error": outcome.error.as_ref().map(ToString::to_string),
-        "jobs": jobs,
-        "cases": progress.cases.load(Ordering::Relaxed),
-        "runs": progress.runs.load(Ordering::Relaxed),
-        "steps": progress.steps.load(Ordering::Relaxed),
-        "seconds": elapsed.as_secs_f64(),
-        "undecided": outcome.undecided,
-        "feedback": plan.feedback.map(Signals::names),
-        "features": progress.features.load(Ordering::Relaxed),
-        "corpus": progress.kept.load(Ordering::Relaxed),
-        "findings": findings.collect::<Vec<_>>(),
-        "points": points.collect::<Value>(),
-    })
+    json::Hunt {
+        seed: plan.seed,
+        aligned: plan.aligned,
+        scheduler: plan.scheduler.map(Kind::name),
+        rule: plan.rule.map(Rule::id),
+        plant: planted(plan).map(Plant::name),
+        error: outcome.error.as_ref().map(ToString::to_string),
+        jobs,
+        cases: progress.cases.load(Ordering::Relaxed),
+        runs: progress.runs.load(Ordering::Relaxed),
+        steps: progress.steps.load(Ordering::Relaxed),
+        seconds: elapsed.as_secs_f64(),
+        undecided: outcome.undecided,
+        feedback: plan.feedback.map(Signals::names),
+        features: progress.features.load(Ordering::Relaxed),
+        corpus: progress.kept.load(Ordering::Relaxed),
+        findings: all.iter().map(|finding| finding_report(plan, finding)).collect(),
+        reached: json::Reached { points: points.collect() },
+    }
+}
+
+fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Finding {
+    let Finding { key, found, target, file } = finding;
+    let entry = plan.ledger.entry(key.signature.expected);
+    let status = Status::from(key.signature.expected);
+    json::Finding {
+        on: (*target).into(),
+        rule: key.signature.rule.id(),
+        point: found.breach.point.name(),
+        operation: found.breach.operation,
+        status,
+        expected: status.is_good(),
+        follows: status == Status::Follows,
+        entry: entry.map(|entry| entry.name.clone()),
+        group: entry.map(|entry| entry.group.clone()),
+        cases_until_found: found.index + 1,
+        cases: found.count,
+        file: file.as_ref().map(|file| file.display().to_string()),
+    }
 }
 
 /// A line of the table: findings of one pair that an entry of the ledger explains, or one finding.

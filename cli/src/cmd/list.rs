@@ -15,10 +15,11 @@ use mkwrite_model::schedule::Kind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::when::Condition;
+use mkwrite_report::json::hunt::Reached;
+use mkwrite_report::json::list::List;
 use mkwrite_search::feedback::Signal;
-use serde_json::{Value, json};
 
-use crate::output::{self, SCHEMA, print_table};
+use crate::output::{self, print_table};
 use crate::{Exit, files};
 
 /// List implementations, callers, rules, operations, points, plants, remedies, entries of the ledger and so on
@@ -69,11 +70,8 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     }
     let (columns, rows) = rows::<R>(args)?;
     if args.json {
-        let object = |row: &Vec<String>| -> Value {
-            columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), json!(cell))).collect()
-        };
         let what = args.what.to_possible_value().expect("no value is skipped");
-        output::json(&json!({ "schema": SCHEMA, what.get_name(): rows.iter().map(object).collect::<Vec<_>>() }))?;
+        output::document(&List::new(what.get_name(), columns, &rows))?;
         return Ok(Exit::Good);
     }
     let mut table = output::table(columns.iter().copied());
@@ -166,11 +164,11 @@ fn unreached(args: &Args) -> Result<Vec<Point>> {
     let path = args.from.display();
     let help = "run `mkwrite hunt` first, or name its report with --from";
     let text = std::fs::read_to_string(&args.from).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
-    let report: Value = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
-    let reached = report["points"].as_object().ok_or_else(|| anyhow!("{path}: no `points` in it")).context(help)?;
-    if reached.is_empty() || !reached.values().all(|pair| pair.get(Point::ALL[0].name()).is_some()) {
+    let reached: Reached = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
+    let reached = reached.points;
+    if reached.is_empty() || !reached.values().all(|pair| pair.contains_key(Point::ALL[0].name())) {
         return Err(anyhow!("{path}: `points` is not that of a hunt")).context(help);
     }
-    let seen = |point: &Point| reached.values().any(|pair| pair[point.name()].as_u64().is_some_and(|count| count > 0));
+    let seen = |point: &Point| reached.values().any(|pair| pair.get(point.name()).is_some_and(|count| *count > 0));
     Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
 }

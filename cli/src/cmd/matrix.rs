@@ -11,8 +11,8 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
+use mkwrite_report::json;
 use mkwrite_report::matrix::{Cell, Matrix, page};
-use serde_json::{Value, json};
 
 use crate::names::{callers, implementations};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note, print_table};
@@ -71,7 +71,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         note(format!("wrote {}", path.display()));
     }
     if args.json {
-        output::json(&json!({ "schema": output::SCHEMA, "cases": all.iter().map(report).collect::<Vec<_>>() }))?;
+        output::document(&json::matrix::Matrix { cases: all.iter().map(Into::into).collect() })?;
     } else if args.html.is_none() {
         all.iter().for_each(print);
         line(format!(
@@ -145,25 +145,6 @@ fn cell<R: Registry>(ledger: &Ledger<R>, outcome: Outcome) -> Cell {
             }
         }
     }
-}
-
-fn report(matrix: &Matrix) -> Value {
-    let runs = matrix.implementations.iter().zip(&matrix.cells).flat_map(|(fs, row)| {
-        matrix.callers.iter().zip(row).map(move |(caller, cell)| {
-            json!({
-                "implementation": fs,
-                "caller": caller,
-                "refused": cell.refused,
-                "breaks": cell.rules,
-                "entries": cell.entries,
-                "new": cell.is_new,
-                "closed_by": cell.closed_by,
-                "realigned": cell.moved,
-                "lost": cell.lost,
-            })
-        })
-    });
-    json!({ "file": matrix.case, "home": matrix.home, "runs": runs.collect::<Vec<_>>() })
 }
 
 fn print(matrix: &Matrix) {

@@ -8,8 +8,8 @@ use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
+use mkwrite_report::json::plants as json;
 use mkwrite_search::plants::{Cell, Outcome, baseline, table};
-use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::names::{callers, implementations, pairs, pairs_that_fit, plant};
@@ -70,8 +70,8 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| bar.set_position(done as u64));
     bar.finish_and_clear();
     if args.json {
-        let cells = cells.iter().map(report).collect::<Vec<_>>();
-        output::json(&json!({ "schema": output::SCHEMA, "seed": args.seed, "cases": args.cases, "cells": cells }))?;
+        let cells = cells.iter().map(report).collect();
+        output::document(&json::Plants { seed: args.seed, cases: args.cases, cells })?;
     } else if args.markdown {
         line(markdown(&plants, &pairs, &cells).trim_end());
     } else {
@@ -86,23 +86,23 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(if swallowed == 0 { Exit::Good } else { Exit::Breach })
 }
 
-fn report<R: Registry>(cell: &Cell<R>) -> Value {
+fn report<R: Registry>(cell: &Cell<R>) -> json::Cell {
     let (outcome, cases, rule, remedied, why) = match cell.outcome {
         Outcome::New { cases, rule, remedied } => ("new", Some(cases), Some(rule.id()), Some(remedied), None),
         Outcome::NotApplicable => ("not applicable", None, None, None, Some("no run comes to the step")),
         Outcome::Harmless(why) => ("not applicable", None, None, None, Some(why)),
         Outcome::Swallowed => ("swallowed", None, None, None, None),
     };
-    json!({
-        "plant": cell.plant.name(),
-        "implementation": cell.pair.implementation.name(),
-        "caller": cell.pair.caller.name(),
-        "outcome": outcome,
-        "cases_until_found": cases,
-        "rule": rule,
-        "on_remedied_form": remedied,
-        "why": why,
-    })
+    json::Cell {
+        plant: cell.plant.name(),
+        implementation: cell.pair.implementation.name(),
+        caller: cell.pair.caller.name(),
+        outcome,
+        cases_until_found: cases,
+        rule,
+        on_remedied_form: remedied,
+        why,
+    }
 }
 
 /// A line per bug.

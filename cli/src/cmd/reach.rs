@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 use mkwrite_model::implementation::Registry;
+use mkwrite_report::json::reach as json;
 use mkwrite_search::shapes::{Reach, SUBJECTS, Shape, measure};
-use serde_json::{Value, json};
 
 use crate::Exit;
-use crate::output::{self, RED, SCHEMA, line, note, print_table};
+use crate::output::{self, RED, line, note, print_table};
 
 /// Count how often cases come by shapes: states and orders of operations that some kind of bug needs
 ///
@@ -33,7 +33,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let missing = || format!("shapes are counted on {}, which are not all here", SUBJECTS.join(", "));
     let reach = measure::<R>(args.seed, args.cases).with_context(missing)?;
     if args.json {
-        output::json(&document(args, &reach))?;
+        output::document(&document(args, &reach))?;
     } else if args.markdown {
         line(format!("| shape | {} | what |", SUBJECTS.join(" | ")));
         line(format!("| --- {}| --- |", "| ---: ".repeat(SUBJECTS.len())));
@@ -65,15 +65,16 @@ fn cells(reach: &Reach, shape: Shape) -> Vec<String> {
     (0..SUBJECTS.len()).map(cell).collect()
 }
 
-fn document(args: &Args, reach: &Reach) -> Value {
-    let shape = |shape: &Shape| {
-        let on = |subject: usize| {
-            let count = reach.counts[*shape as usize][subject];
-            (SUBJECTS[subject].to_owned(), json!({ "cases": count, "bound": reach.bound(*shape, subject) }))
-        };
-        let on: serde_json::Map<String, Value> = (0..SUBJECTS.len()).map(on).collect();
-        json!({ "name": shape.name(), "what": shape.help(), "on": on })
+fn document(args: &Args, reach: &Reach) -> json::Reach {
+    let count = |shape: Shape, subject: usize| json::Count {
+        cases: reach.counts[shape as usize][subject],
+        bound: reach.bound(shape, subject),
     };
-    let shapes: Vec<Value> = Shape::ALL.iter().map(shape).collect();
-    json!({ "schema": SCHEMA, "cases": args.cases, "seed": args.seed, "steps": reach.steps, "shapes": shapes })
+    let shape = |shape: &Shape| json::Shape {
+        name: shape.name(),
+        what: shape.help(),
+        on: SUBJECTS.iter().enumerate().map(|(subject, name)| (*name, count(*shape, subject))).collect(),
+    };
+    let shapes = Shape::ALL.iter().map(shape).collect();
+    json::Reach { cases: args.cases, seed: args.seed, steps: reach.steps, shapes }
 }

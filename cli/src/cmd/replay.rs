@@ -18,13 +18,13 @@ use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::Runner;
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
-use serde_json::{Value, json};
+use mkwrite_report::json::replay as json;
 
 use super::subject::{Switches, targets};
 use crate::Exit;
 use crate::files;
 use crate::names::scheduler;
-use crate::output::{self, DIM, GREEN, RED, SCHEMA, YELLOW, line};
+use crate::output::{self, DIM, GREEN, RED, YELLOW, line};
 
 /// Replay cases and say which rules they break
 ///
@@ -113,7 +113,7 @@ fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
         }
     }
     if args.json {
-        output::json(&json!({ "schema": SCHEMA, "runs": runs }))?;
+        output::document(&json::Replay { runs })?;
     }
     Ok(exit)
 }
@@ -166,35 +166,31 @@ impl<R: Registry> Run<'_, R> {
         if self.is_stale { "stale" } else { self.judged.verdict.name() }
     }
 
-    fn report(&self, ledger: &Ledger<R>, trace: bool) -> Value {
+    fn report(&self, ledger: &Ledger<R>, trace: bool) -> json::Run {
         let Judged { breaches, missing, unreached, lines, hash, .. } = &self.judged;
-        let rules = breaches.iter().map(|(b, expected)| {
-            json!({
-                "rule": b.rule.id(),
-                "step": b.step,
-                "point": b.point.name(),
-                "operation": b.operation,
-                "expected": *expected != Expected::No,
-                "entry": ledger.entry(*expected).map(|entry| entry.name.as_str()),
-                "follows": matches!(expected, Expected::Consequence(_)),
-                "what": b.what,
-            })
+        let rules = breaches.iter().map(|(breach, expected)| json::Broken {
+            rule: breach.rule.id(),
+            step: breach.step,
+            point: breach.point.name(),
+            operation: breach.operation,
+            expected: *expected != Expected::No,
+            follows: matches!(expected, Expected::Consequence(_)),
+            entry: ledger.entry(*expected).map(|entry| entry.name.clone()),
+            what: breach.what,
         });
-        let stale = self.missed.iter().map(|(line, what)| json!({ "line": line, "what": what }));
-        let mut report = json!({
-            "file": self.input.path.display().to_string(),
-            "verdict": self.verdict(),
-            "rules": rules.collect::<Vec<_>>(),
-            "missing": missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "unreached": unreached.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "stale": stale.collect::<Vec<_>>(),
-            "realigned": self.realigned.as_ref().map(ToString::to_string),
-            "trace_hash": format!("{hash:016x}"),
-        });
-        if trace {
-            report["trace"] = json!(lines);
+        let stale = self.missed.iter().map(|(line, what)| json::Stale { line: *line, what: what.clone() });
+        json::Run {
+            file: self.input.path.display().to_string(),
+            on: self.target.into(),
+            verdict: self.verdict(),
+            rules: rules.collect(),
+            missing: missing.iter().map(ToString::to_string).collect(),
+            unreached: unreached.iter().map(ToString::to_string).collect(),
+            stale: stale.collect(),
+            realigned: self.realigned.as_ref().map(ToString::to_string),
+            trace_hash: format!("{hash:016x}"),
+            trace: trace.then(|| lines.clone()),
         }
-        output::of_target(self.target, report)
     }
 
     fn print(&self, args: &Args) {
@@ -251,25 +247,7 @@ fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> R
             let rates = rate(&mut runner, &ledger, *target, &input.document.case, kind, args.seed, times);
             new |= rates.iter().any(|rate| rate.signature.expected == Expected::No && rate.hits > 0);
             if args.json {
-                let rates = rates.iter().map(|Rate { signature, point, own, hits, first, .. }| {
-                    json!({
-                        "rule": signature.rule.id(),
-                        "point": point.name(),
-                        "own": own,
-                        "expected": signature.expected != Expected::No,
-                        "hits": hits,
-                        "first": first,
-                    })
-                });
-                runs.push(json!({
-                    "file": input.path.display().to_string(),
-                    "implementation": target.pair.implementation.name(),
-                    "caller": target.pair.caller.name(),
-                    "scheduler": kind.name(),
-                    "seed": args.seed,
-                    "times": times,
-                    "signatures": rates.collect::<Vec<_>>(),
-                }));
+                runs.push(often(args, times, kind, input.path, *target, &rates));
                 continue;
             }
             line(format!("{}  {}  {times} schedules by {}", input.path.display(), target, kind.name()));
@@ -289,7 +267,35 @@ fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> R
         }
     }
     if args.json {
-        output::json(&json!({ "schema": SCHEMA, "runs": runs }))?;
+        output::document(&json::Rates { runs })?;
     }
     Ok(if new { Exit::Breach } else { Exit::Good })
+}
+
+/// How often each signature breaks, as a document.
+fn often<R: Registry>(
+    args: &Args,
+    times: u64,
+    kind: Kind,
+    path: &Path,
+    target: Target<R>,
+    rates: &[Rate],
+) -> json::Often {
+    let signatures = rates.iter().map(|Rate { signature, point, own, hits, first, .. }| json::Rate {
+        rule: signature.rule.id(),
+        point: point.name(),
+        own: *own,
+        expected: signature.expected != Expected::No,
+        hits: *hits,
+        first: *first,
+    });
+    json::Often {
+        file: path.display().to_string(),
+        implementation: target.pair.implementation.name(),
+        caller: target.pair.caller.name(),
+        scheduler: kind.name(),
+        seed: args.seed,
+        times,
+        signatures: signatures.collect(),
+    }
 }

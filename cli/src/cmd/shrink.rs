@@ -14,7 +14,7 @@ use mkwrite_model::case::Case;
 use mkwrite_model::implementation::Registry;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
-use serde_json::json;
+use mkwrite_report::json::shrink::Shrink;
 
 use super::stop_on_interrupt;
 use super::subject::Subject;
@@ -103,17 +103,14 @@ fn report(
     let (from, to) = (Size::of(before), Size::of(after));
     let minimal = |axis: Axis| !interrupted && left.iter().all(|(other, _)| *other != axis);
     if args.json {
-        let axes = Axis::ALL.iter().map(|axis| (axis.name().to_owned(), json!(minimal(*axis))));
-        let size = |size: &Size| json!({ "operations": size.operations, "preemptions": size.preemptions, "actors": size.actors });
-        return output::json(&json!({
-            "schema": output::SCHEMA,
-            "file": output.display().to_string(),
-            "before": size(&from),
-            "after": size(&to),
-            "minimal": axes.collect::<serde_json::Value>(),
-            "interrupted": interrupted,
-            "seconds": elapsed.as_secs_f64(),
-        }));
+        return output::document(&Shrink {
+            file: output.display().to_string(),
+            before: (&from).into(),
+            after: (&to).into(),
+            minimal: Axis::ALL.iter().map(|axis| (axis.name(), minimal(*axis))).collect(),
+            interrupted,
+            seconds: elapsed.as_secs_f64(),
+        });
     }
     line(format!(
         "{BOLD}{}{BOLD:#}: {} → {} operations, {} → {} preemptions, {} → {} actors",

@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow};
 use mkwrite_explain::finding::{Name, Standing};
 use mkwrite_model::implementation::Registry;
 use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
+use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Status, Triage};
 use mkwrite_report::{junit, sarif};
 use mkwrite_search::log::{self, Find, Line};
@@ -19,7 +20,7 @@ use super::{Args, Place, Session};
 use crate::cmd;
 use crate::engine::{self, DIFFERENTIAL, ENGINES};
 use crate::files;
-use crate::output::{self, BOLD, GREEN, RED, SCHEMA, note};
+use crate::output::{self, BOLD, GREEN, RED, note};
 use crate::sorting::Sorting;
 
 /// How long inputs of one place are run again.
