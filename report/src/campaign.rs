@@ -302,7 +302,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn campaign() -> Campaign {
+    pub(crate) fn campaign() -> Campaign {
         let search = Search {
             engine: "afl".to_owned(),
             target: "codec".to_owned(),

@@ -25,6 +25,9 @@ pub mod reach;
 pub mod replay;
 pub mod shrink;
 
+#[cfg(test)]
+mod tests;
+
 /// The schema number of every JSON document of this version.
 pub const SCHEMA: u32 = 1;
 
