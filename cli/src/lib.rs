@@ -149,6 +149,7 @@ enum Command {
     Plants(cmd::plants::Args),
     Reach(cmd::reach::Args),
     List(cmd::list::Args),
+    Completions(cmd::completions::Args),
 }
 
 /// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an exit code.
@@ -169,6 +170,7 @@ pub fn command<R: Registry>() -> ExitCode {
         Command::Plants(args) => cmd::plants::run::<R>(&args),
         Command::Reach(args) => cmd::reach::run::<R>(&args),
         Command::List(args) => cmd::list::run::<R>(&args),
+        Command::Completions(args) => cmd::completions::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));
     let exit = result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 pub mod bisect;
 pub mod campaign;
 pub mod compare;
+pub mod completions;
 pub mod convert;
 pub mod explain;
 pub mod file;
