@@ -166,7 +166,7 @@ pub fn command<R: Registry>() -> ExitCode {
         Command::Convert(args) => cmd::convert::run::<R>(&args),
         Command::Campaign(args) => cmd::campaign::run::<R>(&args),
         Command::Seeds(args) => cmd::seeds::run::<R>(&args),
-        Command::Compare(args) => cmd::compare::run::<R>(&args),
+        Command::Compare(args) => cmd::compare::run(&args),
         Command::Plants(args) => cmd::plants::run::<R>(&args),
         Command::Reach(args) => cmd::reach::run::<R>(&args),
         Command::List(args) => cmd::list::run::<R>(&args),

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::parallel::parallel;
-use mkwrite_model::implementation::Registry;
 use mkwrite_model::schedule::Kind;
 use mkwrite_report::json::compare::{Compare, Factors};
 use mkwrite_search::feedback::Signal;
@@ -78,7 +77,7 @@ struct Run {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run(args: &Args) -> Result<Exit> {
     let known = names();
     if let Some(name) = args.contenders.iter().find(|name| !known.contains(name)) {
         return Err(unknown("contender", name, known.iter().map(String::as_str)));
