@@ -262,9 +262,14 @@ impl Default for Judge {
 const NOWHERE: Step = Step { task: CLOSER, point: Point::RunEnd, slot: 0, number: 0, object: 0 };
 
 impl Judge {
-    /// A judge with one rule taken away, to show what it alone sees.
+    /// A judge with one rule taken away.
     pub fn without(rule: Rule) -> Judge {
         Judge { only: !rule.bit(), ..Judge::default() }
+    }
+
+    /// This rule has not been taken away.
+    pub fn has(&self, rule: Rule) -> bool {
+        self.only & rule.bit() != 0
     }
 
     /// The breaches of the last run, in order.

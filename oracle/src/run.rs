@@ -14,6 +14,7 @@ use mkwrite_model::{End, Machine, Observer, Setup, Target};
 use crate::differential;
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
+use crate::rules::Rule;
 
 /// The caller of a target in reports, and whether remedies are on there.
 pub fn caller_label<R: Registry>(target: Target<R>) -> String {
@@ -122,11 +123,6 @@ pub fn observe<R: Registry>(
 }
 
 impl<R: Registry> Runner<R> {
-    /// A runner whose judge lacks one rule.
-    pub fn with_judge(judge: Judge) -> Runner<R> {
-        Runner { judge, ..Runner::default() }
-    }
-
     /// Some run reached the bug that was planted there.
     pub fn plant_reached(&self) -> bool {
         self.machine.plant_reached()
@@ -191,6 +187,12 @@ impl<'a, R: Registry> Targets<'a, R> {
         Targets { runners: targets.iter().map(|target| (*target, Runner::default())).collect(), ledger }
     }
 
+    /// The same with one rule taken away, to show what that rule alone sees.
+    pub fn without(rule: Rule, targets: &[Target<R>], ledger: &'a Ledger<R>) -> Targets<'a, R> {
+        let runner = || Runner { judge: Judge::without(rule), ..Runner::default() };
+        Targets { runners: targets.iter().map(|target| (*target, runner())).collect(), ledger }
+    }
+
     /// The machines, in the order of the targets.
     pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner<R>> {
         self.runners.iter().map(|(_, runner)| runner)
@@ -229,6 +231,9 @@ impl<'a, R: Registry> Targets<'a, R> {
         let rank = |(t, runner): &&(Target<R>, Runner<R>)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
         let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {
+            if !runner.judge.has(Rule::Differential) {
+                continue;
+            }
             let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
             if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
                 breached(number, breach, Expected::No);

@@ -1,17 +1,23 @@
-//! Each rule finds its planted bug, under its own name; without the rule nobody does under that name, so that
-//! taking a rule away fails here. The differential rule's bug is one that no other rule sees. Every other planted bug
-//! is found under a rule that names its harm.
+//! One named test per rule: a hunt finds the bug that is planted for the rule, under the rule's name. One more per rule
+//! takes it away: then the cases that it was found in are no longer reported under its name, and nothing at all is
+//! reported unless another rule sees the bug too. [`SEEN_TOO`] says which. And one per planted bug that is no rule's own:
+//! it is found under a rule that names its harm.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use libtest_mimic::{Arguments, Failed, Trial};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Pair, Registry};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::run::{How, Runner, Targets};
 use mkwrite_search::feedback::Signals;
-use mkwrite_search::hunt::{Plan, Progress, hunt};
+use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
 
 /// Planted bugs that are no rule's own, and a rule that finds them.
 const OTHERS: &[(Plant, Rule)] = &[
@@ -27,54 +33,194 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FsLockOverTruncate, Rule::LockOrder),
 ];
 
-/// The rules that break NEW in `cases` cases of the planted bug that `rule` should find.
-fn found(plant: Plant, rule: Rule, cases: u64) -> Vec<Rule> {
-    found_of(plant, rule == Rule::Differential, cases)
-}
+/// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen by nobody else.
+const SEEN_TOO: &[(Rule, Rule)] = &[
+    (Rule::MkwriteLock, Rule::LockLeak),
+    (Rule::LockLeak, Rule::LockOrder),
+    (Rule::ReferenceLeak, Rule::NotFreeable),
+    (Rule::FreedInUse, Rule::ReferenceLeak),
+    (Rule::MappingSlot, Rule::DirtyCount),
+    (Rule::WritebackLocked, Rule::StaleDirtyTag),
+    (Rule::MapLocked, Rule::WritableClean),
+    (Rule::WritableClean, Rule::DirtyPteClean),
+    (Rule::DirtyPteClean, Rule::DirtyWithoutRecord),
+    (Rule::MkcleanComplete, Rule::WritableClean),
+    (Rule::DirtyUntagged, Rule::Lost),
+    (Rule::StaleDirtyTag, Rule::WritepageContract),
+    (Rule::WritepageContract, Rule::NotDurable),
+    (Rule::DirtyWithoutRecord, Rule::KernelBug),
+    (Rule::RecordOnClean, Rule::NotFreeable),
+    (Rule::MapOrphan, Rule::Sigbus),
+    (Rule::OrphanMapped, Rule::KernelBug),
+    (Rule::PageBeyondEof, Rule::StrayWrite),
+    (Rule::TailWritten, Rule::Exposed),
+    (Rule::Exposed, Rule::Untracked),
+    (Rule::OwnerOfChange, Rule::LockOrder),
+    (Rule::NotDurable, Rule::Exposed),
+    (Rule::Lost, Rule::NotDurable),
+    (Rule::Stale, Rule::Lost),
+    (Rule::Size, Rule::DurableSize),
+    (Rule::LeftDirty, Rule::NotDurable),
+    (Rule::NotFreeable, Rule::LeftDirty),
+    (Rule::Untracked, Rule::Lost),
+    (Rule::SizeChange, Rule::Size),
+    (Rule::GrownBack, Rule::SizeChange),
+    (Rule::Regrown, Rule::DurableSize),
+    (Rule::KernelBug, Rule::DirtyWithoutRecord),
+];
 
-fn found_of(plant: Plant, compares: bool, cases: u64) -> Vec<Rule> {
-    let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
-    let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
-    // What breaks without its remedy can be NEW only with it.
-    let ledger = Ledger::<Builtin>::own();
-    let mended = ledger.remedied(target.pair).map(|mended| Target { plant: Some(plant), ..mended });
-    let mut targets: Vec<Target<Builtin>> = [target].into_iter().chain(mended).collect();
-    if compares {
-        let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
-        targets.push(Target::from(Pair::natural(other)));
+fn main() {
+    let arguments = Arguments::from_args();
+    let hunts: Vec<_> =
+        Rule::ALL.iter().map(|rule| (*rule, Arc::new(LazyLock::new(|| Hunt::of_rule(*rule))))).collect();
+    let mut trials = Vec::new();
+    for (rule, hunt) in &hunts {
+        let (rule, hunt) = (*rule, Arc::clone(hunt));
+        trials.push(Trial::test(format!("rule::{rule}"), move || hunt.finds(rule)));
     }
-    let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, cases, ledger) };
-    let outcome = hunt(&plan, 2, &Progress::default(), &());
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    let new = outcome
-        .found
-        .keys()
-        .filter(|key| plan.targets[key.target].plant == Some(plant) && key.signature.expected == Expected::No);
-    new.map(|key| key.signature.rule).collect()
+    for (plant, rule) in OTHERS {
+        let trial = move || Hunt::until(*plant, &[*rule], false).finds(*rule);
+        trials.push(Trial::test(format!("plant::{}", plant.name()), trial));
+    }
+    // Behind all the others, so that nobody waits for the hunt of the same rule.
+    for (rule, hunt) in hunts {
+        trials.push(Trial::test(format!("without::{rule}"), move || hunt.goes_unseen_without(rule)));
+    }
+    let others: &[(&str, fn())] = &[
+        ("an_error_silences_nothing_else", an_error_silences_nothing_else),
+        ("a_reported_shortage_is_no_breach", a_reported_shortage_is_no_breach),
+        ("a_deferred_breach_is_that_of_its_own_step", a_deferred_breach_is_that_of_its_own_step),
+        ("a_breach_beyond_i_size_hides_none_within", a_breach_beyond_i_size_hides_none_within),
+        ("an_fsync_that_never_commits_is_seen_on_every_nfs", an_fsync_that_never_commits_is_seen_on_every_nfs),
+        ("each_remedy_of_nfs_is_needed", each_remedy_of_nfs_is_needed),
+        ("no_two_rules_share_a_planted_bug", no_two_rules_share_a_planted_bug),
+        ("every_planted_bug_has_a_rule", every_planted_bug_has_a_rule),
+    ];
+    trials.extend(others.iter().map(|(name, test)| {
+        Trial::test(*name, || {
+            test();
+            Ok(())
+        })
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-#[test]
-fn each_rule_finds_its_planted_bug() {
-    for rule in Rule::ALL {
-        let plant = rule.about().plant;
-        assert!(finds(plant, *rule), "{rule} misses its planted bug");
+/// A hunt of a planted bug: what is NEW where it is planted.
+struct Hunt {
+    plan: Plan<Builtin>,
+    new: Vec<(Key, Found)>,
+}
+
+/// Ends a hunt as soon as each of some rules has been NEW. On one thread, so that it ends with the same case every time.
+struct Until<'a> {
+    plan: &'a Plan<Builtin>,
+    progress: &'a Progress,
+    missing: Mutex<BTreeSet<Rule>>,
+}
+
+impl Save for Until<'_> {
+    fn found(&self, key: &Key, _: &Found) {
+        if is_new(self.plan, key) {
+            let mut missing = self.missing.lock().unwrap();
+            missing.remove(&key.signature.rule);
+            self.progress.stop.fetch_or(missing.is_empty(), Ordering::Relaxed);
+        }
     }
 }
 
-fn finds(plant: Plant, rule: Rule) -> bool {
-    [200, 3000, 15_000].iter().any(|cases| found(plant, rule, *cases).contains(&rule))
+fn is_new(plan: &Plan<Builtin>, key: &Key) -> bool {
+    plan.targets[key.target].plant.is_some() && key.signature.expected == Expected::No
 }
 
-#[test]
-fn every_planted_bug_is_a_rules_own_or_found_by_another_rule() {
+impl Hunt {
+    /// Hunts the bug of this rule: until it and the other that sees it have found it, or, if none does, to the end.
+    fn of_rule(rule: Rule) -> Hunt {
+        match SEEN_TOO.iter().find(|(seen, _)| *seen == rule) {
+            Some((_, other)) => Hunt::until(rule.about().plant, &[rule, *other], false),
+            None => Hunt::until(rule.about().plant, &[rule], true),
+        }
+    }
+
+    /// Hunts a bug until each of these rules has found it, or to the end of the cases in which they do.
+    fn until(plant: Plant, rules: &[Rule], to_the_end: bool) -> Hunt {
+        let short = Hunt::new(plant, rules, 3000, to_the_end);
+        let missed = rules.iter().any(|rule| short.under(*rule).next().is_none());
+        if missed { Hunt::new(plant, rules, 15_000, to_the_end) } else { short }
+    }
+
+    fn new(plant: Plant, rules: &[Rule], cases: u64, to_the_end: bool) -> Hunt {
+        let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
+        let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
+        // What breaks without its remedy can be NEW only with it.
+        let ledger = Ledger::<Builtin>::own();
+        let mended = ledger.remedied(target.pair).map(|mended| Target { plant: Some(plant), ..mended });
+        let mut targets: Vec<Target<Builtin>> = [target].into_iter().chain(mended).collect();
+        if plant == Rule::Differential.about().plant {
+            let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
+            targets.push(Target::from(Pair::natural(other)));
+        }
+        let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, cases, ledger) };
+        let progress = Progress::default();
+        let missing = Mutex::new(rules.iter().copied().collect());
+        let until = Until { plan: &plan, progress: &progress, missing };
+        let outcome = hunt(&plan, 1, &progress, if to_the_end { &() } else { &until });
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        let new = outcome.found.into_iter().filter(|(key, _)| is_new(&plan, key)).collect();
+        Hunt { plan, new }
+    }
+
+    /// What was found under this rule.
+    fn under(&self, rule: Rule) -> impl Iterator<Item = &(Key, Found)> {
+        self.new.iter().filter(move |(key, _)| key.signature.rule == rule)
+    }
+
+    fn finds(&self, rule: Rule) -> Result<(), Failed> {
+        let found = self.under(rule).next().map(|_| ());
+        found.ok_or_else(|| format!("missed in {} cases", self.plan.cases).into())
+    }
+
+    /// The rules that are NEW where a find was, when its case runs again on these machines.
+    fn rules(&self, (key, found): &(Key, Found), mut on: Targets<'_, Builtin>) -> BTreeSet<Rule> {
+        let (mut rules, how) = (BTreeSet::new(), how(&self.plan, found.index));
+        let run = |_, runner: &mut Runner<_>, target| runner.run(target, &found.case, how.clone()).1;
+        on.run(&found.case, run, |target, breach, expected| {
+            if target == key.target && expected == Expected::No {
+                rules.insert(breach.rule);
+            }
+        });
+        rules
+    }
+
+    fn goes_unseen_without(&self, rule: Rule) -> Result<(), Failed> {
+        let Plan { targets, ledger, .. } = &self.plan;
+        let without = |find| self.rules(find, Targets::without(rule, targets, ledger));
+        self.finds(rule)?;
+        let seen: BTreeSet<Rule> = self.new.iter().map(|(key, _)| key.signature.rule).collect();
+        for find in self.under(rule) {
+            assert!(self.rules(find, Targets::new(targets, ledger)).contains(&rule), "a find shows what was found");
+            let others = without(find);
+            assert!(!others.contains(&rule), "reported by a rule that has been taken away");
+            assert!(others.is_subset(&seen), "{others:?} is reported only without {rule}");
+        }
+        match SEEN_TOO.iter().find(|(seen, _)| *seen == rule) {
+            None if seen.len() > 1 => Err(format!("not seen by it alone: {seen:?}; SEEN_TOO does not say so").into()),
+            None => Ok(()),
+            Some((_, other)) => match self.under(*other).next() {
+                None => Err(format!("SEEN_TOO says that {other} sees it, which it does not").into()),
+                Some(find) if !without(find).contains(other) => Err(format!("{other} needs {rule} to see it").into()),
+                Some(_) => Ok(()),
+            },
+        }
+    }
+}
+
+fn every_planted_bug_has_a_rule() {
     for &plant in Plant::ALL {
-        let other = OTHERS.iter().find(|(other, _)| *other == plant);
-        assert!(Rule::ALL.iter().any(|rule| rule.about().plant == plant) != other.is_some(), "{}", plant.name());
-        assert!(other.is_none_or(|(_, rule)| finds(plant, *rule)), "{} goes unseen", plant.name());
+        let is_other = OTHERS.iter().any(|(other, _)| *other == plant);
+        assert!(Rule::ALL.iter().any(|rule| rule.about().plant == plant) != is_other, "{}", plant.name());
     }
 }
 
-#[test]
 fn no_two_rules_share_a_planted_bug() {
     for (n, rule) in Rule::ALL.iter().enumerate() {
         for other in &Rule::ALL[..n] {
@@ -84,7 +230,6 @@ fn no_two_rules_share_a_planted_bug() {
 }
 
 /// What a failed write excuses is its own cells: a loss on another page breaks the same rules as without the failure.
-#[test]
 fn an_error_silences_nothing_else() {
     let text = |eio: &str| {
         format!(
@@ -105,7 +250,6 @@ fn an_error_silences_nothing_else() {
 }
 
 /// A store that is lost to a reported lack of space: one read has seen that, a slower one that began before has not.
-#[test]
 fn a_reported_shortage_is_no_breach() {
     let case = mkwrite_model::text::parse(include_str!("cases/reported-enospc.mkw")).unwrap().case;
     let mut runner = Runner::default();
@@ -113,16 +257,8 @@ fn a_reported_shortage_is_no_breach() {
     assert_eq!(runner.judge.breaches().map(|breach| breach.rule.id()).collect::<Vec<_>>(), [""; 0]);
 }
 
-#[test]
-fn only_the_differential_rule_sees_its_planted_bug() {
-    let mut rules = found(Rule::Differential.about().plant, Rule::Differential, 20_000);
-    rules.dedup();
-    assert_eq!(rules, [Rule::Differential]);
-}
-
 /// Two things that a rule forbids, one after the other, while somebody holds the page lock: what is reported when it is
 /// unlocked is the second, at the step that brought it about.
-#[test]
 fn a_deferred_breach_is_that_of_its_own_step() {
     let text = include_str!("cases/deferred-since.mkw");
     let case = mkwrite_model::text::parse(text).unwrap().case;
@@ -133,7 +269,6 @@ fn a_deferred_breach_is_that_of_its_own_step() {
     assert_eq!(breaches, [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]);
 }
 
-#[test]
 fn a_breach_beyond_i_size_hides_none_within() {
     let case = mkwrite_model::text::parse(include_str!("cases/past-eof.mkw")).unwrap().case;
     let pair: Pair<Builtin> = "fsblock@2007 x try3".parse().unwrap();
@@ -147,7 +282,6 @@ fn a_breach_beyond_i_size_hides_none_within() {
 
 /// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window
 /// of these versions, so that with them nothing else breaks.
-#[test]
 fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     let case = mkwrite_model::text::parse(include_str!("cases/fsync-no-commit.mkw")).unwrap().case;
     let remedies: Remedies = Remedy::ALL.iter().copied().collect();
@@ -168,7 +302,6 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
 }
 
 /// Each remedy of NFS closes a window of its own: without it something breaks.
-#[test]
 fn each_remedy_of_nfs_is_needed() {
     for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
         let pair = Pair::natural(Builtin::by_name(fs).unwrap());
