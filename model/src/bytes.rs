@@ -60,6 +60,18 @@ const ORDER: u8 = 192;
 const SCHEDULE_TAG: u8 = 224;
 const NO_POINT: u8 = 255;
 
+const _: () = {
+    assert!(Point::from_number(NO_POINT).is_none(), "the number of no point is that of a point");
+    let mut n = 0;
+    while n < Operation::KINDS.len() {
+        assert!(
+            n == 0 || Operation::KINDS[n - 1].code < Operation::KINDS[n].code,
+            "each operation has a code of its own"
+        );
+        n += 1;
+    }
+};
+
 /// A decoding table: values with the number of byte codes that mean each. Together they are all codes.
 struct Table(&'static [(u8, u8)]);
 

@@ -28,6 +28,13 @@ pub const AMPLE: u8 = u8::MAX;
 /// The largest number of free blocks that can run out.
 pub const FREE_MAX: u8 = 31;
 
+const _: () = {
+    assert!(CELLS_MAX <= u64::BITS as usize, "cells of the file are masks of 64 bits");
+    assert!(CELLS_PER_PAGE_MAX <= u8::BITS as usize, "cells of a page are masks of 8 bits");
+    assert!(OPERATIONS_MAX <= u8::MAX as usize, "slots have numbers of 8 bits");
+    assert!(MMS_MAX <= 16, "an address space is written in 4 bits");
+};
+
 /// A range of cells, or of pages: `start..end`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Range {

@@ -28,6 +28,7 @@ pub const CLOSER: TaskId = TaskId(ACTORS_MAX as u8);
 pub const IO_MAX: usize = 8;
 /// All tasks: actors, the closer, I/O.
 pub const TASKS: usize = ACTORS_MAX + 1 + IO_MAX;
+const _: () = assert!(TASKS < u32::BITS as usize, "sets of tasks are masks of 32 bits");
 
 /// A task's number: actors from 0, then the closer, then I/O.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -96,6 +97,7 @@ pub struct At {
 const NOBODY: u8 = u8::MAX;
 /// The object is busy, but no task owns it (a writeback bit).
 const UNOWNED: u8 = u8::MAX - 1;
+const _: () = assert!(TASKS < UNOWNED as usize, "tasks have numbers below those that mean no task");
 
 #[derive(Default)]
 struct Object {
@@ -292,6 +294,15 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
         (self.blocked() & task.bit() != 0).then(|| self.at(task).object)
     }
 
+    /// Fails if a wakeup was lost: what a blocked task waits for is held by somebody. Called after each step, in builds
+    /// with debug assertions.
+    pub(crate) fn assert_sound(&self) {
+        for task in bits(self.blocked()) {
+            let object = self.at(task).object;
+            assert!(!self.is_free(object), "{task} waits for object {object}, which is free");
+        }
+    }
+
     fn take(&self, object: u8, mode: Mode) {
         let o = &self.objects[object as usize];
         match mode {
@@ -439,6 +450,20 @@ mod tests {
         assert_eq!(tasks.runnable(), 0b001, "the writer waits for A, the new reader for the writer");
         tasks.step(TaskId(0), a.as_mut());
         assert_eq!(tasks.runnable(), 0b110, "a free lock can be taken by whoever comes first");
+    }
+
+    #[test]
+    #[should_panic(expected = "B waits for object 1, which is free")]
+    fn a_lost_wakeup_is_no_sound_state() {
+        let (tasks, log) = (Tasks::<2>::default(), Cell::new(0));
+        let mut a = pin!(locker(&tasks, &log, Mode::Exclusive));
+        let mut b = pin!(locker(&tasks, &log, Mode::Exclusive));
+        tasks.spawn(TaskId(0), a.as_mut());
+        tasks.step(TaskId(0), a.as_mut());
+        tasks.spawn(TaskId(1), b.as_mut());
+        tasks.assert_sound();
+        tasks.objects[usize::from(LOCK)].holder.set(NOBODY);
+        tasks.assert_sound();
     }
 
     #[test]

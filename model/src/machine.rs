@@ -214,6 +214,9 @@ impl<R: Registry> Machine<R> {
                 None if task == CLOSER => k.tasks.step(task, closer.as_mut()),
                 None => k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned")),
             };
+            if cfg!(debug_assertions) {
+                k.assert_sound();
+            }
             let point = Point::from_number(at.point).expect("kernel code announces points of the table");
             observer.step(k, Step { task, point, slot: at.slot, number, object: at.object });
             number += 1;

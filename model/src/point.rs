@@ -184,6 +184,19 @@ points! {
     201 RunEnd             "run.end"                "the run is over (not a scheduling point)";
 }
 
+const _: () = {
+    assert!(Point::ALL.len() < u8::MAX as usize, "points have numbers of 8 bits, and one of these means none");
+    let mut n = 0;
+    while n < Point::ALL.len() {
+        let is_moment = matches!(Point::ALL[n], Point::RunQuiescent | Point::RunEnd);
+        assert!(
+            is_moment || Point::ALL[n].is_scheduling_point(),
+            "where a task stands is numbered below the moments of a run"
+        );
+        n += 1;
+    }
+};
+
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())

@@ -216,6 +216,7 @@ impl Signature {
 
 /// Entries that a ledger can have: those in force on a target are one word.
 const ENTRIES_MAX: usize = 64;
+const _: () = assert!(ENTRIES_MAX <= u64::BITS as usize, "sets of entries are masks of 64 bits");
 
 impl<R: Registry> Ledger<R> {
     /// The ledger that these filesystems come with.

@@ -4,7 +4,7 @@
 //! same object, in which states pages are seen, which rules are nearly broken. A
 //! feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are one.
 
-use mkwrite_model::case::Case;
+use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{CLOSER, TaskId, bits};
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::event::Step;
@@ -228,9 +228,21 @@ impl Feedback {
     }
 }
 
+/// What [`kind`] says of I/O. Features are numbers that searches keep: it stays what it is.
+const IO_KIND: u8 = 31;
+
+const _: () = {
+    assert!(Signal::ALL.len() <= u16::BITS as usize, "sets of signals are masks of 16 bits");
+    let mut n = 0;
+    while n < Operation::KINDS.len() {
+        assert!(Operation::KINDS[n].code < IO_KIND, "kinds of operations are below that of I/O");
+        n += 1;
+    }
+};
+
 /// The kind of call that a task is at; I/O has one of its own.
 fn kind<R: Registry>(k: &Kernel<R>, task: TaskId) -> u64 {
-    if task.io_slot().is_some() { 31 } else { u64::from(k.state(task).operation().kind().code) }
+    u64::from(if task.io_slot().is_some() { IO_KIND } else { k.state(task).operation().kind().code })
 }
 
 /// A page's flags, ptes and record as a number.

@@ -29,6 +29,12 @@ pub const DEVICE_BLOCKS: usize = 2 * FILE_BLOCKS;
 /// No block: a hole.
 pub const NO_BLOCK: u8 = u8::MAX;
 
+const _: () = {
+    assert!(FILE_BLOCKS <= u32::BITS as usize, "blocks of the file are masks of 32 bits");
+    assert!(DEVICE_BLOCKS <= u64::BITS as usize, "blocks of the device are masks of 64 bits");
+    assert!(PAGES_MAX <= IO_MAX, "there are as many I/O tasks as pages");
+};
+
 /// The block device under the file.
 pub struct Device {
     map: [Cell<u8>; FILE_BLOCKS],
@@ -354,11 +360,6 @@ impl<R: Registry> Kernel<R> {
     /// The request of an I/O slot.
     pub fn request(&self, slot: u8) -> Option<Request> {
         self.requests[usize::from(slot)].get()
-    }
-
-    /// Some request is in flight.
-    pub fn is_io_in_flight(&self) -> bool {
-        self.requests.iter().any(|request| request.get().is_some())
     }
 
     /// The cells of its page that a request writes, one bit each.

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod page;
 pub mod pte;
 pub mod rmap;
+mod sound;
 
 use std::cell::Cell;
 
@@ -83,6 +84,8 @@ pub mod object {
     }
 }
 
+const _: () = assert!(object::COUNT <= u8::MAX as usize, "objects have numbers of 8 bits");
+
 pub(crate) const fn page_lock(page: Frame) -> u8 {
     object::PAGE_LOCK + page.0
 }
@@ -96,6 +99,7 @@ pub(crate) const fn record_lock(page: Frame) -> u8 {
 }
 
 const NO_FRAME: u8 = u8::MAX;
+const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits");
 
 /// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open
 /// file.
@@ -290,6 +294,8 @@ pub struct Kernel<R: Registry> {
     events: Events,
     touched: Cell<u32>,
     dead: Cell<bool>,
+    /// A frame was freed or used against the rules (see `sound.rs`).
+    misused: Cell<bool>,
 }
 
 impl<R: Registry> Default for Kernel<R> {
@@ -323,6 +329,7 @@ impl<R: Registry> Default for Kernel<R> {
             events: Events::default(),
             touched: Cell::new(0),
             dead: Cell::new(false),
+            misused: Cell::new(false),
         }
     }
 }
@@ -361,6 +368,7 @@ impl<R: Registry> Kernel<R> {
             state.reset();
         }
         self.dead.set(false);
+        self.misused.set(false);
         self.begin_step();
         pair.implementation.mount(self);
         self.begin_step();

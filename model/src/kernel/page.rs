@@ -9,13 +9,14 @@ use std::cell::Cell;
 use super::Kernel;
 use super::event::{Event, Loose};
 use crate::bit_set::ones;
-use crate::case::CELLS_PER_PAGE_MAX;
-use crate::exec::TaskId;
+use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX};
+use crate::exec::{CLOSER, TaskId};
 use crate::implementation::{Holds, Registry};
 use crate::plant::Plant;
 
 /// Frames of the machine.
 pub const FRAMES: usize = 32;
+const _: () = assert!(FRAMES <= u32::BITS as usize, "sets of frames are masks of 32 bits");
 
 /// A page frame's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -49,6 +50,8 @@ impl Stamp {
     /// What a cell holds that nobody wrote.
     pub const ZERO: Stamp = Stamp(0);
     const INITIAL: u16 = 15;
+    const SLOTS: usize = 1 << 5;
+    const CELLS: usize = 1 << 6;
 
     /// The stamp of `actor`'s operation in `slot` for `cell`.
     pub const fn new(actor: TaskId, slot: u8, cell: u8) -> Stamp {
@@ -78,6 +81,12 @@ impl Stamp {
         (self.0 & 63) as u8
     }
 }
+
+const _: () = {
+    assert!(CLOSER.0 as u16 + 1 < Stamp::INITIAL, "a stamp has 5 bits for who wrote it");
+    assert!(OPERATIONS_MAX <= Stamp::SLOTS, "a stamp has 5 bits for the slot");
+    assert!(CELLS_MAX <= Stamp::CELLS, "a stamp has 6 bits for the cell");
+};
 
 impl std::fmt::Display for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -11,6 +11,7 @@ use mkwrite_model::kernel::Status;
 
 /// Failures that are told apart. After that many every error is due.
 const FAILURES: u16 = 64;
+const _: () = assert!(FAILURES as u32 <= u64::BITS, "failures are masks of 64 bits");
 
 /// Failed writes in order, and what was reported of them.
 #[derive(Clone, Copy, Default)]

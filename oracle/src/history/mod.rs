@@ -38,6 +38,7 @@ use size::Size;
 
 /// Actors, and the closing one.
 const CALLERS: usize = ACTORS_MAX + 1;
+const _: () = assert!(CALLERS <= u16::BITS as usize, "sets of callers are masks of 16 bits");
 
 /// An observation that belongs to no call: what was superseded is not current.
 const NO_CALL: u16 = 0;

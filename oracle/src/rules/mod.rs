@@ -217,6 +217,8 @@ macro_rules! rules {
     };
 }
 
+const _: () = assert!(Rule::ALL.len() <= u64::BITS as usize, "sets of rules are masks of 64 bits");
+
 impl Rule {
     #[inline]
     pub(crate) const fn bit(self) -> u64 {
