@@ -148,6 +148,13 @@ impl<R: Registry> Machine<R> {
         self.kernel.plant_reached()
     }
 
+    /// Bytes of the future of an actor, of an I/O task, and of the closing program. A run has room on the stack for all
+    /// of its tasks.
+    pub fn future_sizes(&self) -> [usize; 3] {
+        let (k, case) = (&self.kernel, Case::default());
+        [size_of_val(&mm::actor(k, &case, TaskId(0))), size_of_val(&io_task(k, 0)), size_of_val(&mm::closer(k))]
+    }
+
     /// Runs a case. Returns how it ended and how many steps it took.
     #[inline(never)]
     pub fn run(

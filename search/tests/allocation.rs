@@ -1,11 +1,9 @@
-//! Running, judging and watching a case allocates nothing, once the buffers have their size.
+//! Running, judging and watching a case allocates nothing, once the buffers have their size; and what a run keeps on the
+//! stack instead is small.
 
 use mkwrite_impls::Builtin;
-
-use mkwrite_model::Target;
-
-use mkwrite_model::Case;
 use mkwrite_model::generate::Generator;
+use mkwrite_model::{Case, Machine, Target};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_search::feedback::{Feedback, Signals};
@@ -31,6 +29,17 @@ fn a_run_allocates_nothing() {
     let measured = allocation_counter::measure(|| run(200..400));
     assert_eq!(measured.count_total, 0, "{measured:?}");
     assert!(steps > 100_000, "{steps}");
+}
+
+/// Sixteen tasks of a run stand on the stack whether they run or not. Every operation and every filesystem adds to the
+/// future of an actor, which has room for the largest of each.
+#[test]
+fn futures_are_small() {
+    let [actor, io, closer] = Machine::<Builtin>::default().future_sizes();
+    assert!(
+        actor <= 544 && io <= 208 && closer <= 544,
+        "bytes: {actor} of an actor, {io} of I/O, {closer} of the closer"
+    );
 }
 
 fn generated(seed: u64, index: u64) -> Case {
