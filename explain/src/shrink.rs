@@ -31,7 +31,7 @@ use crate::parallel::{Until, parallel};
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
 /// Orders of attempts.
-pub const ORDERS: usize = 8;
+const ORDERS: usize = 8;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]

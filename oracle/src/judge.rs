@@ -20,7 +20,7 @@ use crate::rules::{self, Rule};
 use crate::when::{self, Condition, Conditions, Marks, Subject};
 
 /// Breaches of one run that are kept.
-pub const BREACHES_MAX: usize = 64;
+const BREACHES_MAX: usize = 64;
 
 /// A rule that a run broke, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,6 +5,8 @@
 //! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it expects
 //! - [`run`]: machine, scheduler and judge together
 
+#![warn(unreachable_pub)]
+
 pub mod differential;
 pub mod history;
 pub mod judge;

@@ -4,6 +4,8 @@
 //! - [`fuzz`]: what the fuzzing targets do, [`choice`]: on which pair; [`log`]: what a search has found so far
 //! - [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
 
+#![warn(unreachable_pub)]
+
 pub mod choice;
 pub mod corpus;
 pub mod feedback;

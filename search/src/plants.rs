@@ -97,7 +97,7 @@ pub fn references<R: Registry>(plant: Plant) -> Vec<Pair<R>> {
 }
 
 /// Hunts a bug on a pair, for so many cases, on one thread.
-pub fn try_plant<R: Registry>(ledger: &Ledger<R>, plant: Plant, pair: Pair<R>, seed: u64, cases: u64) -> Outcome {
+fn try_plant<R: Registry>(ledger: &Ledger<R>, plant: Plant, pair: Pair<R>, seed: u64, cases: u64) -> Outcome {
     let own = ledger.with_remedied(&[pair]).into_iter().map(|target| Target { plant: Some(plant), ..target });
     let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
     let all: Vec<Target<R>> = own.chain(others).collect();

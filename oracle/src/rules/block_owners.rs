@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct BlockOwners;
+pub(crate) struct BlockOwners;
 
 impl Check for BlockOwners {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Deadlock;
+pub(crate) struct Deadlock;
 
 impl Check for Deadlock {
     const ABOUT: About = About {

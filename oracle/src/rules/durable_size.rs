@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct DurableSize;
+pub(crate) struct DurableSize;
 
 impl Check for DurableSize {
     const ABOUT: About = About {

@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Errno;
+pub(crate) struct Errno;
 
 impl Check for Errno {
     const ABOUT: About = About {

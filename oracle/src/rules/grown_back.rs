@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct GrownBack;
+pub(crate) struct GrownBack;
 
 impl Check for GrownBack {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::remedy::Remedy;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct MkwriteLock;
+pub(crate) struct MkwriteLock;
 
 impl Check for MkwriteLock {
     const ABOUT: About = About {

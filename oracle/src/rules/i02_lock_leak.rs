@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct LockLeak;
+pub(crate) struct LockLeak;
 
 impl Check for LockLeak {
     const ABOUT: About = About {

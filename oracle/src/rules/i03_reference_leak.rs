@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct ReferenceLeak;
+pub(crate) struct ReferenceLeak;
 
 impl Check for ReferenceLeak {
     const ABOUT: About = About {

@@ -8,7 +8,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct FreedInUse;
+pub(crate) struct FreedInUse;
 
 impl Check for FreedInUse {
     const ABOUT: About = About {

@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct MappingSlot;
+pub(crate) struct MappingSlot;
 
 impl Check for MappingSlot {
     const ABOUT: About = About {

@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct WritebackLocked;
+pub(crate) struct WritebackLocked;
 
 impl Check for WritebackLocked {
     const ABOUT: About = About {

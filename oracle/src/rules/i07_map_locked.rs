@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct MapLocked;
+pub(crate) struct MapLocked;
 
 impl Check for MapLocked {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct LockOrder;
+pub(crate) struct LockOrder;
 
 impl Check for LockOrder {
     const ABOUT: About = About {

@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Livelock;
+pub(crate) struct Livelock;
 
 impl Check for Livelock {
     const ABOUT: About = About {

@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct WritableClean;
+pub(crate) struct WritableClean;
 
 impl Check for WritableClean {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct DirtyPteClean;
+pub(crate) struct DirtyPteClean;
 
 impl Check for DirtyPteClean {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct MkcleanComplete;
+pub(crate) struct MkcleanComplete;
 
 impl Check for MkcleanComplete {
     const ABOUT: About = About {

@@ -8,7 +8,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct StablePages;
+pub(crate) struct StablePages;
 
 impl Check for StablePages {
     const ABOUT: About = About {

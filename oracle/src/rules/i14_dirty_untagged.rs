@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct DirtyUntagged;
+pub(crate) struct DirtyUntagged;
 
 impl Check for DirtyUntagged {
     const ABOUT: About = About {

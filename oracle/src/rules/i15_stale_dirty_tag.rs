@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct StaleDirtyTag;
+pub(crate) struct StaleDirtyTag;
 
 impl Check for StaleDirtyTag {
     const ABOUT: About = About {

@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct WritebackTag;
+pub(crate) struct WritebackTag;
 
 impl Check for WritebackTag {
     const ABOUT: About = About {

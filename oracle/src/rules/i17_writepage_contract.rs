@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct WritepageContract;
+pub(crate) struct WritepageContract;
 
 impl Check for WritepageContract {
     const ABOUT: About = About {

@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct WritebackBalance;
+pub(crate) struct WritebackBalance;
 
 impl Check for WritebackBalance {
     const ABOUT: About = About {

@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct DirtyCount;
+pub(crate) struct DirtyCount;
 
 impl Check for DirtyCount {
     const ABOUT: About = About {

@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct DirtyWithoutRecord;
+pub(crate) struct DirtyWithoutRecord;
 
 impl Check for DirtyWithoutRecord {
     const ABOUT: About = About {

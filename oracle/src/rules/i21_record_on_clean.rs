@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct RecordOnClean;
+pub(crate) struct RecordOnClean;
 
 impl Check for RecordOnClean {
     const ABOUT: About = About {

@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct MapOrphan;
+pub(crate) struct MapOrphan;
 
 impl Check for MapOrphan {
     const ABOUT: About = About {

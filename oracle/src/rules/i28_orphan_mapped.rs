@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct OrphanMapped;
+pub(crate) struct OrphanMapped;
 
 impl Check for OrphanMapped {
     const ABOUT: About = About {

@@ -13,7 +13,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct PageBeyondEof;
+pub(crate) struct PageBeyondEof;
 
 impl Check for PageBeyondEof {
     const ABOUT: About = About {

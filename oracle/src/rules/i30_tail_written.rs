@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct TailWritten;
+pub(crate) struct TailWritten;
 
 impl Check for TailWritten {
     const ABOUT: About = About {

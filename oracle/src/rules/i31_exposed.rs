@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Exposed;
+pub(crate) struct Exposed;
 
 impl Check for Exposed {
     const ABOUT: About = About {

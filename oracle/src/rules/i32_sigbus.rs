@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Sigbus;
+pub(crate) struct Sigbus;
 
 impl Check for Sigbus {
     const ABOUT: About = About {

@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct OwnerOfChange;
+pub(crate) struct OwnerOfChange;
 
 impl Check for OwnerOfChange {
     const ABOUT: About = About {

@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct NotDurable;
+pub(crate) struct NotDurable;
 
 impl Check for NotDurable {
     const ABOUT: About = About {

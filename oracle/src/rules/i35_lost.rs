@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Lost;
+pub(crate) struct Lost;
 
 impl Check for Lost {
     const ABOUT: About = About {

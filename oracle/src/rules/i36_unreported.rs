@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Unreported;
+pub(crate) struct Unreported;
 
 impl Check for Unreported {
     const ABOUT: About = About {

@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Stale;
+pub(crate) struct Stale;
 
 impl Check for Stale {
     const ABOUT: About = About {

@@ -14,7 +14,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct KeptIdle;
+pub(crate) struct KeptIdle;
 
 impl Check for KeptIdle {
     const ABOUT: About = About {

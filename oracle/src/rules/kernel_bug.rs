@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct KernelBug;
+pub(crate) struct KernelBug;
 
 impl Check for KernelBug {
     const ABOUT: About = About {

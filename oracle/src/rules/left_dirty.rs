@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct LeftDirty;
+pub(crate) struct LeftDirty;
 
 impl Check for LeftDirty {
     const ABOUT: About = About {

@@ -14,7 +14,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct NotFreeable;
+pub(crate) struct NotFreeable;
 
 impl Check for NotFreeable {
     const ABOUT: About = About {

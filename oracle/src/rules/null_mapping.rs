@@ -7,7 +7,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct NullMapping;
+pub(crate) struct NullMapping;
 
 impl Check for NullMapping {
     const ABOUT: About = About {

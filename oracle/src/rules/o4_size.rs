@@ -9,7 +9,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Size;
+pub(crate) struct Size;
 
 impl Check for Size {
     const ABOUT: About = About {

@@ -11,7 +11,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Regrown;
+pub(crate) struct Regrown;
 
 impl Check for Regrown {
     const ABOUT: About = About {

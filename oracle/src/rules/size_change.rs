@@ -12,7 +12,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct SizeChange;
+pub(crate) struct SizeChange;
 
 impl Check for SizeChange {
     const ABOUT: About = About {

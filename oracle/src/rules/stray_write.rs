@@ -10,7 +10,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct StrayWrite;
+pub(crate) struct StrayWrite;
 
 impl Check for StrayWrite {
     const ABOUT: About = About {

@@ -13,7 +13,7 @@ use mkwrite_model::plant::Plant;
 use super::prelude::*;
 
 /// See the file's head.
-pub struct Untracked;
+pub(crate) struct Untracked;
 
 impl Check for Untracked {
     const ABOUT: About = About {
