@@ -382,10 +382,10 @@ mod tests {
 
     #[test]
     fn everything_is_shown_as_it_is_before_it_is_shrunk() {
-        let plan = plan(&[], defaults(), 60);
+        let plan = plan(&[], defaults(), 25);
         let (outcome, shown) = run(&plan, 2);
         assert!(outcome.clusters.len() > 10 && outcome.broken.is_empty());
-        assert_eq!(outcome.replayed.len(), 60);
+        assert_eq!(outcome.replayed.len(), 25);
         for (key, cluster) in &outcome.clusters {
             let first = shown.iter().find(|(other, _)| other == key);
             assert_eq!(first.map(|(_, shrunk)| *shrunk), Some(false));

@@ -16,6 +16,7 @@ use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
 use mkwrite_oracle::run::{How, Runner, Targets};
+use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
 use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
 
@@ -79,7 +80,7 @@ fn main() {
         trials.push(Trial::test(format!("rule::{rule}"), move || hunt.finds(rule)));
     }
     for (plant, rule) in OTHERS {
-        let trial = move || Hunt::until(*plant, &[*rule], false).finds(*rule);
+        let trial = move || Hunt::until(*plant, &[*rule], 0).finds(*rule);
         trials.push(Trial::test(format!("plant::{}", plant.name()), trial));
     }
     // Behind all the others, so that nobody waits for the hunt of the same rule.
@@ -111,20 +112,39 @@ struct Hunt {
     new: Vec<(Key, Found)>,
 }
 
-/// Ends a hunt as soon as each of some rules has been NEW. On one thread, so that it ends with the same case every time.
+/// Cases in which a rule must find its bug.
+const CASES: u64 = 15_000;
+/// Cases after which it is said that no other rule has seen the bug.
+const ALONE: u64 = 2000;
+
+/// Ends a hunt when each of some rules has been NEW, not before this many cases. On one thread, so that it ends with the
+/// same case every time.
 struct Until<'a> {
     plan: &'a Plan<Builtin>,
     progress: &'a Progress,
     missing: Mutex<BTreeSet<Rule>>,
+    least: u64,
+}
+
+impl Until<'_> {
+    fn end_if_done(&self) {
+        let is_done =
+            self.missing.lock().unwrap().is_empty() && self.progress.cases.load(Ordering::Relaxed) >= self.least;
+        self.progress.stop.fetch_or(is_done, Ordering::Relaxed);
+    }
 }
 
 impl Save for Until<'_> {
     fn found(&self, key: &Key, _: &Found) {
         if is_new(self.plan, key) {
-            let mut missing = self.missing.lock().unwrap();
-            missing.remove(&key.signature.rule);
-            self.progress.stop.fetch_or(missing.is_empty(), Ordering::Relaxed);
+            self.missing.lock().unwrap().remove(&key.signature.rule);
+            self.end_if_done();
         }
+    }
+
+    /// A generation is over.
+    fn kept(&self, _: &[Kept]) {
+        self.end_if_done();
     }
 }
 
@@ -133,22 +153,17 @@ fn is_new(plan: &Plan<Builtin>, key: &Key) -> bool {
 }
 
 impl Hunt {
-    /// Hunts the bug of this rule: until it and the other that sees it have found it, or, if none does, to the end.
+    /// Hunts the bug of this rule: until it and the other that sees it have found it, or, if no other does, until one
+    /// should have.
     fn of_rule(rule: Rule) -> Hunt {
         match SEEN_TOO.iter().find(|(seen, _)| *seen == rule) {
-            Some((_, other)) => Hunt::until(rule.about().plant, &[rule, *other], false),
-            None => Hunt::until(rule.about().plant, &[rule], true),
+            Some((_, other)) => Hunt::until(rule.about().plant, &[rule, *other], 0),
+            None => Hunt::until(rule.about().plant, &[rule], ALONE),
         }
     }
 
-    /// Hunts a bug until each of these rules has found it, or to the end of the cases in which they do.
-    fn until(plant: Plant, rules: &[Rule], to_the_end: bool) -> Hunt {
-        let short = Hunt::new(plant, rules, 3000, to_the_end);
-        let missed = rules.iter().any(|rule| short.under(*rule).next().is_none());
-        if missed { Hunt::new(plant, rules, 15_000, to_the_end) } else { short }
-    }
-
-    fn new(plant: Plant, rules: &[Rule], cases: u64, to_the_end: bool) -> Hunt {
+    /// Hunts a bug until each of these rules has found it, for at least so many cases.
+    fn until(plant: Plant, rules: &[Rule], least: u64) -> Hunt {
         let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
         let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
         // What breaks without its remedy can be NEW only with it.
@@ -159,11 +174,11 @@ impl Hunt {
             let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
             targets.push(Target::from(Pair::natural(other)));
         }
-        let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, cases, ledger) };
+        let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, CASES, ledger) };
         let progress = Progress::default();
         let missing = Mutex::new(rules.iter().copied().collect());
-        let until = Until { plan: &plan, progress: &progress, missing };
-        let outcome = hunt(&plan, 1, &progress, if to_the_end { &() } else { &until });
+        let until = Until { plan: &plan, progress: &progress, missing, least };
+        let outcome = hunt(&plan, 1, &progress, &until);
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         let new = outcome.found.into_iter().filter(|(key, _)| is_new(&plan, key)).collect();
         Hunt { plan, new }
@@ -176,7 +191,7 @@ impl Hunt {
 
     fn finds(&self, rule: Rule) -> Result<(), Failed> {
         let found = self.under(rule).next().map(|_| ());
-        found.ok_or_else(|| format!("missed in {} cases", self.plan.cases).into())
+        found.ok_or_else(|| format!("missed in {CASES} cases").into())
     }
 
     /// The rules that are NEW where a find was, when its case runs again on these machines.
@@ -301,6 +316,15 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     }
 }
 
+/// Ends a hunt with the first find.
+struct First<'a>(&'a Progress);
+
+impl Save for First<'_> {
+    fn found(&self, _: &Key, _: &Found) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Each remedy of NFS closes a window of its own: without it something breaks.
 fn each_remedy_of_nfs_is_needed() {
     for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
@@ -309,7 +333,8 @@ fn each_remedy_of_nfs_is_needed() {
         for off in [Remedy::GrowFile, Remedy::TruncateFirst, Remedy::NfsLastPage] {
             let remedies = all.iter().filter(|remedy| *remedy != off).collect();
             let plan = Plan::new(vec![Target { pair, plant: None, remedies }], 5, 2000, Ledger::default());
-            assert!(!hunt(&plan, 2, &Progress::default(), &()).found.is_empty(), "{fs} without {off}");
+            let progress = Progress::default();
+            assert!(!hunt(&plan, 1, &progress, &First(&progress)).found.is_empty(), "{fs} without {off}");
         }
     }
 }
