@@ -13,7 +13,6 @@
 pub mod bisect;
 pub mod causes;
 pub mod clusters;
-
 pub mod cure;
 pub mod explain;
 pub mod finding;
