@@ -92,8 +92,16 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     let output = run.run("hunt --plant locked-without-lock --seed 1 --cases 50");
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
-    let row = table.lines().find(|line| line.contains(" I1 ")).unwrap();
-    assert!(row.starts_with("block@2.6.30") && row.contains(" NEW ") && row.contains(" replay findings/"), "{row}");
+    let row = table.lines().find(|line| line.contains("  I1 ")).unwrap();
+    assert!(row.starts_with("the caller and the filesystem disagree on the page lock"), "{row}");
+    assert!(row.contains(" block@2.6.30 x 2.6.30 ") && row.ends_with(" NEW"), "{row}");
+    assert_eq!(table.matches("NEW").count(), 2, "one cause, as a row and with its command: {table}");
+    let command = table.lines().find(|line| line.contains(" explain findings/block@2.6.30-2.6.30-I1-")).unwrap();
+    let file = command.split_whitespace().last().unwrap();
+    assert_eq!(run.run(&format!("replay {file}")).status.code(), Some(0), "it breaks what it says");
+    let all = run.run("hunt --plant locked-without-lock --seed 1 --cases 50 --all");
+    let all = String::from_utf8(all.stdout).unwrap();
+    assert!(all.matches(" NEW ").count() > 5 && all.contains(" replay findings/"), "{all}");
 }
 
 #[test]

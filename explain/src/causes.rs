@@ -2,15 +2,16 @@
 //!
 //! Each finding has a case that was made as small as it can be and still show it. So if that run breaks what another
 //! finding is about, the other needs nothing more than this one, and both are one cause. Across pairs the same is asked of
-//! a cause's case, run on the other pair; and two causes are one if isolation finds the same two steps for both: both go
-//! away when these are exchanged. The finding that stands for a cause is the smallest whose breach comes first in its run.
+//! a cause's case, run on the other pair: another version of the filesystem, or code that several share. And two causes are
+//! one if isolation finds the same two steps for both: both go away when these are exchanged. The finding that stands for
+//! a cause is the smallest whose breach comes first in its run. `mkwrite causes` measures it (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!
 //! Left out: two defects that never show apart are one cause here. And a defect that shows in each of two ways, neither of
 //! which a smallest case of the other shows, on no pair, is two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::point::Point;
@@ -49,6 +50,10 @@ pub struct Cause {
 /// What a finding is about, whatever the pair.
 type Kind = (Rule, Point);
 
+/// On so many filesystems the same case must break the same, for it to be code that they share. Fewer may each have a
+/// defect of their own that costs the same.
+const SHARED: usize = 3;
+
 /// Roots that are isolated at the most; each takes up to some tenths of a second.
 const ISOLATED: usize = 40;
 
@@ -60,6 +65,11 @@ pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause
     folding.across_pairs();
     folding.by_isolation();
     folding.causes()
+}
+
+/// The filesystem, whatever the version.
+fn family<R: Registry>(target: Target<R>) -> &'static str {
+    target.pair.implementation.name().split('@').next().unwrap_or_default()
 }
 
 struct Folding<'a, R: Registry> {
@@ -138,19 +148,28 @@ impl<R: Registry> Folding<'_, R> {
                 targets.push(finding.target);
             }
         }
+        // A difference takes two runs; what it is about is told by its point alone.
+        let mut differences: BTreeMap<Point, usize> = BTreeMap::new();
+        for n in 0..self.findings.len() {
+            if !self.is_new(n) || self.kind(n).0 != Rule::Differential {
+                continue;
+            }
+            let first = *differences.entry(self.kind(n).1).or_insert(n);
+            self.join(first, n);
+        }
         let there: Vec<BTreeMap<Kind, usize>> = targets.iter().map(|target| self.on_target(*target)).collect();
         for root in self.roots() {
             let Shown { target: from, case, .. } = &self.findings[root];
+            let mut same = Vec::new();
             for (to, others) in targets.iter().zip(&there).filter(|(to, _)| *to != from) {
-                let all = others.values().map(|n| self.first(*n));
-                if all.into_iter().all(|first| first == self.first(root)) {
-                    continue;
-                }
                 let case = translate(&mut self.runner, *from, *to, case).case;
-                for kind in self.breaks(*to, &case) {
-                    if let Some(other) = others.get(&kind) {
-                        self.join(root, *other);
-                    }
+                let found = self.breaks(*to, &case).into_iter().filter_map(|kind| others.get(&kind));
+                same.extend(found.map(|other| (family(*to), *other)));
+            }
+            let families: BTreeSet<&str> = same.iter().map(|(family, _)| *family).chain([family(*from)]).collect();
+            for (of, other) in same {
+                if of == family(*from) || families.len() >= SHARED {
+                    self.join(root, other);
                 }
             }
         }

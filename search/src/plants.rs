@@ -8,6 +8,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
+use mkwrite_explain::causes::Shown;
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Pair, Registry};
@@ -15,7 +16,7 @@ use mkwrite_model::plant::Plant;
 use wildmatch::WildMatch;
 
 use crate::feedback::Signals;
-use crate::hunt::{Found, Plan, Progress, Save, hunt};
+use crate::hunt::{Found, Plan, Progress, Save, hunt, reproduce};
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
 use mkwrite_oracle::rules::Rule;
 
@@ -168,4 +169,26 @@ pub fn table<R: Registry>(
         outcome: outcome.expect("each was tried"),
     };
     all.into_iter().zip(outcomes).map(cell).collect()
+}
+/// What is NEW where this bug is planted on these pairs and their remedied forms: each finding with its case made smaller.
+pub fn found<R: Registry>(
+    ledger: &Ledger<R>,
+    plant: Plant,
+    pairs: &[Pair<R>],
+    (seed, cases): (u64, u64),
+) -> Vec<Shown<R>> {
+    let mut targets = ledger.with_remedied(pairs);
+    targets.iter_mut().for_each(|target| target.plant = Some(plant));
+    let others = references(plant).into_iter().map(Target::from);
+    targets.extend(others);
+    let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, cases, ledger.clone()) };
+    let outcome = hunt(&plan, 1, &Progress::default(), &());
+    let new = outcome.found.iter().filter(|(key, _)| key.signature.expected == Expected::No);
+    let shown = |(key, found): (&Key, &Found)| Shown {
+        target: plan.targets[key.target],
+        signature: key.signature,
+        breach: found.breach,
+        case: reproduce(&plan, key, found),
+    };
+    new.map(shown).collect()
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::causes::{self, Cause, Shown};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Registry;
@@ -18,7 +19,7 @@ use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::caller_label;
+use mkwrite_oracle::run::{caller_label, headline};
 use mkwrite_oracle::when::Condition;
 use mkwrite_report::count;
 use mkwrite_report::json::{Document, hunt as json};
@@ -99,6 +100,8 @@ pub struct Args {
 
 /// Files of cases that one hunt writes at the most.
 const FILES_MAX: usize = 500;
+/// Rules that a row of the table names; the rest are counted.
+const RULES_SHOWN: usize = 4;
 /// Seconds of a hunt without --seconds and --cases.
 const SECONDS: u64 = 20;
 
@@ -136,12 +139,14 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Err(missed(&plan, plant));
     }
     let findings = save(args, &plan, &outcome)?;
-    let report = Document::new(report(&plan, jobs, &progress, elapsed, &outcome, &findings));
+    let causes = fold(&plan, &findings);
+    let report = Document::new(report(&plan, jobs, &progress, elapsed, &outcome, (&findings, &causes)));
     files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
     if args.json {
         output::json(&report)?;
     } else {
-        print(args, &plan, &progress, elapsed, &outcome, &findings);
+        let (plan, progress, outcome) = (&plan, &*progress, &outcome);
+        print(args, &Results { plan, progress, elapsed, outcome, all: &findings, causes: &causes });
     }
     if let Some(error) = &outcome.error {
         let file = args.out.join("broken.mkw");
@@ -254,6 +259,8 @@ struct Finding<R> {
     key: Key,
     found: Found,
     target: Target<R>,
+    /// As it was saved.
+    case: Case,
     file: Option<PathBuf>,
 }
 
@@ -313,11 +320,12 @@ fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<V
             // It was among the first, and others are before it in the order.
             let _ = std::fs::remove_file(path);
         }
+        let mut case = found.case.clone();
         if let Some(file) = &file {
-            let case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
-            files::write(file, document(args, plan, key, found, case, !args.raw).to_string().as_bytes())?;
+            case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
+            files::write(file, document(args, plan, key, found, case.clone(), !args.raw).to_string().as_bytes())?;
         }
-        findings.push(Finding { key: *key, found: found.clone(), target: plan.targets[key.target], file });
+        findings.push(Finding { key: *key, found: found.clone(), target: plan.targets[key.target], case, file });
     }
     findings.sort_by_key(|finding| finding.key);
     Ok(findings)
@@ -378,7 +386,7 @@ fn report<R: Registry>(
     progress: &Progress,
     elapsed: Duration,
     outcome: &Outcome,
-    all: &[Finding<R>],
+    (all, causes): (&[Finding<R>], &[Cause]),
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
@@ -401,12 +409,13 @@ fn report<R: Registry>(
         features: progress.features.load(Ordering::Relaxed),
         corpus: progress.kept.load(Ordering::Relaxed),
         findings: all.iter().map(|finding| finding_report(plan, finding)).collect(),
+        causes: causes.iter().map(|cause| cause_report(plan, all, cause)).collect(),
         reached: json::Reached { points: points.collect() },
     }
 }
 
 fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Finding {
-    let Finding { key, found, target, file } = finding;
+    let Finding { key, found, target, file, .. } = finding;
     let entry = plan.ledger.entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
     json::Finding {
@@ -425,91 +434,157 @@ fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Fi
     }
 }
 
-/// A line of the table: findings of one pair that an entry of the ledger explains, or one finding.
-struct Row<'a, R> {
-    expected: Expected,
-    findings: Vec<&'a Finding<R>>,
+/// The findings folded into causes: what is NEW first, and of what is expected last what lies past the end of the file.
+fn fold<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) -> Vec<Cause> {
+    let shown = all.iter().map(|finding| Shown {
+        target: finding.target,
+        signature: finding.key.signature,
+        breach: finding.found.breach,
+        case: finding.case.clone(),
+    });
+    let mut causes = causes::fold(&plan.ledger, &shown.collect::<Vec<_>>());
+    causes.sort_by_key(|cause| {
+        let expected = all[cause.root].key.signature.expected;
+        let past_eof = plan.ledger.entry(expected).is_some_and(|entry| entry.when.has(Condition::PastEof));
+        (expected != Expected::No, past_eof, expected)
+    });
+    causes
 }
 
-/// One row per pair and entry of the ledger, or per finding if `every`; what is NEW stands at the end, one by
-/// one.
-fn rows<'a, R: Registry>(plan: &Plan<R>, all: &'a [Finding<R>], every: bool) -> Vec<Row<'a, R>> {
-    let mut rows: Vec<Row<R>> = Vec::new();
-    for finding in all {
-        let expected = finding.key.signature.expected;
-        let same = |row: &&mut Row<R>| row.expected == expected && row.findings[0].key.target == finding.key.target;
-        match rows.iter_mut().find(same).filter(|_| !every && expected != Expected::No) {
-            Some(row) => row.findings.push(finding),
-            None if matches!(expected, Expected::Consequence(_)) && !every => {}
-            None => rows.push(Row { expected, findings: vec![finding] }),
+/// The different ones, in the order in which they came first.
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for one in all {
+        if !seen.contains(&one) {
+            seen.push(one);
         }
     }
-    for row in &mut rows {
-        row.findings.sort_by_key(|finding| finding.found.index);
-    }
-    rows.sort_by_key(|row| {
-        let last = plan.ledger.entry(row.expected).is_none_or(|entry| entry.when.has(Condition::PastEof));
-        (row.expected == Expected::No, last, row.expected, row.findings[0].key.target, row.findings[0].found.index)
-    });
-    rows
+    seen
 }
 
-fn print<R: Registry>(
-    args: &Args,
-    plan: &Plan<R>,
-    progress: &Progress,
-    elapsed: Duration,
-    outcome: &Outcome,
-    all: &[Finding<R>],
-) {
+fn rules<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<&'static str> {
+    distinct(cause.findings.iter().map(|n| all[*n].key.signature.rule.id()))
+}
+
+fn targets<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<Target<R>> {
+    distinct(cause.findings.iter().map(|n| all[*n].target))
+}
+
+fn cause_report<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], cause: &Cause) -> json::Cause {
+    let Finding { key, found, file, .. } = &all[cause.root];
+    json::Cause {
+        title: key.signature.rule.about().harm,
+        rule: key.signature.rule.id(),
+        point: found.breach.point.name(),
+        status: Status::from(key.signature.expected),
+        expected: Status::from(key.signature.expected).is_good(),
+        entry: plan.ledger.entry(key.signature.expected).map(|entry| entry.name.clone()),
+        rules: rules(all, cause),
+        pairs: targets(all, cause).into_iter().map(headline).collect(),
+        findings: cause.findings.len(),
+        cases_until_found: cause.findings.iter().map(|n| all[*n].found.index + 1).min().unwrap_or_default(),
+        file: file.as_ref().map(|file| file.display().to_string()),
+    }
+}
+
+/// How a finding stands to the ledger, in words.
+fn status<R: Registry>(plan: &Plan<R>, expected: Expected) -> String {
+    let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
+    match expected {
+        Expected::Root(_) => format!("expected: {entry}"),
+        Expected::Consequence(_) => format!("after {entry}"),
+        Expected::No => "NEW".to_owned(),
+    }
+}
+
+/// One row per cause.
+fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause]) {
+    let mut table = output::table(["what goes wrong", "rules", "on", "findings", "status"]);
+    for cause in causes {
+        let Finding { key, .. } = &all[cause.root];
+        let (rules, targets) = (rules(all, cause), targets(all, cause));
+        let more = if rules.len() > RULES_SHOWN { format!(" +{}", rules.len() - RULES_SHOWN) } else { String::new() };
+        table.add_row([
+            key.signature.rule.about().harm.to_owned(),
+            rules.into_iter().take(RULES_SHOWN).collect::<Vec<_>>().join(" ") + &more,
+            if let [one] = targets[..] {
+                format!("{} x {}", one.pair.implementation.name(), caller_label(one))
+            } else {
+                count(targets.len(), "pair")
+            },
+            cause.findings.len().to_string(),
+            status(plan, key.signature.expected),
+        ]);
+    }
+    print_table(&table);
     let program = output::program();
-    let header = ["implementation", "caller", "rules", "point", "status", "cases until found", "replay"];
-    let mut table = output::table(header);
-    for Row { expected, findings } in rows(plan, all, args.all) {
-        let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
-        let status = match expected {
-            Expected::Root(_) => format!("expected: {entry}"),
-            Expected::Consequence(_) => format!("after {entry}"),
-            Expected::No => "NEW".to_owned(),
-        };
-        let mut rules: Vec<&str> = findings.iter().map(|finding| finding.key.signature.rule.id()).collect();
-        let mut seen = Vec::new();
-        rules.retain(|rule| {
-            !seen.contains(rule) && {
-                seen.push(*rule);
-                true
-            }
-        });
-        let Finding { found, target, file, .. } = findings[0];
-        let replay = file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", file.display()));
-        let more = if findings.len() > 1 { format!(" +{}", findings.len() - 1) } else { String::new() };
+    for cause in causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No) {
+        let Finding { key, found, target, file, .. } = &all[cause.root];
+        let (rule, point) = (key.signature.rule, found.breach.point.name());
+        line(format!("{RED}NEW{RED:#} {}: {} at {point} on {}", rule.about().harm, rule.id(), headline(*target)));
+        if let Some(file) = file {
+            line(format!("    {program} explain {}", quoted(file)));
+        }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    shlex::try_quote(&text).map_or(text.clone(), std::borrow::Cow::into_owned)
+}
+
+/// One row per finding.
+fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
+    let mut table =
+        output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
+    let program = output::program();
+    for Finding { key, found, target, file, .. } in all {
         table.add_row([
             target.pair.implementation.name().to_owned(),
             caller_label(*target),
-            rules.join(" "),
-            format!("{}{more}", found.breach.point.name()),
-            status,
+            key.signature.rule.id().to_owned(),
+            found.breach.point.name().to_owned(),
+            status(plan, key.signature.expected),
             (found.index + 1).to_string(),
-            replay,
+            file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", quoted(file))),
         ]);
     }
+    print_table(&table);
+}
+
+/// What a hunt has found, for printing.
+struct Results<'a, R: Registry> {
+    plan: &'a Plan<R>,
+    progress: &'a Progress,
+    elapsed: Duration,
+    outcome: &'a Outcome,
+    all: &'a [Finding<R>],
+    causes: &'a [Cause],
+}
+
+fn print<R: Registry>(args: &Args, results: &Results<'_, R>) {
+    let Results { plan, progress, elapsed, outcome, all, causes } = results;
     if all.is_empty() {
         line(format!("{GREEN}no rule was broken{GREEN:#}"));
+    } else if args.all {
+        print_findings(plan, all);
     } else {
-        print_table(&table);
+        print_causes(plan, all, causes);
     }
     let (cases, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
     let steps = progress.steps.load(Ordering::Relaxed);
     let seconds = elapsed.as_secs_f64();
-    let new = all.iter().filter(|f| f.key.signature.expected == Expected::No).count();
+    let new = causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No).count();
     let style = if new > 0 { RED } else { GREEN };
     note(format!(
         "{BOLD}{}{BOLD:#}, {}, {steps} steps in {seconds:.1} s ({:.0} runs/s); \
-         {}, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
+         {} of {}, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
         count(cases, "case"),
         count(runs, "run"),
         runs as f64 / seconds.max(0.001),
-        count(all.len(), "signature"),
+        count(all.len(), "finding"),
+        count(causes.len(), "cause"),
         plan.seed,
         args.out.display(),
     ));
@@ -520,6 +595,8 @@ fn print<R: Registry>(
         note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));
     }
     if !all.is_empty() {
-        note(format!("{DIM}replay with --trace shows every step; hunt --all lists every rule and point{DIM:#}"));
+        note(format!(
+            "{DIM}hunt --all lists every finding, with its case; replay CASE --trace shows every step{DIM:#}"
+        ));
     }
 }

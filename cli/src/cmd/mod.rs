@@ -2,6 +2,7 @@
 
 pub mod bisect;
 pub mod campaign;
+pub mod causes;
 pub mod compare;
 pub mod completions;
 pub mod convert;

@@ -42,6 +42,8 @@ pub struct Hunt {
     pub corpus: u64,
     /// What broke.
     pub findings: Vec<Finding>,
+    /// The same folded, one for each defect, as far as can be seen.
+    pub causes: Vec<Cause>,
     /// Where the runs were.
     #[serde(flatten)]
     pub reached: Reached,
@@ -73,6 +75,33 @@ pub struct Finding {
     pub cases_until_found: u64,
     /// How many cases showed it.
     pub cases: u64,
+    /// The case that stands for it, if it was saved.
+    pub file: Option<String>,
+}
+
+/// Findings that are one defect. What is said of it is of the finding that stands for it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// What goes wrong.
+    pub title: &'static str,
+    /// The rule.
+    pub rule: &'static str,
+    /// The point at which the step began that broke it.
+    pub point: &'static str,
+    /// How it stands to the ledger.
+    pub status: Status,
+    /// The ledger explains it.
+    pub expected: bool,
+    /// The entry of the ledger.
+    pub entry: Option<String>,
+    /// All rules that its findings break.
+    pub rules: Vec<&'static str>,
+    /// All pairs on which it was found.
+    pub pairs: Vec<String>,
+    /// How many findings it has.
+    pub findings: usize,
+    /// The number of the first case that shows it, from 1.
+    pub cases_until_found: u64,
     /// The case that stands for it, if it was saved.
     pub file: Option<String>,
 }

@@ -1,0 +1,69 @@
+//! Findings folded into causes: one bug is one cause, on one pair and on many; bugs of two filesystems are two.
+
+use mkwrite_explain::causes::{Shown, fold};
+use mkwrite_impls::Builtin;
+use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::plant::Plant;
+use mkwrite_oracle::Ledger;
+use mkwrite_search::plants::found;
+
+fn natural(name: &str) -> Pair<Builtin> {
+    Pair::natural(Builtin::by_name(name).unwrap())
+}
+
+fn shown(ledger: &Ledger<Builtin>, plant: &str, pairs: &[&str]) -> Vec<Shown<Builtin>> {
+    let pairs: Vec<Pair<Builtin>> = pairs.iter().map(|name| natural(name)).collect();
+    found(ledger, Plant::from_name(plant).unwrap(), &pairs, (3, 1500))
+}
+
+#[test]
+fn one_bug_is_one_cause_however_many_rules_it_breaks() {
+    let ledger = Ledger::own();
+    for (plant, on, least, root) in [
+        ("mkwrite-writes-size", "block@2.6.30", 20, "I33"),
+        ("short-transfer", "block@2.6.30", 8, "I34"),
+        ("fsync-no-commit", "nfs@3.0", 3, "I34"),
+        ("no-mapping-check", "filemap@3.10", 3, "I27"),
+    ] {
+        let shown = shown(&ledger, plant, &[on]);
+        assert!(shown.len() >= least, "{plant}: {}", shown.len());
+        let causes = fold(&ledger, &shown);
+        let roots: Vec<&str> = causes.iter().map(|cause| shown[cause.root].signature.rule.id()).collect();
+        assert_eq!(roots, [root], "{plant}");
+        assert_eq!(causes[0].findings.len(), shown.len());
+    }
+}
+
+#[test]
+fn what_several_filesystems_share_is_one_cause_and_what_two_have_is_two() {
+    let ledger = Ledger::own();
+    let many = ["block@2.6.30", "fsblock@2009", "filemap@3.10", "nfs@3.0"];
+    let shared = shown(&ledger, "locked-without-lock", &many);
+    assert_eq!(fold(&ledger, &shared).len(), 1, "the way out of every page_mkwrite");
+    let mut two = shown(&ledger, "short-transfer", &["block@2.6.30"]);
+    let of_block = two.len();
+    two.extend(shown(&ledger, "fsync-no-commit", &["nfs@3.0"]));
+    let causes = fold(&ledger, &two);
+    let is_of_both =
+        |findings: &[usize]| findings.iter().any(|n| *n < of_block) && findings.iter().any(|n| *n >= of_block);
+    assert!(causes.len() >= 2 && !causes.iter().any(|cause| is_of_both(&cause.findings)), "{causes:?}");
+}
+
+#[test]
+fn what_is_expected_is_folded_by_entry_and_stands_behind_what_is_new() {
+    let ledger = Ledger::own();
+    let mut shown = shown(&ledger, "no-mapping-check", &["filemap@3.10"]);
+    let new = shown.len();
+    let entry = mkwrite_oracle::ledger::Expected::Root(0);
+    let expected: Vec<_> = shown
+        .iter()
+        .map(|one| Shown {
+            signature: mkwrite_oracle::ledger::Signature { expected: entry, ..one.signature },
+            ..one.clone()
+        })
+        .collect();
+    shown.splice(0..0, expected);
+    let causes = fold(&ledger, &shown);
+    assert_eq!(causes.len(), 2);
+    assert!(causes[0].findings.iter().all(|n| *n >= new) && causes[1].findings.iter().all(|n| *n < new), "{causes:?}");
+}
