@@ -5,7 +5,7 @@
 //! for it.
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
 use mkwrite_model::implementation::Registry;
@@ -142,8 +142,11 @@ pub(crate) struct Marks {
     /// Cells in blocks that are beyond i_size now, and those of them that a write(2) to them has allocated.
     beyond: u64,
     by_write: u64,
-    /// Cells that a write(2) has set since the last of the first four.
+    /// Cells that a write(2) has set since the last of the first four, and the step at which the write was done.
     overwritten: u64,
+    overwritten_at: [u32; CELLS_MAX],
+    /// Tasks whose call is a write(2), also when it is done.
+    writers: u32,
     step: u32,
 }
 
@@ -172,6 +175,8 @@ impl Default for Marks {
             beyond: 0,
             by_write: 0,
             overwritten: 0,
+            overwritten_at: [0; CELLS_MAX],
+            writers: 0,
             step: 0,
         }
     }
@@ -289,10 +294,12 @@ impl Marks {
     fn call<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
+        self.writers &= !task.bit();
         match k.state(task).operation() {
             Operation::Truncate(_) => self.truncating |= task.bit(),
             Operation::Write(cells) => {
                 self.writing |= task.bit();
+                self.writers |= task.bit();
                 self.writes[task.index()] = Writing { cells: cells.bits(), start: cells.start, stored: 0 };
             }
             _ => {}
@@ -305,12 +312,24 @@ impl Marks {
         self.writing &= !task.bit();
         let Writing { start, stored, .. } = std::mem::take(&mut self.writes[task.index()]);
         let cells = Range::new(start, start + k.outcome(task).done()).bits();
-        self.overwritten |= cells & !stored;
+        let own = cells & !stored;
+        self.overwritten |= own;
+        ones(own).for_each(|cell| self.overwritten_at[usize::from(cell)] = self.step);
     }
 
-    /// A breach about the content of a cell is none of these when a write(2) has since set the cell.
+    /// A breach about the content of a cell is none of these when a write(2) has since set the cell; but a call that began
+    /// before the write was done, an fsync say, may still answer for what was there before.
     fn hits(&self, about: Subject, marks: u64) -> bool {
-        about.hits(if about.content { marks & !self.overwritten } else { marks })
+        if !about.content {
+            return about.hits(marks);
+        }
+        let began = self.called[about.task.index()];
+        let answers = |cell: u8| self.overwritten_at[usize::from(cell)] > began;
+        let before = match self.writers & about.task.bit() {
+            0 => ones(about.cells & marks & self.overwritten).any(answers),
+            _ => false,
+        };
+        before || about.hits(marks & !self.overwritten)
     }
 
     fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, code: i32) {

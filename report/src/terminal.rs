@@ -8,7 +8,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use mkwrite_explain::explain::Explanation;
 use mkwrite_model::exec::CLOSER;
-use textwrap::Options;
+use textwrap::{Options, WordSplitter};
 
 use crate::chart::{Chart, Item, charts};
 
@@ -56,7 +56,14 @@ pub fn title(e: &Explanation) -> String {
 
 fn wrapped(text: &str, label: &str) -> String {
     let indent = " ".repeat(label.len());
-    textwrap::fill(text, Options::new(SENTENCE).initial_indent(label).subsequent_indent(&indent).break_words(false))
+    textwrap::fill(
+        text,
+        Options::new(SENTENCE)
+            .word_splitter(WordSplitter::NoHyphenation)
+            .initial_indent(label)
+            .subsequent_indent(&indent)
+            .break_words(false),
+    )
 }
 
 /// The steps up to this one; of those after it, only which rules break.

@@ -92,6 +92,10 @@ fn main() {
         ("a_reported_shortage_is_no_breach", a_reported_shortage_is_no_breach),
         ("a_deferred_breach_is_that_of_its_own_step", a_deferred_breach_is_that_of_its_own_step),
         ("a_breach_beyond_i_size_hides_none_within", a_breach_beyond_i_size_hides_none_within),
+        (
+            "what_a_write_sets_during_a_sync_is_still_the_known_race",
+            what_a_write_sets_during_a_sync_is_still_the_known_race,
+        ),
         ("an_fsync_that_never_commits_is_seen_on_every_nfs", an_fsync_that_never_commits_is_seen_on_every_nfs),
         ("each_remedy_of_nfs_is_needed", each_remedy_of_nfs_is_needed),
         ("no_two_rules_share_a_planted_bug", no_two_rules_share_a_planted_bug),
@@ -293,6 +297,17 @@ fn a_breach_beyond_i_size_hides_none_within() {
     assert_eq!(records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(), [(85, true), (117, false)]);
     let mut classifier = ledger.classify(Target::from(pair));
     assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
+}
+
+/// A write(2) that is done while an msync runs does not take from the ledger what the msync has to answer for.
+fn what_a_write_sets_during_a_sync_is_still_the_known_race() {
+    let case = mkwrite_model::text::parse(include_str!("cases/overwritten-during-sync.mkw")).unwrap().case;
+    let target: Target<Builtin> = Target::from("block@2.6.29 x try3".parse::<Pair<Builtin>>().unwrap());
+    let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
+    runner.run(target, &case, How::Own);
+    let mut classifier = ledger.classify(target);
+    let breaches = runner.judge.breaches().map(|breach| (breach.rule.id(), classifier.next(&breach) != Expected::No));
+    assert_eq!(breaches.collect::<Vec<_>>(), [("I8", true), ("I34", true)]);
 }
 
 /// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window

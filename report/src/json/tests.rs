@@ -111,6 +111,19 @@ fn hunts() -> Vec<Value> {
         cases: 1,
         file: found.then(String::new),
     };
+    let cause = |found: bool| hunt::Cause {
+        title: "t",
+        rule: "I1",
+        point: "p",
+        status: Status::New,
+        expected: false,
+        entry: found.then(String::new),
+        rules: vec!["I1"],
+        pairs: vec![String::new()],
+        findings: 1,
+        cases_until_found: 1,
+        file: found.then(String::new),
+    };
     let hunt = |one: bool| hunt::Hunt {
         seed: 1,
         aligned: false,
@@ -128,6 +141,7 @@ fn hunts() -> Vec<Value> {
         features: 1,
         corpus: 1,
         findings: vec![finding(one)],
+        causes: vec![cause(one)],
         reached: hunt::Reached {
             points: BTreeMap::from([("PAIR".to_owned(), BTreeMap::from([("POINT".to_owned(), 1)]))]),
         },
