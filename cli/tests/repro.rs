@@ -215,11 +215,11 @@ fn a_plant_that_nothing_comes_by_is_an_error() {
     let run = Run::new();
     run.refuses(
         "hunt --impl block@2.6.30 --plant commit-flag-kept --cases 500 --seed 1 --json --out x",
-        &["no run came by the planted bug `commit-flag-kept`", "nfs@3.0"],
+        &["no run reached the planted bug `commit-flag-kept`", "nfs@3.0"],
     );
     run.refuses(
         "hunt --plant request-keeps-length --cases 50 --seed 1 --json --out x",
-        &["no run came by the planted bug", "hunt it on nfs@3.0 with --remedy truncate-first, or longer"],
+        &["no run reached the planted bug", "hunt it on nfs@3.0 with --remedy truncate-first, or longer"],
     );
 }
 

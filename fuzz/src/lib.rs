@@ -15,7 +15,7 @@ pub use mkwrite_search::fuzz;
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static COUNTERS: [AtomicU8; FEATURES] = [const { AtomicU8::new(0) }; FEATURES];
 
-/// Shows libFuzzer that a run came by this feature. It clears the counters itself.
+/// Shows libFuzzer that a run reached this feature. It clears the counters itself.
 pub fn count(feature: u16) {
     COUNTERS[usize::from(feature)].store(1, Ordering::Relaxed);
 }

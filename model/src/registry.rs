@@ -1,4 +1,4 @@
-//! [`registry!`](crate::registry): several implementations as one registry.
+//! [`registry!`](macro@crate::registry): several implementations as one registry.
 
 /// Makes one registry of implementations: an enum with a variant for each type, and an enum of the private data that they
 /// tie to their pages. Each type has its versions in a constant `VERSIONS`, and implements

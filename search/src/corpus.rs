@@ -1,7 +1,7 @@
-//! The corpus of a hunt, or of a process under an engine, in memory: cases that came by a feature that none before had,
+//! The corpus of a hunt, or of a process under an engine, in memory: cases that reached a feature that none before had,
 //! for the next ones to be mutated from.
 //!
-//! A hunt goes on in generations. While one runs, the corpus stands still; at its end the cases that came by
+//! A hunt goes on in generations. While one runs, the corpus stands still; at its end the cases that reached
 //! something new are taken in the order of their numbers. So a case is a function of (seed, number) and of the
 //! generations before, and the number of threads does not matter.
 
@@ -12,16 +12,16 @@ use rand::RngExt;
 
 use crate::feedback::{FEATURES, FeatureSet};
 
-/// Of so many cases one is made from nothing.
-const FRESH: u32 = 4;
-/// Of so many mutated cases one also has parts of another.
-const CROSSED: u32 = 8;
+/// One case in so many is generated from scratch.
+const FRESH_ONE_IN: u32 = 4;
+/// One mutated case in so many also has parts of another.
+const CROSSED_ONE_IN: u32 = 8;
 /// Of a hundred cases so many keep their program and get another schedule.
 const RESCHEDULED: u32 = 40;
 /// Of so many kept cases the one with the rarest feature is mutated.
 const TOURNAMENT: usize = 8;
 
-/// A case that came by features which nobody had seen.
+/// A case that reached features which nobody had seen.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// Its number.
@@ -72,11 +72,11 @@ impl Corpus {
     /// Whoever runs it settles it first, whatever way it came.
     pub fn draw(&self, generator: Generator, seed: u64, index: u64, case: &mut Case) {
         let r = &mut random(seed, index, 3);
-        if self.is_empty() || r.random_range(0..FRESH) == 0 {
+        if self.is_empty() || r.random_range(0..FRESH_ONE_IN) == 0 {
             return generator.generate(seed, index, case);
         }
         case.clone_from(self.pick(r));
-        if r.random_range(0..CROSSED) == 0 {
+        if r.random_range(0..CROSSED_ONE_IN) == 0 {
             mutate::cross(case, self.pick(r), r);
         }
         if r.random_range(0..100) < RESCHEDULED {
@@ -91,7 +91,7 @@ impl Corpus {
         features.iter().copied().filter(|feature| !self.seen.contains(*feature))
     }
 
-    /// A case that came by something rare.
+    /// A case that reached something rare.
     pub fn pick(&self, r: &mut Random) -> &Case {
         let drawn = (0..TOURNAMENT).map(|_| &self.kept[r.random_range(0..self.kept.len())]);
         let rarest = |kept: &&Kept| kept.features.iter().map(|feature| self.hits[usize::from(*feature)]).min();
@@ -105,7 +105,7 @@ impl Corpus {
         }
     }
 
-    /// Takes a case at once, for searches that have no generations, if it came by something new.
+    /// Takes a case at once, for searches that have no generations, if it reached something new.
     pub fn add(&mut self, case: &Case, features: &[u16]) {
         for feature in features {
             self.hits[usize::from(*feature)] += 1;

@@ -1,4 +1,4 @@
-//! Feedback: what a run came by, as features that a search can collect.
+//! Feedback: what a run reached, as features that a search can collect.
 //!
 //! Edges of our own code say little about a model whose state is data. Features do: which point follows which at the
 //! same object, in which states pages are seen, which rules are nearly broken. A

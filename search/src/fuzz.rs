@@ -179,7 +179,7 @@ pub fn implementation<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
 }
 
 /// For the custom mutators of engines: mutates the case in `data[..size]`, in place and in at most `max` bytes; returns
-/// the new size. Mostly it goes on from a case that came by something rare instead, chosen as hunts do: what an engine
+/// the new size. Mostly it goes on from a case that reached something rare instead, chosen as hunts do: what an engine
 /// knows of an input is how new it was.
 pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut random(u64::from(seed), 0, 4);

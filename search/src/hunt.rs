@@ -42,7 +42,7 @@ pub struct Plan<R> {
     pub rule: Option<Rule>,
     /// Stop after this many cases.
     pub cases: u64,
-    /// Collect these features, and mutate cases that came by new ones; without them every case is made from nothing.
+    /// Collect these features, and mutate cases that reached new ones; without them every case is made from nothing.
     pub feedback: Option<Signals>,
     /// Cases that come first, each under its own schedule.
     pub seeds: Vec<Case>,
@@ -67,7 +67,7 @@ impl<R: Registry> Plan<R> {
 
     /// All targets run case `index`.
     fn is_for_all(&self, index: u64) -> bool {
-        index % REMEDIED == REMEDIED - 1 || seed(self, index).is_some()
+        index % REMEDIED_ONE_IN == REMEDIED_ONE_IN - 1 || seed(self, index).is_some()
     }
 }
 
@@ -154,7 +154,7 @@ pub struct Outcome {
     pub reached: Vec<Vec<u64>>,
     /// Runs in which some cell could not be judged.
     pub undecided: u64,
-    /// Some run came by the planted bug.
+    /// Some run reached the planted bug.
     pub plant_reached: bool,
     /// The corpus at the end.
     pub corpus: Vec<Kept>,
@@ -169,10 +169,10 @@ fn generation(index: u64) -> u64 {
     (index / 4).next_multiple_of(CHUNK).clamp(2 * CHUNK, 2048)
 }
 /// One case in so many runs on the remedied targets beside their plain pairs, too.
-const REMEDIED: u64 = 4;
+const REMEDIED_ONE_IN: u64 = 4;
 /// One case in so many is checked for nondeterminism, on all targets.
-const TWICE: u64 = 1000;
-const _: () = assert!(TWICE.is_multiple_of(REMEDIED));
+const CHECKED_TWICE_ONE_IN: u64 = 1000;
+const _: () = assert!(CHECKED_TWICE_ONE_IN.is_multiple_of(REMEDIED_ONE_IN));
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
 pub fn hunt<R: Registry>(plan: &Plan<R>, jobs: usize, progress: &Progress, save: &dyn Save) -> Outcome {
@@ -324,7 +324,7 @@ impl<'a, R: Registry> Worker<'a, R> {
             }
             feedback.clear();
         }
-        if index % TWICE == TWICE - 1 && !targets.iter_mut().all(|targets| targets.repeats(case, how.clone())) {
+        if index % CHECKED_TWICE_ONE_IN == CHECKED_TWICE_ONE_IN - 1 && !targets.iter_mut().all(|targets| targets.repeats(case, how.clone())) {
             return Err("the same run has two traces".to_owned());
         }
         Ok(steps)
@@ -518,7 +518,7 @@ mod tests {
         };
         let (alone, both) = (go(&[&plain]), go(&[&plain, &cured]));
         assert!(alone.0.len() > 5);
-        assert_eq!((alone.0, alone.1 + 3 * 4000 / REMEDIED), both);
+        assert_eq!((alone.0, alone.1 + 3 * 4000 / REMEDIED_ONE_IN), both);
         assert_eq!(go(&[&cured]).1, 3 * 4000, "alone they run every case");
     }
 

@@ -1,7 +1,7 @@
-//! Shapes: what a run can come by that some kind of bug needs. A shape is a predicate on runs of code without bugs:
+//! Shapes: what a run can reach that some kind of bug needs. A shape is a predicate on runs of code without bugs:
 //! where a bug would be a state that right code never comes to, the shape is the way to it.
 //!
-//! An observer says which shapes a run came by; [`measure`] counts them over the cases that a hunt without feedback
+//! An observer says which shapes a run reached; [`measure`] counts them over the cases that a hunt without feedback
 //! draws, and `docs/reach.md` is its table. A test holds each shape above its bound, so that a change of the generator
 //! cannot make one rare unseen.
 
@@ -41,7 +41,7 @@ macro_rules! shapes {
                 match self { $(Shape::$variant => $help,)* }
             }
 
-            /// Of 100,000 cases at least so many must come by it, on each of [`SUBJECTS`]; 0 where it cannot come, or
+            /// Of 100,000 cases at least so many must reach it, on each of [`SUBJECTS`]; 0 where it cannot come, or
             /// means nothing (NFS has no blocks, and its setattr flushes first).
             pub const fn bounds(self) -> [u64; 3] {
                 match self { $(Shape::$variant => [$block, $filemap, $nfs],)* }
@@ -77,7 +77,7 @@ struct Cut {
     before_lock: Option<u8>,
 }
 
-/// Which shapes a run came by.
+/// Which shapes a run reached.
 #[derive(Default)]
 pub struct Shapes {
     seen: u32,
@@ -91,7 +91,7 @@ pub struct Shapes {
 }
 
 impl Shapes {
-    /// The last run came by this shape.
+    /// The last run reached this shape.
     pub fn has(&self, shape: Shape) -> bool {
         self.seen >> shape as u32 & 1 != 0
     }
@@ -266,7 +266,7 @@ impl<R: Registry> Observer<R> for Shapes {
 pub struct Reach {
     /// Cases that were run.
     pub cases: u64,
-    /// Cases that came by each shape, by its number, on each of [`SUBJECTS`].
+    /// Cases that reached each shape, by its number, on each of [`SUBJECTS`].
     pub counts: Vec<[u64; SUBJECTS.len()]>,
     /// Steps of all runs.
     pub steps: u64,

@@ -103,14 +103,14 @@ const FILES_MAX: usize = 500;
 /// Rules that a row of the table names; the rest are counted.
 const RULES_SHOWN: usize = 4;
 /// Seconds of a hunt without --seconds and --cases.
-const SECONDS: u64 = 20;
+const DEFAULT_SECONDS: u64 = 20;
 
 /// Runs the subcommand.
 pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let plan = plan::<R>(args)?;
     files::prepare_folder(&args.out)?;
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
-    let seconds = args.seconds.or(args.cases.is_none().then_some(SECONDS));
+    let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
 
     let log = args.log.as_ref().map(|path| {
         let log = Log::append(path).map_err(|error| anyhow!("cannot write to {}: {error}", path.display()));
@@ -161,11 +161,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(if new { Exit::Breach } else { Exit::Good })
 }
 
-/// No run came by the bug: what would.
+/// No run reached the bug: what would.
 fn missed<R: Registry>(plan: &Plan<R>, plant: Plant) -> anyhow::Error {
     let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
     let remedy = plant.needs().filter(lacks).map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
-    anyhow!("no run came by the planted bug `{}`", plant.name())
+    anyhow!("no run reached the planted bug `{}`", plant.name())
         .context(format!("hunt it on {}{remedy}, or longer", plant.implementation()))
 }
 

@@ -1,4 +1,4 @@
-//! `mkwrite reach`: how often cases come by the shapes that bugs need.
+//! `mkwrite reach`: how often cases reach the shapes that bugs need.
 
 use anyhow::{Context, Result};
 use mkwrite_model::implementation::Registry;
@@ -8,7 +8,7 @@ use mkwrite_search::shapes::{Reach, SUBJECTS, Shape, measure};
 use crate::Exit;
 use crate::output::{self, RED, line, note, print_table};
 
-/// Count how often cases come by shapes: states and orders of operations that some kind of bug needs
+/// Count how often cases reach shapes: states and orders of operations that some kind of bug needs
 ///
 /// Cases are those of a hunt without feedback. The number behind a slash is the bound: exit code 1 says that some shape
 /// comes up less often. `-`: it cannot come up there.

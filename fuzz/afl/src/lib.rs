@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU32;
 #[unsafe(no_mangle)]
 static __afl_ijon_enabled: AtomicU32 = AtomicU32::new(1);
 
-/// Shows AFL++ that a run came by this feature.
+/// Shows AFL++ that a run reached this feature.
 pub fn count(feature: u16) {
     afl::ijon_set!(u32::from(feature));
 }
