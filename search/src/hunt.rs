@@ -324,7 +324,9 @@ impl<'a, R: Registry> Worker<'a, R> {
             }
             feedback.clear();
         }
-        if index % CHECKED_TWICE_ONE_IN == CHECKED_TWICE_ONE_IN - 1 && !targets.iter_mut().all(|targets| targets.repeats(case, how.clone())) {
+        if index % CHECKED_TWICE_ONE_IN == CHECKED_TWICE_ONE_IN - 1
+            && !targets.iter_mut().all(|targets| targets.repeats(case, how.clone()))
+        {
             return Err("the same run has two traces".to_owned());
         }
         Ok(steps)
