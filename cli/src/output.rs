@@ -1,6 +1,8 @@
 //! What the command prints: prose and progress to standard error, results to standard output, JSON alone.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
@@ -45,6 +47,12 @@ pub fn finish() -> Result<()> {
 /// How this program was called, for commands to copy.
 pub fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
+}
+
+/// A path as a shell takes it, for commands to copy.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
 }
 
 /// Prints one JSON document of these fields, with its schema number.

@@ -108,17 +108,16 @@ impl<R: Registry> Series<R> {
 /// The versions of the filesystem of `from`, each under its natural caller; and all callers under its version.
 pub fn bisect<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, from: Target<R>, case: &Case) -> [Series<R>; 2] {
     let (fs, caller) = (from.pair.implementation, from.pair.caller);
-    let family = |fs: R| fs.name().split('@').next().unwrap_or_default();
     let mut station = |implementation: R, caller: Caller| Station {
         implementation,
         caller,
         outcome: outcome(runner, ledger, from, case, implementation, caller),
     };
-    let versions = R::all().iter().filter(|other| family(**other) == family(fs));
+    let versions = R::all().iter().filter(|other| other.family() == fs.family());
     let versions = versions.map(|fs| station(*fs, Pair::natural(*fs).caller)).collect();
     let callers = Caller::ALL.iter().map(|caller| station(fs, *caller)).collect();
     [
-        Series { what: format!("versions of {}, each under its natural caller", family(fs)), stations: versions },
+        Series { what: format!("versions of {}, each under its natural caller", fs.family()), stations: versions },
         Series { what: format!("callers of {} (found under {})", fs.name(), caller.name()), stations: callers },
     ]
 }

@@ -59,28 +59,53 @@ const ISOLATED: usize = 40;
 
 /// Folds these findings. Causes that the ledger does not expect come first, each kind in the order of the first finding.
 pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause> {
-    let mut folding = Folding { ledger, findings, runner: Runner::default(), group: (0..findings.len()).collect() };
+    let mut folding = Folding::new(ledger, findings);
     folding.by_entry();
+    folding.differences();
     folding.within_pairs();
     folding.across_pairs();
     folding.by_isolation();
     folding.causes()
 }
 
-/// The filesystem, whatever the version.
-fn family<R: Registry>(target: Target<R>) -> &'static str {
-    target.pair.implementation.name().split('@').next().unwrap_or_default()
-}
-
 struct Folding<'a, R: Registry> {
     ledger: &'a Ledger<R>,
     findings: &'a [Shown<R>],
     runner: Runner<R>,
+    /// The targets that have new findings, and these by kind.
+    targets: Vec<(Target<R>, BTreeMap<Kind, usize>)>,
+    /// For each new finding, what its own case breaks.
+    breaks: Vec<Vec<Kind>>,
+    /// Which finding of a cause stands for it: the one with the smallest.
+    ranks: Vec<(bool, Size)>,
     /// For each finding another of its cause, or itself if it is the first.
     group: Vec<usize>,
 }
 
-impl<R: Registry> Folding<'_, R> {
+impl<'a, R: Registry> Folding<'a, R> {
+    fn new(ledger: &'a Ledger<R>, findings: &'a [Shown<R>]) -> Folding<'a, R> {
+        let group = (0..findings.len()).collect();
+        let (targets, breaks, ranks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut folding = Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
+        for (n, Shown { target, signature, case, .. }) in findings.iter().enumerate() {
+            let (mut breaks, mut follows) = (Vec::new(), matches!(signature.expected, Expected::Consequence(_)));
+            if folding.is_new(n) {
+                breaks = folding.run(*target, case);
+                follows = breaks.first() != Some(&folding.kind(n));
+                let known = folding.targets.iter().position(|(known, _)| known == target);
+                let known = known.unwrap_or_else(|| {
+                    folding.targets.push((*target, BTreeMap::new()));
+                    folding.targets.len() - 1
+                });
+                let kind = folding.kind(n);
+                folding.targets[known].1.insert(kind, n);
+            }
+            folding.breaks.push(breaks);
+            folding.ranks.push((follows, Size::of(case)));
+        }
+        folding
+    }
+
     fn first(&self, n: usize) -> usize {
         let next = self.group[n];
         if next == n { n } else { self.first(next) }
@@ -100,21 +125,15 @@ impl<R: Registry> Folding<'_, R> {
     }
 
     /// What breaks on a target that the ledger does not expect, in order.
-    fn breaks(&mut self, target: Target<R>, case: &Case) -> Vec<Kind> {
+    fn run(&mut self, target: Target<R>, case: &Case) -> Vec<Kind> {
         self.runner.run(target, case, How::Own);
         let mut classifier = self.ledger.classify(target);
         let all = self.runner.judge.breaches().filter(|breach| classifier.next(breach) == Expected::No);
         all.map(|breach| (breach.rule, breach.point)).collect()
     }
 
-    /// The new findings on a target, by kind.
-    fn on_target(&self, target: Target<R>) -> BTreeMap<Kind, usize> {
-        let own = (0..self.findings.len()).filter(|n| self.is_new(*n) && self.findings[*n].target == target);
-        own.map(|n| (self.kind(n), n)).collect()
-    }
-
     /// The new findings that stand for their causes now.
-    fn roots(&mut self) -> Vec<usize> {
+    fn roots(&self) -> Vec<usize> {
         self.causes().into_iter().map(|cause| cause.root).filter(|root| self.is_new(*root)).collect()
     }
 
@@ -128,47 +147,43 @@ impl<R: Registry> Folding<'_, R> {
         }
     }
 
-    fn within_pairs(&mut self) {
-        for n in (0..self.findings.len()).filter(|n| self.is_new(*n)).collect::<Vec<_>>() {
-            let Shown { target, case, .. } = &self.findings[n];
-            let others = self.on_target(*target);
-            for kind in self.breaks(*target, case) {
-                if let Some(other) = others.get(&kind) {
-                    self.join(n, *other);
-                }
+    /// A difference takes two runs; what it is about is told by its point alone.
+    fn differences(&mut self) {
+        let mut seen: BTreeMap<Point, usize> = BTreeMap::new();
+        for n in 0..self.findings.len() {
+            let (rule, point) = self.kind(n);
+            if self.is_new(n) && rule == Rule::Differential {
+                let first = *seen.entry(point).or_insert(n);
+                self.join(first, n);
             }
         }
     }
 
+    fn within_pairs(&mut self) {
+        let mut joined = Vec::new();
+        for (_, own) in &self.targets {
+            for n in own.values() {
+                joined.extend(self.breaks[*n].iter().filter_map(|kind| Some((*n, *own.get(kind)?))));
+            }
+        }
+        joined.into_iter().for_each(|(n, other)| self.join(n, other));
+    }
+
     /// Runs the case of each cause on every other target that has new findings.
     fn across_pairs(&mut self) {
-        let mut targets: Vec<Target<R>> = Vec::new();
-        for finding in self.findings.iter().filter(|finding| finding.signature.expected == Expected::No) {
-            if !targets.contains(&finding.target) {
-                targets.push(finding.target);
-            }
-        }
-        // A difference takes two runs; what it is about is told by its point alone.
-        let mut differences: BTreeMap<Point, usize> = BTreeMap::new();
-        for n in 0..self.findings.len() {
-            if !self.is_new(n) || self.kind(n).0 != Rule::Differential {
-                continue;
-            }
-            let first = *differences.entry(self.kind(n).1).or_insert(n);
-            self.join(first, n);
-        }
-        let there: Vec<BTreeMap<Kind, usize>> = targets.iter().map(|target| self.on_target(*target)).collect();
+        let targets = std::mem::take(&mut self.targets);
         for root in self.roots() {
             let Shown { target: from, case, .. } = &self.findings[root];
+            let family = from.pair.implementation.family();
             let mut same = Vec::new();
-            for (to, others) in targets.iter().zip(&there).filter(|(to, _)| *to != from) {
+            for (to, others) in targets.iter().filter(|(to, _)| to != from) {
                 let case = translate(&mut self.runner, *from, *to, case).case;
-                let found = self.breaks(*to, &case).into_iter().filter_map(|kind| others.get(&kind));
-                same.extend(found.map(|other| (family(*to), *other)));
+                let found = self.run(*to, &case).into_iter().filter_map(|kind| others.get(&kind));
+                same.extend(found.map(|other| (to.pair.implementation.family(), *other)));
             }
-            let families: BTreeSet<&str> = same.iter().map(|(family, _)| *family).chain([family(*from)]).collect();
+            let families: BTreeSet<&str> = same.iter().map(|(of, _)| *of).chain([family]).collect();
             for (of, other) in same {
-                if of == family(*from) || families.len() >= SHARED {
+                if of == family || families.len() >= SHARED {
                     self.join(root, other);
                 }
             }
@@ -192,7 +207,7 @@ impl<R: Registry> Folding<'_, R> {
         }
     }
 
-    fn causes(&mut self) -> Vec<Cause> {
+    fn causes(&self) -> Vec<Cause> {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for n in 0..self.findings.len() {
             groups.entry(self.first(n)).or_default().push(n);
@@ -202,14 +217,8 @@ impl<R: Registry> Folding<'_, R> {
         causes
     }
 
-    fn cause(&mut self, mut findings: Vec<usize>) -> Cause {
-        let mut rank = |n: &usize| {
-            let Shown { target, case, .. } = &self.findings[*n];
-            let follows = self.is_new(*n) && self.breaks(*target, case).first() != Some(&self.kind(*n));
-            let follows = follows || matches!(self.findings[*n].signature.expected, Expected::Consequence(_));
-            (follows, Size::of(case), *n)
-        };
-        let root = findings.iter().copied().min_by_key(|n| rank(n)).expect("a cause has a finding");
+    fn cause(&self, mut findings: Vec<usize>) -> Cause {
+        let root = findings.iter().copied().min_by_key(|n| (&self.ranks[*n], *n)).expect("a cause has a finding");
         findings.retain(|n| *n != root);
         findings.insert(0, root);
         Cause { root, findings }

@@ -335,6 +335,11 @@ pub trait Registry: Implementation<Self> + Send + Sync + 'static {
     fn name(self) -> &'static str {
         self.declaration().name
     }
+
+    /// The filesystem, whatever the version.
+    fn family(self) -> &'static str {
+        self.name().split('@').next().unwrap_or_default()
+    }
 }
 
 /// Private data of pages that can be a `T`, among other kinds: what the implementations of a registry that tie a `T` to

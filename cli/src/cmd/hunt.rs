@@ -523,15 +523,9 @@ fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause
         let (rule, point) = (key.signature.rule, found.breach.point.name());
         line(format!("{RED}NEW{RED:#} {}: {} at {point} on {}", rule.about().harm, rule.id(), headline(*target)));
         if let Some(file) = file {
-            line(format!("    {program} explain {}", quoted(file)));
+            line(format!("    {program} explain {}", output::quoted(file)));
         }
     }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or(text.clone(), std::borrow::Cow::into_owned)
 }
 
 /// One row per finding.
@@ -547,7 +541,7 @@ fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
             found.breach.point.name().to_owned(),
             status(plan, key.signature.expected),
             (found.index + 1).to_string(),
-            file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", quoted(file))),
+            file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", output::quoted(file))),
         ]);
     }
     print_table(&table);

@@ -144,17 +144,14 @@ impl Session<'_> {
             Err(error) => format!("not run again: {error:#}"),
         };
         let kept = self.keep(&place.name().replace(' ', "-"), file)?;
-        let quoted = |path: &Path| {
-            let text = path.display().to_string();
-            shlex::try_quote(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
-        };
         let from = if engine.stdin { "< " } else { "" };
         Ok(Some(Crash {
             engine: engine.name.to_owned(),
             target: target.name.to_owned(),
             count: 1,
             message,
-            reproduce: executable.map(|executable| format!("{} {from}{}", quoted(&executable), quoted(&kept))),
+            reproduce: executable
+                .map(|executable| format!("{} {from}{}", output::quoted(&executable), output::quoted(&kept))),
             file: Some(kept.display().to_string()),
         }))
     }
