@@ -141,7 +141,7 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     /// Cells of a page as cells of the file.
-    fn cells_of(&self, page: Frame, cells: u8) -> u64 {
+    pub(crate) fn cells_of(&self, page: Frame, cells: u8) -> u64 {
         when::file_cells(self.k.geometry(), self.k.index(page), cells)
     }
 

@@ -73,7 +73,7 @@ conditions! {
     FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty, or somebody between the flag and the tag, and another task went on meanwhile";
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
-    BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it";
+    BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
     Raised          "raised"            raised            "i_size was raised while a truncate of the file was under way, by neither a write nor a truncate";
 }
 
@@ -147,6 +147,8 @@ pub(crate) struct Marks {
     overwritten_at: [u32; CELLS_MAX],
     /// Tasks whose call is a write(2), also when it is done.
     writers: u32,
+    /// Cells whose last write to the store failed: the store may hold anything that it held before.
+    pub(crate) unwritten: u64,
     step: u32,
 }
 
@@ -177,6 +179,7 @@ impl Default for Marks {
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
+            unwritten: 0,
             step: 0,
         }
     }
@@ -264,6 +267,12 @@ impl Marks {
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
             Event::Removed { page, .. } => self.eof.removed(k, page),
+            Event::WriteFailed { cells, .. } => self.unwritten |= cells,
+            Event::Transferred { slot } => {
+                if let Some(request) = k.request(slot).filter(|request| !request.fails) {
+                    self.unwritten &= !file_cells(k.geometry(), k.index(request.page), k.cells_of(&request));
+                }
+            }
             _ => {}
         }
     }
@@ -342,6 +351,8 @@ impl Marks {
             self.uncovered |= cells;
             self.overwritten &= !cells;
         }
+        // Whoever allocated them, a page_mkwrite that prepares the whole page has them now.
+        self.in_block_beyond |= self.beyond & file_cells(k.geometry(), k.index(page), u8::MAX);
         self.open(task, Fault { page, pte: None, late: false, cleaned: false, flagged: false });
     }
 
@@ -393,6 +404,8 @@ impl Marks {
         let g = k.geometry();
         self.eof.size(g, to);
         if to <= from {
+            // The blocks beyond are given back; who comes here again finds a hole.
+            self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
             return;
         }
         let own = k.state(task).operation();

@@ -363,7 +363,7 @@ impl<R: Registry> Kernel<R> {
     }
 
     /// The cells of its page that a request writes, one bit each.
-    fn cells_of(&self, request: &Request) -> u8 {
+    pub fn cells_of(&self, request: &Request) -> u8 {
         let per_block = self.geometry().block_cells();
         let blocks = (0u8..).zip(&request.blocks).filter(|(_, block)| **block != NO_BLOCK);
         let cells = blocks.flat_map(|(b, _)| b * per_block..(b + 1) * per_block).chain(request.cells.iter());

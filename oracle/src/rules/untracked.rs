@@ -2,8 +2,10 @@
 //! below it (buffers, fsblocks, the request's range), or the dirty bit of a pte.
 //!
 //! PG_dirty over clean buffers is legal: somebody wrote them by hand, or they were dirtied again while writepage
-//! collected them. But writepage writes nothing then, so whatever such a page holds must be on the store already. A
-//! failed write leaves PG_error, and the page clean: its data is lost, and reported.
+//! collected them. But writepage writes nothing then, so whatever such a page holds must be on the store already.
+//!
+//! A failed write leaves PG_error, and the page clean: its data is lost, and reported. It also leaves a new block with
+//! what the device held there before, so its cells are not judged until they are written again, or cut off.
 
 use mkwrite_model::implementation::Registry;
 use mkwrite_model::kernel::page::{ERROR, MAPPING, UPTODATE};
@@ -35,6 +37,10 @@ impl Check for Untracked {
 
     fn cells<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
         untracked(k, page)
+    }
+
+    fn excused_cells(marks: &Marks) -> u64 {
+        marks.unwritten
     }
 }
 
