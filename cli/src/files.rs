@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
 use mkwrite_oracle::ledger::{Ledger, LedgerError};
 use mkwrite_report::triage::uri;
@@ -20,8 +20,8 @@ use sha1::{Digest, Sha1};
 use crate::names::{self, callers, implementations, pairs, unknown};
 
 /// Reads a case in either form.
-pub fn read<R: Registry>(path: &Path) -> Result<Document> {
-    let (document, stale) = read_with_stale::<R>(path)?;
+pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
+    let (document, stale) = read_with_stale::<F>(path)?;
     match stale.first() {
         None => Ok(document),
         Some(stale) => {
@@ -32,7 +32,7 @@ pub fn read<R: Registry>(path: &Path) -> Result<Document> {
 }
 
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken out, and named.
-pub fn read_with_stale<R: Registry>(path: &Path) -> Result<(Document, Vec<Stale>)> {
+pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
     let content = std::fs::read(path)
         .map_err(|error| anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes"))?;
     if content.is_empty() {
@@ -50,7 +50,7 @@ pub fn read_with_stale<R: Registry>(path: &Path) -> Result<(Document, Vec<Stale>
             .context("a case in bytes must not be called .mkw")
     })?;
     let (document, stale) = text::parse_with_stale(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))?;
-    check::<R>(&document).map_err(|((word, nth), error)| {
+    check::<F>(&document).map_err(|((word, nth), error)| {
         let line = line_of(&text, word, nth);
         error.context(format!("{}, line {line}", path.display()))
     })?;
@@ -71,10 +71,10 @@ fn looks_like_text(content: &[u8]) -> bool {
 }
 
 /// Everything that the statements name exists, and the pairs make sense.
-fn check<R: Registry>(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
+fn check<F: Filesystem>(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
     for (n, (fs, caller)) in document.runs.iter().enumerate() {
         let pair = || {
-            let fs = implementations::<R>(std::slice::from_ref(fs))?;
+            let fs = implementations::<F>(std::slice::from_ref(fs))?;
             pairs(&fs, &callers(std::slice::from_ref(caller))?)
         };
         pair().map_err(|error| (("run", n), error))?;
@@ -100,7 +100,7 @@ pub fn is_text(path: &Path) -> bool {
 }
 
 /// The ledger of a folder: all of its .toml files.
-pub fn read_ledger<R: Registry>(folder: &Path) -> Result<Ledger<R>> {
+pub fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
     let help = "give a folder of .toml files, like corpus/ledger";
     let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display())).context(help)?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();

@@ -13,7 +13,7 @@
 //!     pub const VERSIONS: &[Mine] = &[Mine];
 //! }
 //!
-//! impl<R: BufferHeads> Implementation<R> for Mine {
+//! impl<F: BufferHeads> Implementation<F> for Mine {
 //!     fn declaration(self) -> &'static Declaration {
 //!         &Declaration {
 //!             name: "mine@1",
@@ -29,7 +29,7 @@
 //!         }
 //!     }
 //!
-//!     async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+//!     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
 //!         k.lock_page(page, P::MkwriteLock).await;
 //!         if !k.in_mapping(page) {
 //!             k.unlock_page(page);
@@ -47,11 +47,11 @@
 //!
 //!     mkwrite::buffer_heads!();
 //!
-//!     async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+//!     async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
 //!         buffer::write_begin(k, page, cells).await
 //!     }
 //!
-//!     fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+//!     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
 //!         buffer::record(k, page)
 //!     }
 //! }
@@ -87,7 +87,7 @@ use std::process::ExitCode;
 pub use mkwrite_impls::{Builtin, buffer_heads, with_builtin};
 
 use clap::{Parser, Subcommand};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 /// What a filesystem is written with.
 pub mod fs {
@@ -96,8 +96,8 @@ pub mod fs {
     pub use mkwrite_model::case::Range;
     pub use mkwrite_model::facts::Era;
     pub use mkwrite_model::implementation::{
-        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Holds, Implementation, LOCKED, NOPAGE, OOM, Record,
-        Registry, SIGBUS, SIGSEGV, SizeGuard, WbSync,
+        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation, LOCKED, NOPAGE, OOM,
+        Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,
     };
     pub use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
     pub use mkwrite_model::mm;
@@ -154,24 +154,24 @@ enum Command {
 }
 
 /// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an exit code.
-pub fn command<R: Registry>() -> ExitCode {
+pub fn command<F: Filesystem>() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Hunt(args) => cmd::hunt::run::<R>(&args),
-        Command::Replay(args) => cmd::replay::run::<R>(&args),
-        Command::Shrink(args) => cmd::shrink::run::<R>(&args),
-        Command::Triage(args) => cmd::triage::run::<R>(&args),
-        Command::Explain(args) => cmd::explain::run::<R>(&args),
-        Command::Matrix(args) => cmd::matrix::run::<R>(&args),
-        Command::Bisect(args) => cmd::bisect::run::<R>(&args),
-        Command::File(args) => cmd::file::run::<R>(&args),
-        Command::Convert(args) => cmd::convert::run::<R>(&args),
-        Command::Campaign(args) => cmd::campaign::run::<R>(&args),
-        Command::Seeds(args) => cmd::seeds::run::<R>(&args),
+        Command::Hunt(args) => cmd::hunt::run::<F>(&args),
+        Command::Replay(args) => cmd::replay::run::<F>(&args),
+        Command::Shrink(args) => cmd::shrink::run::<F>(&args),
+        Command::Triage(args) => cmd::triage::run::<F>(&args),
+        Command::Explain(args) => cmd::explain::run::<F>(&args),
+        Command::Matrix(args) => cmd::matrix::run::<F>(&args),
+        Command::Bisect(args) => cmd::bisect::run::<F>(&args),
+        Command::File(args) => cmd::file::run::<F>(&args),
+        Command::Convert(args) => cmd::convert::run::<F>(&args),
+        Command::Campaign(args) => cmd::campaign::run::<F>(&args),
+        Command::Seeds(args) => cmd::seeds::run::<F>(&args),
         Command::Compare(args) => cmd::compare::run(&args),
-        Command::Plants(args) => cmd::plants::run::<R>(&args),
-        Command::Causes(args) => cmd::causes::run::<R>(&args),
-        Command::Reach(args) => cmd::reach::run::<R>(&args),
-        Command::List(args) => cmd::list::run::<R>(&args),
+        Command::Plants(args) => cmd::plants::run::<F>(&args),
+        Command::Causes(args) => cmd::causes::run::<F>(&args),
+        Command::Reach(args) => cmd::reach::run::<F>(&args),
+        Command::List(args) => cmd::list::run::<F>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));

@@ -2,22 +2,22 @@
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_search::feedback::{Signal, Signals};
 
 /// The implementations that a comma-separated list names; all if there is no list.
-pub fn implementations<R: Registry>(list: &[String]) -> Result<Vec<R>> {
+pub fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
     if list.is_empty() {
-        return Ok(R::all().to_vec());
+        return Ok(F::all().to_vec());
     }
     let find = |name: &String| {
-        R::by_name(name).ok_or_else(|| unknown("implementation", name, R::all().iter().map(|fs| fs.name())))
+        F::by_name(name).ok_or_else(|| unknown("implementation", name, F::all().iter().map(|fs| fs.name())))
     };
-    let mut all: Vec<R> = list.iter().map(find).collect::<Result<_>>()?;
+    let mut all: Vec<F> = list.iter().map(find).collect::<Result<_>>()?;
     all.dedup();
     Ok(all)
 }
@@ -31,15 +31,15 @@ pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
 }
 
 /// The pairs of all implementations with these callers, as far as they fit, or with their natural ones.
-pub fn pairs_that_fit<R: Registry>(callers: &[Caller]) -> Vec<Pair<R>> {
-    let natural = R::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
-    let named = R::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
+pub fn pairs_that_fit<F: Filesystem>(callers: &[Caller]) -> Vec<Pair<F>> {
+    let natural = F::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
+    let named = F::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
     natural.chain(named).collect()
 }
 
 /// The pairs of these implementations with these callers, or with their natural ones. A pair that is named
 /// on both sides must fit.
-pub fn pairs<R: Registry>(implementations: &[R], callers: &[Caller]) -> Result<Vec<Pair<R>>> {
+pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Caller]) -> Result<Vec<Pair<F>>> {
     if callers.is_empty() {
         return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
     }
@@ -65,8 +65,9 @@ pub fn remedy(name: &str) -> Result<Remedy> {
 }
 
 /// The scheduler with this name.
-pub fn scheduler(name: &str) -> Result<Kind> {
-    Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
+pub fn scheduler(name: &str) -> Result<SchedulerKind> {
+    SchedulerKind::from_name(name)
+        .ok_or_else(|| unknown("scheduler", name, SchedulerKind::ALL.iter().map(|kind| kind.name())))
 }
 
 /// The signals of a comma-separated list; nothing for `none`.

@@ -12,7 +12,7 @@ use mkwrite_model::bytes::{self, CHOICE, HEADER, RECORD};
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
@@ -41,9 +41,9 @@ pub struct Start {
 
 impl Start {
     /// What a target starts from, with these cases.
-    pub fn new<R: Registry>(target: &'static Target, cases: &[Seed]) -> Start {
-        let dictionary = dictionary_text(&dictionary::<R>(target.form));
-        Start { target, seeds: seeds::<R>(target.form, cases), dictionary }
+    pub fn new<F: Filesystem>(target: &'static Target, cases: &[Seed]) -> Start {
+        let dictionary = dictionary_text(&dictionary::<F>(target.form));
+        Start { target, seeds: seeds::<F>(target.form, cases), dictionary }
     }
 
     /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no rights of a machine.
@@ -65,7 +65,7 @@ pub struct Seed {
 }
 
 /// The cases below a folder in the order of their paths, and what could not be read.
-pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
+pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
     let (mut cases, mut unread) = (Vec::new(), Vec::new());
     std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -81,7 +81,7 @@ pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>
         if entry.file_type().is_dir() || !files::is_text(entry.path()) {
             continue;
         }
-        let seed = || Ok(Seed { document: files::read::<R>(entry.path())?, text: std::fs::read(entry.path())? });
+        let seed = || Ok(Seed { document: files::read::<F>(entry.path())?, text: std::fs::read(entry.path())? });
         match seed() {
             Ok(case) => cases.push(case),
             Err(error) => unread.push(error),
@@ -91,8 +91,8 @@ pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>
 }
 
 /// The seeds of a target by the SHA-1 of their content, which is also what libFuzzer calls them.
-fn seeds<R: Registry>(form: Form, cases: &[Seed]) -> Files {
-    let choice = Choice::<R>::new(&Ledger::own());
+fn seeds<F: Filesystem>(form: Form, cases: &[Seed]) -> Files {
+    let choice = Choice::<F>::new(&Ledger::own());
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
@@ -104,7 +104,7 @@ fn seeds<R: Registry>(form: Form, cases: &[Seed]) -> Files {
 }
 
 /// The bytes of a case once for each pair of a default hunt that it names.
-fn on_its_pairs<R: Registry>(choice: &Choice<R>, case: &Seed) -> Vec<Vec<u8>> {
+fn on_its_pairs<F: Filesystem>(choice: &Choice<F>, case: &Seed) -> Vec<Vec<u8>> {
     let pairs = choice.pairs();
     let is_named = |n: &usize| {
         let pair = &pairs[*n];
@@ -147,7 +147,7 @@ fn event(actor: u8, store: bool, seen: u8) -> [u8; 2] {
 }
 
 /// The words of a target, by what they are called.
-fn dictionary<R: Registry>(form: Form) -> Files {
+fn dictionary<F: Filesystem>(form: Form) -> Files {
     match form {
         Form::Case | Form::Choice => records(),
         Form::History => {
@@ -159,7 +159,7 @@ fn dictionary<R: Registry>(form: Form) -> Files {
                 |(actor, store, seen)| (format!("{}_{actor}_{seen}", name(store)), event(actor, store, seen).to_vec());
             events.filter(stores_see_nothing).map(word).collect()
         }
-        Form::Text => words::<R>().into_iter().map(|word| (label(&word), word.into_bytes())).collect(),
+        Form::Text => words::<F>().into_iter().map(|word| (label(&word), word.into_bytes())).collect(),
     }
 }
 
@@ -209,10 +209,10 @@ fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Sche
 }
 
 /// The words of the text format: its statements, and the names that stand in them.
-fn words<R: Registry>() -> BTreeSet<String> {
+fn words<F: Filesystem>() -> BTreeSet<String> {
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
-    let implementations = R::all().iter().map(|fs| fs.name());
+    let implementations = F::all().iter().map(|fs| fs.name());
     let callers = Caller::ALL.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     operations

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_explain::clusters::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_explain::clusters::{self, Best, Clustered, Fixed, Input, Plan, Progress};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::shrink::Size;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Key, Ledger};
@@ -45,11 +45,11 @@ pub struct Sorting {
 
 impl Sorting {
     /// Replays, sorts and shrinks, and saves a case for each bug.
-    pub fn run<R: Registry>(&self, interrupted: &AtomicBool) -> Result<Triage> {
+    pub fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
         let start = Instant::now();
         files::prepare_folder(&self.out)?;
         let (search, inputs) = Search::run(self, interrupted)?;
-        let ledger = Ledger::<R>::own();
+        let ledger = Ledger::<F>::own();
         let defaults = ledger.default_targets();
         let mut plan = Plan::new(inputs, defaults, ledger);
         plan.limit = self.limit;
@@ -109,7 +109,7 @@ struct Search {
 }
 
 impl Search {
-    fn run<R: Registry>(sorting: &Sorting, interrupted: &AtomicBool) -> Result<(Search, Vec<Input<R>>)> {
+    fn run<F: Filesystem>(sorting: &Sorting, interrupted: &AtomicBool) -> Result<(Search, Vec<Input<F>>)> {
         let (mut search, mut inputs) = (Search::default(), Vec::new());
         let out = sorting.out.canonicalize().ok();
         for folder in &sorting.folders {
@@ -146,7 +146,7 @@ impl Search {
     }
 
     /// Takes a file, or says why not.
-    fn entry<R: Registry>(&mut self, entry: &DirEntry) -> Option<Input<R>> {
+    fn entry<F: Filesystem>(&mut self, entry: &DirEntry) -> Option<Input<F>> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy();
         let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
@@ -164,7 +164,7 @@ impl Search {
     }
 
     /// Reads a file that was not seen before.
-    fn read<R: Registry>(&mut self, path: &Path) -> Result<Option<Input<R>>, String> {
+    fn read<F: Filesystem>(&mut self, path: &Path) -> Result<Option<Input<F>>, String> {
         let meta = path.metadata().map_err(|error| error.to_string())?;
         if !meta.is_file() {
             return Err("not a regular file".to_owned());
@@ -175,8 +175,8 @@ impl Search {
         if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
             return Ok(None);
         }
-        let read = || -> Result<Input<R>> {
-            let document = files::read::<R>(path)?;
+        let read = || -> Result<Input<F>> {
+            let document = files::read::<F>(path)?;
             let targets = targets_of(&document).map_err(|error| anyhow!(error))?;
             Ok(Input { document, targets })
         };
@@ -186,7 +186,7 @@ impl Search {
     }
 
     /// The files that were replayed, each with the number of its clusters.
-    fn files(&self, outcome: &Outcome) -> Vec<File> {
+    fn files(&self, outcome: &Clustered) -> Vec<File> {
         let file = |input: &usize| {
             let clusters = outcome.clusters.values().filter(|cluster| cluster.inputs.contains(input)).count();
             File { file: self.files[*input].clone(), clusters }
@@ -217,12 +217,12 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 }
 
 /// Where the case of a cluster is written.
-fn file<R: Registry>(sorting: &Sorting, plan: &Plan<R>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &Key) -> PathBuf {
     sorting.out.join(Name::of(plan.ledger(), plan.targets()[key.target], &key.signature).file())
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
-fn clusters<R: Registry>(sorting: &Sorting, plan: &Plan<R>, search: &Search, outcome: &Outcome) -> Vec<Cluster> {
+fn clusters<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, search: &Search, outcome: &Clustered) -> Vec<Cluster> {
     let found = outcome.clusters.iter().map(|(key, cluster)| found(sorting, plan, search, key, cluster));
     let fixed = outcome.fixed.values().map(|fixed| gone(plan, search, fixed));
     let mut all: Vec<Cluster> = found.chain(fixed).collect();
@@ -234,9 +234,9 @@ fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
     inputs.iter().map(|input| search.files[*input].clone()).collect()
 }
 
-fn found<R: Registry>(
+fn found<F: Filesystem>(
     sorting: &Sorting,
-    plan: &Plan<R>,
+    plan: &Plan<F>,
     search: &Search,
     key: &Key,
     cluster: &clusters::Cluster,
@@ -259,7 +259,7 @@ fn found<R: Registry>(
     }
 }
 
-fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster {
+fn gone<F: Filesystem>(plan: &Plan<F>, search: &Search, fixed: &Fixed) -> Cluster {
     let target = plan.targets()[fixed.target];
     let caller = caller_label(target);
     let Expect::Breach { rule, point, operation } = &fixed.expect else {
@@ -283,7 +283,7 @@ fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster 
 }
 
 /// What a row has whatever it is about.
-fn row<R: Registry>(target: Target<R>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
+fn row<F: Filesystem>(target: Target<F>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
     Cluster {
         signature: String::new(),
         implementation: target.pair.implementation.name().to_owned(),

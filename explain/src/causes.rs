@@ -13,13 +13,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::{Case, Target};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 use crate::isolate::isolate;
 use crate::realign::translate;
@@ -27,9 +27,9 @@ use crate::shrink::Size;
 
 /// A finding: what breaks where, and a case that shows it under its own schedule.
 #[derive(Clone, Debug)]
-pub struct Shown<R> {
+pub struct Shown<F> {
     /// Where.
-    pub target: Target<R>,
+    pub target: Target<F>,
     /// What.
     pub signature: Signature,
     /// Its breach in the case.
@@ -58,7 +58,7 @@ const SHARED: usize = 3;
 const ISOLATED: usize = 40;
 
 /// Folds these findings. Causes that the ledger does not expect come first, each kind in the order of the first finding.
-pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause> {
+pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Shown<F>]) -> Vec<Cause> {
     let mut folding = Folding::new(ledger, findings);
     folding.by_entry();
     folding.differences();
@@ -68,12 +68,12 @@ pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause
     folding.causes()
 }
 
-struct Folding<'a, R: Registry> {
-    ledger: &'a Ledger<R>,
-    findings: &'a [Shown<R>],
-    runner: Runner<R>,
+struct Folding<'a, F: Filesystem> {
+    ledger: &'a Ledger<F>,
+    findings: &'a [Shown<F>],
+    runner: Runner<F>,
     /// The targets that have new findings, and these by kind.
-    targets: Vec<(Target<R>, BTreeMap<Kind, usize>)>,
+    targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
     /// For each new finding, what its own case breaks.
     breaks: Vec<Vec<Kind>>,
     /// Which finding of a cause stands for it: the one with the smallest.
@@ -82,8 +82,8 @@ struct Folding<'a, R: Registry> {
     group: Vec<usize>,
 }
 
-impl<'a, R: Registry> Folding<'a, R> {
-    fn new(ledger: &'a Ledger<R>, findings: &'a [Shown<R>]) -> Folding<'a, R> {
+impl<'a, F: Filesystem> Folding<'a, F> {
+    fn new(ledger: &'a Ledger<F>, findings: &'a [Shown<F>]) -> Folding<'a, F> {
         let group = (0..findings.len()).collect();
         let (targets, breaks, ranks) = (Vec::new(), Vec::new(), Vec::new());
         let mut folding = Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
@@ -125,8 +125,8 @@ impl<'a, R: Registry> Folding<'a, R> {
     }
 
     /// What breaks on a target that the ledger does not expect, in order.
-    fn run(&mut self, target: Target<R>, case: &Case) -> Vec<Kind> {
-        self.runner.run(target, case, How::Own);
+    fn run(&mut self, target: Target<F>, case: &Case) -> Vec<Kind> {
+        self.runner.run(target, case, ScheduledBy::Own);
         let mut classifier = self.ledger.classify(target);
         let all = self.runner.judge.breaches().filter(|breach| classifier.next(breach) == Expected::No);
         all.map(|breach| (breach.rule, breach.point)).collect()

@@ -5,14 +5,14 @@
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::remedy::{Remedies, Remedy};
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 
 use crate::realign::translate;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 /// Fresh schedules that are tried.
 pub const SCHEDULES: u32 = 300;
@@ -64,10 +64,10 @@ impl Cures {
 }
 
 /// Tries the remedies on a case that breaks `rule` on `target`.
-pub fn cures<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn cures<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     case: &Case,
     rule: Rule,
 ) -> Cures {
@@ -85,9 +85,9 @@ pub fn cures<R: Registry>(
 }
 
 /// Tries these remedies, unless they change no run.
-fn attempt<R: Registry>(
-    runner: &mut Runner<R>,
-    from: Target<R>,
+fn attempt<F: Filesystem>(
+    runner: &mut Runner<F>,
+    from: Target<F>,
     case: &Case,
     rule: Rule,
     remedies: Remedies,
@@ -99,16 +99,16 @@ fn attempt<R: Registry>(
         return None;
     }
     let translation = translate(runner, from, to, case);
-    runner.run(to, &translation.case, How::Own);
+    runner.run(to, &translation.case, ScheduledBy::Own);
     let own = runner.judge.breaches().any(|breach| breach.rule == rule);
     Some(Attempt { remedies, breaks, closes: breaks == 0 && !own })
 }
 
 /// How many fresh schedules break the rule; and something that tells whether runs are the same.
-fn breaks<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case, rule: Rule) -> (u32, Vec<u64>) {
+fn breaks<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case, rule: Rule) -> (u32, Vec<u64>) {
     let mut broken = 0;
     let hashes = (0..u64::from(SCHEDULES)).map(|n| {
-        let how = || How::Random(Kind::Pos, random(1, n, 1));
+        let how = || ScheduledBy::Random(SchedulerKind::Pos, random(1, n, 1));
         runner.run(target, case, how());
         broken += u32::from(runner.judge.breaches().any(|breach| breach.rule == rule));
         // A difference shows early; all hashes would take as long again.

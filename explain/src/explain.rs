@@ -4,12 +4,12 @@
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::CLOSER;
-use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::implementation::{Convention, Filesystem, Pair};
 use mkwrite_model::kernel::Stamp;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::Document;
 
-use crate::bisect::{Outcome, Series, Station, bisect};
+use crate::bisect::{Series, Station, Tried, bisect};
 use crate::cure::cures;
 use crate::isolate::{Isolation, isolate};
 use crate::rate::rate;
@@ -17,7 +17,7 @@ use crate::timeline::{Moment, Timeline, watch};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner, headline, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, headline, with_order};
 use mkwrite_oracle::verdict::shows;
 
 /// Fresh schedules under which a change that is said to close a breach is tried.
@@ -56,10 +56,10 @@ pub fn step_in_words(moment: &Moment) -> String {
 
 /// Explains what the case does on a target under its own schedule. Of several breaches it takes the one with this
 /// signature; or else the first that is not in the ledger, the first that the document expects, or the first.
-pub fn explain<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn explain<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
     about: Option<Signature>,
 ) -> Explanation {
@@ -166,18 +166,18 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
 
 /// What a series says about the change that closes a breach: the first station after one that breaks which passes
 /// under this schedule, and breaks the rule under no other that is tried.
-fn closes<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, series: &Series<R>, rule: Rule) -> Option<String> {
+fn closes<F: Filesystem>(runner: &mut Runner<F>, ledger: &Ledger<F>, series: &Series<F>, rule: Rule) -> Option<String> {
     let first = series.stations.iter().position(|station| station.outcome.breaks())?;
     let fixed = series.stations[first..].iter().find(|station| match &station.outcome {
-        Outcome::Ran { translation, .. } if station.outcome.passes() => {
+        Tried::Ran { translation, .. } if station.outcome.passes() => {
             let pair = Pair::new(station.implementation, station.caller).expect("it ran");
-            let rates = rate(runner, ledger, Target::from(pair), &translation.case, Kind::Pos, 1, SCHEDULES);
+            let rates = rate(runner, ledger, Target::from(pair), &translation.case, SchedulerKind::Pos, 1, SCHEDULES);
             rates.iter().all(|rate| rate.signature.rule != rule || rate.hits == 0)
         }
         _ => false,
     })?;
     let first = &series.stations[first];
-    let name = |station: &Station<R>| format!("{} x {}", station.implementation.name(), station.caller.name());
+    let name = |station: &Station<F>| format!("{} x {}", station.implementation.name(), station.caller.name());
     let how = match fixed.implementation.declaration().convention {
         Convention::Locked if first.implementation.declaration().convention != Convention::Locked => {
             ": page_mkwrite returns with the page locked until it is dirty"
@@ -197,11 +197,11 @@ fn closes<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, series: &Seri
 }
 
 /// Where a case has a schedule by stops: itself. Otherwise the same run, as stops.
-pub fn with_stops<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case) -> Case {
+pub fn with_stops<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Case {
     match case.schedule {
         mkwrite_model::case::Schedule::Order(_) => case.clone(),
         mkwrite_model::case::Schedule::Seed { .. } => {
-            let stops = runner.record(target, case, How::Own);
+            let stops = runner.record(target, case, ScheduledBy::Own);
             with_order(case, stops)
         }
     }

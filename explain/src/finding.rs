@@ -11,13 +11,13 @@ use std::str::FromStr;
 use mkwrite_model::Case;
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 use mkwrite_oracle::verdict::expectations;
 
 /// How a finding stands to the ledger.
@@ -50,7 +50,7 @@ pub struct Name {
 
 impl Name {
     /// The name of this signature on this target.
-    pub fn of<R: Registry>(ledger: &Ledger<R>, target: Target<R>, signature: &Signature) -> Name {
+    pub fn of<F: Filesystem>(ledger: &Ledger<F>, target: Target<F>, signature: &Signature) -> Name {
         let Signature { expected, rule, point } = *signature;
         let entry = ledger.entry(expected).map(|entry| entry.name.clone());
         let standing = match (expected, entry) {
@@ -134,9 +134,9 @@ fn named(pair: &str, rule: Rule, rest: &str) -> Option<Name> {
 }
 
 /// Makes the document name these targets, which differ in their pairs alone.
-pub fn set_targets<R: Registry>(document: &mut Document, targets: &[Target<R>]) {
+pub fn set_targets<F: Filesystem>(document: &mut Document, targets: &[Target<F>]) {
     let named =
-        |target: &Target<R>| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+        |target: &Target<F>| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
     document.runs = targets.iter().map(named).collect();
     if let Some(first) = targets.first() {
         (document.plant, document.remedies) = (first.plant, first.remedies);
@@ -144,9 +144,9 @@ pub fn set_targets<R: Registry>(document: &mut Document, targets: &[Target<R>]) 
 }
 
 /// What its file says: the case, all that breaks there, and where it comes from.
-pub fn document<R: Registry>(target: Target<R>, breach: &Breach, origin: String, case: Case) -> Document {
+pub fn document<F: Filesystem>(target: Target<F>, breach: &Breach, origin: String, case: Case) -> Document {
     let mut runner = Runner::default();
-    runner.run(target, &case, How::Own);
+    runner.run(target, &case, ScheduledBy::Own);
     let mut document = Document::new(case);
     set_targets(&mut document, &[target]);
     // A difference takes two runs.

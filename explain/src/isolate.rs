@@ -10,7 +10,7 @@
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::{CLOSER, TaskId};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::Picks;
 
 use crate::timeline::{Timeline, watch, watch_picks};
@@ -108,10 +108,10 @@ fn moves(picks: &[TaskId]) -> Vec<Move> {
 }
 
 /// Finds the nearest passing schedule of a case that breaks a rule under its own.
-pub fn isolate<R: Registry>(
-    runner: &mut Runner<R>,
-    target: Target<R>,
-    ledger: &Ledger<R>,
+pub fn isolate<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    ledger: &Ledger<F>,
     case: &Case,
     signature: Signature,
 ) -> Option<Isolation> {

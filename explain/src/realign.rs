@@ -8,7 +8,7 @@
 use mkwrite_model::Target;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 
@@ -47,7 +47,7 @@ fn points(run: &Timeline, task: TaskId, slot: u8) -> Vec<(Point, u8)> {
 }
 
 /// Carries a case from one target to another.
-pub fn translate<R: Registry>(runner: &mut Runner<R>, from: Target<R>, to: Target<R>, case: &Case) -> Translation {
+pub fn translate<F: Filesystem>(runner: &mut Runner<F>, from: Target<F>, to: Target<F>, case: &Case) -> Translation {
     let mut translation = Translation { case: case.clone(), moved: Vec::new(), lost: Vec::new() };
     let original = watch(runner, from, case);
     // What was missed where the case comes from is no loss elsewhere.
@@ -80,14 +80,14 @@ pub fn translate<R: Registry>(runner: &mut Runner<R>, from: Target<R>, to: Targe
 
 /// Repairs a document whose stops at these positions are broken (a stop in its order, or `gaps`: where a stop
 /// would stand that could not be read, and whose it is). Returns a case that fulfils what the document expects.
-pub fn mend<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn mend<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
     gaps: &[(usize, TaskId, u8)],
 ) -> Option<Case> {
-    let good = |runner: &mut Runner<R>, case: &Case| {
+    let good = |runner: &mut Runner<F>, case: &Case| {
         let candidate = Document { case: case.clone(), ..document.clone() };
         runner.missed_stops(target, case).is_empty() && judge(runner, ledger, target, &candidate).verdict.is_good()
     };

@@ -14,13 +14,13 @@ use mkwrite_model::Target;
 use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Expect};
 use std::sync::Mutex;
 
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, with_order};
 use mkwrite_oracle::verdict::{expectations, judge, shows};
 use mkwrite_oracle::{Rule, differential};
 
@@ -35,13 +35,13 @@ const ORDERS: usize = 8;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
-pub enum Goal<R> {
+pub enum Goal<F> {
     /// This signature on this target.
-    Signature(Target<R>, Signature),
+    Signature(Target<F>, Signature),
     /// A difference, on the first target, from a run on the second, at this point.
-    Difference(Target<R>, Target<R>, Signature),
+    Difference(Target<F>, Target<F>, Signature),
     /// All that the document expects, on all its targets.
-    Document(Vec<Expect>, Vec<Target<R>>),
+    Document(Vec<Expect>, Vec<Target<F>>),
 }
 
 /// What of a document is wanted for a goal.
@@ -67,16 +67,16 @@ pub enum NoGoal {
     Unrepeatable,
 }
 
-impl<R: Registry> Goal<R> {
+impl<F: Filesystem> Goal<F> {
     /// Decides what is held of a document on these targets: all that it expects, or one signature. That is the first
     /// breach that the ledger does not list, or else the first. The document's case gets a schedule by stops.
     pub fn of(
         document: &mut Document,
-        targets: Vec<Target<R>>,
+        targets: Vec<Target<F>>,
         wanted: Wanted,
-        ledger: &Ledger<R>,
-        runner: &mut Runner<R>,
-    ) -> Result<Goal<R>, NoGoal> {
+        ledger: &Ledger<F>,
+        runner: &mut Runner<F>,
+    ) -> Result<Goal<F>, NoGoal> {
         if wanted == Wanted::Expectations && !document.runs.is_empty() && !document.expects.is_empty() {
             for target in &targets {
                 let judged = judge(runner, ledger, *target, document);
@@ -102,13 +102,13 @@ impl<R: Registry> Goal<R> {
     /// the other targets. None if the case does not show it.
     pub fn of_breach(
         case: &Case,
-        target: Target<R>,
+        target: Target<F>,
         signature: Signature,
-        others: impl IntoIterator<Item = Target<R>>,
-        ledger: &Ledger<R>,
-        runner: &mut Runner<R>,
-    ) -> Option<Goal<R>> {
-        let goals: Vec<Goal<R>> = match signature.rule {
+        others: impl IntoIterator<Item = Target<F>>,
+        ledger: &Ledger<F>,
+        runner: &mut Runner<F>,
+    ) -> Option<Goal<F>> {
+        let goals: Vec<Goal<F>> = match signature.rule {
             Rule::Differential => others.into_iter().map(|other| Goal::Difference(target, other, signature)).collect(),
             _ => vec![Goal::Signature(target, signature)],
         };
@@ -116,7 +116,7 @@ impl<R: Registry> Goal<R> {
     }
 
     /// The targets that it is about; schedules are recorded on the first.
-    pub fn targets(&self) -> &[Target<R>] {
+    pub fn targets(&self) -> &[Target<F>] {
         match self {
             Goal::Signature(target, _) | Goal::Difference(target, ..) => std::slice::from_ref(target),
             Goal::Document(_, targets) => targets,
@@ -130,7 +130,7 @@ impl<R: Registry> Goal<R> {
         set_targets(&mut smaller, self.targets());
         if let Goal::Signature(target, _) = self {
             let mut runner = Runner::default();
-            runner.run(*target, &smaller.case, How::Own);
+            runner.run(*target, &smaller.case, ScheduledBy::Own);
             smaller.expects = expectations(&runner.judge);
         }
         smaller
@@ -138,16 +138,16 @@ impl<R: Registry> Goal<R> {
 }
 
 /// The first breach that the ledger does not list, or else the first, of this rule if one is named.
-fn first_breach<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    targets: &[Target<R>],
+fn first_breach<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    targets: &[Target<F>],
     case: &Case,
     rule: Option<Rule>,
-) -> Option<(Target<R>, Signature)> {
-    let mut best: Option<(Target<R>, Signature)> = None;
+) -> Option<(Target<F>, Signature)> {
+    let mut best: Option<(Target<F>, Signature)> = None;
     for target in targets {
-        runner.run(*target, case, How::Own);
+        runner.run(*target, case, ScheduledBy::Own);
         let mut classifier = ledger.classify(*target);
         for breach in runner.judge.breaches() {
             let expected = classifier.next(&breach);
@@ -235,10 +235,10 @@ impl Size {
 
 /// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; `until` ends
 /// it early, with the best so far. The case must show the goal under its own schedule.
-pub fn shrink<R: Registry>(
+pub fn shrink<F: Filesystem>(
     case: &Case,
-    goal: &Goal<R>,
-    ledger: &Ledger<R>,
+    goal: &Goal<F>,
+    ledger: &Ledger<F>,
     jobs: usize,
     until: Until<'_>,
     better: &(dyn Fn(&Case) + Sync),
@@ -267,27 +267,27 @@ pub fn shrink<R: Registry>(
 }
 
 /// Shrinks cases towards one goal, in one order of attempts.
-pub struct Shrinker<'a, R: Registry> {
-    runner: &'a mut Runner<R>,
-    reference: Runner<R>,
-    goal: Goal<R>,
-    ledger: &'a Ledger<R>,
+pub struct Shrinker<'a, F: Filesystem> {
+    runner: &'a mut Runner<F>,
+    reference: Runner<F>,
+    goal: Goal<F>,
+    ledger: &'a Ledger<F>,
     order: u64,
     until: Option<Until<'a>>,
 }
 
-impl<'a, R: Registry> Shrinker<'a, R> {
+impl<'a, F: Filesystem> Shrinker<'a, F> {
     /// Holds `goal`.
-    pub fn new(runner: &'a mut Runner<R>, goal: Goal<R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
+    pub fn new(runner: &'a mut Runner<F>, goal: Goal<F>, ledger: &'a Ledger<F>) -> Shrinker<'a, F> {
         Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, until: None }
     }
 
     /// The case shows the goal, under its own schedule.
     pub fn shows(&mut self, case: &Case) -> bool {
-        self.shows_under(case, &How::Own)
+        self.shows_under(case, &ScheduledBy::Own)
     }
 
-    fn shows_under(&mut self, case: &Case, how: &How) -> bool {
+    fn shows_under(&mut self, case: &Case, how: &ScheduledBy) -> bool {
         let Shrinker { runner, reference, goal, ledger, .. } = self;
         match goal {
             Goal::Signature(target, signature) => {
@@ -434,8 +434,9 @@ impl<'a, R: Registry> Shrinker<'a, R> {
             if !self.goes_on() {
                 return None;
             }
-            let kind = [Kind::Pos, Kind::Pct3, Kind::Pct2, Kind::Walk][n as usize % 4];
-            let how = How::Random(kind, random(n, self.order, 3));
+            let kind =
+                [SchedulerKind::Pos, SchedulerKind::Pct3, SchedulerKind::Pct2, SchedulerKind::Walk][n as usize % 4];
+            let how = ScheduledBy::Random(kind, random(n, self.order, 3));
             if !self.shows_under(case, &how) {
                 return None;
             }

@@ -3,7 +3,7 @@
 
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::{TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, object};
@@ -11,7 +11,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Picks;
 use mkwrite_model::trace::code_name;
 use mkwrite_model::{End, Observer, Setup, Target};
-use mkwrite_oracle::run::{How, Runner, observe};
+use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
 use serde::Serialize;
 
 /// A task, by its name in reports.
@@ -122,15 +122,20 @@ pub struct Timeline {
 }
 
 /// Runs a case with its own schedule, judged: every step as data.
-pub fn watch<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case) -> Timeline {
+pub fn watch<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Timeline {
     let mut timeline = Timeline::default();
     let mut observer = (&mut runner.judge, &mut timeline);
-    observe(&mut runner.machine, target, case, How::Own, &mut observer);
+    observe(&mut runner.machine, target, case, ScheduledBy::Own, &mut observer);
     timeline
 }
 
 /// The same with these picks.
-pub fn watch_picks<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case, picks: &[TaskId]) -> Timeline {
+pub fn watch_picks<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    case: &Case,
+    picks: &[TaskId],
+) -> Timeline {
     let mut timeline = Timeline::default();
     let mut observer = (&mut runner.judge, &mut timeline);
     runner.machine.run(Setup { case, target }, &mut Picks::new(picks), &mut observer);
@@ -153,12 +158,12 @@ impl Timeline {
     }
 }
 
-impl<R: Registry> Observer<R> for Timeline {
-    fn begin(&mut self, k: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Timeline {
+    fn begin(&mut self, k: &Kernel<F>, _: &Case) {
         *self = Timeline { initial: state(k), ..Timeline::default() };
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         let Step { task, point, slot, number, .. } = step;
         let operation = match task.io_slot() {
             Some(_) => "completion of I/O".to_owned(),
@@ -171,7 +176,7 @@ impl<R: Registry> Observer<R> for Timeline {
         self.steps.push(Moment { step: number, task, slot, operation, point, events, changes, state });
     }
 
-    fn end(&mut self, _: &Kernel<R>, end: End) {
+    fn end(&mut self, _: &Kernel<F>, end: End) {
         self.end = match end {
             End::Done => "all tasks finished",
             End::Crashed => "the kernel crashed",
@@ -181,7 +186,7 @@ impl<R: Registry> Observer<R> for Timeline {
     }
 }
 
-fn state<R: Registry>(k: &Kernel<R>) -> State {
+fn state<F: Filesystem>(k: &Kernel<F>) -> State {
     let page = |page: Frame| {
         let (index, cached) = (k.index(page), k.has(page, CACHED));
         let pte = |mm: Mm| {
@@ -230,7 +235,7 @@ fn state<R: Registry>(k: &Kernel<R>) -> State {
     }
 }
 
-fn in_words<R: Registry>(k: &Kernel<R>, task: TaskId, event: Event) -> Option<String> {
+fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<String> {
     Some(match event {
         Event::MkwriteReturned { code, .. } => {
             format!("page_mkwrite returns {}", code_name(k.fs().declaration().convention, code))

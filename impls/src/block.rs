@@ -37,7 +37,7 @@ impl Block {
     pub const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
 }
 
-impl<R: BufferHeads> Implementation<R> for Block {
+impl<F: BufferHeads> Implementation<F> for Block {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "block@2.6.29",
@@ -73,7 +73,7 @@ impl<R: BufferHeads> Implementation<R> for Block {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -108,11 +108,11 @@ impl<R: BufferHeads> Implementation<R> for Block {
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::record(k, page)
     }
 }

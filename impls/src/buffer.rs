@@ -8,7 +8,7 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::implementation::{Holds, Record, Registry};
+use mkwrite_model::implementation::{Filesystem, Holds, Record};
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -34,13 +34,13 @@ impl std::fmt::Display for Buffers {
     }
 }
 
-/// Registries whose pages can have buffers.
-pub trait BufferHeads: Registry<Private: Holds<Buffers>> {}
+/// Filesystems whose pages can have buffers.
+pub trait BufferHeads: Filesystem<Private: Holds<Buffers>> {}
 
-impl<R: Registry<Private: Holds<Buffers>>> BufferHeads for R {}
+impl<F: Filesystem<Private: Holds<Buffers>>> BufferHeads for F {}
 
 /// The blocks of a page that a range of its cells touches, one bit each.
-pub fn blocks_touched(k: &Kernel<impl Registry>, cells: Range) -> u8 {
+pub fn blocks_touched(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
     let per_block = k.geometry().block_cells();
     if cells.is_empty() {
         return 0;
@@ -49,24 +49,24 @@ pub fn blocks_touched(k: &Kernel<impl Registry>, cells: Range) -> u8 {
 }
 
 /// The blocks of a page that lie wholly at or beyond `from`, one bit each.
-pub fn blocks_from(k: &Kernel<impl Registry>, from: u8) -> u8 {
+pub fn blocks_from(k: &Kernel<impl Filesystem>, from: u8) -> u8 {
     let g = k.geometry();
     let first = from.div_ceil(g.block_cells());
     Range::new(first, g.blocks).bits() as u8
 }
 
 /// All blocks of a page.
-pub fn all_blocks(k: &Kernel<impl Registry>) -> u8 {
+pub fn all_blocks(k: &Kernel<impl Filesystem>) -> u8 {
     (1 << k.geometry().blocks) - 1
 }
 
 /// The blocks of a page that i_size reaches into, one bit each.
-pub fn blocks_below_eof(k: &Kernel<impl Registry>, page: Frame) -> u8 {
+pub fn blocks_below_eof(k: &Kernel<impl Filesystem>, page: Frame) -> u8 {
     blocks_touched(k, Range::new(0, k.length_below_eof(page)))
 }
 
 /// The number in the file of block `b` of the page.
-pub fn file_block(k: &Kernel<impl Registry>, page: Frame, b: u8) -> u8 {
+pub fn file_block(k: &Kernel<impl Filesystem>, page: Frame, b: u8) -> u8 {
     k.index(page) * k.geometry().blocks + b
 }
 
@@ -106,38 +106,38 @@ fn map(k: &Kernel<impl BufferHeads>, page: Frame, mut buffers: Buffers, blocks: 
 }
 
 /// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and write_begin, and what
-/// the judge asks of it. It stands in an `impl<R: BufferHeads> Implementation<R> for ..`.
+/// the judge asks of it. It stands in an `impl<F: BufferHeads> Implementation<F> for ..`.
 #[macro_export]
 macro_rules! buffer_heads {
     () => {
-        fn set_page_dirty(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        fn set_page_dirty(self, k: &$crate::model::kernel::Kernel<F>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::set_page_dirty(k, page)
         }
 
         async fn writepage(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             _: $crate::model::implementation::WbSync,
         ) -> $crate::model::kernel::Status {
             $crate::buffer::writepage(k, page).await
         }
 
-        fn transfer(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
+        fn transfer(self, k: &$crate::model::kernel::Kernel<F>, request: $crate::model::kernel::Request) {
             k.transfer_blocks(request);
         }
 
-        async fn complete(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
+        async fn complete(self, k: &$crate::model::kernel::Kernel<F>, request: $crate::model::kernel::Request) {
             $crate::buffer::complete(k, request).await;
         }
 
-        fn readpage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) {
+        fn readpage(self, k: &$crate::model::kernel::Kernel<F>, page: $crate::model::kernel::Frame) {
             $crate::buffer::readpage(k, page);
         }
 
         async fn write_end(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             cells: $crate::model::case::Range,
         ) {
@@ -146,34 +146,34 @@ macro_rules! buffer_heads {
 
         async fn invalidatepage(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             from: u8,
         ) {
             $crate::buffer::invalidatepage(k, page, from);
         }
 
-        async fn releasepage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        async fn releasepage(self, k: &$crate::model::kernel::Kernel<F>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::try_to_free_buffers(k, page)
         }
 
-        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<R>, size: u8) {
+        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<F>, size: u8) {
             $crate::buffer::truncate_blocks(k, size).await;
         }
 
-        fn pending(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> u8 {
+        fn pending(self, k: &$crate::model::kernel::Kernel<F>, page: $crate::model::kernel::Frame) -> u8 {
             $crate::buffer::pending(k, page)
         }
 
-        fn is_releasable(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        fn is_releasable(self, k: &$crate::model::kernel::Kernel<F>, page: $crate::model::kernel::Frame) -> bool {
             $crate::buffer::is_releasable(k, page)
         }
 
-        fn stored(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
+        fn stored(self, k: &$crate::model::kernel::Kernel<F>, cell: u8) -> $crate::model::kernel::Stamp {
             $crate::buffer::stored(k, cell)
         }
 
-        fn durable(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
+        fn durable(self, k: &$crate::model::kernel::Kernel<F>, cell: u8) -> $crate::model::kernel::Stamp {
             $crate::buffer::durable(k, cell)
         }
     };
@@ -218,7 +218,7 @@ async fn mark_dirty(k: &Kernel<impl BufferHeads>, page: Frame, blocks: u8) {
 
 /// The start of block_write_full_page, shared with others of its kind: reads i_size, deals with a page
 /// beyond it, zeroes the tail. Returns i_size, or `None` if the page lies wholly beyond it.
-pub async fn clip_to_eof(k: &Kernel<impl Registry>, page: Frame) -> Option<u8> {
+pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8> {
     k.at_size(P::WritepageSize).await;
     let size = k.i_size();
     let below_eof = size.saturating_sub(k.first_cell(page));
@@ -283,12 +283,12 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
 }
 
 /// Dirty blocks beyond i_size that writepage leaves so: none.
-pub fn kept_dirty(k: &Kernel<impl Registry>, beyond_eof: u8) -> u8 {
+pub fn kept_dirty(k: &Kernel<impl Filesystem>, beyond_eof: u8) -> u8 {
     if k.planted(Plant::DirtyForEver) { beyond_eof } else { 0 }
 }
 
 /// set_page_writeback in writepage, with the page locked. Returns whether the page was under writeback before.
-pub async fn start_writeback(k: &Kernel<impl Registry>, page: Frame) -> bool {
+pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
     if k.planted(Plant::WritebackUnlocked) {
         k.unlock_page(page);
     }
@@ -297,7 +297,7 @@ pub async fn start_writeback(k: &Kernel<impl Registry>, page: Frame) -> bool {
 }
 
 /// writepage unlocks the page, when writeback has started.
-pub async fn unlock_started(k: &Kernel<impl Registry>, page: Frame) {
+pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
     if !k.planted(Plant::WritebackUnlocked) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -305,7 +305,7 @@ pub async fn unlock_started(k: &Kernel<impl Registry>, page: Frame) {
 }
 
 /// writepage found no space: the page and the mapping keep the error.
-pub fn note_shortage(k: &Kernel<impl Registry>, page: Frame, lost: u8) {
+pub fn note_shortage(k: &Kernel<impl Filesystem>, page: Frame, lost: u8) {
     k.write_failed(page, cells_of(k, lost), false);
     k.set_flag(page, ERROR);
     k.mapping_set_error(Status::NoSpace);
@@ -333,7 +333,7 @@ pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
 }
 
 /// A request that failed leaves its error in the mapping and on the page.
-pub fn note_failure(k: &Kernel<impl Registry>, request: Request) {
+pub fn note_failure(k: &Kernel<impl Filesystem>, request: Request) {
     if request.fails {
         k.set_flag(request.page, ERROR);
         if !k.planted(Plant::ErrorForgotten) {
@@ -343,7 +343,7 @@ pub fn note_failure(k: &Kernel<impl Registry>, request: Request) {
 }
 
 /// block_read_full_page: blocks that i_size reaches into come from the device whole; holes read as zero.
-pub fn readpage(k: &Kernel<impl Registry>, page: Frame) {
+pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
     let g = k.geometry();
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
@@ -355,7 +355,7 @@ pub fn readpage(k: &Kernel<impl Registry>, page: Frame) {
 }
 
 /// The cells of a page that write(2) needs space for: those that it fills.
-pub fn written(k: &Kernel<impl Registry>, page: Frame, cells: Range) -> Range {
+pub fn written(k: &Kernel<impl Filesystem>, page: Frame, cells: Range) -> Range {
     if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end.max(k.length_below_eof(page))) } else { cells }
 }
 
@@ -374,7 +374,7 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
 }
 
 /// The i_size part of generic_write_end.
-pub async fn raise_size(k: &Kernel<impl Registry>, page: Frame, cells: Range, was_dirty: bool) {
+pub async fn raise_size(k: &Kernel<impl Filesystem>, page: Frame, cells: Range, was_dirty: bool) {
     let end = k.first_cell(page) + cells.end;
     if end <= k.i_size() || (was_dirty && k.planted(Plant::ShortExtend)) || k.planted(Plant::SizeAfterUnlock) {
         return;
@@ -450,24 +450,24 @@ pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 }
 
 /// A cell as block_read_full_page would read it.
-pub fn stored(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
+pub fn stored(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
-pub fn cells_of(k: &Kernel<impl Registry>, blocks: u8) -> u8 {
+pub fn cells_of(k: &Kernel<impl Filesystem>, blocks: u8) -> u8 {
     bits(blocks).fold(0, |mask, b| mask | k.geometry().cells_of_block(b).bits() as u8)
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
-pub fn unallocated(k: &Kernel<impl Registry>, page: Frame, blocks: u8) -> u8 {
+pub fn unallocated(k: &Kernel<impl Filesystem>, page: Frame, blocks: u8) -> u8 {
     let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.
-pub fn durable(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
+pub fn durable(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.durable(cell / per_block, cell % per_block)
 }

@@ -29,7 +29,7 @@ impl Ext3 {
     pub const VERSIONS: &[Ext3] = &[Ext3::V2_6_29, Ext3::V2_6_30];
 }
 
-impl<R: BufferHeads> Implementation<R> for Ext3 {
+impl<F: BufferHeads> Implementation<F> for Ext3 {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "ext3@2.6.29",
@@ -57,17 +57,17 @@ impl<R: BufferHeads> Implementation<R> for Ext3 {
         }
     }
 
-    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

@@ -27,7 +27,7 @@ impl Filemap {
     pub const VERSIONS: &[Filemap] = &[Filemap::V3_10];
 }
 
-impl<R: BufferHeads> Implementation<R> for Filemap {
+impl<F: BufferHeads> Implementation<F> for Filemap {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "filemap@3.10",
@@ -43,18 +43,18 @@ impl<R: BufferHeads> Implementation<R> for Filemap {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         mm::filemap_page_mkwrite(k, page).await
     }
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         k.wait_on_page_writeback(page, P::WriteWait).await; // wait_for_stable_page
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

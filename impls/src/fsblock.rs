@@ -15,7 +15,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
+    Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
     SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
@@ -61,10 +61,10 @@ impl std::fmt::Display for Blocks {
     }
 }
 
-/// Registries whose pages can have fsblocks.
-pub trait Fsblocks: Registry<Private: Holds<Blocks>> {}
+/// Filesystems whose pages can have fsblocks.
+pub trait Fsblocks: Filesystem<Private: Holds<Blocks>> {}
 
-impl<R: Registry<Private: Holds<Blocks>>> Fsblocks for R {}
+impl<F: Filesystem<Private: Holds<Blocks>>> Fsblocks for F {}
 
 fn blocks(k: &Kernel<impl Fsblocks>, page: Frame) -> Option<Blocks> {
     k.attached(page)
@@ -122,7 +122,7 @@ impl Fsblock {
     pub const VERSIONS: &[Fsblock] = &[Fsblock::Y2007, Fsblock::Y2009];
 }
 
-impl<R: Fsblocks> Implementation<R> for Fsblock {
+impl<F: Fsblocks> Implementation<F> for Fsblock {
     fn declaration(self) -> &'static Declaration {
         const Y2007: Declaration = Declaration {
             name: "fsblock@2007",
@@ -151,7 +151,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
         let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
@@ -175,7 +175,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         0
     }
 
-    fn set_page_dirty(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         match blocks(k, page) {
             Some(_) if k.planted(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
@@ -184,7 +184,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         k.test_set_page_dirty(page)
     }
 
-    async fn writepage(self, k: &Kernel<R>, page: Frame, _: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
         k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
         let Some(size) = buffer::clip_to_eof(k, page).await else {
             self.invalidatepage(k, page, 0).await;
@@ -225,11 +225,11 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         if enough { Status::Ok } else { Status::NoSpace }
     }
 
-    fn transfer(self, k: &Kernel<R>, request: Request) {
+    fn transfer(self, k: &Kernel<F>, request: Request) {
         k.transfer_blocks(request);
     }
 
-    async fn complete(self, k: &Kernel<R>, request: Request) {
+    async fn complete(self, k: &Kernel<F>, request: Request) {
         let page = request.page;
         buffer::note_failure(k, request);
         k.at_page(P::IoRecord, page).await;
@@ -245,23 +245,23 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         k.end_page_writeback(page);
     }
 
-    fn readpage(self, k: &Kernel<R>, page: Frame) {
+    fn readpage(self, k: &Kernel<F>, page: Frame) {
         buffer::readpage(k, page);
     }
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
         begin(k, page, buffer::written(k, page, cells)).await
     }
 
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
         end(k, page, buffer::written(k, page, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 
-    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
         let Some(b) = blocks(k, page) else { return };
         let gone = blocks_from(k, from);
         set(k, page, Blocks { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
@@ -271,11 +271,11 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         }
     }
 
-    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    async fn after_truncate(self, k: &Kernel<R>, size: u8) {
+    async fn after_truncate(self, k: &Kernel<F>, size: u8) {
         if let Some(page) = mm::truncate_partial_zero(k, size).await {
             let cell = size % k.geometry().cells;
             let cells = Range::new(cell, cell + 1);
@@ -289,19 +289,19 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         k.free_blocks_from(k.geometry().blocks_of(size));
     }
 
-    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
+    fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
         if k.is_dirty(page) { buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty)) } else { 0 }
     }
 
-    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         buffer::stored(k, cell)
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(b) = blocks(k, page) else { return Record::NONE };
         let below_eof = blocks_below_eof(k, page);
         let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
@@ -309,7 +309,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
     }
 
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         buffer::durable(k, cell)
     }
 }

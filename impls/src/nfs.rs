@@ -29,7 +29,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
+    Aspect, Convention, Declaration, EINVAL, Filesystem, Holds, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
     SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
@@ -69,10 +69,10 @@ impl std::fmt::Display for WriteRequest {
     }
 }
 
-/// Registries whose pages can have a request.
-pub trait WriteRequests: Registry<Private: Holds<WriteRequest>> {}
+/// Filesystems whose pages can have a request.
+pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>> {}
 
-impl<R: Registry<Private: Holds<WriteRequest>>> WriteRequests for R {}
+impl<F: Filesystem<Private: Holds<WriteRequest>>> WriteRequests for F {}
 
 fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> {
     k.attached(page)
@@ -282,7 +282,7 @@ async fn commit(k: &Kernel<impl WriteRequests>) {
     }
 }
 
-impl<R: WriteRequests> Implementation<R> for Nfs {
+impl<F: WriteRequests> Implementation<F> for Nfs {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "nfs@2.6.29",
@@ -317,7 +317,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.still_in_mapping(page) {
             k.unlock_page(page);
@@ -356,7 +356,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         LOCKED
     }
 
-    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -368,7 +368,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         Status::Ok
     }
 
-    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
+    async fn writepages(self, k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
         if self == Nfs::V2_6_29 {
             return mm::write_cache_pages(k, pages, sync).await;
         }
@@ -378,7 +378,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         status
     }
 
-    async fn write_inode(self, k: &Kernel<R>) {
+    async fn write_inode(self, k: &Kernel<F>) {
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
             k.at_tree(P::CommitScan).await;
@@ -390,7 +390,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         self.commit_inode(k, false).await;
     }
 
-    fn transfer(self, k: &Kernel<R>, request: Request) {
+    fn transfer(self, k: &Kernel<F>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
         let right = match (k.client().asked(), k.client().sized()) {
             (Some(size), _) => size,
@@ -404,7 +404,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_writeback_done and nfs_writeback_release_full.
-    async fn complete(self, k: &Kernel<R>, io: Request) {
+    async fn complete(self, k: &Kernel<F>, io: Request) {
         let page = io.page;
         if io.fails {
             k.set_flag(page, ERROR);
@@ -450,7 +450,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    fn readpage(self, k: &Kernel<R>, page: Frame) {
+    fn readpage(self, k: &Kernel<F>, page: Frame) {
         let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
         for cell in 0..k.geometry().cells {
             let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
@@ -458,7 +458,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn before_write_begin(self, k: &Kernel<R>, cells: Range) {
+    async fn before_write_begin(self, k: &Kernel<F>, cells: Range) {
         if k.remedied(Remedy::NfsLastPage) {
             extend(k, cells.start).await;
         }
@@ -467,20 +467,20 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn write_begin(self, k: &Kernel<R>, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, _: Frame, _: Range) -> Status {
         if self >= Nfs::V2_6_30 && k.planted(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Status::Ok
     }
 
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         k.at_page(P::WriteAttach, page).await;
         self.updatepage(k, page, cells.end, P::WriteDirty).await;
     }
 
     /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
         if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength)) {
             return;
         }
@@ -494,7 +494,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         k.cancel_dirty_page(page);
     }
 
-    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
         if self == Nfs::V3_0 {
             self.commit_inode(k, true).await;
         }
@@ -502,7 +502,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_wb_page.
-    async fn launder_page(self, k: &Kernel<R>, page: Frame) {
+    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
         loop {
             if self == Nfs::V3_0 {
                 k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
@@ -527,7 +527,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
-    async fn fsync(self, k: &Kernel<R>) -> Status {
+    async fn fsync(self, k: &Kernel<F>) -> Status {
         let earlier = k.client().take_write_error();
         let commits = !k.planted(Plant::FsyncNoCommit);
         match self {
@@ -542,7 +542,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
-    async fn setattr(self, k: &Kernel<R>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
             k.client().set_sized(None);
@@ -562,18 +562,18 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         k.client().set_sized(Some(k.server.attributes().changes));
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
         Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: true }
     }
 
-    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
+    fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
         let dirty = request(k, page).filter(|r| !r.clean && k.is_dirty(page));
         dirty.map_or(0, |r| Range::new(0, r.end).bits() as u8)
     }
 
-    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         request(k, page).is_none()
     }
 
@@ -581,32 +581,32 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         true
     }
 
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.stable(cell)
     }
 
-    fn allocated(self, _: &Kernel<R>) -> u32 {
+    fn allocated(self, _: &Kernel<F>) -> u32 {
         0 // the server's, and none of the client's business
     }
 
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.read(cell)
     }
 
-    fn durable_size(self, k: &Kernel<R>) -> u8 {
+    fn durable_size(self, k: &Kernel<F>) -> u8 {
         k.server.stable_size()
     }
 
     /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again while its WRITE is
     /// unstable loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
     /// server has it in its cache, and the client still has the request and will send it again.
-    fn synced(self, k: &Kernel<R>, cell: u8, since: u32) -> Stamp {
+    fn synced(self, k: &Kernel<F>, cell: u8, since: u32) -> Stamp {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
     /// The same for the size. A truncate that has dropped such a request and has yet to send its SETATTR will make the
     /// size what it is to be.
-    fn synced_size(self, k: &Kernel<R>, since: u32) -> u8 {
+    fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
         if k.client().sized().is_none() && k.client().asked().is_none() && k.i_size() < size {
             return k.i_size();

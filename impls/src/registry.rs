@@ -12,7 +12,7 @@ files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.t
 /// A registry of the implementations of this repository, and of others beside them, for the differential rule:
 ///
 /// ```
-/// # use mkwrite_model::implementation::Registry;
+/// # use mkwrite_model::implementation::Filesystem;
 /// mkwrite_impls::with_builtin! {
 ///     /// Nothing of our own yet.
 ///     pub enum Everything {}
@@ -66,7 +66,7 @@ with_builtin! {
 mod tests {
     use super::*;
     use mkwrite_model::callers::Caller;
-    use mkwrite_model::implementation::{Adapter, Pair, Registry};
+    use mkwrite_model::implementation::{Adapter, Filesystem, Pair};
 
     fn adapter(implementation: &str, caller: Caller) -> Result<Adapter, String> {
         let fs = Builtin::by_name(implementation).expect("a known name");

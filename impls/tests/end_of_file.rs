@@ -4,7 +4,7 @@
 use mkwrite_impls::Builtin;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Kernel};
 use mkwrite_model::remedy::{Remedies, Remedy};

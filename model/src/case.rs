@@ -132,7 +132,7 @@ pub enum Operand {
 }
 
 /// One line of the table of operations.
-pub struct Kind {
+pub struct OperationKind {
     /// The word in text files and lists.
     pub name: &'static str,
     /// The code in byte records. Append-only.
@@ -147,12 +147,12 @@ macro_rules! operations {
     ($($code:literal $variant:ident $operand:ident $name:literal $help:literal;)*) => {
         impl Operation {
             /// The table of operations.
-            pub const KINDS: &'static [Kind] = &[
-                $(Kind { name: $name, code: $code, operand: Operand::$operand, help: $help }),*
+            pub const KINDS: &'static [OperationKind] = &[
+                $(OperationKind { name: $name, code: $code, operand: Operand::$operand, help: $help }),*
             ];
 
             /// The line of the table for this operation.
-            pub fn kind(self) -> &'static Kind {
+            pub fn kind(self) -> &'static OperationKind {
                 let code = match self { $(operations!(@pattern $variant $operand) => $code,)* };
                 Self::KINDS.iter().find(|kind| kind.code == code).expect("every code is in the table")
             }

@@ -46,7 +46,7 @@ macro_rules! registry {
             }
         )*
 
-        impl $crate::implementation::Registry for $name {
+        impl $crate::implementation::Filesystem for $name {
             type Private = $private;
 
             fn all() -> &'static [$name] {

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::case::Case;
 use crate::exec::TaskId;
-use crate::implementation::{Convention, Registry};
+use crate::implementation::{Convention, Filesystem};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
 use crate::kernel::{Class, Event, Frame, Kernel, Mm};
@@ -27,12 +27,12 @@ impl TraceHash {
     }
 }
 
-impl<R: Registry> Observer<R> for TraceHash {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for TraceHash {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         self.0 = 0;
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.add(&[step.task.0, step.slot, step.point as u8, k.i_size(), k.tasks.runnable().count_ones() as u8]);
         for page in Frame::all(k.touched()) {
             let tags = u8::from(k.is_tagged_dirty(k.index(page))) | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
@@ -53,7 +53,7 @@ impl<R: Registry> Observer<R> for TraceHash {
         }
     }
 
-    fn end(&mut self, _: &Kernel<R>, end: End) {
+    fn end(&mut self, _: &Kernel<F>, end: End) {
         self.add(&[end as u8]);
     }
 }
@@ -62,14 +62,14 @@ impl<R: Registry> Observer<R> for TraceHash {
 #[derive(Clone, Debug, Default)]
 pub struct Lines(pub Vec<String>);
 
-impl<R: Registry> Observer<R> for Lines {
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+impl<F: Filesystem> Observer<F> for Lines {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.0.push(line(k, step));
     }
 }
 
 /// The line of a step, as the state is right after it.
-pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
+pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
     let Step { task, point, slot, number, .. } = step;
     let operation = match task.io_slot() {
         Some(_) => "io".to_owned(),
@@ -99,7 +99,7 @@ pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
 }
 
 /// A page in one line.
-pub fn describe<R: Registry>(k: &Kernel<R>, page: Frame) -> String {
+pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
     let index = k.index(page);
     let mut s = format!("page {index} frame {}", page.0);
     if k.is_free(page) {
@@ -144,7 +144,7 @@ pub fn describe<R: Registry>(k: &Kernel<R>, page: Frame) -> String {
     s
 }
 
-fn held<R: Registry>(k: &Kernel<R>, task: TaskId) -> String {
+fn held<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> String {
     let classes =
         [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte].map(|c| (c, c as u8));
     let held = k.state(task).held();

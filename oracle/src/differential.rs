@@ -14,7 +14,7 @@
 use mkwrite_model::End;
 use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation, Range};
 use mkwrite_model::exec::CLOSER;
-use mkwrite_model::implementation::{Aspect, Pair, Registry};
+use mkwrite_model::implementation::{Aspect, Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::plant::Plant;
@@ -76,7 +76,7 @@ impl Summary {
         }
     }
 
-    pub(crate) fn returned<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+    pub(crate) fn returned<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
         if !self.comparable || step.task == CLOSER {
             return;
         }
@@ -102,7 +102,7 @@ impl Summary {
         }
     }
 
-    pub(crate) fn end<R: Registry>(&mut self, k: &Kernel<R>, end: End, breached: u32) {
+    pub(crate) fn end<F: Filesystem>(&mut self, k: &Kernel<F>, end: End, breached: u32) {
         self.comparable &= k.fs().declaration().page_cache;
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
@@ -122,7 +122,7 @@ impl Summary {
     }
 
     /// The first thing in which this run, of `pair`, differs from `reference`, a run of the same case.
-    pub fn differs<R: Registry>(&self, pair: Pair<R>, reference: &Summary, other: Pair<R>) -> Option<Breach> {
+    pub fn differs<F: Filesystem>(&self, pair: Pair<F>, reference: &Summary, other: Pair<F>) -> Option<Breach> {
         if !(self.comparable && reference.comparable) {
             return None;
         }
@@ -153,7 +153,7 @@ impl Summary {
         if !(self.is_clean() && reference.is_clean()) {
             return None;
         }
-        let free = |pair: Pair<R>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
+        let free = |pair: Pair<F>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
         let what = if self.size != reference.size {
             "the file ends with another size than elsewhere"
         } else if self.blocks != reference.blocks && !free(pair) && !free(other) {

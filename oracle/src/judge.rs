@@ -6,7 +6,7 @@
 
 use mkwrite_model::case::{Case, Operation, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::UPTODATE;
 use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
@@ -89,8 +89,8 @@ impl PageStates {
 }
 
 /// What a rule sees, and where it reports to.
-pub(crate) struct Cx<'a, R: Registry> {
-    pub(crate) k: &'a Kernel<R>,
+pub(crate) struct Cx<'a, F: Filesystem> {
+    pub(crate) k: &'a Kernel<F>,
     pub(crate) passes: &'a Passes,
     pub(crate) rule: Rule,
     applicable: u64,
@@ -99,7 +99,7 @@ pub(crate) struct Cx<'a, R: Registry> {
     breaches: &'a mut Breaches,
 }
 
-impl<R: Registry> Cx<'_, R> {
+impl<F: Filesystem> Cx<'_, F> {
     #[inline]
     pub(crate) fn applies(&self, rule: Rule) -> bool {
         self.applicable & rule.bit() != 0
@@ -307,7 +307,7 @@ impl Judge {
         &self.summary
     }
 
-    fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut PageStates) {
+    fn cx<'a, F: Filesystem>(&'a mut self, k: &'a Kernel<F>, step: Step) -> (Cx<'a, F>, &'a mut PageStates) {
         let cx = Cx {
             k,
             passes: &self.passes,
@@ -320,7 +320,7 @@ impl Judge {
         (cx, &mut self.pages)
     }
 
-    fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
+    fn check_pages<F: Filesystem>(&mut self, k: &Kernel<F>, pages: u32, step: Step) {
         let (mut cx, states) = self.cx(k, step);
         let mut unrecorded = 0;
         for page in Frame::all(pages) {
@@ -337,7 +337,7 @@ impl Judge {
 
     /// Shows an event to all who look at events.
     #[inline(always)]
-    fn event<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+    fn event<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         self.marks.event(k, step.task, event);
         self.passes.event(k, step.task, event);
         if matches!(event, Event::Return) {
@@ -349,7 +349,7 @@ impl Judge {
     }
 
     #[inline(always)]
-    fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+    fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
             // That there is no space is for the device to say.
             Event::WriteFailed { cells, io } if io || k.device.is_full() => {
@@ -361,7 +361,7 @@ impl Judge {
                 let since = k.state(step.task).began();
                 self.history.returned(
                     step.task,
-                    &history::Outcome {
+                    &history::Observed {
                         status: outcome.status(),
                         done: outcome.done(),
                         value: &|n| outcome.value(n),
@@ -377,7 +377,7 @@ impl Judge {
         }
     }
 
-    fn take_findings<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+    fn take_findings<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
         for finding in self.history.take_findings() {
             let (mut cx, _) = self.cx(k, step);
             rules::finding(&mut cx, finding.flaw, finding.cell);
@@ -386,7 +386,7 @@ impl Judge {
 }
 
 /// The kind of operation that takes a step, in words.
-fn operation_name<R: Registry>(k: &Kernel<R>, step: Step) -> &'static str {
+fn operation_name<F: Filesystem>(k: &Kernel<F>, step: Step) -> &'static str {
     match step.task.io_slot() {
         Some(_) => "io",
         None if step.point == Point::RunQuiescent || step.point == Point::RunEnd => "closing",
@@ -395,7 +395,7 @@ fn operation_name<R: Registry>(k: &Kernel<R>, step: Step) -> &'static str {
 }
 
 /// A cell as the page cache shows it.
-fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
+fn visible<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Stamp> {
     let g = k.geometry();
     let page = k.slot(g.page_of(cell)).filter(|page| k.has(*page, UPTODATE))?;
     Some(k.cell(page, cell % g.cells))
@@ -417,8 +417,8 @@ macro_rules! by_kind {
     };
 }
 
-impl<R: Registry> Observer<R> for Judge {
-    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+impl<F: Filesystem> Observer<F> for Judge {
+    fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         let target = k.target();
         self.applicable = rules::applicable(&target) & self.only;
         self.history.begin(case);
@@ -430,7 +430,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.summary.begin(case);
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.reached[step.point as usize] += 1;
         self.last = step;
         self.marks.step(step);
@@ -445,7 +445,7 @@ impl<R: Registry> Observer<R> for Judge {
         }
     }
 
-    fn quiescent(&mut self, k: &Kernel<R>) {
+    fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
@@ -455,7 +455,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.take_findings(k, step);
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         self.end = end;

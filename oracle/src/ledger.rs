@@ -18,7 +18,7 @@ use std::ops::Range as Span;
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Operation;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_model::text::nearest;
@@ -99,13 +99,13 @@ impl Site {
 
 /// An expected breach.
 #[derive(Clone, Debug)]
-pub struct Entry<R> {
+pub struct Entry<F> {
     /// Its short name.
     pub name: String,
     /// What it belongs to.
     pub group: String,
     /// The pairs on which it is expected.
-    pub pairs: Vec<Pair<R>>,
+    pub pairs: Vec<Pair<F>>,
     /// Where it breaks.
     pub at: Vec<Site>,
     /// Under which conditions: all of them.
@@ -165,12 +165,12 @@ impl LedgerError {
 
 /// The expected breaches.
 #[derive(Clone, Debug)]
-pub struct Ledger<R> {
+pub struct Ledger<F> {
     /// All entries, in the order of the files.
-    pub entries: Vec<Entry<R>>,
+    pub entries: Vec<Entry<F>>,
 }
 
-impl<R> Default for Ledger<R> {
+impl<F> Default for Ledger<F> {
     fn default() -> Self {
         Ledger { entries: Vec::new() }
     }
@@ -218,24 +218,24 @@ impl Signature {
 const ENTRIES_MAX: usize = 64;
 const _: () = assert!(ENTRIES_MAX <= u64::BITS as usize, "sets of entries are masks of 64 bits");
 
-impl<R: Registry> Ledger<R> {
+impl<F: Filesystem> Ledger<F> {
     /// The ledger that these filesystems come with.
     ///
     /// # Panics
     ///
     /// It does not parse.
-    pub fn own() -> Ledger<R> {
-        Ledger::parse_all(R::ledger()).unwrap_or_else(|error| panic!("{error}"))
+    pub fn own() -> Ledger<F> {
+        Ledger::parse_all(F::ledger()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Reads a ledger of one file.
-    pub fn parse(name: &str, text: &str) -> Result<Ledger<R>, LedgerError> {
+    pub fn parse(name: &str, text: &str) -> Result<Ledger<F>, LedgerError> {
         Ledger::parse_all(&[(name, text)])
     }
 
     /// Reads a ledger of several files: names and texts.
-    pub fn parse_all(files: &[(&str, &str)]) -> Result<Ledger<R>, LedgerError> {
-        let mut entries: Vec<Entry<R>> = Vec::new();
+    pub fn parse_all(files: &[(&str, &str)]) -> Result<Ledger<F>, LedgerError> {
+        let mut entries: Vec<Entry<F>> = Vec::new();
         for (file, text) in files {
             let error = |span: Span<usize>, flaw: Flaw| LedgerError::new(file, text, span, flaw);
             let read: File = toml::from_str(text).map_err(|wrong| {
@@ -259,21 +259,21 @@ impl<R: Registry> Ledger<R> {
     }
 
     /// The pairs that entries are about.
-    pub fn pairs(&self) -> impl Iterator<Item = Pair<R>> + '_ {
+    pub fn pairs(&self) -> impl Iterator<Item = Pair<F>> + '_ {
         self.entries.iter().flat_map(|entry| entry.pairs.iter().copied())
     }
 
     /// All remedies of the entries about this pair.
-    pub fn remedies(&self, pair: Pair<R>) -> Remedies {
+    pub fn remedies(&self, pair: Pair<F>) -> Remedies {
         let own = self.entries.iter().filter(|entry| entry.pairs.contains(&pair));
         own.fold(Remedies::NONE, |all, entry| all.union(entry.remedies))
     }
 
     /// What a hunt looks at by default: every implementation under its natural caller, and the pairs that entries are
     /// about.
-    pub fn default_pairs(&self) -> Vec<Pair<R>> {
-        let natural = R::all().iter().map(|fs| Pair::natural(*fs));
-        let mut pairs: Vec<Pair<R>> = Vec::new();
+    pub fn default_pairs(&self) -> Vec<Pair<F>> {
+        let natural = F::all().iter().map(|fs| Pair::natural(*fs));
+        let mut pairs: Vec<Pair<F>> = Vec::new();
         for pair in natural.chain(self.pairs()) {
             if !pairs.contains(&pair) {
                 pairs.push(pair);
@@ -284,34 +284,34 @@ impl<R: Registry> Ledger<R> {
 
     /// Hunts look at this pair by default, so that what breaks there and is not in the ledger is NEW. What breaks on
     /// other pairs nobody has written down.
-    pub fn is_default(&self, pair: Pair<R>) -> bool {
+    pub fn is_default(&self, pair: Pair<F>) -> bool {
         pair == Pair::natural(pair.implementation) || self.pairs().any(|listed| listed == pair)
     }
 
     /// The pair with all remedies of its entries, if it has any. Nothing is expected there.
-    pub fn remedied(&self, pair: Pair<R>) -> Option<Target<R>> {
+    pub fn remedied(&self, pair: Pair<F>) -> Option<Target<F>> {
         let remedies = self.remedies(pair);
         (!remedies.is_empty()).then(|| Target { remedies, ..Target::from(pair) })
     }
 
     /// These pairs, and behind them their remedied forms.
-    pub fn with_remedied(&self, pairs: &[Pair<R>]) -> Vec<Target<R>> {
+    pub fn with_remedied(&self, pairs: &[Pair<F>]) -> Vec<Target<F>> {
         let remedied = pairs.iter().filter_map(|pair| self.remedied(*pair));
         pairs.iter().copied().map(Target::from).chain(remedied).collect()
     }
 
     /// What a hunt runs on by default.
-    pub fn default_targets(&self) -> Vec<Target<R>> {
+    pub fn default_targets(&self) -> Vec<Target<F>> {
         self.with_remedied(&self.default_pairs())
     }
 
     /// The entry of this name.
-    pub fn entry_named(&self, name: &str) -> Option<&Entry<R>> {
+    pub fn entry_named(&self, name: &str) -> Option<&Entry<F>> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
     /// The entry by which a breach is expected.
-    pub fn entry(&self, expected: Expected) -> Option<&Entry<R>> {
+    pub fn entry(&self, expected: Expected) -> Option<&Entry<F>> {
         match expected {
             Expected::Root(entry) | Expected::Consequence(entry) => Some(&self.entries[entry]),
             Expected::No => None,
@@ -332,9 +332,9 @@ impl<R: Registry> Ledger<R> {
     }
 
     /// Goes over the breaches of a run, in order, and says of each whether it is expected.
-    pub fn classify(&self, target: Target<R>) -> Classifier<'_, R> {
+    pub fn classify(&self, target: Target<F>) -> Classifier<'_, F> {
         let in_force =
-            |entry: &Entry<R>| entry.pairs.contains(&target.pair) && !target.remedies.contains(entry.remedies);
+            |entry: &Entry<F>| entry.pairs.contains(&target.pair) && !target.remedies.contains(entry.remedies);
         let mask = |mask, (n, entry)| mask | u64::from(in_force(entry)) << n;
         let in_force = self.entries.iter().enumerate().fold(0, mask);
         Classifier { ledger: self, in_force, broken: 0, tainted: [0; ENTRIES_MAX] }
@@ -352,10 +352,10 @@ fn all<T, C: FromIterator<T>>(texts: &[Spanned<String>], read: impl Fn(&str) -> 
     texts.iter().map(|text| at(text, &read)).collect()
 }
 
-fn entry<R: Registry>(raw: RawEntry) -> Located<Entry<R>> {
+fn entry<F: Filesystem>(raw: RawEntry) -> Located<Entry<F>> {
     let whole = raw.name.span();
-    let pairs: Vec<Vec<Pair<R>>> = all(&raw.pairs, pairs)?;
-    let mut unique: Vec<Pair<R>> = Vec::new();
+    let pairs: Vec<Vec<Pair<F>>> = all(&raw.pairs, pairs)?;
+    let mut unique: Vec<Pair<F>> = Vec::new();
     for pair in pairs.into_iter().flatten() {
         if !unique.contains(&pair) {
             unique.push(pair);
@@ -435,15 +435,15 @@ fn find_operation(site: &str, name: &str) -> Result<String, Flaw> {
 }
 
 /// The pairs of a pattern, like `nfs@2.6.29 x 2.6.29`, `block@* x natural` or `* x try3`.
-fn pairs<R: Registry>(pattern: &str) -> Result<Vec<Pair<R>>, Flaw> {
+fn pairs<F: Filesystem>(pattern: &str) -> Result<Vec<Pair<F>>, Flaw> {
     let help = "IMPLEMENTATION x CALLER, with * and ? in either; `natural` is the caller that each lived with";
     let Some((fs, caller)) = pattern.split_once(" x ") else {
         return flaw(format!("`{pattern}` is no pattern of pairs"), help);
     };
     let known_fs = WildMatch::new(fs);
-    let implementations: Vec<R> = R::all().iter().copied().filter(|b| known_fs.matches(b.name())).collect();
+    let implementations: Vec<F> = F::all().iter().copied().filter(|b| known_fs.matches(b.name())).collect();
     if implementations.is_empty() {
-        return Err(unknown("implementation", fs, R::all().iter().map(|fs| fs.name())));
+        return Err(unknown("implementation", fs, F::all().iter().map(|fs| fs.name())));
     }
     let known_caller = WildMatch::new(caller);
     let callers: Vec<Caller> = Caller::ALL.iter().copied().filter(|c| known_caller.matches(c.name())).collect();
@@ -472,8 +472,8 @@ fn pairs<R: Registry>(pattern: &str) -> Result<Vec<Pair<R>>, Flaw> {
 }
 
 /// See [`Ledger::classify`].
-pub struct Classifier<'a, R> {
-    ledger: &'a Ledger<R>,
+pub struct Classifier<'a, F> {
+    ledger: &'a Ledger<F>,
     /// Entries in force on this target, one bit each.
     in_force: u64,
     /// Entries that have explained a breach of this run.
@@ -482,11 +482,11 @@ pub struct Classifier<'a, R> {
     tainted: [u64; ENTRIES_MAX],
 }
 
-impl<R: Registry> Classifier<'_, R> {
+impl<F: Filesystem> Classifier<'_, F> {
     /// Whether the next breach of the run is expected.
     pub fn next(&mut self, breach: &Breach) -> Expected {
         let entries = || self.ledger.entries.iter().enumerate();
-        let is_root = |(n, entry): &(usize, &Entry<R>)| {
+        let is_root = |(n, entry): &(usize, &Entry<F>)| {
             self.in_force >> n & 1 != 0
                 && breach.when.contains(entry.when)
                 && entry.at.iter().any(|site| site.matches(breach))
@@ -496,7 +496,7 @@ impl<R: Registry> Classifier<'_, R> {
             self.tainted[root] |= breach.cells;
             return Expected::Root(root);
         }
-        let follows = |(n, entry): &(usize, &Entry<R>)| {
+        let follows = |(n, entry): &(usize, &Entry<F>)| {
             let of_its_cells = entry.consequences & breach.rule.bit() != 0 && self.tainted[*n] & breach.cells != 0;
             self.broken >> n & 1 != 0 && (of_its_cells || entry.anywhere & breach.rule.bit() != 0)
         };

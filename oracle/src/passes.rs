@@ -5,7 +5,7 @@
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::PRIVATE;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -25,7 +25,7 @@ impl Passes {
 
     /// Whoever touches a page disturbs the removals of others.
     #[inline]
-    pub(crate) fn step<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    pub(crate) fn step<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         if self.removals == [0; TASKS] {
             return;
         }
@@ -36,7 +36,7 @@ impl Passes {
     }
 
     #[inline(always)]
-    pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
+    pub(crate) fn event<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, event: Event) {
         match event {
             Event::Call => {
                 use Operation as O;
@@ -68,14 +68,14 @@ impl Passes {
 
     /// The pages of the removal of this task that could go when it began and still could, and that nobody else has
     /// touched since.
-    pub(crate) fn kept<R: Registry>(&self, k: &Kernel<R>, task: TaskId) -> impl Iterator<Item = u8> + use<R> {
+    pub(crate) fn kept<F: Filesystem>(&self, k: &Kernel<F>, task: TaskId) -> impl Iterator<Item = u8> + use<F> {
         let left_alone = self.removals[task.index()];
         ones(if left_alone == 0 { 0 } else { (left_alone & could_go(k, task)).into() })
     }
 }
 
 /// The pages that nothing keeps from being removed by the operation that this task runs, one bit each.
-fn could_go<R: Registry>(k: &Kernel<R>, task: TaskId) -> u8 {
+fn could_go<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u8 {
     let (unmaps, launders) = match k.state(task).operation() {
         Operation::Invalidate(_) => (false, false),
         Operation::Invalidate2(_) => (true, k.fs().launders()),

@@ -1,6 +1,6 @@
 //! Judges a document: runs it on its pairs, and compares what broke with what it expects.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::text::{Document, Expect, Place, Reach};
@@ -69,12 +69,12 @@ struct Reaches<'a> {
     reached: Vec<bool>,
 }
 
-impl<R: Registry> Observer<R> for Reaches<'_> {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Reaches<'_> {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         self.reached = vec![false; self.wanted.len()];
     }
 
-    fn step(&mut self, k: &Kernel<R>, _: Step) {
+    fn step(&mut self, k: &Kernel<F>, _: Step) {
         let at = |place: &Place| {
             k.tasks.live() & place.task.bit() != 0
                 && k.tasks.at(place.task).point == place.point as u8
@@ -87,7 +87,7 @@ impl<R: Registry> Observer<R> for Reaches<'_> {
 }
 
 /// What the document expects of a target: nothing, if it is about others.
-fn expects<R: Registry>(document: &Document, target: Target<R>) -> &[Expect] {
+fn expects<F: Filesystem>(document: &Document, target: Target<F>) -> &[Expect] {
     // Other remedies, or another bug, are another matter.
     if (target.plant, target.remedies) != (document.plant, document.remedies) {
         return &[];
@@ -109,10 +109,10 @@ pub fn shows(expect: &Expect, breach: &Breach) -> bool {
 }
 
 /// Runs `document` on `target` and judges it.
-pub fn judge<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn judge<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
 ) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };

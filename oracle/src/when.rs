@@ -8,7 +8,7 @@ use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -59,7 +59,7 @@ macro_rules! conditions {
 
         impl Marks {
             /// The conditions that hold for a breach about `subject`, now.
-            pub(crate) fn sample<R: Registry>(&self, k: &Kernel<R>, subject: Subject) -> Conditions {
+            pub(crate) fn sample<F: Filesystem>(&self, k: &Kernel<F>, subject: Subject) -> Conditions {
                 Conditions(0 $(| u16::from(self.$test(k, subject)) << Condition::$variant as u8)*)
             }
         }
@@ -193,7 +193,7 @@ pub(crate) fn file_cells(g: Geometry, page: u8, cells: u8) -> u64 {
 
 impl Marks {
     /// A run begins.
-    pub(crate) fn begin<R: Registry>(&mut self, k: &Kernel<R>) {
+    pub(crate) fn begin<F: Filesystem>(&mut self, k: &Kernel<F>) {
         *self = Marks { dirties_late: k.target().dirties_late(), ..Marks::default() };
         self.eof.begin(k.geometry());
     }
@@ -227,7 +227,7 @@ impl Marks {
 
     /// Notes an event of a step.
     #[inline(always)]
-    pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
+    pub(crate) fn event<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, event: Event) {
         match event {
             Event::Call => self.call(k, task),
             Event::Return => {
@@ -286,7 +286,7 @@ impl Marks {
         self.under_way |= task.bit();
     }
 
-    fn close<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    fn close<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.under_way &= !task.bit();
         if let Some(Fault { page, pte: Some(since), .. }) = self.faults[task.index()].take() {
             self.late(k, page, since);
@@ -294,13 +294,13 @@ impl Marks {
     }
 
     /// A window of this page, open since that step, closes. It is none if nobody else went on meanwhile.
-    fn late<R: Registry>(&mut self, k: &Kernel<R>, page: Frame, since: u32) {
+    fn late<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame, since: u32) {
         if self.switched > since {
             self.late_until[usize::from(k.index(page))] = self.step + 1;
         }
     }
 
-    fn call<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    fn call<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
@@ -317,7 +317,7 @@ impl Marks {
 
     /// A write(2) is done. What its cells hold and which records they have is its own doing, unless somebody stored to
     /// them meanwhile.
-    fn written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    fn written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.writing &= !task.bit();
         let Writing { start, stored, .. } = std::mem::take(&mut self.writes[task.index()]);
         let cells = Range::new(start, start + k.outcome(task).done()).bits();
@@ -341,7 +341,7 @@ impl Marks {
         before || about.hits(marks & !self.overwritten)
     }
 
-    fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, code: i32) {
+    fn mkwrite_returned<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, page: Frame, code: i32) {
         self.gone &= !task.bit();
         if !k.in_mapping(page) {
             self.gone |= task.bit();
@@ -359,7 +359,7 @@ impl Marks {
     /// Notes the blocks that are there and that i_size does not reach into. Those of a step that touched no page are as
     /// they were.
     #[inline]
-    pub(crate) fn blocks<R: Registry>(&mut self, k: &Kernel<R>) {
+    pub(crate) fn blocks<F: Filesystem>(&mut self, k: &Kernel<F>) {
         let (g, first) = (k.geometry(), k.geometry().blocks_of(k.i_size()));
         let beyond = u64::from(k.fs().allocated(k)) >> first;
         if beyond == 0 && self.beyond == 0 {
@@ -381,7 +381,7 @@ impl Marks {
         self.open(task, Fault { pte: fault.pte.or(Some(self.step)), late, ..fault });
     }
 
-    fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
+    fn dirty_set<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, page: Frame, newly: bool) {
         if newly {
             self.tagging[task.index()] = Some((page, self.step));
         }
@@ -400,7 +400,7 @@ impl Marks {
         }
     }
 
-    fn size_written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, from: u8, to: u8) {
+    fn size_written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, from: u8, to: u8) {
         let g = k.geometry();
         self.eof.size(g, to);
         if to <= from {
@@ -413,23 +413,23 @@ impl Marks {
             self.truncating & !task.bit() != 0 && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
     }
 
-    fn past_eof<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn past_eof<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         if about.content {
             return about.cells & self.eof.stored != 0;
         }
         about.cells != 0 && self.eof.is_beyond(k.geometry(), about.cells)
     }
 
-    fn page_gone<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn page_gone<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.gone & about.task.bit() != 0
     }
 
-    fn cleaned_in_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn cleaned_in_window<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         let now = |fault: Fault| fault.cleaned && about.hits(file_cells(k.geometry(), k.index(fault.page), u8::MAX));
         self.hits(about, self.cleaned) || self.faults().any(now)
     }
 
-    fn fault_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn fault_window<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         let g = k.geometry();
         let of_page = |page: u8| about.hits(file_cells(g, page, u8::MAX));
         let began = self.called[about.task.index()];
@@ -439,21 +439,21 @@ impl Marks {
             || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
     }
 
-    fn nothing_covered<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn nothing_covered<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.hits(about, self.uncovered)
     }
 
-    fn no_record<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn no_record<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.hits(about, self.unrecorded)
     }
 
-    fn block_beyond<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn block_beyond<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         let g = k.geometry();
         let now = || u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size()) != 0;
         if about.cells == 0 { now() } else { self.in_block_beyond & about.cells != 0 }
     }
 
-    fn raised<R: Registry>(&self, _: &Kernel<R>, _: Subject) -> bool {
+    fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
     }
 }
@@ -481,7 +481,7 @@ impl Eof {
     }
 
     /// The page left the page cache: the next one at its index starts afresh.
-    fn removed<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+    fn removed<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame) {
         self.beyond[usize::from(k.index(page))] = None;
         self.size(k.geometry(), k.i_size());
     }

@@ -8,7 +8,7 @@ use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Implementation, LOCKED, NOPAGE, Pair, Record, Registry, SizeGuard, WbSync,
+    Convention, Declaration, Filesystem, Implementation, LOCKED, NOPAGE, Pair, Record, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
@@ -46,7 +46,7 @@ const REDIRTIES: Declaration = Declaration {
     source: "this test",
 };
 
-impl Registry for Plain {
+impl Filesystem for Plain {
     type Private = Nothing;
 
     fn all() -> &'static [Plain] {

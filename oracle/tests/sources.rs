@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Implementation, Registry};
+use mkwrite_model::implementation::{Filesystem, Implementation};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::source::{DOCUMENT, anchors, is_anchor};
@@ -148,7 +148,7 @@ fn nothing_names_a_document_that_nobody_can_open() {
     for form in ["Dossier 5.1", "seeds 001 and 004", "tree T29", "R17", "G10)", "the catalogue's O2"] {
         assert!(old_form(form).is_some(), "{form}");
     }
-    for good in ["I20, O4", "--seed 1", "Registry<R>", "TASKS", "2.6.29", "seed 0x001f", "R123"] {
+    for good in ["I20, O4", "--seed 1", "Filesystem<F>", "TASKS", "2.6.29", "seed 0x001f", "R123"] {
         assert_eq!(old_form(good), None, "{good}");
     }
 }

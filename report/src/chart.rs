@@ -49,7 +49,7 @@ impl Window {
 
 /// What kind of value a column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ColumnKind {
     /// The holder of a lock.
     Lock,
     /// A bit or a record of a page.
@@ -72,7 +72,7 @@ pub(crate) enum Flag {
 
 /// One value over the whole run.
 pub(crate) struct Column {
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// What it belongs to: columns of a group stand together.
     pub group: String,
     pub name: String,
@@ -89,13 +89,13 @@ impl Column {
     /// What fits into the column.
     pub fn short<'a>(&self, value: &'a str) -> &'a str {
         match self.kind {
-            Kind::Lock if value == "closer" => "c",
-            Kind::Lock => value,
-            Kind::Flag(_) if value == "read-only" => "r",
-            Kind::Flag(_) if value == "writable" => "w",
-            Kind::Flag(_) => "",
-            Kind::Text if value.starts_with("initial@") => "init",
-            Kind::Text => value.split('@').next().unwrap_or(value),
+            ColumnKind::Lock if value == "closer" => "c",
+            ColumnKind::Lock => value,
+            ColumnKind::Flag(_) if value == "read-only" => "r",
+            ColumnKind::Flag(_) if value == "writable" => "w",
+            ColumnKind::Flag(_) => "",
+            ColumnKind::Text if value.starts_with("initial@") => "init",
+            ColumnKind::Text => value.split('@').next().unwrap_or(value),
         }
     }
 }
@@ -297,7 +297,7 @@ fn columns(runs: &[&Timeline]) -> Vec<Column> {
     let suffix = |frame: u8| if frames.len() > 1 { format!(", frame {frame}") } else { String::new() };
     for frame in &frames {
         let owner = |s: &State| Some(of_frame(s, *frame)?.locked_by?.to_string());
-        columns.add(Kind::Lock, "locks", format!("page lock{}", suffix(*frame)), owner);
+        columns.add(ColumnKind::Lock, "locks", format!("page lock{}", suffix(*frame)), owner);
     }
     columns.locks();
     for frame in &frames {
@@ -312,7 +312,7 @@ impl<'r, 'a> Columns<'r, 'a> {
         self.runs.iter().flat_map(|run| &run.steps).map(|moment| &moment.state)
     }
 
-    fn add(&mut self, kind: Kind, group: &str, name: String, of: impl Fn(&State) -> Option<String>) {
+    fn add(&mut self, kind: ColumnKind, group: &str, name: String, of: impl Fn(&State) -> Option<String>) {
         let values = self.runs[0].steps.iter().map(|moment| of(&moment.state)).collect();
         self.all.push(Column { kind, group: group.to_owned(), name, values });
     }
@@ -324,13 +324,13 @@ impl<'r, 'a> Columns<'r, 'a> {
             let holders = |s: &State| s.locks.iter().filter(|(_, name)| *name == lock).count();
             if self.states().all(|s| holders(s) < 2) {
                 let holder = |s: &State| s.locks.iter().find(|(_, name)| *name == lock).map(|(who, _)| who.clone());
-                self.add(Kind::Lock, "locks", lock.to_owned(), holder);
+                self.add(ColumnKind::Lock, "locks", lock.to_owned(), holder);
                 continue;
             }
             for (_, who) in held.iter().filter(|(name, _)| *name == lock) {
                 let holds = |s: &State| s.locks.iter().any(|(holder, name)| *name == lock && holder == who);
                 let holder = |s: &State| holds(s).then(|| (*who).to_owned());
-                self.add(Kind::Lock, "locks", format!("{lock}, {who}"), holder);
+                self.add(ColumnKind::Lock, "locks", format!("{lock}, {who}"), holder);
             }
         }
     }
@@ -340,7 +340,7 @@ impl<'r, 'a> Columns<'r, 'a> {
         let group = format!("frame {frame}");
         let mut bit = |name: &str, flag, test: fn(&PageState) -> bool| {
             let set = |s: &State| of_frame(s, frame).filter(|page| test(page)).map(|_| "set".to_owned());
-            self.add(Kind::Flag(flag), &group, format!("{name}{suffix}"), set);
+            self.add(ColumnKind::Flag(flag), &group, format!("{name}{suffix}"), set);
         };
         bit("in page cache", Flag::Cached, |page| page.cached);
         bit("PG_dirty", Flag::Dirty, |page| page.dirty);
@@ -352,21 +352,21 @@ impl<'r, 'a> Columns<'r, 'a> {
         let mms = distinct(pages().flat_map(|page| &page.ptes).map(|pte| pte.mm));
         if records {
             let record = |s: &State| of_frame(s, frame)?.record.clone();
-            self.add(Kind::Flag(Flag::Record), &group, format!("record{suffix}"), record);
+            self.add(ColumnKind::Flag(Flag::Record), &group, format!("record{suffix}"), record);
         }
         for mm in mms {
             let pte = |s: &State| {
                 let pte = of_frame(s, frame)?.ptes.iter().find(|pte| pte.mm == mm)?;
                 Some(if pte.writable { "writable" } else { "read-only" }.to_owned())
             };
-            self.add(Kind::Flag(Flag::Pte), &group, format!("pte of mm {mm}{suffix}"), pte);
+            self.add(ColumnKind::Flag(Flag::Pte), &group, format!("pte of mm {mm}{suffix}"), pte);
         }
     }
 
     /// i_size if it changes, and the cells that an operation wrote: in the page cache and on the store.
     fn content(&mut self) {
         if self.states().any(|s| s.size != self.runs[0].initial.size) {
-            self.add(Kind::Text, "content", "i_size".to_owned(), |s| Some(s.size.to_string()));
+            self.add(ColumnKind::Text, "content", "i_size".to_owned(), |s| Some(s.size.to_string()));
         }
         let per_page = self.states().flat_map(|s| &s.pages).map(|page| page.cells.len()).next().unwrap_or(1);
         let cells = self.runs[0].initial.store.len();
@@ -380,8 +380,8 @@ impl<'r, 'a> Columns<'r, 'a> {
             let written = self.states().any(|s| !cached(s).is_none_or(nobody) || !stored(s).is_none_or(nobody));
             if written || self.states().any(|s| stored(s) != stored(&self.runs[0].initial)) {
                 let number = if cells > 1 { format!(" {cell}") } else { String::new() };
-                self.add(Kind::Text, "content", format!("cell{number}, cache"), cached);
-                self.add(Kind::Text, "content", format!("cell{number}, store"), stored);
+                self.add(ColumnKind::Text, "content", format!("cell{number}, cache"), cached);
+                self.add(ColumnKind::Text, "content", format!("cell{number}, store"), stored);
             }
         }
     }

@@ -9,7 +9,7 @@ use mkwrite_explain::explain::Explanation;
 use mkwrite_model::point::Point;
 use serde_json::{Value, json};
 
-use crate::chart::{Chart, Column, Flag, Item, Kind, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette;
 use crate::terminal::title;
 
@@ -187,7 +187,7 @@ fn heads(chart: &Chart, grid: &Grid) -> Markup {
                 b.task.{ "t" (hue(*task)) } style={ "grid-column:" (grid.lane(lane)) } { (task) }
             }
             @for (column, place) in chart.columns.iter().zip(&grid.places) {
-                span.name.text[column.kind == Kind::Text] style={ "grid-column:" (place) } { (column.name) }
+                span.name.text[column.kind == ColumnKind::Text] style={ "grid-column:" (place) } { (column.name) }
             }
         }
     }
@@ -320,10 +320,10 @@ fn mark(chart: &Chart) -> Markup {
 /// The classes of a value: locks have the colour of their holder.
 fn class(column: &Column, value: &str) -> String {
     match column.kind {
-        Kind::Lock => format!("lock t{}", hue_of(value)),
-        Kind::Flag(flag) if value == "read-only" => format!("flag {} weak", flag_class(flag)),
-        Kind::Flag(flag) => format!("flag {}", flag_class(flag)),
-        Kind::Text => "text".to_owned(),
+        ColumnKind::Lock => format!("lock t{}", hue_of(value)),
+        ColumnKind::Flag(flag) if value == "read-only" => format!("flag {} weak", flag_class(flag)),
+        ColumnKind::Flag(flag) => format!("flag {}", flag_class(flag)),
+        ColumnKind::Text => "text".to_owned(),
     }
 }
 
@@ -358,7 +358,7 @@ impl Grid {
                 next += 1;
                 group = &column.group;
             }
-            template += if column.kind == Kind::Text { " var(--text)" } else { " var(--strip)" };
+            template += if column.kind == ColumnKind::Text { " var(--text)" } else { " var(--strip)" };
             places.push(next);
             next += 1;
         }

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
 
-use crate::chart::{Chart, Column, Flag, Item, Kind, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette::{
     BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT, TASKS, WRITEBACK,
 };
@@ -180,7 +180,7 @@ fn places(chart: &Chart, rows: &[Row]) -> (Vec<usize>, usize) {
             group = &column.group;
         }
         places.push(x);
-        x += if column.kind == Kind::Text { 36 } else { 17 };
+        x += if column.kind == ColumnKind::Text { 36 } else { 17 };
     }
     (places, x)
 }
@@ -283,18 +283,18 @@ fn strip(column: &Column, x: usize, rows: &[Row]) -> Markup {
 fn bar(column: &Column, value: &str, x: usize, y: usize, height: usize) -> Markup {
     // Colours of the bar, its edge, and the letter in it.
     let (fill, stroke, ink) = match column.kind {
-        Kind::Lock => (TASKS[hue_of(value)].0.light, None, BACK),
-        Kind::Flag(Flag::Dirty) => (DIRTY.light, None, BACK),
-        Kind::Flag(Flag::DirtyTag) => ("url(#tag-dirty)", Some(DIRTY), BACK),
-        Kind::Flag(Flag::Writeback) => (WRITEBACK.light, None, BACK),
-        Kind::Flag(Flag::WritebackTag) => ("url(#tag-writeback)", Some(WRITEBACK), BACK),
-        Kind::Flag(Flag::Record) => (RECORD.light, None, BACK),
-        Kind::Flag(Flag::Pte) if value == "writable" => (PTE.light, Some(PTE), BACK),
-        Kind::Flag(Flag::Pte) => (BACK.light, Some(PTE), PTE),
-        Kind::Flag(Flag::Cached) | Kind::Text => (CACHED.light, None, BACK),
+        ColumnKind::Lock => (TASKS[hue_of(value)].0.light, None, BACK),
+        ColumnKind::Flag(Flag::Dirty) => (DIRTY.light, None, BACK),
+        ColumnKind::Flag(Flag::DirtyTag) => ("url(#tag-dirty)", Some(DIRTY), BACK),
+        ColumnKind::Flag(Flag::Writeback) => (WRITEBACK.light, None, BACK),
+        ColumnKind::Flag(Flag::WritebackTag) => ("url(#tag-writeback)", Some(WRITEBACK), BACK),
+        ColumnKind::Flag(Flag::Record) => (RECORD.light, None, BACK),
+        ColumnKind::Flag(Flag::Pte) if value == "writable" => (PTE.light, Some(PTE), BACK),
+        ColumnKind::Flag(Flag::Pte) => (BACK.light, Some(PTE), PTE),
+        ColumnKind::Flag(Flag::Cached) | ColumnKind::Text => (CACHED.light, None, BACK),
     };
     html! {
-        @if column.kind == Kind::Text {
+        @if column.kind == ColumnKind::Text {
             line x1=(x + 4) x2=(x + 4) y1=(y) y2=(y + height) stroke=(SOFT) stroke-width="1.5" {}
             text x=(x + 8) y=(y + 13) font-size="10.5" font-weight="bold" { (column.short(value)) }
         } @else {

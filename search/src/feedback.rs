@@ -6,13 +6,13 @@
 
 use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{CLOSER, TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel, Mm, object};
 use mkwrite_model::{End, Observer, Target};
 
 use mkwrite_oracle::Judge;
-use mkwrite_oracle::run::{How, Runner, observe};
+use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
 
 /// Features that can be told apart.
 pub const FEATURES: usize = 1 << 16;
@@ -199,7 +199,7 @@ impl Feedback {
         }
     }
 
-    fn page<R: Registry>(&mut self, k: &Kernel<R>, step: Step, page: Frame) {
+    fn page<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame) {
         if self.signals.has(Signal::State) || self.signals.has(Signal::At) {
             let state = state(k, page);
             self.note(Signal::State, state);
@@ -208,7 +208,7 @@ impl Feedback {
     }
 
     /// `near` are the rules that do not hold for the page, one bit each.
-    fn near<R: Registry>(&mut self, k: &Kernel<R>, step: Step, page: Frame, near: u64) {
+    fn near<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame, near: u64) {
         let near = near.wrapping_mul(SPREAD);
         self.note(Signal::Near, near ^ step.point as u64);
         self.note(Signal::Kind, near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()));
@@ -220,7 +220,7 @@ impl Feedback {
         }
     }
 
-    fn call<R: Registry>(&mut self, k: &Kernel<R>, judge: &Judge, step: Step, returns: bool) {
+    fn call<F: Filesystem>(&mut self, k: &Kernel<F>, judge: &Judge, step: Step, returns: bool) {
         let near = k.frames_in_use().fold(0, |near, page| near | judge.near(page));
         if near != 0 {
             self.note(Signal::Calls, near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns));
@@ -241,12 +241,12 @@ const _: () = {
 };
 
 /// The kind of call that a task is at; I/O has one of its own.
-fn kind<R: Registry>(k: &Kernel<R>, task: TaskId) -> u64 {
+fn kind<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u64 {
     u64::from(if task.io_slot().is_some() { IO_KIND } else { k.state(task).operation().kind().code })
 }
 
 /// A page's flags, ptes and record as a number.
-fn state<R: Registry>(k: &Kernel<R>, page: Frame) -> u64 {
+fn state<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u64 {
     if k.is_free(page) {
         return 0;
     }
@@ -277,12 +277,12 @@ fn state<R: Registry>(k: &Kernel<R>, page: Frame) -> u64 {
 
 impl Feedback {
     /// Runs a case on target number `number`, judged, and collects the features of the run. Returns the steps.
-    pub fn run<R: Registry>(
+    pub fn run<F: Filesystem>(
         &mut self,
-        runner: &mut Runner<R>,
-        target: Target<R>,
+        runner: &mut Runner<F>,
+        target: Target<F>,
         case: &Case,
-        how: How,
+        how: ScheduledBy,
         number: usize,
     ) -> u32 {
         let mut watched = Watched { judge: &mut runner.judge, feedback: self, target: number };
@@ -297,13 +297,13 @@ struct Watched<'a> {
     target: usize,
 }
 
-impl<R: Registry> Observer<R> for Watched<'_> {
-    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+impl<F: Filesystem> Observer<F> for Watched<'_> {
+    fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         self.judge.begin(k, case);
         self.feedback.begin(self.target);
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.judge.step(k, step);
         let Watched { judge, feedback, .. } = self;
         if feedback.signals.has(Signal::Order) {
@@ -325,11 +325,11 @@ impl<R: Registry> Observer<R> for Watched<'_> {
         }
     }
 
-    fn quiescent(&mut self, k: &Kernel<R>) {
+    fn quiescent(&mut self, k: &Kernel<F>) {
         self.judge.quiescent(k);
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         self.judge.end(k, end);
         if self.feedback.signals.has(Signal::Broken) {
             for breach in self.judge.breaches() {
@@ -345,7 +345,7 @@ mod tests {
     use mkwrite_impls::Builtin;
     use mkwrite_model::generate::Generator;
     use mkwrite_oracle::ledger::Ledger;
-    use mkwrite_oracle::run::{How, Runner};
+    use mkwrite_oracle::run::{Runner, ScheduledBy};
 
     /// The features of one case on one pair.
     fn features(signals: Signals, index: u64, number: usize) -> Vec<u16> {
@@ -354,7 +354,7 @@ mod tests {
         let mut case = Case::default();
         Generator::new(false).generate(9, index, &mut case);
         let (mut feedback, mut runner) = (Feedback::new(signals), Runner::default());
-        feedback.run(&mut runner, target, &case, How::Own, number);
+        feedback.run(&mut runner, target, &case, ScheduledBy::Own, number);
         let features = feedback.features().to_vec();
         feedback.clear();
         assert!(feedback.features().is_empty() && feedback.hit.is_empty(), "nothing is left behind");

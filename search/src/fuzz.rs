@@ -11,13 +11,13 @@ use std::cell::RefCell;
 
 use mkwrite_model::bytes::{self, CHOICE};
 use mkwrite_model::generate::{Generator, random};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{self, Document, parse};
 use mkwrite_model::{Case, Target};
 use mkwrite_oracle::history::reference;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::{How, Targets};
+use mkwrite_oracle::run::{ScheduledBy, Targets};
 use rand::RngExt;
 
 use crate::choice::Choice;
@@ -26,7 +26,7 @@ use crate::feedback::{FeatureSet, Feedback, Signals};
 use crate::log::Log;
 
 /// The entries of the ledger that the environment names: what they expect is a panic, too.
-fn expected_too<R: Registry>(ledger: &Ledger<R>) -> Vec<String> {
+fn expected_too<F: Filesystem>(ledger: &Ledger<F>) -> Vec<String> {
     let names = std::env::var("MKWRITE_FUZZ_EXPECTED").unwrap_or_default();
     let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let is_known = |name: &String| name == "all" || ledger.entry_named(name).is_some();
@@ -37,16 +37,16 @@ fn expected_too<R: Registry>(ledger: &Ledger<R>) -> Vec<String> {
 }
 
 /// Targets that cases run on, and the cases that reached something new there.
-struct Side<R: Registry> {
+struct Side<F: Filesystem> {
     /// The number of the first target.
     first: usize,
-    targets: Targets<'static, R>,
+    targets: Targets<'static, F>,
     corpus: Corpus,
     runs: u64,
 }
 
-impl<R: Registry> Side<R> {
-    fn new(first: usize, targets: &[Target<R>], ledger: &'static Ledger<R>) -> Side<R> {
+impl<F: Filesystem> Side<F> {
+    fn new(first: usize, targets: &[Target<F>], ledger: &'static Ledger<F>) -> Side<F> {
         Side { first, targets: Targets::new(targets, ledger), corpus: Corpus::default(), runs: 0 }
     }
 }
@@ -57,28 +57,28 @@ const OTHERS: u32 = 4;
 const FRESH: u64 = 128;
 
 /// A process under a fuzzing engine.
-struct Session<R: Registry> {
-    ledger: &'static Ledger<R>,
-    choice: Choice<R>,
+struct Session<F: Filesystem> {
+    ledger: &'static Ledger<F>,
+    choice: Choice<F>,
     expected_too: Vec<String>,
     /// Each pair that an input can choose, as it was and with all remedies of its entries on.
-    targets: Vec<Target<R>>,
-    all: Side<R>,
-    each: Vec<Side<R>>,
+    targets: Vec<Target<F>>,
+    all: Side<F>,
+    each: Vec<Side<F>>,
     feedback: Feedback,
     seen: FeatureSet,
     executions: u64,
     log: Option<Log>,
 }
 
-impl<R: Registry> Session<R> {
-    fn new() -> Session<R> {
+impl<F: Filesystem> Session<F> {
+    fn new() -> Session<F> {
         // One for each process, for as long as it lives.
-        let ledger: &'static Ledger<R> = Box::leak(Box::new(Ledger::own()));
+        let ledger: &'static Ledger<F> = Box::leak(Box::new(Ledger::own()));
         let choice = Choice::new(ledger);
         let (mut targets, mut each) = (Vec::new(), Vec::new());
         for pair in choice.pairs() {
-            let both: Vec<Target<R>> =
+            let both: Vec<Target<F>> =
                 [Some(Target::from(*pair)), ledger.remedied(*pair)].into_iter().flatten().collect();
             each.push(Side::new(targets.len(), &both, ledger));
             targets.extend(both);
@@ -107,7 +107,7 @@ impl<R: Registry> Session<R> {
             self;
         let Side { first, targets, corpus, runs } = one.map_or(all, |one| &mut each[one]);
         (*executions, *runs) = (*executions + 1, *runs + 1);
-        let run = |n, runner: &mut _, target| feedback.run(runner, target, case, How::Own, *first + n);
+        let run = |n, runner: &mut _, target| feedback.run(runner, target, case, ScheduledBy::Own, *first + n);
         targets.run(case, run, |n, breach, expected| {
             let n = *first + n;
             if let Some(log) = log {
@@ -130,7 +130,7 @@ impl<R: Registry> Session<R> {
     }
 
     /// What an input runs on: one process runs one kind of target.
-    fn side(&self, input: &[u8]) -> &Side<R> {
+    fn side(&self, input: &[u8]) -> &Side<F> {
         if self.all.runs == 0 { &self.each[self.choice.of(input)] } else { &self.all }
     }
 }
@@ -140,10 +140,10 @@ thread_local! {
     static SESSION: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
-fn session<R: Registry, T>(work: impl FnOnce(&mut Session<R>) -> T) -> T {
+fn session<F: Filesystem, T>(work: impl FnOnce(&mut Session<F>) -> T) -> T {
     SESSION.with_borrow_mut(|session| {
-        if !session.as_ref().is_some_and(|session| session.is::<Session<R>>()) {
-            *session = Some(Box::new(Session::<R>::new()));
+        if !session.as_ref().is_some_and(|session| session.is::<Session<F>>()) {
+            *session = Some(Box::new(Session::<F>::new()));
         }
         let session = session.as_mut().and_then(|session| session.downcast_mut());
         work(session.expect("it was made for these filesystems"))
@@ -151,28 +151,28 @@ fn session<R: Registry, T>(work: impl FnOnce(&mut Session<R>) -> T) -> T {
 }
 
 /// The switch says that this expected breach is a panic too.
-fn is_fatal<R: Registry>(ledger: &Ledger<R>, named: &[String], expected: Expected) -> bool {
+fn is_fatal<F: Filesystem>(ledger: &Ledger<F>, named: &[String], expected: Expected) -> bool {
     let name = ledger.entry(expected).map(|entry| entry.name.as_str());
     named.iter().any(|wanted| wanted == "all" || matches!(expected, Expected::Root(_)) && name == Some(wanted))
 }
 
-fn crash<R: Registry>(target: Target<R>, breach: Breach) {
+fn crash<F: Filesystem>(target: Target<F>, breach: Breach) {
     breach.rule.crash(&format!("{} at {} on {}", breach.what, breach.point.name(), target.pair));
 }
 
 /// One program on all pairs of the default hunt. Shows the engine each feature that it reached.
-pub fn differential<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
-    case::<R>(&bytes::decode(input), feature);
+pub fn differential<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
+    case::<F>(&bytes::decode(input), feature);
 }
 
 /// The same for a case that does not come as bytes.
-pub fn case<R: Registry>(case: &Case, feature: impl FnMut(u16)) {
-    session::<R, _>(|session| session.run(case, None, feature));
+pub fn case<F: Filesystem>(case: &Case, feature: impl FnMut(u16)) {
+    session::<F, _>(|session| session.run(case, None, feature));
 }
 
 /// One program on one pair, which the input chooses ([`crate::choice`]): more programs in the same time.
-pub fn implementation<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
-    session::<R, _>(|session| {
+pub fn implementation<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
+    session::<F, _>(|session| {
         let one = session.choice.of(input);
         session.run(&bytes::decode(input), Some(one), feature);
     });
@@ -181,10 +181,10 @@ pub fn implementation<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
 /// For the custom mutators of engines: mutates the case in `data[..size]`, in place and in at most `max` bytes; returns
 /// the new size. Mostly it goes on from a case that reached something rare instead, chosen as hunts do: what an engine
 /// knows of an input is how new it was.
-pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut random(u64::from(seed), 0, 4);
     let (choice, version) = (data[..size].get(CHOICE).copied().unwrap_or(0), bytes::version(&data[..size]));
-    session::<R, _>(|session| {
+    session::<F, _>(|session| {
         let Side { corpus, runs, .. } = session.side(&data[..size]);
         if *runs < FRESH {
             let mut case = Case::default();

@@ -2,7 +2,7 @@
 //! processes can write to one file and whoever reads it needs none of them alive.
 
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -49,7 +49,7 @@ pub struct Find {
 }
 
 impl Find {
-    fn new<R: Registry>(ledger: &Ledger<R>, target: Target<R>, key: &Key) -> Find {
+    fn new<F: Filesystem>(ledger: &Ledger<F>, target: Target<F>, key: &Key) -> Find {
         let expected = key.signature.expected;
         Find {
             implementation: target.pair.implementation.name().to_owned(),
@@ -94,12 +94,12 @@ impl Log {
     }
 
     /// Notes a find, if it is the first of its kind.
-    pub fn found<R: Registry>(
+    pub fn found<F: Filesystem>(
         &mut self,
         executions: u64,
         features: u64,
-        ledger: &Ledger<R>,
-        target: Target<R>,
+        ledger: &Ledger<F>,
+        target: Target<F>,
         key: Key,
     ) {
         if self.seen.insert(key) {

@@ -8,7 +8,7 @@
 use mkwrite_model::case::{Case, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId, bits};
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel, NO_BLOCK, Request, Status, object};
 use mkwrite_model::point::Point as P;
@@ -105,7 +105,7 @@ impl Shapes {
     }
 
     /// The states of a page that a step touched.
-    fn page<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+    fn page<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame) {
         if k.is_free(page) || !k.is_dirty(page) || !k.in_mapping(page) {
             return;
         }
@@ -131,7 +131,7 @@ impl Shapes {
     }
 
     /// Somebody changes these cells of the file.
-    fn changes<R: Registry>(&mut self, k: &Kernel<R>, shape: Shape, cells: Range) {
+    fn changes<F: Filesystem>(&mut self, k: &Kernel<F>, shape: Shape, cells: Range) {
         let g = k.geometry();
         for request in requests(k) {
             let here = cells.clip(g.cells_of(k.index(request.page)));
@@ -142,7 +142,7 @@ impl Shapes {
         }
     }
 
-    fn size<R: Registry>(&mut self, k: &Kernel<R>, from: u8, to: u8) {
+    fn size<F: Filesystem>(&mut self, k: &Kernel<F>, from: u8, to: u8) {
         let g = k.geometry();
         if to > from {
             for (index, cut) in self.cuts.iter_mut().enumerate() {
@@ -174,7 +174,7 @@ impl Shapes {
     }
 
     /// Truncate cuts inside this page: what does its I/O in flight carry?
-    fn cut_io<R: Registry>(&mut self, k: &Kernel<R>, page: Frame, size: u8) {
+    fn cut_io<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame, size: u8) {
         let g = k.geometry();
         let first = g.blocks_of(size) - k.index(page) * g.blocks;
         let cut = (first..g.blocks).fold(0u8, |mask, b| mask | 1 << b);
@@ -206,26 +206,26 @@ impl Shapes {
 }
 
 /// The requests in flight.
-fn requests<R: Registry>(k: &Kernel<R>) -> impl Iterator<Item = Request> + '_ {
+fn requests<F: Filesystem>(k: &Kernel<F>) -> impl Iterator<Item = Request> + '_ {
     (0..PAGES_MAX as u8).filter_map(|slot| k.request(slot))
 }
 
 /// The blocks of its page that a request carries, one bit each.
-fn carried<R: Registry>(k: &Kernel<R>, request: Request) -> u8 {
+fn carried<F: Filesystem>(k: &Kernel<F>, request: Request) -> u8 {
     let block_cells = k.geometry().block_cells();
     let sent = request.cells.iter().fold(0, |mask, cell| mask | 1 << (cell / block_cells));
     let written = request.blocks.iter().enumerate().filter(|(_, block)| **block != NO_BLOCK);
     written.fold(sent, |mask, (b, _)| mask | 1 << b)
 }
 
-impl<R: Registry> Observer<R> for Shapes {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Shapes {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         let mut carried = std::mem::take(&mut self.carried);
         carried.clear();
         *self = Shapes { carried, ..Shapes::default() };
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         let (g, size) = (k.geometry(), k.i_size());
         self.see_if(Shape::EofInBlock, !size.is_multiple_of(g.block_cells()));
         for event in k.events() {
@@ -287,9 +287,9 @@ impl Reach {
 
 /// Counts shapes over the first cases that a hunt with this seed and without feedback runs. None: one of [`SUBJECTS`]
 /// is not there.
-pub fn measure<R: Registry>(seed: u64, cases: u64) -> Option<Reach> {
-    let subject = |name: &&str| R::by_name(name).map(|fs| Target::from(Pair::natural(fs)));
-    let targets: Vec<Target<R>> = SUBJECTS.iter().map(subject).collect::<Option<_>>()?;
+pub fn measure<F: Filesystem>(seed: u64, cases: u64) -> Option<Reach> {
+    let subject = |name: &&str| F::by_name(name).map(|fs| Target::from(Pair::natural(fs)));
+    let targets: Vec<Target<F>> = SUBJECTS.iter().map(subject).collect::<Option<_>>()?;
     let plan = Plan::new(targets, seed, cases, Ledger::default());
     let (mut machine, mut shapes, mut case) = (Machine::default(), Shapes::default(), Case::default());
     let mut reach = Reach { cases, counts: vec![[0; SUBJECTS.len()]; Shape::ALL.len()], steps: 0 };
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
     use mkwrite_model::text::parse;
-    use mkwrite_oracle::run::How;
+    use mkwrite_oracle::run::ScheduledBy;
 
     /// The shapes of a run: the file, the actors' programs, and the order.
     fn shapes(subject: usize, file: &str, actors: &[&[&str]], order: &[&str]) -> Vec<&'static str> {
@@ -325,7 +325,7 @@ mod tests {
         let case = parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")).case;
         let target = Target::from(Pair::natural(Builtin::by_name(SUBJECTS[subject]).unwrap()));
         let mut shapes = Shapes::default();
-        observe(&mut Machine::default(), target, &case, How::Own, &mut shapes);
+        observe(&mut Machine::default(), target, &case, ScheduledBy::Own, &mut shapes);
         Shape::ALL.iter().filter(|shape| shapes.has(**shape)).map(|shape| shape.name()).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use mkwrite_explain::causes::{Shown, fold};
 use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::Ledger;
 use mkwrite_search::plants::found;

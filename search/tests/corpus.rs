@@ -11,11 +11,11 @@ use mkwrite_explain::shrink::{Goal, Shrinker};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, parse};
 use mkwrite_oracle::ledger::{Entry, Expected, Ledger};
-use mkwrite_oracle::run::{How, Runner, targets_of};
+use mkwrite_oracle::run::{Runner, ScheduledBy, targets_of};
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
 
 fn main() {
@@ -106,8 +106,8 @@ fn is_cured(n: usize, entry: &Entry<Builtin>) -> Result<(), Failed> {
             let target = Target { remedies: entry.remedies, ..target };
             for schedule in 0..=100 {
                 let how = match schedule {
-                    0 => How::Own,
-                    n => How::Random(Kind::portfolio(n as u32), random(1, n, 1)),
+                    0 => ScheduledBy::Own,
+                    n => ScheduledBy::Random(SchedulerKind::portfolio(n as u32), random(1, n, 1)),
                 };
                 runner.run(target, &document.case, how);
                 let mut classifier = ledger.classify(target);

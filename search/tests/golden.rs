@@ -10,10 +10,10 @@ use mkwrite_impls::Builtin;
 use mkwrite_model::Case;
 use mkwrite_model::Target;
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::parse;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::{How, Runner, targets_of};
+use mkwrite_oracle::run::{Runner, ScheduledBy, targets_of};
 use mkwrite_search::hunt::{Plan, how};
 
 #[test]
@@ -28,7 +28,7 @@ fn corpus() {
             let document = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
             let name = path.file_stem().unwrap().to_string_lossy();
             for Target { pair, .. } in targets_of::<Builtin>(&document).unwrap() {
-                let hash = runner.hash(Target::from(pair), &document.case, How::Own);
+                let hash = runner.hash(Target::from(pair), &document.case, ScheduledBy::Own);
                 let (fs, caller) = (pair.implementation.name(), pair.caller.name());
                 writeln!(text, "{hash:016x} {name} {fs} x {caller}").unwrap();
             }

@@ -10,12 +10,12 @@ use std::sync::{Arc, LazyLock, Mutex};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::{How, Runner, Targets};
+use mkwrite_oracle::run::{Runner, ScheduledBy, Targets};
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
 use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
@@ -259,7 +259,7 @@ fn an_error_silences_nothing_else() {
         let case = mkwrite_model::text::parse(&text(eio)).unwrap().case;
         let pair = Pair::natural(Builtin::by_name("block@2.6.30").unwrap());
         let mut runner = Runner::default();
-        runner.run(Target { plant, ..Target::from(pair) }, &case, How::Own);
+        runner.run(Target { plant, ..Target::from(pair) }, &case, ScheduledBy::Own);
         runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect::<Vec<_>>()
     };
     assert_eq!(breaches("eio 0\n", None), []);
@@ -272,7 +272,7 @@ fn an_error_silences_nothing_else() {
 fn a_reported_shortage_is_no_breach() {
     let case = mkwrite_model::text::parse(include_str!("cases/reported-enospc.mkw")).unwrap().case;
     let mut runner = Runner::default();
-    runner.run(Target::from(Pair::natural(Builtin::by_name("filemap@3.10").unwrap())), &case, How::Own);
+    runner.run(Target::from(Pair::natural(Builtin::by_name("filemap@3.10").unwrap())), &case, ScheduledBy::Own);
     assert_eq!(runner.judge.breaches().map(|breach| breach.rule.id()).collect::<Vec<_>>(), [""; 0]);
 }
 
@@ -283,7 +283,7 @@ fn a_deferred_breach_is_that_of_its_own_step() {
     let case = mkwrite_model::text::parse(text).unwrap().case;
     let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
     let mut runner = Runner::default();
-    runner.run(Target::from(pair), &case, How::Own);
+    runner.run(Target::from(pair), &case, ScheduledBy::Own);
     let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect();
     assert_eq!(breaches, [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]);
 }
@@ -292,7 +292,7 @@ fn a_breach_beyond_i_size_hides_none_within() {
     let case = mkwrite_model::text::parse(include_str!("cases/past-eof.mkw")).unwrap().case;
     let pair: Pair<Builtin> = "fsblock@2007 x try3".parse().unwrap();
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    runner.run(Target::from(pair), &case, How::Own);
+    runner.run(Target::from(pair), &case, ScheduledBy::Own);
     let records = runner.judge.breaches().filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");
     assert_eq!(records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(), [(85, true), (117, false)]);
     let mut classifier = ledger.classify(Target::from(pair));
@@ -304,7 +304,7 @@ fn what_a_write_sets_during_a_sync_is_still_the_known_race() {
     let case = mkwrite_model::text::parse(include_str!("cases/overwritten-during-sync.mkw")).unwrap().case;
     let target: Target<Builtin> = Target::from("block@2.6.29 x try3".parse::<Pair<Builtin>>().unwrap());
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    runner.run(target, &case, How::Own);
+    runner.run(target, &case, ScheduledBy::Own);
     let mut classifier = ledger.classify(target);
     let breaches = runner.judge.breaches().map(|breach| (breach.rule.id(), classifier.next(&breach) != Expected::No));
     assert_eq!(breaches.collect::<Vec<_>>(), [("I8", true), ("I34", true)]);
@@ -320,7 +320,7 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
         let pair = Pair::natural(Builtin::by_name(fs).unwrap());
         for (plant, cases) in [(None, 3000), (Some(Plant::FsyncNoCommit), 200)] {
             let target = Target { pair, plant, remedies };
-            runner.run(target, &case, How::Own);
+            runner.run(target, &case, ScheduledBy::Own);
             let seen = runner.judge.breaches().any(|breach| breach.rule == Rule::NotDurable);
             assert_eq!(seen, plant.is_some(), "{target}");
             let plan = Plan::new(vec![target], 5, cases, Ledger::default());

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::PossibleValuesParser;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::campaign::{Event, duration};
 use mkwrite_report::json::SCHEMA;
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ struct Session<'a> {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if !(args.minutes > 0.0 && args.minutes <= 525_600.0) {
         return Err(anyhow!("--minutes {}: not a time", args.minutes)).context("give minutes, such as 5 or 0.5");
     }
@@ -161,14 +161,14 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     built?;
-    session.prepare::<R>();
+    session.prepare::<F>();
     session.search(&interrupted);
     session.merge(&interrupted);
     session.save();
     let help = "free some space, or mend what is wrong, and run the same command again: it goes on";
     // A second Ctrl-C ends the sorting too.
     let stopped = interrupted.swap(false, Ordering::Relaxed);
-    let report = session.report::<R>(stopped, &interrupted).context(help)?;
+    let report = session.report::<F>(stopped, &interrupted).context(help)?;
     report::write(args, &report).context(help)?;
     // Only now may what the engines left be removed, by the next campaign in this folder.
     let failed = session.next(&[]).is_none();

@@ -8,7 +8,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{Cause, Shown, fold};
 use mkwrite_explain::parallel::parallel;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
@@ -38,15 +38,15 @@ pub struct Args {
 }
 
 /// What came of one bug.
-struct Folded<R: Registry> {
+struct Folded<F: Filesystem> {
     plant: Plant,
-    shown: Vec<Shown<R>>,
+    shown: Vec<Shown<F>>,
     causes: Vec<Cause>,
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::<R>::own();
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let ledger = Ledger::<F>::own();
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,
@@ -62,7 +62,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         || (),
         |(), n| {
             let plant = plants[n];
-            let own: Vec<Pair<R>> = implementations(&[plant.implementation().to_owned()])
+            let own: Vec<Pair<F>> = implementations(&[plant.implementation().to_owned()])
                 .map(|found| found.into_iter().map(Pair::natural).collect())
                 .unwrap_or_default();
             let shown = found(&ledger, plant, if args.all_pairs { &all } else { &own }, (args.seed, args.cases));
@@ -74,12 +74,12 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     bar.finish_and_clear();
     let mut results = results.into_inner().expect("nothing panicked");
     results.sort_by_key(|(n, _)| *n);
-    let results: Vec<Folded<R>> = results.into_iter().map(|(_, folded)| folded).collect();
+    let results: Vec<Folded<F>> = results.into_iter().map(|(_, folded)| folded).collect();
     print(&results);
     Ok(Exit::Good)
 }
 
-fn print<R: Registry>(results: &[Folded<R>]) {
+fn print<F: Filesystem>(results: &[Folded<F>]) {
     let mut table = output::table(["bug", "findings", "causes", "the causes"]);
     for Folded { plant, shown, causes } in results {
         let about = |cause: &Cause| {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::parallel::parallel;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_report::json::compare::{Compare, Factors};
 use mkwrite_search::feedback::Signal;
 use mkwrite_search::log::{self, Line};
@@ -122,7 +122,7 @@ pub fn run(args: &Args) -> Result<Exit> {
 
 /// Everything that can be compared.
 fn names() -> Vec<String> {
-    let schedulers = Kind::ALL.iter().map(|kind| kind.name().to_owned());
+    let schedulers = SchedulerKind::ALL.iter().map(|kind| kind.name().to_owned());
     let signals = Signal::ALL.iter().map(|signal| format!("hunt-{}", signal.name()));
     let engines = ENGINES.iter().map(|engine| engine.name.to_owned());
     schedulers.chain(["random", "derived"].map(str::to_owned)).chain(engines).chain(signals).collect()
@@ -265,7 +265,7 @@ fn arguments(contender: &str) -> Vec<String> {
         "random" => vec!["--feedback", "none"],
         // libFuzzer's own mutations come several at a time.
         "derived" => vec!["-mutate_depth=5"],
-        _ if Kind::from_name(contender).is_some() => vec!["--feedback", "none", "--scheduler", contender],
+        _ if SchedulerKind::from_name(contender).is_some() => vec!["--feedback", "none", "--scheduler", contender],
         _ => match contender.strip_prefix("hunt-") {
             Some(signal) => vec!["--feedback", signal],
             None => vec![],

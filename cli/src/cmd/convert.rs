@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mkwrite_model::bytes;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 use crate::{Exit, files, output};
 
@@ -26,8 +26,8 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let document = files::read::<R>(&args.file)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let document = files::read::<F>(&args.file)?;
     let to_text = args.to.as_deref().map_or(!files::is_text(&args.file), |to| to == "text");
     let content = if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
     match &args.output {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use mkwrite_explain::finding;
 use mkwrite_explain::shrink::Shrinker;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if args.name.is_empty() || !args.name.chars().all(valid) {
         return Err(
@@ -58,11 +58,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Err(anyhow!("{} exists", case_path.display()).context("choose another name, or give --force"));
     }
 
-    let document = args.subject.read::<R>()?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+    let document = args.subject.read::<F>()?;
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let document =
         if args.fixed { fixed(args, &ledger, &mut runner, document)? } else { minimal(args, &ledger, document)? };
-    let text = golden::text::<R>(&document).map_err(|error| anyhow!("{error}"))?;
+    let text = golden::text::<F>(&document).map_err(|error| anyhow!("{error}"))?;
     files::write(&case_path, document.to_string().as_bytes())?;
     files::write(&text_path, text.as_bytes())?;
     line(format!("{}\n{}", case_path.display(), text_path.display()));
@@ -71,10 +71,10 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 }
 
 /// The case as it is, which must pass on the pairs that were chosen.
-fn fixed<R: Registry>(
+fn fixed<F: Filesystem>(
     args: &Args,
-    ledger: &Ledger<R>,
-    runner: &mut Runner<R>,
+    ledger: &Ledger<F>,
+    runner: &mut Runner<F>,
     mut document: Document,
 ) -> Result<Document> {
     let targets = args.subject.targets(&document)?;
@@ -89,7 +89,7 @@ fn fixed<R: Registry>(
 }
 
 /// The case made smaller, with what it breaks.
-fn minimal<R: Registry>(args: &Args, ledger: &Ledger<R>, mut document: Document) -> Result<Document> {
+fn minimal<F: Filesystem>(args: &Args, ledger: &Ledger<F>, mut document: Document) -> Result<Document> {
     let mut runner = Runner::default();
     let goal = args.subject.goal(None, ledger, &mut runner, &mut document)?;
     let case = Shrinker::new(&mut runner, goal.clone(), ledger).shrink(document.case.clone());

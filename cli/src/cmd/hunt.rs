@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{self, Cause, Shown};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
@@ -26,7 +26,7 @@ use mkwrite_report::json::{Document, hunt as json};
 use mkwrite_report::triage::Status;
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
-use mkwrite_search::hunt::{self, Found, ModelError, Outcome, Plan, Progress};
+use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress};
 use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
 
@@ -106,8 +106,8 @@ const RULES_SHOWN: usize = 4;
 const DEFAULT_SECONDS: u64 = 20;
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let plan = plan::<R>(args)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
@@ -162,7 +162,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 }
 
 /// No run reached the bug: what would.
-fn missed<R: Registry>(plan: &Plan<R>, plant: Plant) -> anyhow::Error {
+fn missed<F: Filesystem>(plan: &Plan<F>, plant: Plant) -> anyhow::Error {
     let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
     let remedy = plant.needs().filter(lacks).map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
     anyhow!("no run reached the planted bug `{}`", plant.name())
@@ -170,17 +170,17 @@ fn missed<R: Registry>(plan: &Plan<R>, plant: Plant) -> anyhow::Error {
 }
 
 /// The bug that is planted on some target.
-fn planted<R: Registry>(plan: &Plan<R>) -> Option<Plant> {
+fn planted<F: Filesystem>(plan: &Plan<F>) -> Option<Plant> {
     plan.targets.iter().find_map(|target| target.plant)
 }
 
-fn plan<R: Registry>(args: &Args) -> Result<Plan<R>> {
-    let ledger = Ledger::<R>::own();
+fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
+    let ledger = Ledger::<F>::own();
     let rule = args.rule.as_deref().map(rule).transpose()?;
     let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
     let plant = args.plant.as_deref().map(plant).transpose()?;
     let callers = callers(&args.callers)?;
-    let targets: Vec<Target<R>> = match plant {
+    let targets: Vec<Target<F>> = match plant {
         Some(plant) => {
             let own = [plant.implementation().to_owned()];
             let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
@@ -255,26 +255,26 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
 }
 
 /// A signature, with the file that shows it.
-struct Finding<R> {
+struct Finding<F> {
     key: Key,
     found: Found,
-    target: Target<R>,
+    target: Target<F>,
     /// As it was saved.
     case: Case,
     file: Option<PathBuf>,
 }
 
 /// What was found so far is on disk, as it was found.
-struct Saver<'a, R> {
+struct Saver<'a, F> {
     args: &'a Args,
-    plan: &'a Plan<R>,
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     /// How many files were written.
     files: AtomicUsize,
     failed: Mutex<Option<anyhow::Error>>,
 }
 
-impl<R: Registry> Saver<'_, R> {
+impl<F: Filesystem> Saver<'_, F> {
     /// What cannot be saved ends the hunt.
     fn save(&self, path: &Path, content: &[u8]) {
         if let Err(error) = files::write(path, content) {
@@ -284,7 +284,7 @@ impl<R: Registry> Saver<'_, R> {
     }
 }
 
-impl<R: Registry> hunt::Save for Saver<'_, R> {
+impl<F: Filesystem> hunt::Save for Saver<'_, F> {
     fn found(&self, key: &Key, found: &Found) {
         if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX || key.signature.expected == Expected::No {
             let case = hunt::recorded(self.plan, key, found);
@@ -302,13 +302,13 @@ impl<R: Registry> hunt::Save for Saver<'_, R> {
     }
 }
 
-fn file<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &Key) -> PathBuf {
     args.out.join(Name::of(&plan.ledger, plan.targets[key.target], &key.signature).file())
 }
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
 /// the signature alone.
-fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<Vec<Finding<R>>> {
+fn save<F: Filesystem>(args: &Args, plan: &Plan<F>, outcome: &Hunted) -> Result<Vec<Finding<F>>> {
     let mut findings = Vec::new();
     // What is new first: the number of files is bounded.
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
@@ -331,9 +331,9 @@ fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<V
     Ok(findings)
 }
 
-fn document<R: Registry>(
+fn document<F: Filesystem>(
     args: &Args,
-    plan: &Plan<R>,
+    plan: &Plan<F>,
     key: &Key,
     found: &Found,
     case: Case,
@@ -346,7 +346,7 @@ fn document<R: Registry>(
 }
 
 /// Which case of which hunt it is.
-fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
+fn origin<F: Filesystem>(args: &Args, plan: &Plan<F>, index: u64) -> String {
     let mut hunt = format!("hunt --seed {}", plan.seed);
     if let Some(plant) = planted(plan) {
         hunt += &format!(" --plant {}", plant.name());
@@ -372,7 +372,7 @@ fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
 }
 
 /// A case that breaks an assertion of the model.
-fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> text::Document {
+fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> text::Document {
     let mut document = text::Document::new(error.case.clone());
     finding::set_targets(&mut document, &[plan.targets[error.target]]);
     let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
@@ -380,13 +380,13 @@ fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> text:
     document
 }
 
-fn report<R: Registry>(
-    plan: &Plan<R>,
+fn report<F: Filesystem>(
+    plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
     elapsed: Duration,
-    outcome: &Outcome,
-    (all, causes): (&[Finding<R>], &[Cause]),
+    outcome: &Hunted,
+    (all, causes): (&[Finding<F>], &[Cause]),
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
@@ -395,7 +395,7 @@ fn report<R: Registry>(
     json::Hunt {
         seed: plan.seed,
         aligned: plan.aligned,
-        scheduler: plan.scheduler.map(Kind::name),
+        scheduler: plan.scheduler.map(SchedulerKind::name),
         rule: plan.rule.map(Rule::id),
         plant: planted(plan).map(Plant::name),
         error: outcome.error.as_ref().map(ToString::to_string),
@@ -414,7 +414,7 @@ fn report<R: Registry>(
     }
 }
 
-fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Finding {
+fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Finding<F>) -> json::Finding {
     let Finding { key, found, target, file, .. } = finding;
     let entry = plan.ledger.entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
@@ -435,7 +435,7 @@ fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Fi
 }
 
 /// The findings folded into causes: what is NEW first, and of what is expected last what lies past the end of the file.
-fn fold<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) -> Vec<Cause> {
+fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<Cause> {
     let shown = all.iter().map(|finding| Shown {
         target: finding.target,
         signature: finding.key.signature,
@@ -462,15 +462,15 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-fn rules<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<&'static str> {
+fn rules<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<&'static str> {
     distinct(cause.findings.iter().map(|n| all[*n].key.signature.rule.id()))
 }
 
-fn targets<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<Target<R>> {
+fn targets<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<Target<F>> {
     distinct(cause.findings.iter().map(|n| all[*n].target))
 }
 
-fn cause_report<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], cause: &Cause) -> json::Cause {
+fn cause_report<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], cause: &Cause) -> json::Cause {
     let Finding { key, found, file, .. } = &all[cause.root];
     json::Cause {
         title: key.signature.rule.about().harm,
@@ -488,7 +488,7 @@ fn cause_report<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], cause: &Cause) 
 }
 
 /// How a finding stands to the ledger, in words.
-fn status<R: Registry>(plan: &Plan<R>, expected: Expected) -> String {
+fn status<F: Filesystem>(plan: &Plan<F>, expected: Expected) -> String {
     let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
     match expected {
         Expected::Root(_) => format!("expected: {entry}"),
@@ -498,7 +498,7 @@ fn status<R: Registry>(plan: &Plan<R>, expected: Expected) -> String {
 }
 
 /// One row per cause.
-fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause]) {
+fn print_causes<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], causes: &[Cause]) {
     let mut table = output::table(["what goes wrong", "rules", "on", "findings", "status"]);
     for cause in causes {
         let Finding { key, .. } = &all[cause.root];
@@ -529,7 +529,7 @@ fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause
 }
 
 /// One row per finding.
-fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
+fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) {
     let mut table =
         output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
     let program = output::program();
@@ -548,16 +548,16 @@ fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
 }
 
 /// What a hunt has found, for printing.
-struct Results<'a, R: Registry> {
-    plan: &'a Plan<R>,
+struct Results<'a, F: Filesystem> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     elapsed: Duration,
-    outcome: &'a Outcome,
-    all: &'a [Finding<R>],
+    outcome: &'a Hunted,
+    all: &'a [Finding<F>],
     causes: &'a [Cause],
 }
 
-fn print<R: Registry>(args: &Args, results: &Results<'_, R>) {
+fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
     let Results { plan, progress, elapsed, outcome, all, causes } = results;
     if all.is_empty() {
         line(format!("{GREEN}no rule was broken{GREEN:#}"));

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operand, Operation};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::when::Condition;
@@ -61,14 +61,14 @@ enum What {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
     }
     if args.ledger.is_some() && args.what != What::Entries {
         return Err(anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger"));
     }
-    let (columns, rows) = rows::<R>(args)?;
+    let (columns, rows) = rows::<F>(args)?;
     if args.json {
         let what = args.what.to_possible_value().expect("no value is skipped");
         output::document(&List::new(what.get_name(), columns, &rows))?;
@@ -82,11 +82,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 
 type Rows = (&'static [&'static str], Vec<Vec<String>>);
 
-fn rows<R: Registry>(args: &Args) -> Result<Rows> {
+fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
     let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     Ok(match args.what {
         What::Implementations => {
-            let all = R::all().iter().map(|fs| {
+            let all = F::all().iter().map(|fs| {
                 let d = fs.declaration();
                 row(&[fs.name(), d.convention.name(), d.natural.name(), d.record, d.source])
             });
@@ -136,7 +136,7 @@ fn rows<R: Registry>(args: &Args) -> Result<Rows> {
             (&["name", "holds for a breach if"], all.collect())
         }
         What::Entries => {
-            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::<R>::own()), files::read_ledger)?;
+            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::<F>::own()), files::read_ledger)?;
             let all = ledger.entries.iter().map(|entry| {
                 let pairs = entry.pairs.len().to_string();
                 let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();
@@ -145,7 +145,7 @@ fn rows<R: Registry>(args: &Args) -> Result<Rows> {
             (&["name", "pairs", "when", "remedy", "source"], all.collect())
         }
         What::Schedulers => {
-            let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
+            let all = SchedulerKind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
             (&["name", "what"], all.collect())
         }
         What::Signals => {

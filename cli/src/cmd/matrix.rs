@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use mkwrite_explain::bisect::{Outcome, home, outcome};
+use mkwrite_explain::bisect::{Tried, home, outcome};
 use mkwrite_explain::cure::cures;
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json;
@@ -42,17 +42,17 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
     let columns = if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
     let cases = cases(&args.paths)?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let mut all = Vec::new();
     for path in &cases {
-        let document = files::read::<R>(path)?;
+        let document = files::read::<F>(path)?;
         let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
-        let mut cell = |fs: R, caller: Caller| {
+        let mut cell = |fs: F, caller: Caller| {
             let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
             let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);
             Cell { closed_by, ..cell(&ledger, outcome) }
@@ -103,24 +103,24 @@ fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The remedies that close what breaks first on a pair.
-fn closed_by<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    home: Target<R>,
-    outcome: &Outcome,
-    fs: R,
+fn closed_by<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    home: Target<F>,
+    outcome: &Tried,
+    fs: F,
     caller: Caller,
 ) -> Vec<String> {
-    let Outcome::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
+    let Tried::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
     let (Some((breach, _)), Ok(pair)) = (breaches.first(), Pair::new(fs, caller)) else { return Vec::new() };
     let cures = cures(runner, ledger, Target { pair, ..home }, &translation.case, breach.rule);
     cures.closing().map(|attempt| attempt.remedies.to_string()).collect()
 }
 
-fn cell<R: Registry>(ledger: &Ledger<R>, outcome: Outcome) -> Cell {
+fn cell<F: Filesystem>(ledger: &Ledger<F>, outcome: Tried) -> Cell {
     match outcome {
-        Outcome::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
-        Outcome::Ran { translation, breaches, new } => {
+        Tried::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
+        Tried::Ran { translation, breaches, new } => {
             let mut rules: Vec<&'static str> = Vec::new();
             for (breach, _) in &breaches {
                 if !rules.contains(&breach.rule.id()) {

@@ -1,7 +1,7 @@
 //! `mkwrite reach`: how often cases reach the shapes that bugs need.
 
 use anyhow::{Context, Result};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::json::reach as json;
 use mkwrite_search::shapes::{Reach, SUBJECTS, Shape, measure};
 
@@ -29,9 +29,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let missing = || format!("shapes are counted on {}, which are not all here", SUBJECTS.join(", "));
-    let reach = measure::<R>(args.seed, args.cases).with_context(missing)?;
+    let reach = measure::<F>(args.seed, args.cases).with_context(missing)?;
     if args.json {
         output::document(&document(args, &reach))?;
     } else if args.markdown {

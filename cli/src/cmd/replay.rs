@@ -12,8 +12,8 @@ use mkwrite_explain::realign::mend;
 use mkwrite_model::Target;
 use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::Runner;
@@ -67,19 +67,19 @@ pub struct Args {
 }
 
 /// A file that was read, and what it runs on.
-struct Input<'a, R> {
+struct Input<'a, F> {
     path: &'a Path,
     document: Document,
     stale: Vec<Stale>,
-    targets: Vec<Target<R>>,
+    targets: Vec<Target<F>>,
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
-        let (document, stale) = files::read_with_stale::<R>(path)?;
-        let targets = targets::<R>(&args.implementations, &args.callers, &args.switches, &document)?;
+        let (document, stale) = files::read_with_stale::<F>(path)?;
+        let targets = targets::<F>(&args.implementations, &args.callers, &args.switches, &document)?;
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -89,8 +89,8 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     }
 }
 
-fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit> {
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
         for target in &input.targets {
@@ -119,10 +119,10 @@ fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
 }
 
 /// What is stale in the schedule, on a target: the line, if it has one, and why.
-fn stale_lines<R: Registry>(
-    runner: &mut Runner<R>,
-    target: Target<R>,
-    input: &Input<'_, R>,
+fn stale_lines<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    input: &Input<'_, F>,
 ) -> Vec<(Option<usize>, String)> {
     let unknown = input.stale.iter().map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
     let mut all: Vec<_> = unknown.collect();
@@ -138,11 +138,11 @@ fn stale_lines<R: Registry>(
 }
 
 /// A document whose schedule fits, and shows what it expects.
-fn realign<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
-    input: &Input<'_, R>,
+fn realign<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
+    input: &Input<'_, F>,
 ) -> Option<Document> {
     let gaps: Vec<(usize, TaskId, u8)> = input.stale.iter().map(|s| (s.position, s.task, s.slot)).collect();
     let case = mend(runner, ledger, target, &input.document, &gaps)?;
@@ -152,21 +152,21 @@ fn realign<R: Registry>(
 }
 
 /// What came of a file on a pair.
-struct Run<'a, R> {
-    input: &'a Input<'a, R>,
-    target: Target<R>,
+struct Run<'a, F> {
+    input: &'a Input<'a, F>,
+    target: Target<F>,
     judged: Judged,
     missed: Vec<(Option<usize>, String)>,
     is_stale: bool,
     realigned: Option<Document>,
 }
 
-impl<R: Registry> Run<'_, R> {
+impl<F: Filesystem> Run<'_, F> {
     fn verdict(&self) -> &'static str {
         if self.is_stale { "stale" } else { self.judged.verdict.name() }
     }
 
-    fn report(&self, ledger: &Ledger<R>, trace: bool) -> json::Run {
+    fn report(&self, ledger: &Ledger<F>, trace: bool) -> json::Run {
         let Judged { breaches, missing, unreached, lines, hash, .. } = &self.judged;
         let rules = breaches.iter().map(|(breach, expected)| json::Broken {
             rule: breach.rule.id(),
@@ -238,9 +238,9 @@ impl<R: Registry> Run<'_, R> {
     }
 }
 
-fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> Result<Exit> {
-    let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(Kind::Pos);
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+fn run_often<F: Filesystem>(args: &Args, times: u64, inputs: &[Input<'_, F>]) -> Result<Exit> {
+    let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(SchedulerKind::Pos);
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {
         for target in &input.targets {
@@ -273,12 +273,12 @@ fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> R
 }
 
 /// How often each signature breaks, as a document.
-fn often<R: Registry>(
+fn often<F: Filesystem>(
     args: &Args,
     times: u64,
-    kind: Kind,
+    kind: SchedulerKind,
     path: &Path,
-    target: Target<R>,
+    target: Target<F>,
     rates: &[Rate],
 ) -> json::Often {
     let signatures = rates.iter().map(|Rate { signature, point, own, hits, first, .. }| json::Rate {

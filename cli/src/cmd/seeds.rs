@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::count;
 
 use crate::engine::TARGETS;
@@ -31,14 +31,14 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let (cases, unread) = seeds::read::<R>(&args.corpus)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let (cases, unread) = seeds::read::<F>(&args.corpus)?;
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());
     }
     files::prepare_folder(&args.out)?;
     for target in TARGETS {
-        let (name, start) = (target.name, Start::new::<R>(target, &cases));
+        let (name, start) = (target.name, Start::new::<F>(target, &cases));
         if args.folders {
             let folder = args.out.join(name);
             files::prepare_folder(&folder)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::triage::{Remark, Status, Triage, page};
 use mkwrite_report::{count, junit, sarif};
 
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     for folder in &args.folders {
         std::fs::metadata(folder)
             .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -63,7 +63,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         limit: args.seconds_per_case.map(Duration::from_secs),
         jobs: args.jobs.map_or_else(super::jobs, usize::from),
     }
-    .run::<R>(&*stop_on_interrupt()?)?;
+    .run::<F>(&*stop_on_interrupt()?)?;
     write(args, &report)?;
     if args.json {
         output::json(&report)?;

@@ -14,7 +14,7 @@ mod v2_6_30;
 mod v2_6_30_rc;
 
 use crate::facts::{self, DirtiesLate, FaultFacts, LATE};
-use crate::implementation::{Convention, Registry};
+use crate::implementation::{Convention, Filesystem};
 use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
 use crate::plant::Plant;
 use crate::point::Point;
@@ -71,12 +71,12 @@ macro_rules! callers {
         }
 
         /// Takes a fault on a present, read-only pte. The pte lock is held and gets dropped.
-        pub(crate) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+        pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
             match k.caller() { $(Caller::$variant => $module::do_wp_page(k, fault, page).await,)* }
         }
 
         /// Takes a fault on a pte that is none; `->fault` has returned `page` locked, with a reference.
-        pub(crate) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+        pub(crate) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
             match k.caller() { $(Caller::$variant => $module::do_fault(k, fault, page).await,)* }
         }
     };
@@ -91,7 +91,7 @@ callers! {
     V2_6_30   v2_6_30    "2.6.30"    Locked LOCKED LATE_WP,  "the patch as landed: locked from page_mkwrite's return until set_page_dirty";
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// balance_dirty_pages_ratelimited. In this era the caller itself may write pages back, so it must not
     /// hold a page lock; here it only reports that it ran. A NULL mapping is dereferenced.
     pub(crate) fn balance_dirty_pages(&self, mapping: bool) {
@@ -105,7 +105,7 @@ impl<R: Registry> Kernel<R> {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// set_page_dirty_balance: dirties without the page lock; throttles if the page was clean or page_mkwrite
     /// was called; a NULL mapping is tolerated.
     async fn set_page_dirty_balance(&self, page: Frame, page_mkwrite: bool, dirty: Point, throttle: Point) {

@@ -8,15 +8,15 @@
 //! callee can ask for a retry (`retry-on-race`). No callee of this era returns such a code without a remedy.
 
 use super::Fault;
-use crate::implementation::{LOCKED, NOPAGE, Registry, SIGBUS};
+use crate::implementation::{Filesystem, LOCKED, NOPAGE, SIGBUS};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     wp(k, fault, page, failure).await
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     miss(k, fault, page, failure).await
 }
 
@@ -29,8 +29,8 @@ fn failure(ret: i32) -> Option<i32> {
 }
 
 /// `failure` is how a return of page_mkwrite is read: the code with which the fault ends, or `None` to go on.
-pub(super) async fn wp<R: Registry>(
-    k: &Kernel<R>,
+pub(super) async fn wp<F: Filesystem>(
+    k: &Kernel<F>,
     fault: Fault,
     page: Frame,
     failure: impl Fn(i32) -> Option<i32>,
@@ -81,8 +81,8 @@ pub(super) async fn wp<R: Registry>(
     0
 }
 
-pub(super) async fn miss<R: Registry>(
-    k: &Kernel<R>,
+pub(super) async fn miss<F: Filesystem>(
+    k: &Kernel<F>,
     fault: Fault,
     page: Frame,
     failure: impl Fn(i32) -> Option<i32>,

@@ -6,12 +6,12 @@
 //! NULL mapping, and file_update_time comes last, without the page lock.
 
 use super::Fault;
-use crate::implementation::{ERROR, LOCKED, NOPAGE, Registry};
+use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -69,7 +69,7 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
     0
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, write } = fault;
     let mut page_mkwrite = false;
     if write && k.has_page_mkwrite() {

@@ -4,14 +4,14 @@
 //! codes, so that a truncated page can be NOPAGE ("retry") instead of SIGBUS.
 
 use super::{Fault, v2_6_29};
-use crate::implementation::{ERROR, NOPAGE, Registry};
+use crate::implementation::{ERROR, Filesystem, NOPAGE};
 use crate::kernel::{Frame, Kernel};
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     v2_6_29::wp(k, fault, page, failure).await
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     v2_6_29::miss(k, fault, page, failure).await
 }
 

@@ -5,7 +5,7 @@ use super::event::Event;
 use super::page::{CACHED, DIRTY, Frame, MAPPING};
 use super::{Kernel, NO_FRAME};
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
 /// A batch of pages that a lookup took references on (a pagevec).
@@ -36,7 +36,7 @@ impl Pagevec {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// i_size, in cells.
     #[inline]
     pub fn i_size(&self) -> u8 {

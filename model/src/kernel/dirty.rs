@@ -7,11 +7,11 @@
 use super::event::{Event, Written};
 use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
 use super::{Kernel, writeback};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag. May be
     /// called without the page lock. Returns whether the page was clean.
     pub async fn set_page_dirty(&self, page: Frame) -> bool {

@@ -18,7 +18,7 @@ use super::page::{Frame, Stamp};
 use super::{Kernel, object};
 use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range};
 use crate::exec::{IO_MAX, Mode, TaskId};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
@@ -303,7 +303,7 @@ impl Request {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     pub(super) fn reset_store(&self, case: &Case) {
         self.device.reset(case.geometry.free);
         self.server.reset();
@@ -406,7 +406,7 @@ impl<R: Registry> Kernel<R> {
 }
 
 /// The task that serves one I/O slot: waits for a request, transfers its data, completes it.
-pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
+pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
     let mut served = 0u8;
     loop {
         k.tasks.begin_slot(served);

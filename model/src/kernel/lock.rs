@@ -10,7 +10,7 @@ use super::page::{Frame, MKCLEANED};
 use super::{Kernel, object, page_lock, record_lock, writeback};
 use crate::case::MMS_MAX;
 use crate::exec::{Mode, TaskId};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::point::Point;
 
 /// An address space's number.
@@ -24,7 +24,7 @@ impl Mm {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     fn hold(&self, class: Class) {
         let task = self.task();
         if class == Class::Page {

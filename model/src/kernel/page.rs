@@ -11,7 +11,7 @@ use super::event::{Event, Loose};
 use crate::bit_set::ones;
 use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX};
 use crate::exec::{CLOSER, TaskId};
-use crate::implementation::{Holds, Registry};
+use crate::implementation::{Filesystem, Holds};
 use crate::plant::Plant;
 
 /// Frames of the machine.
@@ -141,9 +141,9 @@ impl<P: Copy + Default> Default for Page<P> {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     #[inline]
-    pub(crate) fn page(&self, page: Frame) -> &Page<R::Private> {
+    pub(crate) fn page(&self, page: Frame) -> &Page<F::Private> {
         &self.frames[page.index()]
     }
 
@@ -290,7 +290,7 @@ impl<R: Registry> Kernel<R> {
         p.refcount.set(0);
         p.mapcount.set(0);
         p.transient.set(0);
-        p.private.set(R::Private::default());
+        p.private.set(F::Private::default());
         for cell in &p.data {
             cell.set(Stamp::ZERO);
         }
@@ -299,7 +299,7 @@ impl<R: Registry> Kernel<R> {
     }
 
     /// A page that is not in the page cache: uptodate, without mapping, kept by its private data.
-    pub fn new_uncached_page(&self, index: u8, private: R::Private) {
+    pub fn new_uncached_page(&self, index: u8, private: F::Private) {
         let page = self.alloc_page(index).expect("a mapping has fewer pages than there are frames");
         self.set(page, UPTODATE);
         self.set_private(page, private);
@@ -381,12 +381,12 @@ impl<R: Registry> Kernel<R> {
 
     /// The private data of the page, `None` if PG_private is clear.
     #[inline]
-    pub fn private(&self, page: Frame) -> Option<R::Private> {
+    pub fn private(&self, page: Frame) -> Option<F::Private> {
         self.has(page, PRIVATE).then(|| self.page(page).private.get())
     }
 
     /// Attaches private data, or changes what is attached. Attached data holds a reference.
-    pub fn set_private(&self, page: Frame, private: R::Private) {
+    pub fn set_private(&self, page: Frame, private: F::Private) {
         if !self.has(page, PRIVATE) {
             self.set(page, PRIVATE);
             let p = self.page(page);
@@ -399,7 +399,7 @@ impl<R: Registry> Kernel<R> {
     /// The private data of the page, if it is of this kind.
     pub fn attached<T>(&self, page: Frame) -> Option<T>
     where
-        R::Private: Holds<T>,
+        F::Private: Holds<T>,
     {
         self.private(page).and_then(|private| private.get())
     }
@@ -407,7 +407,7 @@ impl<R: Registry> Kernel<R> {
     /// Attaches private data of this kind, or changes what is attached.
     pub fn attach<T>(&self, page: Frame, data: T)
     where
-        R::Private: Holds<T>,
+        F::Private: Holds<T>,
     {
         self.set_private(page, Holds::put(data));
     }
@@ -416,7 +416,7 @@ impl<R: Registry> Kernel<R> {
     pub fn clear_private(&self, page: Frame) {
         if self.has(page, PRIVATE) {
             self.clear(page, PRIVATE);
-            self.page(page).private.set(R::Private::default());
+            self.page(page).private.set(F::Private::default());
             self.drop_reference(page);
         }
     }

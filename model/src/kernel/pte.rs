@@ -12,7 +12,7 @@ use super::event::Event;
 use super::lock::Mm;
 use super::page::{Frame, MAPPING};
 use crate::case::PAGES_MAX;
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 
 /// A page table entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ impl Default for AddressSpace {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// The pte of page `index` of the file.
     #[inline]
     pub fn pte(&self, mm: Mm, index: u8) -> Pte {

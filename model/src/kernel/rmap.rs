@@ -9,11 +9,11 @@ use super::Kernel;
 use super::lock::Mm;
 use super::page::Frame;
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// page_mkclean: write-protects and cleans every pte of the page. Returns whether there was one.
     pub async fn page_mkclean(&self, page: Frame) -> bool {
         let mut cleaned = false;

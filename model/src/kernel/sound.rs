@@ -11,10 +11,10 @@ use super::page::{CACHED, Frame, PRIVATE};
 use super::{Kernel, NO_FRAME, object};
 use crate::case::PAGES_MAX;
 use crate::exec::IO_MAX;
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// Fails if the machine contradicts itself. Called after each step.
     pub(crate) fn assert_sound(&self) {
         let misuse =

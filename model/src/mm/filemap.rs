@@ -11,13 +11,13 @@
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
-use crate::implementation::{LOCKED, NOPAGE, Registry};
+use crate::implementation::{Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// read(2): the cells below i_size, page by page.
-pub(super) async fn read<R: Registry>(k: &Kernel<R>, cells: Range) -> Status {
+pub(super) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     for (index, cells) in by_page(k, cells) {
         let page = match find_uptodate_page(k, index).await {
             Ok(page) => page,
@@ -40,7 +40,7 @@ pub(super) async fn read<R: Registry>(k: &Kernel<R>, cells: Range) -> Status {
 }
 
 /// The page at `index`, uptodate, with a reference.
-async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, Status> {
+async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::ReadFind, index).await;
         match k.find_get_page(index) {
@@ -75,7 +75,7 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
 }
 
 /// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
-pub async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i32 {
+pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> i32 {
     k.lock_page(page, P::MkwriteLock).await;
     if !k.still_in_mapping(page) {
         k.unlock_page(page);
@@ -90,7 +90,7 @@ pub async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i3
 }
 
 /// write(2): generic_file_aio_write and generic_perform_write.
-pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) -> Status {
+pub(super) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
     let fills_gap = treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
@@ -144,7 +144,7 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
 }
 
 /// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
-pub(super) async fn grab_page<R: Registry>(k: &Kernel<R>, index: u8) -> Option<Frame> {
+pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option<Frame> {
     loop {
         k.at_slot(P::WriteFind, index).await;
         let page = match k.find_get_page(index) {

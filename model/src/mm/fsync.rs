@@ -7,13 +7,13 @@
 
 use crate::case::{PAGES_MAX, Range};
 use crate::facts::FsyncWait;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// fsync(2).
-pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
+pub(super) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.at(P::FsyncStart).await;
     k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await;
     match k.facts().fsync_wait {
@@ -35,7 +35,7 @@ pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
     }
 }
 
-async fn fsync_op<R: Registry>(k: &Kernel<R>) -> Status {
+async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.inode_lock(P::FsyncInode).await;
     let status = k.fs().fsync(k).await;
     k.inode_unlock();
@@ -43,7 +43,7 @@ async fn fsync_op<R: Registry>(k: &Kernel<R>) -> Status {
 }
 
 /// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.
-pub(super) async fn msync<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
+pub(super) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
     let mapped = k.is_file_mapped(mm);
     k.mmap_read_unlock(mm);
@@ -51,7 +51,7 @@ pub(super) async fn msync<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
 }
 
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
-pub async fn filemap_fdatawait<R: Registry>(k: &Kernel<R>) {
+pub async fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) {
     if k.planted(Plant::FsyncSkipsWait) {
         return;
     }

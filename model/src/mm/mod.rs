@@ -13,7 +13,7 @@ mod writeback;
 
 use crate::case::{Case, Operation, Range};
 use crate::exec::TaskId;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::point::Point;
 
@@ -23,7 +23,7 @@ pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;
 
 /// An actor: runs the operations of its program, one after the other.
-pub(crate) async fn actor<R: Registry>(k: &Kernel<R>, case: &Case, task: TaskId) {
+pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskId) {
     let program = &case.actors[task.index()];
     let mm = Mm(program.mm);
     for (slot, &operation) in program.operations.iter().enumerate() {
@@ -35,7 +35,7 @@ pub(crate) async fn actor<R: Registry>(k: &Kernel<R>, case: &Case, task: TaskId)
 
 /// What the closing actor does once the others are done and all I/O has completed: one fsync with the
 /// mappings still there, then no mappings, then another fsync if that left anything dirty.
-pub(crate) async fn closer<R: Registry>(k: &Kernel<R>) {
+pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
         slot += 1;
@@ -50,7 +50,7 @@ pub(crate) async fn closer<R: Registry>(k: &Kernel<R>) {
     }
 }
 
-async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
+async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) {
     k.tasks.begin_slot(slot);
     k.at(Point::OpStart).await;
     k.task().operation.set(operation);
@@ -65,7 +65,7 @@ async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation)
     k.event(Event::Return);
 }
 
-async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
+async fn perform<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) {
     use Operation as O;
     let outcome = &k.task().outcome;
     let status = match operation {
@@ -94,7 +94,7 @@ async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operat
 }
 
 /// The cells of a range, page by page: (page, cells of the page counted from its start).
-fn by_page<R: Registry>(k: &Kernel<R>, cells: Range) -> impl Iterator<Item = (u8, Range)> + use<R> {
+fn by_page<F: Filesystem>(k: &Kernel<F>, cells: Range) -> impl Iterator<Item = (u8, Range)> + use<F> {
     let g = k.geometry();
     let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
     (g.page_of(cells.start)..last).map(move |page| {

@@ -6,12 +6,12 @@
 use super::by_page;
 use super::fault::handle_mm_fault;
 use crate::case::Range;
-use crate::implementation::{ERROR, OOM, Registry, SIGSEGV};
+use crate::implementation::{ERROR, Filesystem, OOM, SIGSEGV};
 use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
 use crate::point::Point;
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
-pub(super) async fn access<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, cells: Range, write: bool) -> Status {
+pub(super) async fn access<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, cells: Range, write: bool) -> Status {
     let point = if write { Point::UserStore } else { Point::UserLoad };
     for (index, cells) in by_page(k, cells) {
         loop {

@@ -6,13 +6,13 @@
 //! budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at the first error.
 
 use crate::case::Range;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Event, Frame, Kernel, Status, Written};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// The flusher on this inode: its pages, then the inode itself.
-pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+pub(super) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.at_tree(P::WbInode).await;
     if !k.is_inode_dirty() {
         return Status::Ok; // not on the list that the flusher walks
@@ -27,7 +27,7 @@ pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Stat
 }
 
 /// write_cache_pages.
-pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
+pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
     let mut result = Status::Ok;
     let mut next = pages.start;
     loop {
@@ -53,7 +53,7 @@ pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: W
 }
 
 /// One page of write_cache_pages, locked; unlocks it.
-async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
+async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
     if !k.in_mapping(page) || !k.is_dirty(page) {
         k.unlock_page(page);
         return Status::Ok;
@@ -72,7 +72,7 @@ async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: WbSync) -> Sta
     k.writepage(page, sync).await
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked. Notes how
     /// the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {

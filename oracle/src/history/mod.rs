@@ -93,7 +93,7 @@ pub struct Finding {
 }
 
 /// The result of a call.
-pub struct Outcome<'a> {
+pub struct Observed<'a> {
     /// How it ended.
     pub status: Status,
     /// Cells that were stored, loaded, read or written.
@@ -303,7 +303,7 @@ impl History {
     }
 
     /// `caller`'s call has returned. Findings are then in [`History::take_findings`].
-    pub fn returned(&mut self, caller: TaskId, outcome: &Outcome<'_>) {
+    pub fn returned(&mut self, caller: TaskId, outcome: &Observed<'_>) {
         let pending = self.pending[caller.index()];
         let slot = pending.slot;
         self.check_status(caller, &pending, outcome);
@@ -378,7 +378,7 @@ impl History {
     }
 
     /// A call has made these cells part of the file: nothing but zeros, and what was written since, is there.
-    fn check_exposed(&mut self, pending: Pending, outcome: &Outcome<'_>) {
+    fn check_exposed(&mut self, pending: Pending, outcome: &Observed<'_>) {
         for cell in pending.least..self.size.least() {
             if let Some(value) = (outcome.visible)(cell) {
                 self.check(NO_CALL, cell, value, Flaw::Stale);
@@ -387,7 +387,7 @@ impl History {
     }
 
     /// The result of a call is one that is due.
-    fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Outcome<'_>) {
+    fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Observed<'_>) {
         let (g, operation) = (self.geometry, pending.operation);
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
         let cells = match operation {
@@ -419,7 +419,7 @@ impl History {
         }
     }
 
-    fn check_values(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Outcome<'_>) {
+    fn check_values(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Observed<'_>) {
         for cell in cells.iter() {
             let value = (outcome.value)(cell - cells.start);
             if cell < pending.least {
@@ -451,7 +451,7 @@ impl History {
     }
 
     /// A sync has returned without an error: the cell is durable.
-    fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Outcome<'_>) {
+    fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Observed<'_>) {
         let (value, entries) = ((outcome.durable)(cell), &self.cells[usize::from(cell)]);
         match entries.explains(reader, value) {
             // A later write of the page has failed; the server has this value, and whoever syncs next is told.

@@ -83,8 +83,8 @@ fn history(size: u8) -> History {
     history
 }
 
-fn outcome(status: Status, value: &dyn Fn(u8) -> Stamp) -> Outcome<'_> {
-    Outcome { status, done: 1, value, durable: value, durable_size: &|| 1, stored: value, visible: &|_| None }
+fn outcome(status: Status, value: &dyn Fn(u8) -> Stamp) -> Observed<'_> {
+    Observed { status, done: 1, value, durable: value, durable_size: &|| 1, stored: value, visible: &|_| None }
 }
 
 fn compare_values(bytes: &[u8]) -> Result<(), String> {
@@ -190,7 +190,7 @@ fn compare_errors(bytes: &[u8]) -> Result<(), String> {
         } else if running[actor] {
             let error = (byte & 32 != 0).then_some(byte & 16 != 0);
             let status = error.map_or(Status::Ok, |io| if io { Status::Io } else { Status::NoSpace });
-            history.returned(task, &Outcome { durable_size: &|| 0, ..outcome(status, &|_| Stamp::ZERO) });
+            history.returned(task, &Observed { durable_size: &|| 0, ..outcome(status, &|_| Stamp::ZERO) });
             flaws.extend(history.take_findings());
             events.push(Happens::Return { actor, error });
             running[actor] = false;

@@ -33,7 +33,7 @@ impl Script {
 
     fn ret(&mut self, actor: TaskId, status: Status, done: u8, values: &[Stamp], durable: &[Stamp]) -> Vec<Flaw> {
         let size = self.durable_size.unwrap_or(self.history.size.most());
-        let outcome = Outcome {
+        let outcome = Observed {
             status,
             done,
             value: &|n| values[usize::from(n)],

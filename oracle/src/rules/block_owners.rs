@@ -4,7 +4,7 @@
 //! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one that it frees and
 //! leaves in the map will belong to two files.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::plant::Plant;
 
@@ -23,11 +23,11 @@ impl Check for BlockOwners {
         plant: Plant::LeakBlocks,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
         k.device.audit()
     }
 }

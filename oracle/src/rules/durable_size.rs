@@ -6,7 +6,7 @@
 //! which fsync and the flusher write in one step. Left out: inodes that the filesystem writes by itself (a journal's
 //! commit), the flusher's clearing of the inode's dirty state before it writes it, fdatasync.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -23,7 +23,7 @@ impl Check for DurableSize {
         plant: Plant::FsyncNoInode,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

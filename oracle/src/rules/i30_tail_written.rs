@@ -2,7 +2,7 @@
 //!
 //! Stores there are legal at any time, so writepage zeroes the tail each time.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -21,7 +21,7 @@ impl Check for TailWritten {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Submitted { page, tail: true } = event {
             cx.page_breach(page, "bytes beyond i_size are on their way to the store");
         }

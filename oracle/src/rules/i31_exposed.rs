@@ -6,7 +6,7 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -24,7 +24,7 @@ impl Check for Exposed {
         plant: Plant::NoPartialZero,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

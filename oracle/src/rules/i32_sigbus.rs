@@ -4,7 +4,7 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,7 +21,7 @@ impl Check for Sigbus {
         plant: Plant::SigbusOnRace,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

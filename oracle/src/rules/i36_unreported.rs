@@ -3,7 +3,7 @@
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,7 +21,7 @@ impl Check for Unreported {
         plant: Plant::ErrorForgotten,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Memory that is never freed harms nobody's data, so no other rule sees it.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -26,11 +26,11 @@ impl Check for KeptIdle {
         plant: Plant::CountLeavesOut,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let (k, task) = (cx.k, cx.k.tasks.current());
         if event != Event::Return {
             return;

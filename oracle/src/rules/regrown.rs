@@ -4,7 +4,7 @@
 //! It fires where the WRITE arrives. What the client and the store see of it later is O4, durable-size and I31. A
 //! request that nfs_grow_file has raised i_size for is not its business: that is a size changed by a store.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -23,7 +23,7 @@ impl Check for Regrown {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Regrown { right } = event {
             // What other WRITEs carry beyond the right size can be read from now on, too.
             cx.size_breach(right, "a request from before the truncate extends the file on the server");

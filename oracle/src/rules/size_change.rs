@@ -5,7 +5,7 @@
 //! which lock that happens is I33's.
 
 use mkwrite_model::case::Operation;
-use mkwrite_model::implementation::{Registry, SizeGuard};
+use mkwrite_model::implementation::{Filesystem, SizeGuard};
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -24,12 +24,12 @@ impl Check for SizeChange {
         plant: Plant::MkwriteWritesSize,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let Event::SizeWritten { from, to, .. } = event else { return };
         let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;
         match cx.actor_operation() {

@@ -6,7 +6,7 @@
 //! not know. Whoever takes a field away or changes it raises the number, for all documents at once.
 
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_oracle::ledger::Expected;
@@ -59,8 +59,8 @@ pub struct On {
     pub remedies: Vec<&'static str>,
 }
 
-impl<R: Registry> From<Target<R>> for On {
-    fn from(target: Target<R>) -> On {
+impl<F: Filesystem> From<Target<F>> for On {
+    fn from(target: Target<F>) -> On {
         On {
             implementation: target.pair.implementation.name(),
             caller: target.pair.caller.name(),

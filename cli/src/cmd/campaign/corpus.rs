@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 use super::{Place, Session};
 use crate::engine::{self, Merge, TARGETS, Target};
@@ -23,7 +23,7 @@ impl Session<'_> {
     }
 
     /// Puts seeds into the corpora, and what is no input out of them.
-    pub(super) fn prepare<R: Registry>(&mut self) {
+    pub(super) fn prepare<F: Filesystem>(&mut self) {
         for target in TARGETS {
             let corpus = self.corpus(target);
             // A merge that was killed in the middle of its swap.
@@ -46,14 +46,14 @@ impl Session<'_> {
         }
         let own = self.source.as_ref().map(|source| source.join("corpus"));
         let Some(folder) = self.args.seeds.clone().or(own) else { return };
-        let (cases, unread) = match seeds::read::<R>(&folder) {
+        let (cases, unread) = match seeds::read::<F>(&folder) {
             Ok((cases, unread)) => (Some(cases), unread),
             Err(error) => (None, vec![error]),
         };
         for error in unread {
             self.event(folder.display().to_string(), files::reason(&folder, &error));
         }
-        for start in cases.iter().flat_map(|cases| TARGETS.iter().map(|target| Start::new::<R>(target, cases))) {
+        for start in cases.iter().flat_map(|cases| TARGETS.iter().map(|target| Start::new::<F>(target, cases))) {
             if let Err(error) = self.seed(&start) {
                 self.event(start.target.name, format!("{error:#}"));
             }

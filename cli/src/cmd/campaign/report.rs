@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use mkwrite_explain::finding::{Name, Standing};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
 use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Status, Triage};
@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(180);
 
 impl Session<'_> {
     /// Sorts. Of a campaign that was stopped a quick look: the next session has it all again.
-    pub(super) fn report<R: Registry>(&mut self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
+    pub(super) fn report<F: Filesystem>(&mut self, stopped: bool, interrupted: &AtomicBool) -> Result<Campaign> {
         // What places of an earlier session left, too.
         let crashes: Vec<(Place, PathBuf)> =
             Place::all().flat_map(|place| self.crashes(place).into_iter().map(move |file| (place, file))).collect();
@@ -40,7 +40,7 @@ impl Session<'_> {
         let jobs = self.args.jobs.map_or_else(cmd::jobs, usize::from);
         let sorting =
             Sorting { folders, out: self.folder("findings"), limit: Some(Duration::from_secs(seconds)), jobs };
-        let mut findings = sorting.run::<R>(interrupted)?;
+        let mut findings = sorting.run::<F>(interrupted)?;
         let crashes = self.unexplained(&crashes, &findings, interrupted)?;
         for remark in &findings.broken {
             self.keep("model", Path::new(&remark.file))?;
