@@ -1,5 +1,6 @@
-//! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`] for it, join it with
-//! the filesystems of this repository by [`with_builtin!`], and [`command`] is the whole command for all of them.
+//! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`]
+//! for it, join it with the filesystems of this repository by [`with_builtin!`], and [`command`] is
+//! the whole command for all of them.
 //!
 //! ```no_run
 //! # mod example {
@@ -71,8 +72,9 @@
 //! # fn main() { example::main(); }
 //! ```
 //!
-//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it. What is stable: this module,
-//! [`fs`], the text form of cases, the `--json` documents and the exit codes. The crates behind them are internal.
+//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it. What is
+//! stable: this module, [`fs`], the text form of cases, the `--json` documents and the exit codes.
+//! The crates behind them are internal.
 
 mod cmd;
 mod engine;
@@ -96,8 +98,8 @@ pub mod fs {
     pub use mkwrite_model::case::Range;
     pub use mkwrite_model::facts::Era;
     pub use mkwrite_model::implementation::{
-        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation, LOCKED, NOPAGE, OOM,
-        Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,
+        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation,
+        LOCKED, NOPAGE, OOM, Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,
     };
     pub use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
     pub use mkwrite_model::mm;
@@ -119,12 +121,12 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a shared
-/// mapping becomes writable.
+/// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a
+/// shared mapping becomes writable.
 ///
-/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is gone, or a case
-/// that did not reach what it must (vacuous); 2 bad input or usage; 3 the model itself is broken; 130 after Ctrl-C,
-/// with all found so far saved.
+/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is
+/// gone, or a case that did not reach what it must (vacuous); 2 bad input or usage; 3 the model
+/// itself is broken; 130 after Ctrl-C, with all found so far saved.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {
@@ -153,7 +155,8 @@ enum Command {
     Completions(cmd::completions::Args),
 }
 
-/// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an exit code.
+/// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an
+/// exit code.
 pub fn command<F: Filesystem>() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Hunt(args) => cmd::hunt::run::<F>(&args),

@@ -1,5 +1,5 @@
-//! A case over the versions of a filesystem, and over the callers: which is the first that breaks, and which the
-//! first that does not.
+//! A case over the versions of a filesystem, and over the callers: which is the first that breaks,
+//! and which the first that does not.
 
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
@@ -57,12 +57,15 @@ pub fn outcome<F: Filesystem>(
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, ScheduledBy::Own);
     let mut classifier = ledger.classify(to);
-    let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
-    let new = ledger.is_default(pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
+    let breaches: Vec<_> =
+        runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
+    let new =
+        ledger.is_default(pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
     Tried::Ran { translation, breaches, new }
 }
 
-/// The target that a document's schedule was made for: the first that it names, or the first implementation.
+/// The target that a document's schedule was made for: the first that it names, or the first
+/// implementation.
 pub fn home<F: Filesystem>(document: &Document) -> Option<Target<F>> {
     if document.runs.is_empty() {
         return F::all().first().map(|fs| switched(document, Pair::natural(*fs)));
@@ -105,7 +108,8 @@ impl<F: Filesystem> Series<F> {
     }
 }
 
-/// The versions of the filesystem of `from`, each under its natural caller; and all callers under its version.
+/// The versions of the filesystem of `from`, each under its natural caller; and all callers under
+/// its version.
 pub fn bisect<F: Filesystem>(
     runner: &mut Runner<F>,
     ledger: &Ledger<F>,
@@ -122,7 +126,13 @@ pub fn bisect<F: Filesystem>(
     let versions = versions.map(|fs| station(*fs, Pair::natural(*fs).caller)).collect();
     let callers = Caller::ALL.iter().map(|caller| station(fs, *caller)).collect();
     [
-        Series { what: format!("versions of {}, each under its natural caller", fs.family()), stations: versions },
-        Series { what: format!("callers of {} (found under {})", fs.name(), caller.name()), stations: callers },
+        Series {
+            what: format!("versions of {}, each under its natural caller", fs.family()),
+            stations: versions,
+        },
+        Series {
+            what: format!("callers of {} (found under {})", fs.name(), caller.name()),
+            stations: callers,
+        },
     ]
 }

@@ -1,12 +1,14 @@
 //! Clustered: what a heap of inputs breaks, one case per bug.
 //!
-//! Each input runs on the targets that it names, or on the default ones, under the schedule that it carries, and
-//! what breaks is put into clusters by target and signature. The smallest few inputs of a cluster are then shrunk
-//! and the smallest result stands for it. Every improvement is shown at once, the input as it is first, so that
-//! whoever saves it loses nothing when the process dies. Clusters and cases do not depend on the number of
-//! threads, unless a time limit cuts the shrinking short.
+//! Each input runs on the targets that it names, or on the default ones, under the schedule that it
+//! carries, and what breaks is put into clusters by target and signature. The smallest few inputs
+//! of a cluster are then shrunk and the smallest result stands for it. Every improvement is shown
+//! at once, the input as it is first, so that whoever saves it loses nothing when the process dies.
+//! Clusters and cases do not depend on the number of threads, unless a time limit cuts the
+//! shrinking short.
 //!
-//! A panic is a broken assertion of our own model. It is noted with its input, and the rest goes on.
+//! A panic is a broken assertion of our own model. It is noted with its input, and the rest goes
+//! on.
 
 use mkwrite_model::Case;
 use mkwrite_model::Target;
@@ -83,7 +85,9 @@ impl<F: Filesystem> Plan<F> {
         let named = &self.inputs[input].targets;
         match named.is_empty() {
             true => (0..self.defaults).collect(),
-            false => (0..self.targets.len()).filter(|number| named.contains(&self.targets[*number])).collect(),
+            false => (0..self.targets.len())
+                .filter(|number| named.contains(&self.targets[*number]))
+                .collect(),
         }
     }
 
@@ -131,7 +135,8 @@ impl Cluster {
     /// Takes a case that is better: shrunk, smaller, or the same from an earlier input.
     fn offer(&mut self, best: Best) -> bool {
         let size = Size::of(&best.case);
-        let better = (!best.shrunk, &size, best.input) < (!self.best.shrunk, &self.size, self.best.input);
+        let better =
+            (!best.shrunk, &size, best.input) < (!self.best.shrunk, &self.size, self.best.input);
         if better {
             (self.best, self.size) = (best, size);
         }
@@ -182,8 +187,8 @@ pub struct Progress {
     pub stop: AtomicBool,
 }
 
-/// Replays all inputs and shrinks what stands for each cluster, on `jobs` threads. `better` is called with each
-/// new best of a cluster.
+/// Replays all inputs and shrinks what stands for each cluster, on `jobs` threads. `better` is
+/// called with each new best of a cluster.
 pub fn triage<F: Filesystem>(
     plan: &Plan<F>,
     jobs: usize,
@@ -252,10 +257,19 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
         outcome.runs += all.len() as u64;
         outcome.replayed.insert(input);
         for target in own {
-            let shown = |expect: &Expect| breaches.iter().any(|(t, breach, _)| *t == target && shows(expect, breach));
-            for expect in document.expects.iter().filter(|expect| **expect != Expect::Pass && !shown(expect)) {
+            let shown = |expect: &Expect| {
+                breaches.iter().any(|(t, breach, _)| *t == target && shows(expect, breach))
+            };
+            for expect in
+                document.expects.iter().filter(|expect| **expect != Expect::Pass && !shown(expect))
+            {
                 let fixed = || Fixed { target, expect: expect.clone(), inputs: BTreeSet::new() };
-                outcome.fixed.entry((target, expect.to_string())).or_insert_with(fixed).inputs.insert(input);
+                outcome
+                    .fixed
+                    .entry((target, expect.to_string()))
+                    .or_insert_with(fixed)
+                    .inputs
+                    .insert(input);
             }
         }
         for (key, breach) in found {
@@ -265,14 +279,20 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
 
     fn add(&self, outcome: &mut Clustered, key: Key, input: usize, breach: Breach) {
         let case = &self.plan.inputs[input].document.case;
-        let (size, best) = (Size::of(case), Best { case: case.clone(), breach, input, shrunk: false });
+        let (size, best) =
+            (Size::of(case), Best { case: case.clone(), breach, input, shrunk: false });
         let mut is_better = false;
         let cluster = outcome.clusters.entry(key).or_insert_with(|| {
             is_better = true;
             self.progress.clusters.fetch_add(1, Ordering::Relaxed);
             let is_new = key.signature.expected == Expected::No;
             self.progress.new.fetch_add(usize::from(is_new), Ordering::Relaxed);
-            Cluster { inputs: BTreeSet::new(), best: best.clone(), size: size.clone(), candidates: BTreeMap::new() }
+            Cluster {
+                inputs: BTreeSet::new(),
+                best: best.clone(),
+                size: size.clone(),
+                candidates: BTreeMap::new(),
+            }
         });
         cluster.inputs.insert(input);
         let candidate = cluster.candidates.entry(size).or_insert((input, breach));
@@ -291,7 +311,11 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
     fn tasks(&self) -> Vec<(Key, usize, Breach)> {
         let outcome = self.outcome();
         let candidates = outcome.clusters.iter().flat_map(|(key, cluster)| {
-            cluster.candidates.values().enumerate().map(|(rank, (input, breach))| (rank, *key, *input, *breach))
+            cluster
+                .candidates
+                .values()
+                .enumerate()
+                .map(|(rank, (input, breach))| (rank, *key, *input, *breach))
         });
         let mut all: Vec<_> = candidates.collect();
         all.sort_by_key(|(rank, key, ..)| (*rank, key.signature.expected != Expected::No, *key));
@@ -345,7 +369,11 @@ mod tests {
     use mkwrite_oracle::Rule;
 
     /// A plan whose inputs are cases of a hunt, on these targets and by default on those.
-    fn plan(targets: &[Target<Builtin>], defaults: Vec<Target<Builtin>>, cases: u64) -> Plan<Builtin> {
+    fn plan(
+        targets: &[Target<Builtin>],
+        defaults: Vec<Target<Builtin>>,
+        cases: u64,
+    ) -> Plan<Builtin> {
         let inputs = (0..cases).map(|n| {
             let mut case = Case::default();
             mkwrite_model::generate::Generator::new(false).generate(1, n, &mut case);
@@ -368,7 +396,9 @@ mod tests {
 
     #[test]
     fn a_difference_is_found_against_the_default_targets_and_shrunk() {
-        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "fsblock@2009");
+        let natural = defaults()
+            .into_iter()
+            .find(|target| target.pair.implementation.name() == "fsblock@2009");
         let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
         let plan = plan(&[planted], defaults(), 3000);
         let (outcome, _) = run(&plan, 2);
@@ -376,8 +406,14 @@ mod tests {
         let (key, cluster) = outcome.clusters.iter().find(|(key, _)| differs(key)).unwrap();
         assert_eq!(plan.targets()[key.target], planted);
         assert!(cluster.best.shrunk);
-        assert_eq!((cluster.best.case.operations().count(), cluster.best.case.actors.len()), (1, 1));
-        assert!(outcome.clusters.keys().all(|key| key.target >= defaults().len()), "only what is named is reported");
+        assert_eq!(
+            (cluster.best.case.operations().count(), cluster.best.case.actors.len()),
+            (1, 1)
+        );
+        assert!(
+            outcome.clusters.keys().all(|key| key.target >= defaults().len()),
+            "only what is named is reported"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How often fresh schedules of the same operations break what the case's own schedule breaks, or anything else.
+//! How often fresh schedules of the same operations break what the case's own schedule breaks, or
+//! anything else.
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::generate::random;
@@ -38,7 +39,8 @@ pub fn rate<F: Filesystem>(
 ) -> Vec<Rate> {
     let mut rates: Vec<Rate> = Vec::new();
     for n in 0..=times {
-        let how = if n == 0 { ScheduledBy::Own } else { ScheduledBy::Random(kind, random(seed, n, 1)) };
+        let how =
+            if n == 0 { ScheduledBy::Own } else { ScheduledBy::Random(kind, random(seed, n, 1)) };
         runner.run(target, case, how);
         let mut classifier = ledger.classify(target);
         for breach in runner.judge.breaches() {
@@ -46,7 +48,14 @@ pub fn rate<F: Filesystem>(
             let rate = match rates.iter().position(|rate| rate.signature == signature) {
                 Some(known) => &mut rates[known],
                 None => {
-                    rates.push(Rate { signature, point: breach.point, own: n == 0, hits: 0, first: None, last: 0 });
+                    rates.push(Rate {
+                        signature,
+                        point: breach.point,
+                        own: n == 0,
+                        hits: 0,
+                        first: None,
+                        last: 0,
+                    });
                     rates.last_mut().expect("just pushed")
                 }
             };

@@ -1,5 +1,5 @@
-//! A run as data: for each step who took it, what it did, and the state of everything after it. What `explain`
-//! draws in the terminal, in HTML and in SVG.
+//! A run as data: for each step who took it, what it did, and the state of everything after it.
+//! What `explain` draws in the terminal, in HTML and in SVG.
 
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::{TaskId, bits};
@@ -171,9 +171,19 @@ impl<F: Filesystem> Observer<F> for Timeline {
             None => k.state(task).operation().to_string(),
         };
         let state = state(k);
-        let changes = changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
+        let changes =
+            changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
         let events = k.events().filter_map(|event| in_words(k, task, event)).collect();
-        self.steps.push(Moment { step: number, task, slot, operation, point, events, changes, state });
+        self.steps.push(Moment {
+            step: number,
+            task,
+            slot,
+            operation,
+            point,
+            events,
+            changes,
+            state,
+        });
     }
 
     fn end(&mut self, _: &Kernel<F>, end: End) {
@@ -227,7 +237,9 @@ fn state<F: Filesystem>(k: &Kernel<F>) -> State {
         size: k.i_size(),
         pages: k.frames_in_use().map(page).collect(),
         store: match k.fs().declaration().page_cache {
-            true => (0..k.geometry().file_cells()).map(|cell| k.fs().stored(k, cell).to_string()).collect(),
+            true => (0..k.geometry().file_cells())
+                .map(|cell| k.fs().stored(k, cell).to_string())
+                .collect(),
             false => Vec::new(),
         },
         locks: bits(live).flat_map(held).collect(),
@@ -276,7 +288,9 @@ fn changes(from: &State, to: &State) -> Vec<String> {
     if from.size != to.size {
         all.push(format!("i_size {} → {}", from.size, to.size));
     }
-    for (cell, (old, new)) in from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new) {
+    for (cell, (old, new)) in
+        from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new)
+    {
         all.push(format!("store, cell {cell}: {old} → {new}"));
     }
     for (task, object) in to.waiting.iter().filter(|waiting| !from.waiting.contains(waiting)) {
@@ -333,10 +347,14 @@ fn page_changes(old: Option<&PageState>, page: &PageState, all: &mut Vec<String>
         add(format!("pte of mm {} removed", old.mm));
     }
     if old.record != page.record {
-        let form = |record: &Option<String>| record.as_ref().map_or("none".to_owned(), |record| format!("<{record}>"));
+        let form = |record: &Option<String>| {
+            record.as_ref().map_or("none".to_owned(), |record| format!("<{record}>"))
+        };
         add(format!("record {} → {}", form(&old.record), form(&page.record)));
     }
-    for (cell, (before, after)) in old.cells.iter().zip(&page.cells).enumerate().filter(|(_, (old, new))| old != new) {
+    for (cell, (before, after)) in
+        old.cells.iter().zip(&page.cells).enumerate().filter(|(_, (old, new))| old != new)
+    {
         add(format!("cell {cell}: {before} → {after}"));
     }
 }

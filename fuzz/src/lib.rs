@@ -1,7 +1,8 @@
-//! What libFuzzer's targets share: the features as its extra counters, and the mutators that know operations.
+//! What libFuzzer's targets share: the features as its extra counters, and the mutators that know
+//! operations.
 //!
-//! The counters are the one place where this package needs `unsafe`: libFuzzer finds them by the name of their
-//! section.
+//! The counters are the one place where this package needs `unsafe`: libFuzzer finds them by the
+//! name of their section.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -44,11 +45,15 @@ pub fn cross<F: Filesystem>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32)
     mutate::<F>(out, size, out.len(), seed)
 }
 
-/// A target whose inputs are cases: the filesystems, and which function of [`mkwrite_search::fuzz`] runs them there.
+/// A target whose inputs are cases: the filesystems, and which function of [`mkwrite_search::fuzz`]
+/// runs them there.
 #[macro_export]
 macro_rules! cases {
     ($filesystems:ty, $run:ident) => {
-        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::fuzz::$run::<$filesystems>(input, $crate::count));
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::fuzz::$run::<$filesystems>(
+            input,
+            $crate::count
+        ));
         libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max: usize, seed: u32| {
             $crate::mutate::<$filesystems>(data, size, max, seed)
         });

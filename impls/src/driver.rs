@@ -1,8 +1,8 @@
-//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping, as
-//! those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
+//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping,
+//! as those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
 //!
-//! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean anything, and the
-//! rules about page cache and file content do not apply.
+//! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean
+//! anything, and the rules about page cache and file content do not apply.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
@@ -65,7 +65,8 @@ impl<F: DriverPages> Implementation<F> for Driver {
     }
 
     fn own_page(self, k: &Kernel<F>, index: u8) -> Option<Frame> {
-        let page = k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
+        let page =
+            k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
         k.get_page(page);
         Some(page)
     }

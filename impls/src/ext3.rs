@@ -1,16 +1,18 @@
 //! ext3, and ext2: fs/buffer.c without page_mkwrite, as most filesystems of 2.6.29 and 2.6.30 were.
 //!
-//! Their mmap is generic_file_mmap, whose vm_ops have ->fault alone (2.6.30 mm/filemap.c: generic_file_vm_ops;
-//! fs/ext2/file.c, fs/ext3/file.c). The mapping accounts dirty pages, so write faults are noticed; but nobody asks the
-//! filesystem, and blocks are allocated by writepage: a full disk is found there, and reported by fsync. The two
-//! versions differ by their fault path.
-//! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page if it runs inside
-//! one). Without it ext3 is ext2.
+//! Their mmap is generic_file_mmap, whose vm_ops have ->fault alone (2.6.30 mm/filemap.c:
+//! generic_file_vm_ops; fs/ext2/file.c, fs/ext3/file.c). The mapping accounts dirty pages, so write
+//! faults are noticed; but nobody asks the filesystem, and blocks are allocated by writepage: a
+//! full disk is found there, and reported by fsync. The two versions differ by their fault path.
+//! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page
+//! if it runs inside one). Without it ext3 is ext2.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+};
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 
 use crate::buffer::{self, BufferHeads};

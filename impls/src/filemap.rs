@@ -1,14 +1,17 @@
-//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10 mm/filemap.c.
+//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10
+//! mm/filemap.c.
 //!
-//! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the device
-//! needs stable pages (this one does), return LOCKED. No size check, and nothing is reserved: blocks are
-//! allocated by writepage, so a full disk is found there and reported by fsync.
-//! Left out: the freeze reference, file_update_time inside page_mkwrite.
+//! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the
+//! device needs stable pages (this one does), return LOCKED. No size check, and nothing is
+//! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
+//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+};
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;

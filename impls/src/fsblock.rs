@@ -1,22 +1,23 @@
 //! fsblock, Nick Piggin's replacement for buffer heads (posted 2007 and 2009, never merged;
-//! `[fsblock-2007]`, `[fsblock-2009]`). The plain form of the bug that the patch closes, and of its cure: a record whose
-//! lifetime is exactly the dirty lifetime of the page.
+//! `[fsblock-2007]`, `[fsblock-2009]`). The plain form of the bug that the patch closes, and of its
+//! cure: a record whose lifetime is exactly the dirty lifetime of the page.
 //!
-//! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty nor under
-//! writeback, when the completion frees them at once. A missing fsblock is an assertion, never a silent loss:
-//! in writepage in both versions, in set_page_dirty in the later one (the 2007 form noted the race there).
+//! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty
+//! nor under writeback, when the completion frees them at once. A missing fsblock is an assertion,
+//! never a silent loss: in writepage in both versions, in set_page_dirty in the later one (the 2007
+//! form noted the race there).
 //!
-//! `2007`: page_mkwrite prepares the whole page and returns 0, unlocked, also for a page that is gone.
-//! `2009`: with the return convention and the writepage protocol that landed; it prepares the part of the
-//! page below i_size and keeps the page locked.
-//! Left out: delayed allocation (blocks are allocated when they are mapped), super-page blocks, block locks.
+//! `2007`: page_mkwrite prepares the whole page and returns 0, unlocked, also for a page that is
+//! gone. `2009`: with the return convention and the writepage protocol that landed; it prepares the
+//! part of the page below i_size and keeps the page locked. Left out: delayed allocation (blocks
+//! are allocated when they are mapped), super-page blocks, block locks.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
-    SizeGuard, WbSync,
+    Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
+    Record, SIGBUS, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -24,7 +25,9 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::buffer::{self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block};
+use crate::buffer::{
+    self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block,
+};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +49,8 @@ pub struct Blocks {
     block: [u8; BLOCKS_PER_PAGE_MAX],
 }
 
-const NEW: Blocks = Blocks { mapped: 0, dirty: 0, writeback: 0, pins: 0, block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX] };
+const NEW: Blocks =
+    Blocks { mapped: 0, dirty: 0, writeback: 0, pins: 0, block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX] };
 
 impl std::fmt::Display for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,7 +85,8 @@ fn free_if_idle(k: &Kernel<impl Fsblocks>, page: Frame) {
     }
 }
 
-/// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was space.
+/// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was
+/// space.
 fn map(k: &Kernel<impl Fsblocks>, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, n)) else {
@@ -113,7 +118,11 @@ async fn begin(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) -> Status {
 /// write_end: the blocks of these cells are dirty, and the page.
 async fn end(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) {
     let b = blocks(k, page).unwrap_or(NEW);
-    set(k, page, Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b });
+    set(
+        k,
+        page,
+        Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b },
+    );
     k.set_page_dirty_nobuffers(page).await;
 }
 
@@ -179,7 +188,10 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         match blocks(k, page) {
             Some(_) if k.planted(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
-            None => k.bug_on(self == Fsblock::Y2009, "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty"),
+            None => k.bug_on(
+                self == Fsblock::Y2009,
+                "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty",
+            ),
         }
         k.test_set_page_dirty(page)
     }
@@ -290,7 +302,11 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
     }
 
     fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
-        if k.is_dirty(page) { buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty)) } else { 0 }
+        if k.is_dirty(page) {
+            buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty))
+        } else {
+            0
+        }
     }
 
     fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {

@@ -1,14 +1,16 @@
 //! tmpfs of today (6.12 mm/shmem.c): a mapping whose dirtiness nobody tracks.
 //!
-//! There is no page_mkwrite, and vma_wants_writenotify finds a mapping that cannot write back: a read fault makes the
-//! pte writable, and a store through it tells nobody until the pte goes and moves its dirty bit to the page
-//! (noop_dirty_folio: the flag, no tag, no counter). The page cache is the store: fsync does nothing (noop_fsync), a
-//! dirty page is never written and never dropped, and what a page holds is as durable as it gets. Bytes stored beyond
-//! the end of the file stay there and become content when the file grows; a truncate to the same size zeroes them
-//! (shmem_setattr calls shmem_truncate_range for it).
-//! Left out: swap (reclaim finds none, and redirties), the limit of the mount, huge pages, hole punching, seals. The
-//! fault path is that of 2.6.30, the newest there is; for such a mapping a store faults only where there is no pte,
-//! and there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault, fault_dirty_shared_page).
+//! There is no page_mkwrite, and vma_wants_writenotify finds a mapping that cannot write back: a
+//! read fault makes the pte writable, and a store through it tells nobody until the pte goes and
+//! moves its dirty bit to the page (noop_dirty_folio: the flag, no tag, no counter). The page cache
+//! is the store: fsync does nothing (noop_fsync), a dirty page is never written and never dropped,
+//! and what a page holds is as durable as it gets. Bytes stored beyond the end of the file stay
+//! there and become content when the file grows; a truncate to the same size zeroes them
+//! (shmem_setattr calls shmem_truncate_range for it). Left out: swap (reclaim finds none, and
+//! redirties), the limit of the mount, huge pages, hole punching, seals. The fault path is that of
+//! 2.6.30, the newest there is; for such a mapping a store faults only where there is no pte, and
+//! there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault,
+//! fault_dirty_shared_page).
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
@@ -56,7 +58,9 @@ impl<F: Filesystem> Implementation<F> for Shmem {
     fn mount(self, k: &Kernel<F>) {
         let g = k.geometry();
         let is_content = |cell: u8| cell < g.size && !g.is_hole(cell / g.block_cells());
-        for index in (0..g.pages_of(g.size)).filter(|index| g.cells_of(*index).iter().any(is_content)) {
+        for index in
+            (0..g.pages_of(g.size)).filter(|index| g.cells_of(*index).iter().any(is_content))
+        {
             let first = index * g.cells;
             k.new_cached_page(index, |cell| match is_content(first + cell) {
                 true => Stamp::initial(first + cell),

@@ -1,11 +1,11 @@
 //! The case: a program and all that decides its run.
 //!
-//! Limits and geometry, actors and their operations, injected faults, schedule. Which implementations and
-//! callers it runs on, and what is expected there, stands beside it (see [`crate::text`]), so that a new
-//! line of a registry never changes the meaning of a stored case.
+//! Limits and geometry, actors and their operations, injected faults, schedule. Which
+//! implementations and callers it runs on, and what is expected there, stands beside it (see
+//! [`crate::text`]), so that a new line of a registry never changes the meaning of a stored case.
 //!
-//! A case is a value of plain small integers. [`Case::fix_up`] clamps whatever is out of range and never
-//! rejects, so that every byte string is a case (see [`crate::bytes`]).
+//! A case is a value of plain small integers. [`Case::fix_up`] clamps whatever is out of range and
+//! never rejects, so that every byte string is a case (see [`crate::bytes`]).
 
 use crate::exec::{ACTORS_MAX, IO_MAX, TaskId};
 use crate::point::Point;
@@ -98,7 +98,8 @@ pub enum Operation {
     Write(Range),
     /// ftruncate(2) to this many cells, down or up.
     Truncate(u8),
-    /// Writeback of these pages that skips what it would have to wait for (the flusher, WB_SYNC_NONE).
+    /// Writeback of these pages that skips what it would have to wait for (the flusher,
+    /// WB_SYNC_NONE).
     Background(Range),
     /// Writeback of these pages that waits for earlier writeback (WB_SYNC_ALL), not for its own.
     Integrity(Range),
@@ -276,8 +277,9 @@ impl Geometry {
     /// The pages that are holes at the start, one bit each; `None` if some page is one in part.
     pub fn hole_pages(self) -> Option<u8> {
         let whole = |pages: &u8| self.blocks_of_pages(*pages) == self.holes;
-        let pages =
-            (0..self.pages).filter(|page| self.is_hole(page * self.blocks)).fold(0, |mask, page| mask | 1 << page);
+        let pages = (0..self.pages)
+            .filter(|page| self.is_hole(page * self.blocks))
+            .fold(0, |mask, page| mask | 1 << page);
         Some(pages).filter(whole)
     }
 
@@ -310,7 +312,8 @@ impl Geometry {
 /// Injected faults: what the device or the server does with the n-th request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Faults {
-    /// Replies of the server that say "on stable storage", one bit per WRITE; the rest say "unstable".
+    /// Replies of the server that say "on stable storage", one bit per WRITE; the rest say
+    /// "unstable".
     pub stable: u16,
     /// Write requests that fail with EIO, one bit per request.
     pub eio: u16,
@@ -345,7 +348,8 @@ pub struct Stop {
     pub task: TaskId,
     /// The operation slot (or the number of the request) in which it is to stop.
     pub slot: u8,
-    /// The point before which it is to stop; `None` runs it until it blocks or has finished the slot.
+    /// The point before which it is to stop; `None` runs it until it blocks or has finished the
+    /// slot.
     pub point: Option<Point>,
     /// The n-th time, from 1, that the task stands there in this slot.
     pub occurrence: u8,
@@ -471,7 +475,8 @@ impl Case {
         }
     }
 
-    /// The smallest size that the file can come to have: a write that ends below it does not change the size.
+    /// The smallest size that the file can come to have: a write that ends below it does not change
+    /// the size.
     fn least_size(&self) -> u8 {
         let truncated = self.operations().filter_map(|(_, _, operation)| match operation {
             Operation::Truncate(size) => Some(size),
@@ -577,16 +582,28 @@ mod tests {
     fn fix_up_clamps_every_field() {
         let mut case = Case {
             limits: Limits { actors: 0, operations: 99, pages: 99, steps: 0 },
-            geometry: Geometry { pages: 0, cells: 7, blocks: 3, size: 99, holes: u32::MAX, mms: 9, free: 0 },
+            geometry: Geometry {
+                pages: 0,
+                cells: 7,
+                blocks: 3,
+                size: 99,
+                holes: u32::MAX,
+                mms: 9,
+                free: 0,
+            },
             actors: vec![
-                Actor { mm: 7, operations: vec![Operation::Store(Range::new(9, 2)), Operation::Empty] },
+                Actor {
+                    mm: 7,
+                    operations: vec![Operation::Store(Range::new(9, 2)), Operation::Empty],
+                },
                 Actor::default(),
             ],
             ..Case::default()
         };
         case.fix_up();
         assert_eq!(case.limits, Limits { actors: 1, operations: 32, pages: 8, steps: 64 });
-        let expected = Geometry { pages: 1, cells: 4, blocks: 2, size: 4, holes: 3, mms: 3, free: 0 };
+        let expected =
+            Geometry { pages: 1, cells: 4, blocks: 2, size: 4, holes: 3, mms: 3, free: 0 };
         assert_eq!(case.geometry, expected);
         assert_eq!(case.actors.len(), 1);
         assert_eq!(case.actors[0].mm, 2);
@@ -600,7 +617,10 @@ mod tests {
     fn alignment_is_of_every_size() {
         let mut case = Case {
             geometry: Geometry { pages: 2, size: 3, ..Geometry::default() },
-            actors: vec![Actor { mm: 0, operations: vec![Operation::Truncate(5), Operation::Write(Range::new(0, 1))] }],
+            actors: vec![Actor {
+                mm: 0,
+                operations: vec![Operation::Truncate(5), Operation::Write(Range::new(0, 1))],
+            }],
             ..Case::default()
         };
         case.fix_up();

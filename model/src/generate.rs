@@ -1,14 +1,17 @@
 //! Arbitrary cases for hunting: case `i` of a hunt is a function of (seed, i) and of nothing else.
 //!
-//! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
-//! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
-//! full disk, failing I/O) get a small share of the cases. Some begin with a theme (`theme.rs`): sequences of
-//! operations that random draws hardly ever make. `docs/reach.md` says how often cases reach what bugs need.
+//! Swarm style: each case first draws which kinds of operations it uses and how much of each, and
+//! one hot page, so that most cases are a few operations that fight for the same page; rare shapes
+//! (many pages, a full disk, failing I/O) get a small share of the cases. Some begin with a theme
+//! (`theme.rs`): sequences of operations that random draws hardly ever make. `docs/reach.md` says
+//! how often cases reach what bugs need.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule};
+use crate::case::{
+    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule,
+};
 use crate::theme;
 
 /// The named generator of everything random in this project.
@@ -76,7 +79,11 @@ impl Generator {
             actor.mm = if one_in(r, 2) { 0 } else { r.random_range(0..g.mms) };
             actor.operations.clear();
             let many = actors == 1 || one_in(r, 16);
-            let count = if many { r.random_range(1..=16) } else { pick(r, &[(1, 34), (2, 36), (3, 20), (4, 10)]) };
+            let count = if many {
+                r.random_range(1..=16)
+            } else {
+                pick(r, &[(1, 34), (2, 36), (3, 20), (4, 10)])
+            };
             for _ in 0..count {
                 let code = pick(r, &weights);
                 actor.operations.push(operation(r, code, g, hot));
@@ -145,7 +152,8 @@ pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
 
 /// An operation of this kind, mostly on the hot page.
 pub(crate) fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
-    let operation = Operation::from_code(code, Range::default()).expect("the weights name known codes");
+    let operation =
+        Operation::from_code(code, Range::default()).expect("the weights name known codes");
     let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
     let range = match operation.kind().operand {
         Operand::None => Range::default(),

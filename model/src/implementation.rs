@@ -1,12 +1,13 @@
 //! The contract that an implementation fulfils, and how it meets its caller.
 //!
-//! An implementation is a filesystem's behaviour at a kernel version: page_mkwrite, and what it ties to a
-//! dirty page (its *record*): writepage and completion, set_page_dirty, invalidatepage, releasepage,
-//! launder_page, truncate, write_begin and write_end. The machine calls it, so the trait is the machine's.
+//! An implementation is a filesystem's behaviour at a kernel version: page_mkwrite, and what it
+//! ties to a dirty page (its *record*): writepage and completion, set_page_dirty, invalidatepage,
+//! releasepage, launder_page, truncate, write_begin and write_end. The machine calls it, so the
+//! trait is the machine's.
 //!
-//! A [`Filesystem`] is a set of implementations that share one type of private page data; the kernel is
-//! generic over it. This repository has one; another crate can bring its own implementation as a second
-//! instance without touching anything here.
+//! A [`Filesystem`] is a set of implementations that share one type of private page data; the
+//! kernel is generic over it. This repository has one; another crate can bring its own
+//! implementation as a second instance without touching anything here.
 
 use crate::callers::Caller;
 use crate::case::Range;
@@ -36,7 +37,8 @@ pub const ENOSPC: i32 = -28;
 /// What page_mkwrite may return, and what that means for the page lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Convention {
-    /// There is no page_mkwrite, and dirtiness is not tracked: a read fault already makes the pte writable.
+    /// There is no page_mkwrite, and dirtiness is not tracked: a read fault already makes the pte
+    /// writable.
     Untracked,
     /// There is no page_mkwrite; the vma is only dirty-tracked.
     None,
@@ -49,7 +51,8 @@ pub enum Convention {
 }
 
 impl Convention {
-    /// page_mkwrite did not succeed, with this code: an errno, a fault code, or the wish for a retry.
+    /// page_mkwrite did not succeed, with this code: an errno, a fault code, or the wish for a
+    /// retry.
     pub const fn is_failure(self, code: i32) -> bool {
         code < 0 || code & NOPAGE != 0 || !matches!(self, Convention::Errno) && code & ERROR != 0
     }
@@ -105,7 +108,8 @@ pub struct Declaration {
     pub stable_pages: bool,
     /// What i_size changes under.
     pub size_guard: SizeGuard,
-    /// Results and block counts that may differ from other implementations; see the differential rule.
+    /// Results and block counts that may differ from other implementations; see the differential
+    /// rule.
     pub may_differ: &'static [Aspect],
     /// What it ties to a dirty page.
     pub record: &'static str,
@@ -135,7 +139,8 @@ impl Declaration {
 pub enum SizeGuard {
     /// The holder of the inode lock.
     InodeLock,
-    /// The server has the last word: a reply may change it, under a lock of the filesystem's (i_lock in NFS).
+    /// The server has the last word: a reply may change it, under a lock of the filesystem's
+    /// (i_lock in NFS).
     Server,
 }
 
@@ -149,7 +154,8 @@ pub enum Aspect {
 /// The state of a page's record, for the judge: what this filesystem needs to write back the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// Cells of the page that are dirty and that this filesystem could not write back, one bit each.
+    /// Cells of the page that are dirty and that this filesystem could not write back, one bit
+    /// each.
     pub missing: u8,
     /// Cells below i_size where a store could not be written back.
     pub uncovered: u8,
@@ -177,18 +183,19 @@ pub enum WbSync {
 
 /// A filesystem's behaviour at a kernel version, within the registry `F`.
 ///
-/// Methods with a default do what the generic kernel code of 2.6.30 does for a filesystem that has none.
+/// Methods with a default do what the generic kernel code of 2.6.30 does for a filesystem that has
+/// none.
 #[allow(async_fn_in_trait)] // one thread: no future needs to be Send
 pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
     /// What it says of itself.
     fn declaration(self) -> &'static Declaration;
 
-    /// A read-only pte of a shared mapping is about to become writable. Called without the page lock
-    /// (`[page-mkwrite-added]`).
+    /// A read-only pte of a shared mapping is about to become writable. Called without the page
+    /// lock (`[page-mkwrite-added]`).
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32;
 
-    /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or fail.
-    /// Returns whether the page was clean; tag and inode follow in further steps.
+    /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or
+    /// fail. Returns whether the page was clean; tag and inode follow in further steps.
     fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         k.test_set_page_dirty(page)
     }
@@ -261,8 +268,8 @@ pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
     /// The record of a page that is dirty, for the judge.
     fn record(self, k: &Kernel<F>, page: Frame) -> Record;
 
-    /// The cells of a page that its next writepage will write, one bit each, for the judge. A filesystem that
-    /// does not say so has all of a dirty page written.
+    /// The cells of a page that its next writepage will write, one bit each, for the judge. A
+    /// filesystem that does not say so has all of a dirty page written.
     fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
         if k.is_dirty(page) { u8::MAX } else { 0 }
     }
@@ -290,8 +297,8 @@ pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
         k.disk_size()
     }
 
-    /// What a cell of the store holds for good as far as an fsync has to answer for it that began at `since`: what was
-    /// made dirty again after that is not its business.
+    /// What a cell of the store holds for good as far as an fsync has to answer for it that began
+    /// at `since`: what was made dirty again after that is not its business.
     fn synced(self, k: &Kernel<F>, cell: u8, _since: u32) -> Stamp {
         self.durable(k, cell)
     }
@@ -320,8 +327,8 @@ pub trait Filesystem: Implementation<Self> + Send + Sync + 'static {
         &[]
     }
 
-    /// The pairs by their numbers in stored inputs of the fuzzing target `implementation`. Without a table such an input
-    /// means another pair when an implementation joins.
+    /// The pairs by their numbers in stored inputs of the fuzzing target `implementation`. Without
+    /// a table such an input means another pair when an implementation joins.
     fn stored_pairs() -> StoredPairs {
         StoredPairs { names: &[], frozen: 0 }
     }
@@ -342,8 +349,8 @@ pub trait Filesystem: Implementation<Self> + Send + Sync + 'static {
     }
 }
 
-/// Private data of pages that can be a `T`, among other kinds: what the implementations of a registry that tie a `T` to
-/// their pages ask of it.
+/// Private data of pages that can be a `T`, among other kinds: what the implementations of a
+/// registry that tie a `T` to their pages ask of it.
 pub trait Holds<T>: Sized {
     /// It, if it is one.
     fn get(&self) -> Option<T>;
@@ -384,7 +391,11 @@ impl<F: Filesystem> Pair<F> {
             (C::Errno, C::Codes | C::Locked) => Adapter::Codes,
             (C::Locked, C::Codes) => Adapter::Unlock,
             (C::Codes, _) => {
-                return Err(Refused::new(implementation, caller, "a positive fault code would read as success"));
+                return Err(Refused::new(
+                    implementation,
+                    caller,
+                    "a positive fault code would read as success",
+                ));
             }
             (C::Locked, _) => {
                 return Err(Refused::new(implementation, caller, "a locked return would deadlock"));
@@ -396,14 +407,17 @@ impl<F: Filesystem> Pair<F> {
 
     /// The pair of these names.
     pub fn named(implementation: &str, caller: &str) -> Result<Pair<F>, PairError> {
-        let fs = F::by_name(implementation).ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
-        let caller = Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
+        let fs = F::by_name(implementation)
+            .ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
+        let caller =
+            Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
         Ok(Pair::new(fs, caller)?)
     }
 
     /// The implementation under its natural caller.
     pub fn natural(implementation: F) -> Pair<F> {
-        Pair::new(implementation, implementation.declaration().natural).expect("a natural caller fits")
+        Pair::new(implementation, implementation.declaration().natural)
+            .expect("a natural caller fits")
     }
 }
 
@@ -420,16 +434,22 @@ impl<F: Filesystem> std::fmt::Display for Pair<F> {
 impl<F: Filesystem> std::str::FromStr for Pair<F> {
     type Err = PairError;
 
-    /// Reads what is displayed, such as `nfs@3.0 x 2.6.30`; the name of the adapter may be left out.
+    /// Reads what is displayed, such as `nfs@3.0 x 2.6.30`; the name of the adapter may be left
+    /// out.
     fn from_str(text: &str) -> Result<Pair<F>, PairError> {
         let form = || PairError::Form(text.to_owned());
         let (implementation, caller) = text.split_once(" x ").ok_or_else(form)?;
-        let Some((fs, adapter)) = implementation.rsplit_once('+').filter(|_| F::by_name(implementation).is_none())
+        let Some((fs, adapter)) =
+            implementation.rsplit_once('+').filter(|_| F::by_name(implementation).is_none())
         else {
             return Pair::named(implementation, caller);
         };
         let pair = Pair::named(fs, caller)?;
-        if pair.adapter == Adapter::None || pair.adapter.name() != adapter { Err(form()) } else { Ok(pair) }
+        if pair.adapter == Adapter::None || pair.adapter.name() != adapter {
+            Err(form())
+        } else {
+            Ok(pair)
+        }
     }
 }
 
@@ -505,7 +525,8 @@ impl<F: Filesystem> Kernel<F> {
         (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
     }
 
-    /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when it began.
+    /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when
+    /// it began.
     fn spoilt_return(&self, page: Frame, size: u8, code: i32) -> i32 {
         let convention = self.fs().declaration().convention;
         if code == NOPAGE && !self.in_mapping(page) && self.planted(Plant::SigbusOnRace) {

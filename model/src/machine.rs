@@ -1,10 +1,12 @@
 //! The machine: runs one case on one pair under one scheduler, and shows every step to an observer.
 //!
-//! A run has three parts: the actors and their I/O under the scheduler, until nothing can move; if they do
-//! not end within the case's bound they go on under a fair scheduler, and what does not end there is a
-//! livelock; then the closing program, deterministic, which syncs and unmaps what is left.
+//! A run has three parts: the actors and their I/O under the scheduler, until nothing can move; if
+//! they do not end within the case's bound they go on under a fair scheduler, and what does not end
+//! there is a livelock; then the closing program, deterministic, which syncs and unmaps what is
+//! left.
 //!
-//! The machine is made once and reset per run. The futures of a run live on its stack: no allocation.
+//! The machine is made once and reset per run. The futures of a run live on its stack: no
+//! allocation.
 
 use std::pin::pin;
 
@@ -21,7 +23,8 @@ use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 use crate::schedule::{RoundRobin, Scheduler};
 
-/// The most steps that a run may take under the fair scheduler, and the most that the closing program may take.
+/// The most steps that a run may take under the fair scheduler, and the most that the closing
+/// program may take.
 const FAIR_STEPS_MAX: u32 = 1 << 15;
 
 /// How a run ended.
@@ -87,7 +90,8 @@ pub struct Setup<'a, F> {
     pub target: Target<F>,
 }
 
-/// What a case runs on: an implementation under a caller, perhaps with a planted bug, perhaps with remedies.
+/// What a case runs on: an implementation under a caller, perhaps with a planted bug, perhaps with
+/// remedies.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Target<F> {
     /// The implementation and its caller.
@@ -99,7 +103,8 @@ pub struct Target<F> {
 }
 
 impl<F: Filesystem> Target<F> {
-    /// Where faults mark the page dirty after the pte became writable, without the page lock in between.
+    /// Where faults mark the page dirty after the pte became writable, without the page lock in
+    /// between.
     pub fn dirties_late(&self) -> DirtiesLate {
         let facts = self.pair.caller.facts();
         let declaration = self.pair.implementation.declaration();
@@ -148,11 +153,15 @@ impl<F: Filesystem> Machine<F> {
         self.kernel.plant_reached()
     }
 
-    /// Bytes of the future of an actor, of an I/O task, and of the closing program. A run has room on the stack for all
-    /// of its tasks.
+    /// Bytes of the future of an actor, of an I/O task, and of the closing program. A run has room
+    /// on the stack for all of its tasks.
     pub fn future_sizes(&self) -> [usize; 3] {
         let (k, case) = (&self.kernel, Case::default());
-        [size_of_val(&mm::actor(k, &case, TaskId(0))), size_of_val(&io_task(k, 0)), size_of_val(&mm::closer(k))]
+        [
+            size_of_val(&mm::actor(k, &case, TaskId(0))),
+            size_of_val(&io_task(k, 0)),
+            size_of_val(&mm::closer(k)),
+        ]
     }
 
     /// Runs a case. Returns how it ended and how many steps it took.
@@ -219,12 +228,15 @@ impl<F: Filesystem> Machine<F> {
             match task.io_slot() {
                 Some(slot) => k.tasks.step(task, io[slot].as_mut().as_pin_mut().expect("spawned")),
                 None if task == CLOSER => k.tasks.step(task, closer.as_mut()),
-                None => k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned")),
+                None => {
+                    k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned"))
+                }
             };
             if cfg!(debug_assertions) {
                 k.assert_sound();
             }
-            let point = Point::from_number(at.point).expect("kernel code announces points of the table");
+            let point =
+                Point::from_number(at.point).expect("kernel code announces points of the table");
             observer.step(k, Step { task, point, slot: at.slot, number, object: at.object });
             number += 1;
             if k.is_dead() {

@@ -1,9 +1,9 @@
 //! What a run did: one line per step, and a hash of it all.
 //!
-//! A line shows the step (actor, operation, point) and the state that it left behind: the locks that the
-//! actor holds, and for each page that it touched the flags, tags, references, ptes, record and cells.
-//! The hash chains XXH3-64 over the same facts in a fixed binary form, so that the same case has the same
-//! hash on every machine and build.
+//! A line shows the step (actor, operation, point) and the state that it left behind: the locks
+//! that the actor holds, and for each page that it touched the flags, tags, references, ptes,
+//! record and cells. The hash chains XXH3-64 over the same facts in a fixed binary form, so that
+//! the same case has the same hash on every machine and build.
 
 use std::fmt::Write;
 
@@ -33,11 +33,26 @@ impl<F: Filesystem> Observer<F> for TraceHash {
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
-        self.add(&[step.task.0, step.slot, step.point as u8, k.i_size(), k.tasks.runnable().count_ones() as u8]);
+        self.add(&[
+            step.task.0,
+            step.slot,
+            step.point as u8,
+            k.i_size(),
+            k.tasks.runnable().count_ones() as u8,
+        ]);
         for page in Frame::all(k.touched()) {
-            let tags = u8::from(k.is_tagged_dirty(k.index(page))) | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
+            let tags = u8::from(k.is_tagged_dirty(k.index(page)))
+                | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
             let owner = k.page_lock_owner(page).map_or(u8::MAX, |task| task.0);
-            let state = [page.0, k.index(page), k.flags(page), k.refcount(page) as u8, k.mapcount(page), tags, owner];
+            let state = [
+                page.0,
+                k.index(page),
+                k.flags(page),
+                k.refcount(page) as u8,
+                k.mapcount(page),
+                tags,
+                owner,
+            ];
             self.add(&state);
             let mut cells = [0; 2 * crate::case::CELLS_PER_PAGE_MAX];
             for cell in 0..k.geometry().cells {
@@ -75,7 +90,8 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
         Some(_) => "io".to_owned(),
         None => k.state(task).operation().to_string(),
     };
-    let mut line = format!("{number:4} {:8} {operation:16} {:24}", format!("{task}.{slot}"), point.name());
+    let mut line =
+        format!("{number:4} {:8} {operation:16} {:24}", format!("{task}.{slot}"), point.name());
     let _ = write!(line, " size {} held {}", k.i_size(), held(k, task));
     for event in k.events() {
         match event {
@@ -85,9 +101,16 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
             }
             Event::Return => {
                 let outcome = k.outcome(task);
-                let _ = write!(line, " | returns {} after {} cells", outcome.status().name(), outcome.done());
+                let _ = write!(
+                    line,
+                    " | returns {} after {} cells",
+                    outcome.status().name(),
+                    outcome.done()
+                );
             }
-            Event::Bug { what } | Event::NullMapping { what } => _ = write!(line, " | CRASH {what}"),
+            Event::Bug { what } | Event::NullMapping { what } => {
+                _ = write!(line, " | CRASH {what}")
+            }
             _ => {}
         }
     }
@@ -145,10 +168,11 @@ pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
 }
 
 fn held<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> String {
-    let classes =
-        [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte].map(|c| (c, c as u8));
+    let classes = [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte]
+        .map(|c| (c, c as u8));
     let held = k.state(task).held();
-    let names: Vec<&str> = classes.iter().filter(|(_, n)| held >> n & 1 != 0).map(|(c, _)| c.name()).collect();
+    let names: Vec<&str> =
+        classes.iter().filter(|(_, n)| held >> n & 1 != 0).map(|(c, _)| c.name()).collect();
     if names.is_empty() { "-".to_owned() } else { names.join("+") }
 }
 

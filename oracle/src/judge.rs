@@ -1,8 +1,9 @@
 //! The judge: watches a run and records which rules it breaks.
 //!
-//! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
-//! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge
-//! allocates nothing and keeps no log: its state is a bounded, canonical function of the run so far.
+//! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach
+//! of the same rule at the same point by the same kind of operation is recorded once per page and
+//! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
+//! canonical function of the run so far.
 
 use mkwrite_model::case::{Case, Operation, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
@@ -56,7 +57,8 @@ impl Breach {
     }
 }
 
-/// Since which step a page breaks a rule, by which kind of operation, under which conditions, and what is wrong with it.
+/// Since which step a page breaks a rule, by which kind of operation, under which conditions, and
+/// what is wrong with it.
 #[derive(Clone, Copy)]
 struct Since {
     step: Step,
@@ -157,8 +159,8 @@ impl<F: Filesystem> Cx<'_, F> {
         self.report(Some(self.k.geometry().page_of(cell)), Some(cell), cells, when, what);
     }
 
-    /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
-    /// made it so: that is a later one if something else was wrong before.
+    /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at
+    /// the step that made it so: that is a later one if something else was wrong before.
     pub(crate) fn broken_page(
         &mut self,
         states: &mut PageStates,
@@ -175,7 +177,8 @@ impl<F: Filesystem> Cx<'_, F> {
         let since = &mut states.since[n][self.rule as usize];
         if states.deferred[n] & bit == 0 || since.what != what {
             let when = self.sample(of_file, false);
-            *since = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
+            *since =
+                Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
         }
         if judged {
             let since = *since;
@@ -188,16 +191,37 @@ impl<F: Filesystem> Cx<'_, F> {
     }
 
     #[cold]
-    fn report(&mut self, page: Option<u8>, cell: Option<u8>, cells: u64, when: Conditions, what: &'static str) {
-        let now = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
+    fn report(
+        &mut self,
+        page: Option<u8>,
+        cell: Option<u8>,
+        cells: u64,
+        when: Conditions,
+        what: &'static str,
+    ) {
+        let now =
+            Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
         self.report_since(now, page, cell, cells);
     }
 
     #[cold]
     fn report_since(&mut self, since: Since, page: Option<u8>, cell: Option<u8>, cells: u64) {
-        let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } = since;
+        let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } =
+            since;
         let rule = self.rule;
-        self.breaches.push(Breach { rule, point, operation, task, slot, step, page, cell, cells, when, what });
+        self.breaches.push(Breach {
+            rule,
+            point,
+            operation,
+            task,
+            slot,
+            step,
+            page,
+            cell,
+            cells,
+            when,
+            what,
+        });
     }
 }
 
@@ -307,7 +331,11 @@ impl Judge {
         &self.summary
     }
 
-    fn cx<'a, F: Filesystem>(&'a mut self, k: &'a Kernel<F>, step: Step) -> (Cx<'a, F>, &'a mut PageStates) {
+    fn cx<'a, F: Filesystem>(
+        &'a mut self,
+        k: &'a Kernel<F>,
+        step: Step,
+    ) -> (Cx<'a, F>, &'a mut PageStates) {
         let cx = Cx {
             k,
             passes: &self.passes,
@@ -328,7 +356,11 @@ impl Judge {
             let broken = if k.is_free(page) { 0 } else { rules::page(&mut cx, states, page) };
             states.reported[n] &= broken;
             states.deferred[n] &= broken;
-            unrecorded |= if states.reported[n] & Rule::DirtyWithoutRecord.bit() != 0 { page.bit() } else { 0 };
+            unrecorded |= if states.reported[n] & Rule::DirtyWithoutRecord.bit() != 0 {
+                page.bit()
+            } else {
+                0
+            };
         }
         for page in Frame::all(unrecorded) {
             self.marks.without_record(when::file_cells(k.geometry(), k.index(page), u8::MAX));
@@ -353,7 +385,9 @@ impl Judge {
         match event {
             // That there is no space is for the device to say.
             Event::WriteFailed { cells, io } if io || k.device.is_full() => {
-                self.history.write_failed(cells, io, &|cell| [k.fs().durable(k, cell), k.fs().stored(k, cell)]);
+                self.history.write_failed(cells, io, &|cell| {
+                    [k.fs().durable(k, cell), k.fs().stored(k, cell)]
+                });
             }
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {
@@ -368,7 +402,9 @@ impl Judge {
                         durable: &|cell| k.fs().synced(k, cell, since),
                         durable_size: &|| k.fs().synced_size(k, since),
                         stored: &|cell| k.fs().stored(k, cell),
-                        visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
+                        visible: &|cell| {
+                            Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell)))
+                        },
                     },
                 );
                 self.take_findings(k, step);
@@ -401,8 +437,8 @@ fn visible<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Stamp> {
     Some(k.cell(page, cell % g.cells))
 }
 
-/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules that look at that
-/// kind and drops the others.
+/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules
+/// that look at that kind and drops the others.
 macro_rules! by_kind {
     ($event:ident, $same:expr) => {
         by_kind! { $event, $same;

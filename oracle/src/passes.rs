@@ -1,6 +1,7 @@
-//! Integrity passes under way: the pages that fsync, msync and sync_range must leave clean, because nobody else has
-//! made them dirty since they began. And removals under way: the pages that reclaim and the invalidates could have for
-//! themselves, because nobody else has touched them since they began.
+//! Integrity passes under way: the pages that fsync, msync and sync_range must leave clean, because
+//! nobody else has made them dirty since they began. And removals under way: the pages that reclaim
+//! and the invalidates could have for themselves, because nobody else has touched them since they
+//! began.
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{Operation, PAGES_MAX, Range};
@@ -44,7 +45,9 @@ impl Passes {
                 let (written, removed) = match k.state(task).operation() {
                     O::Fsync | O::Msync => (Range::new(0, PAGES_MAX as u8), none),
                     O::Integrity(pages) => (pages, none),
-                    O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => (none, pages),
+                    O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => {
+                        (none, pages)
+                    }
                     _ => (none, none),
                 };
                 self.pages[task.index()] = written.bits() as u8;
@@ -66,15 +69,20 @@ impl Passes {
         ones(self.pages[task.index()].into())
     }
 
-    /// The pages of the removal of this task that could go when it began and still could, and that nobody else has
-    /// touched since.
-    pub(crate) fn kept<F: Filesystem>(&self, k: &Kernel<F>, task: TaskId) -> impl Iterator<Item = u8> + use<F> {
+    /// The pages of the removal of this task that could go when it began and still could, and that
+    /// nobody else has touched since.
+    pub(crate) fn kept<F: Filesystem>(
+        &self,
+        k: &Kernel<F>,
+        task: TaskId,
+    ) -> impl Iterator<Item = u8> + use<F> {
         let left_alone = self.removals[task.index()];
         ones(if left_alone == 0 { 0 } else { (left_alone & could_go(k, task)).into() })
     }
 }
 
-/// The pages that nothing keeps from being removed by the operation that this task runs, one bit each.
+/// The pages that nothing keeps from being removed by the operation that this task runs, one bit
+/// each.
 fn could_go<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u8 {
     let (unmaps, launders) = match k.state(task).operation() {
         Operation::Invalidate(_) => (false, false),

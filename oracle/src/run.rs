@@ -99,7 +99,8 @@ pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Steps that a run of this case may take, for schedulers that want to know. A function of the case alone.
+/// Steps that a run of this case may take, for schedulers that want to know. A function of the case
+/// alone.
 fn expected_length(case: &Case) -> u32 {
     20 + 25 * case.operations().count() as u32
 }
@@ -107,7 +108,9 @@ fn expected_length(case: &Case) -> u32 {
 fn with<T>(case: &Case, how: ScheduledBy, run: impl schedule::Run<T>) -> T {
     match how {
         ScheduledBy::Own => schedule::with_schedule(&case.schedule, run),
-        ScheduledBy::Random(kind, random) => schedule::with(kind, random, expected_length(case), run),
+        ScheduledBy::Random(kind, random) => {
+            schedule::with(kind, random, expected_length(case), run)
+        }
     }
 }
 
@@ -133,7 +136,8 @@ impl<F: Filesystem> Runner<F> {
         observe(&mut self.machine, target, case, how, &mut self.judge)
     }
 
-    /// Runs a case and records the schedule as stops, up to a broken assertion of the model if there is one.
+    /// Runs a case and records the schedule as stops, up to a broken assertion of the model if
+    /// there is one.
     pub fn record(&mut self, target: Target<F>, case: &Case, how: ScheduledBy) -> Vec<Stop> {
         let mut stops = Vec::new();
         let setup = Setup { case, target };
@@ -143,7 +147,12 @@ impl<F: Filesystem> Runner<F> {
     }
 
     /// Runs a case with its own schedule, judged, watched and traced: the lines, and the hash.
-    pub fn trace(&mut self, target: Target<F>, case: &Case, watch: &mut impl Observer<F>) -> (Vec<String>, u64) {
+    pub fn trace(
+        &mut self,
+        target: Target<F>,
+        case: &Case,
+        watch: &mut impl Observer<F>,
+    ) -> (Vec<String>, u64) {
         let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
         observe(&mut self.machine, target, case, ScheduledBy::Own, &mut observer);
@@ -151,12 +160,17 @@ impl<F: Filesystem> Runner<F> {
     }
 
     /// Runs a case under this scheduler and judges it.
-    pub fn run_scheduled(&mut self, target: Target<F>, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
+    pub fn run_scheduled(
+        &mut self,
+        target: Target<F>,
+        case: &Case,
+        scheduler: &mut impl Scheduler,
+    ) -> (End, u32) {
         self.machine.run(Setup { case, target }, scheduler, &mut self.judge)
     }
 
-    /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by number: those that
-    /// were passed over, and those that the run ended before.
+    /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by
+    /// number: those that were passed over, and those that the run ended before.
     pub fn missed_stops(&mut self, target: Target<F>, case: &Case) -> Vec<usize> {
         let Schedule::Order(stops) = &case.schedule else { return Vec::new() };
         let mut order = Order::new(stops);
@@ -184,7 +198,10 @@ pub struct Targets<'a, F: Filesystem> {
 impl<'a, F: Filesystem> Targets<'a, F> {
     /// One machine per target; the ledger says what is expected there.
     pub fn new(targets: &[Target<F>], ledger: &'a Ledger<F>) -> Targets<'a, F> {
-        Targets { runners: targets.iter().map(|target| (*target, Runner::default())).collect(), ledger }
+        Targets {
+            runners: targets.iter().map(|target| (*target, Runner::default())).collect(),
+            ledger,
+        }
     }
 
     /// The same with one rule taken away, to show what that rule alone sees.
@@ -198,8 +215,8 @@ impl<'a, F: Filesystem> Targets<'a, F> {
         self.runners.iter().map(|(_, runner)| runner)
     }
 
-    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each breach with the number of
-    /// its target; returns the steps.
+    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each
+    /// breach with the number of its target; returns the steps.
     pub fn run(
         &mut self,
         case: &Case,
@@ -222,13 +239,16 @@ impl<'a, F: Filesystem> Targets<'a, F> {
         steps
     }
 
-    /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
-    /// plant, and of those one that may not differ in anything.
+    /// The differential rule: each run against the one that goes furthest without a breach, if
+    /// possible one without a plant, and of those one that may not differ in anything.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
         let until = |runner: &Runner<F>| runner.judge.summary().comparable_until();
         let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
-        let freedom = |target: &Target<F>| target.pair.implementation.declaration().may_differ.len();
-        let rank = |(t, runner): &&(Target<F>, Runner<F>)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
+        let freedom =
+            |target: &Target<F>| target.pair.implementation.declaration().may_differ.len();
+        let rank = |(t, runner): &&(Target<F>, Runner<F>)| {
+            (t.plant.is_some(), Reverse(until(runner)), freedom(t))
+        };
         let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {
             if !runner.judge.has(Rule::Differential) {
@@ -243,9 +263,9 @@ impl<'a, F: Filesystem> Targets<'a, F> {
 
     /// Whether the case gives the same trace twice, on every target.
     pub fn repeats(&mut self, case: &Case, how: ScheduledBy) -> bool {
-        self.runners
-            .iter_mut()
-            .all(|(target, runner)| runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone()))
+        self.runners.iter_mut().all(|(target, runner)| {
+            runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone())
+        })
     }
 }
 
@@ -280,16 +300,22 @@ mod tests {
         }
         let error = |text: &str| text.parse::<Pair<Builtin>>().unwrap_err().to_string();
         assert_eq!(error("nfs@3.0 2.6.30"), "`nfs@3.0 2.6.30` is no pair: IMPLEMENTATION x CALLER");
-        assert_eq!(error("nfs@3.0+unlock x 2.6.30"), "`nfs@3.0+unlock x 2.6.30` is no pair: IMPLEMENTATION x CALLER");
+        assert_eq!(
+            error("nfs@3.0+unlock x 2.6.30"),
+            "`nfs@3.0+unlock x 2.6.30` is no pair: IMPLEMENTATION x CALLER"
+        );
         assert_eq!(error("nfs x 2.6.30"), "unknown implementation `nfs`");
         assert_eq!(error("nfs@3.0 x 2"), "unknown caller `2`");
-        assert!(error("nfs@3.0 x 2.6.29").starts_with("nfs@3.0 does not run under caller 2.6.29: "));
+        assert!(
+            error("nfs@3.0 x 2.6.29").starts_with("nfs@3.0 does not run under caller 2.6.29: ")
+        );
     }
 
     #[test]
     fn a_headline_has_room_whatever_the_remedies() {
         let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
-        let target = Target { remedies: Remedy::ALL.iter().copied().collect(), ..Target::from(pair) };
+        let target =
+            Target { remedies: Remedy::ALL.iter().copied().collect(), ..Target::from(pair) };
         assert_eq!(headline(target), "nfs@2.6.29 x 2.6.29 remedied");
     }
 
@@ -307,10 +333,12 @@ mod tests {
         Generator::new(false).generate(1, 1, &mut case);
         let pair = Pair::natural(Builtin::all()[0]);
         let record = |steps| {
-            let (mut machine, mut observer, mut stops) = (Machine::default(), Breaks(steps), Vec::new());
+            let (mut machine, mut observer, mut stops) =
+                (Machine::default(), Breaks(steps), Vec::new());
             let setup = Setup { case: &case, target: Target::from(pair) };
             let prepared = Prepared { machine: &mut machine, setup, observer: &mut observer };
-            let end = caught(|| schedule::with_schedule(&case.schedule, Recorded(prepared, &mut stops)));
+            let end =
+                caught(|| schedule::with_schedule(&case.schedule, Recorded(prepared, &mut stops)));
             (end.map(|(_, steps)| steps), stops)
         };
         let (Ok(steps), all) = record(u32::MAX) else { panic!("nothing breaks") };

@@ -94,7 +94,8 @@ fn expects<F: Filesystem>(document: &Document, target: Target<F>) -> &[Expect] {
     }
     let pair = target.pair;
     let (fs, caller) = (pair.implementation.name(), pair.caller.name());
-    let named = document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
+    let named =
+        document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
     if named { &document.expects } else { &[] }
 }
 
@@ -127,7 +128,8 @@ pub fn judge<F: Filesystem>(
     };
     let missing: Vec<Expect> = expects.iter().filter(|expect| !met(expect)).cloned().collect();
     let reached = document.reaches.iter().zip(&reaches.reached);
-    let unreached: Vec<Reach> = reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
+    let unreached: Vec<Reach> =
+        reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
 
     let listed = |b: &Breach| expects.iter().any(|expect| shows(expect, b));
     let new = breaches.iter().any(|(b, expected)| *expected == Expected::No && !listed(b));
@@ -149,8 +151,11 @@ pub fn judge<F: Filesystem>(
 
 /// What a document of this case should say that it expects on this target.
 pub fn expectations(judge: &Judge) -> Vec<Expect> {
-    let breach =
-        |b: Breach| Expect::Breach { rule: b.rule.id().to_owned(), point: b.point, operation: b.operation.to_owned() };
+    let breach = |b: Breach| Expect::Breach {
+        rule: b.rule.id().to_owned(),
+        point: b.point,
+        operation: b.operation.to_owned(),
+    };
     let mut all: Vec<Expect> = Vec::new();
     for expect in judge.breaches().map(breach) {
         if !all.contains(&expect) {

@@ -1,12 +1,14 @@
-//! The race window of an explanation as one static SVG, for a README or a report: the steps around the window up to
-//! the breach, or the whole run if it is short. It brings its own background, and asks for no font but a generic one.
+//! The race window of an explanation as one static SVG, for a README or a report: the steps around
+//! the window up to the breach, or the whole run if it is short. It brings its own background, and
+//! asks for no font but a generic one.
 
 use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
 
 use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette::{
-    BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT, TASKS, WRITEBACK,
+    BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT,
+    TASKS, WRITEBACK,
 };
 use crate::terminal::title;
 
@@ -123,10 +125,14 @@ fn leave_out(chart: &mut Chart, rows: &[Row]) {
 /// The steps to show.
 fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
     let steps = chart.run.steps.len();
-    let Some(breach) = e.main.filter(|_| steps > WHOLE_STEPS_MAX) else { return 0..steps.min(STEPS_MAX) };
+    let Some(breach) = e.main.filter(|_| steps > WHOLE_STEPS_MAX) else {
+        return 0..steps.min(STEPS_MAX);
+    };
     let breach = (breach.step as usize).min(steps - 1);
     let (from, to) =
-        chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| (w.from, w.to.max(breach)));
+        chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| {
+            (w.from, w.to.max(breach))
+        });
     from.min(breach).saturating_sub(MARGIN_STEPS)..(to + MARGIN_STEPS).min(steps)
 }
 
@@ -151,12 +157,20 @@ fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
     rest(0, 0..shown.start, "before").into_iter().for_each(&mut push);
     for item in chart.items() {
         match item {
-            Item::Fold { id, steps, .. } if *steps.end() >= shown.start && *steps.start() < shown.end => {
-                let (from, end) = ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
+            Item::Fold { id, steps, .. }
+                if *steps.end() >= shown.start && *steps.start() < shown.end =>
+            {
+                let (from, end) =
+                    ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
                 push(Item::Fold { id, steps: from..=end - 1, text: chart.folded(from..end) });
             }
-            Item::Step { fold: Some(_), .. } | Item::Begin { fold: Some(_), .. } | Item::Fold { .. } => {}
-            Item::Step { n, .. } | Item::Begin { n, .. } | Item::Breach { n, .. } | Item::Window { n } => {
+            Item::Step { fold: Some(_), .. }
+            | Item::Begin { fold: Some(_), .. }
+            | Item::Fold { .. } => {}
+            Item::Step { n, .. }
+            | Item::Begin { n, .. }
+            | Item::Breach { n, .. }
+            | Item::Window { n } => {
                 if shown.contains(&n) {
                     push(item);
                 }
@@ -236,7 +250,15 @@ fn box_width(chart: &Chart, n: usize) -> usize {
     chart.run.steps[n].point.name().len() * 7 + 15
 }
 
-fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right: usize, width: usize) -> Markup {
+fn step(
+    chart: &Chart,
+    row: &Row,
+    n: usize,
+    minor: bool,
+    role: Option<u8>,
+    right: usize,
+    width: usize,
+) -> Markup {
     let moment = &chart.run.steps[n];
     let (strong, weak) = TASKS[hue(moment.task)];
     let (x, y, name) = (LANES + chart.lane(n) * LANE, row.middle() + 4, moment.point.name());
@@ -329,7 +351,9 @@ fn caption(e: &Explanation) -> Vec<String> {
     if let Some(breach) = e.main {
         let about = breach.rule.about();
         lines.push(match e.isolation {
-            Some(_) => format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title),
+            Some(_) => {
+                format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title)
+            }
             None => format!("It breaks {}: {}.", about.id, about.title),
         });
     }
@@ -353,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_window_is_in_the_picture() {
-        let e = explained("known/race-nfs-unstable.mkw");
+        let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let (picture, isolation) = (picture(&e), e.isolation.as_ref().unwrap());
         let (from, to) = isolation.window();
         for moment in &isolation.failing.steps[from..=to] {
@@ -366,7 +390,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_cut() {
-        let mut e = explained("known/race-nfs-unstable.mkw");
+        let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let isolation = e.isolation.as_mut().unwrap();
         let first = isolation.first;
         isolation.failing.steps[first].events = vec!["<&".to_owned(), "long ".repeat(100)];
@@ -379,7 +403,7 @@ mod tests {
 
     #[test]
     fn without_a_window() {
-        for case in ["known/eof-content.mkw", "pass/race-nfs.mkw"] {
+        for case in ["known/eof-extension/eof-content.mkw", "pass/race-nfs.mkw"] {
             let e = explained(case);
             let picture = picture(&e);
             assert!(picture.contains(&title(&e)), "{case}");

@@ -1,8 +1,9 @@
 //! Feedback: what a run reached, as features that a search can collect.
 //!
-//! Edges of our own code say little about a model whose state is data. Features do: which point follows which at the
-//! same object, in which states pages are seen, which rules are nearly broken. A
-//! feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are one.
+//! Edges of our own code say little about a model whose state is data. Features do: which point
+//! follows which at the same object, in which states pages are seen, which rules are nearly broken.
+//! A feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are
+//! one.
 
 use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{CLOSER, TaskId, bits};
@@ -79,7 +80,11 @@ impl Signals {
 
     /// Their names.
     pub fn names(self) -> Vec<String> {
-        Signal::ALL.iter().filter(|signal| self.has(**signal)).map(|signal| signal.name().to_owned()).collect()
+        Signal::ALL
+            .iter()
+            .filter(|signal| self.has(**signal))
+            .map(|signal| signal.name().to_owned())
+            .collect()
     }
 
     const fn has(self, signal: Signal) -> bool {
@@ -102,7 +107,10 @@ pub struct FeatureSet {
 
 impl Default for FeatureSet {
     fn default() -> FeatureSet {
-        FeatureSet { has: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"), len: 0 }
+        FeatureSet {
+            has: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
+            len: 0,
+        }
     }
 }
 
@@ -176,7 +184,8 @@ impl Feedback {
             return;
         }
         // The top bits of a product depend on all bits of its factors (Fibonacci hashing).
-        let mixed = (what.rotate_left(8) ^ (signal as u64) << 56 ^ self.salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (what.rotate_left(8) ^ (signal as u64) << 56 ^ self.salt)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let feature = ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 48) as u16;
         if self.hit.insert(feature) {
             self.list.push(feature);
@@ -211,11 +220,15 @@ impl Feedback {
     fn near<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame, near: u64) {
         let near = near.wrapping_mul(SPREAD);
         self.note(Signal::Near, near ^ step.point as u64);
-        self.note(Signal::Kind, near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()));
+        self.note(
+            Signal::Kind,
+            near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()),
+        );
         if self.signals.has(Signal::Context) {
             let kinds = bits(k.tasks.live()).fold(0, |kinds, task| kinds | 1 << kind(k, task));
             let g = k.geometry();
-            let is_cut = !k.i_size().is_multiple_of(g.cells) && g.page_of(k.i_size()) == k.index(page);
+            let is_cut =
+                !k.i_size().is_multiple_of(g.cells) && g.page_of(k.i_size()) == k.index(page);
             self.note(Signal::Context, near ^ kinds << 1 ^ u64::from(is_cut));
         }
     }
@@ -223,7 +236,10 @@ impl Feedback {
     fn call<F: Filesystem>(&mut self, k: &Kernel<F>, judge: &Judge, step: Step, returns: bool) {
         let near = k.frames_in_use().fold(0, |near, page| near | judge.near(page));
         if near != 0 {
-            self.note(Signal::Calls, near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns));
+            self.note(
+                Signal::Calls,
+                near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns),
+            );
         }
     }
 }
@@ -242,7 +258,11 @@ const _: () = {
 
 /// The kind of call that a task is at; I/O has one of its own.
 fn kind<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u64 {
-    u64::from(if task.io_slot().is_some() { IO_KIND } else { k.state(task).operation().kind().code })
+    u64::from(if task.io_slot().is_some() {
+        IO_KIND
+    } else {
+        k.state(task).operation().kind().code
+    })
 }
 
 /// A page's flags, ptes and record as a number.
@@ -276,7 +296,8 @@ fn state<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u64 {
 }
 
 impl Feedback {
-    /// Runs a case on target number `number`, judged, and collects the features of the run. Returns the steps.
+    /// Runs a case on target number `number`, judged, and collects the features of the run. Returns
+    /// the steps.
     pub fn run<F: Filesystem>(
         &mut self,
         runner: &mut Runner<F>,
@@ -357,7 +378,10 @@ mod tests {
         feedback.run(&mut runner, target, &case, ScheduledBy::Own, number);
         let features = feedback.features().to_vec();
         feedback.clear();
-        assert!(feedback.features().is_empty() && feedback.hit.is_empty(), "nothing is left behind");
+        assert!(
+            feedback.features().is_empty() && feedback.hit.is_empty(),
+            "nothing is left behind"
+        );
         assert!(!feedback.hit.has.contains(&true), "nothing is left behind");
         features
     }
@@ -366,8 +390,9 @@ mod tests {
     fn every_signal_gives_features_of_its_own() {
         for &signal in Signal::ALL {
             let signals = Signals::of(&[signal]);
-            let all: std::collections::BTreeSet<u16> =
-                (0..60).flat_map(|index| (0..4).flat_map(move |n| features(signals, index, n))).collect();
+            let all: std::collections::BTreeSet<u16> = (0..60)
+                .flat_map(|index| (0..4).flat_map(move |n| features(signals, index, n)))
+                .collect();
             assert!(all.len() >= 5, "{} gives {} features", signal.name(), all.len());
             assert_eq!(signals.names(), [signal.name()]);
             assert_eq!(Signal::from_name(signal.name()), Some(signal));

@@ -1,5 +1,5 @@
-//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age; and with each
-//! remedy.
+//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of
+//! age; and with each remedy.
 
 use anyhow::Result;
 use mkwrite_explain::bisect::{Series, Station, Tried, bisect};
@@ -16,9 +16,11 @@ use super::subject::Subject;
 use crate::Exit;
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
 
-/// Run a case over the versions of its filesystem and over the callers: the first that breaks, the first that does not
+/// Run a case over the versions of its filesystem and over the callers: the first that breaks, the
+/// first that does not
 ///
-/// The schedule is carried over by named points; what had to be realigned is said. Then each remedy is tried.
+/// The schedule is carried over by named points; what had to be realigned is said. Then each remedy
+/// is tried.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -56,10 +58,16 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
 fn print_cures<F: Filesystem>(target: Target<F>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
-    line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
+    line(format!(
+        "  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules",
+        "none", cures.without
+    ));
     for Attempt { remedies, breaks, closes } in &cures.attempts {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
-        line(format!("  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules", remedies.to_string()));
+        line(format!(
+            "  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules",
+            remedies.to_string()
+        ));
     }
 }
 
@@ -94,5 +102,9 @@ fn print<F: Filesystem>(series: &Series<F>) {
     }
     let (first, fixed) = series.turn();
     let say = |station: Option<&Station<F>>| station.map_or("none".to_owned(), ToString::to_string);
-    line(format!("  first that breaks: {}; first after it that does not: {}\n", say(first), say(fixed)));
+    line(format!(
+        "  first that breaks: {}; first after it that does not: {}\n",
+        say(first),
+        say(fixed)
+    ));
 }

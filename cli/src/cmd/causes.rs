@@ -1,4 +1,5 @@
-//! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW should be one cause.
+//! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW
+//! should be one cause.
 //!
 //! Left out: two bugs at once, which a target cannot have.
 
@@ -20,7 +21,8 @@ use crate::output::{self, note, print_table};
 
 /// Plant each bug, hunt it, and fold what is NEW: into how many causes?
 ///
-/// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the default hunt.
+/// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the
+/// default hunt.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these bugs (see `list plants`)
@@ -53,7 +55,10 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     };
     let all = ledger.default_pairs();
     let bar = ProgressBar::new(plants.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
+            .expect("a valid template"),
+    );
     let results = Mutex::new(Vec::new());
     parallel(
         super::jobs(),
@@ -65,9 +70,17 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
             let own: Vec<Pair<F>> = implementations(&[plant.implementation().to_owned()])
                 .map(|found| found.into_iter().map(Pair::natural).collect())
                 .unwrap_or_default();
-            let shown = found(&ledger, plant, if args.all_pairs { &all } else { &own }, (args.seed, args.cases));
+            let shown = found(
+                &ledger,
+                plant,
+                if args.all_pairs { &all } else { &own },
+                (args.seed, args.cases),
+            );
             let causes = fold(&ledger, &shown);
-            results.lock().expect("nothing panics while it is held").push((n, Folded { plant, shown, causes }));
+            results
+                .lock()
+                .expect("nothing panics while it is held")
+                .push((n, Folded { plant, shown, causes }));
             bar.inc(1);
         },
     );
@@ -87,13 +100,20 @@ fn print<F: Filesystem>(results: &[Folded<F>]) {
             format!("{} at {} ({})", signature.rule.id(), breach.point.name(), cause.findings.len())
         };
         let about: Vec<String> = causes.iter().map(about).collect();
-        table.add_row([plant.name().to_owned(), shown.len().to_string(), causes.len().to_string(), about.join(", ")]);
+        table.add_row([
+            plant.name().to_owned(),
+            shown.len().to_string(),
+            causes.len().to_string(),
+            about.join(", "),
+        ]);
     }
     print_table(&table);
-    let mut counts: Vec<usize> = results.iter().map(|folded| folded.causes.len()).filter(|n| *n > 0).collect();
+    let mut counts: Vec<usize> =
+        results.iter().map(|folded| folded.causes.len()).filter(|n| *n > 0).collect();
     counts.sort_unstable();
     let findings: usize = results.iter().map(|folded| folded.shown.len()).sum();
-    let (median, most) = (counts.get(counts.len() / 2).copied().unwrap_or(0), counts.last().copied().unwrap_or(0));
+    let (median, most) =
+        (counts.get(counts.len() / 2).copied().unwrap_or(0), counts.last().copied().unwrap_or(0));
     note(format!(
         "{} that show: {} of {}; causes per bug: median {median}, at most {most}",
         count(counts.len(), "bug"),

@@ -17,8 +17,9 @@ use crate::{Exit, files};
 
 /// Explain what a case breaks: what was lost, when, and between which two steps the race lies
 ///
-/// One column per task and one row per step, with every change of state; then the nearest schedule that breaks
-/// nothing. A case that names several pairs is explained on the first, or on the one given here.
+/// One column per task and one row per step, with every change of state; then the nearest schedule
+/// that breaks nothing. A case that names several pairs is explained on the first, or on the one
+/// given here.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]

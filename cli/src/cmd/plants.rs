@@ -1,4 +1,5 @@
-//! `mkwrite plants`: every planted bug on every pair that hunts look at. Does the judge see it there?
+//! `mkwrite plants`: every planted bug on every pair that hunts look at. Does the judge see it
+//! there?
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ use crate::output::{self, BOLD, GREEN, RED, line, note};
 
 /// Plant each bug on each pair and hunt it: NEW there, not applicable, or swallowed by the ledger
 ///
-/// A bug counts as found if something is NEW on the pair or on its remedied form. Exit code 1 if one is swallowed.
+/// A bug counts as found if something is NEW on the pair or on its remedied form. Exit code 1 if
+/// one is swallowed.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these bugs (see `list plants`)
@@ -60,14 +62,19 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         _ => pairs(&implementations(&args.implementations)?, &callers)?,
     };
     let bar = ProgressBar::new((plants.len() * pairs.len()) as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
+            .expect("a valid template"),
+    );
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     if let Some((target, rule)) = baseline(&ledger, &pairs, (args.seed, args.cases), jobs).first() {
         bar.finish_and_clear();
         return Err(anyhow!("{rule} is NEW on {target} without any planted bug")
             .context("hunt there, and mend it first: the table would say nothing"));
     }
-    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| bar.set_position(done as u64));
+    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| {
+        bar.set_position(done as u64)
+    });
     bar.finish_and_clear();
     if args.json {
         let cells = cells.iter().map(report).collect();
@@ -88,8 +95,12 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
 fn report<F: Filesystem>(cell: &Cell<F>) -> json::Cell {
     let (outcome, cases, rule, remedied, why) = match cell.outcome {
-        PlantResult::New { cases, rule, remedied } => ("new", Some(cases), Some(rule.id()), Some(remedied), None),
-        PlantResult::NotApplicable => ("not applicable", None, None, None, Some("no run comes to the step")),
+        PlantResult::New { cases, rule, remedied } => {
+            ("new", Some(cases), Some(rule.id()), Some(remedied), None)
+        }
+        PlantResult::NotApplicable => {
+            ("not applicable", None, None, None, Some("no run comes to the step"))
+        }
         PlantResult::Harmless(why) => ("not applicable", None, None, None, Some(why)),
         PlantResult::Swallowed => ("swallowed", None, None, None, None),
     };
@@ -141,7 +152,8 @@ fn markdown<F: Filesystem>(plants: &[Plant], pairs: &[Pair<F>], cells: &[Cell<F>
     let mut legend = String::new();
     for (n, pair) in pairs.iter().enumerate() {
         text += &format!(" {} |", n + 1);
-        legend += &format!("{}. {} under {}\n", n + 1, pair.implementation.name(), pair.caller.name());
+        legend +=
+            &format!("{}. {} under {}\n", n + 1, pair.implementation.name(), pair.caller.name());
     }
     text += &format!("\n| --- |{}\n", " ---: |".repeat(pairs.len()));
     let mut why: Vec<&str> = Vec::new();
@@ -149,7 +161,9 @@ fn markdown<F: Filesystem>(plants: &[Plant], pairs: &[Pair<F>], cells: &[Cell<F>
         text += &format!("| {} |", plant.name());
         for cell in cells.iter().filter(|cell| cell.plant == *plant) {
             let shown = match cell.outcome {
-                PlantResult::New { cases, remedied, .. } => format!("{cases}{}", if remedied { "r" } else { "" }),
+                PlantResult::New { cases, remedied, .. } => {
+                    format!("{cases}{}", if remedied { "r" } else { "" })
+                }
                 PlantResult::NotApplicable => "-".to_owned(),
                 PlantResult::Harmless(reason) => {
                     let n = why.iter().position(|known| *known == reason).unwrap_or_else(|| {
@@ -164,6 +178,9 @@ fn markdown<F: Filesystem>(plants: &[Plant], pairs: &[Pair<F>], cells: &[Cell<F>
         }
         text += "\n";
     }
-    let reasons = why.iter().enumerate().map(|(n, reason)| format!("- ({}) {reason}\n", char::from(b'a' + n as u8)));
+    let reasons = why
+        .iter()
+        .enumerate()
+        .map(|(n, reason)| format!("- ({}) {reason}\n", char::from(b'a' + n as u8)));
     format!("{legend}\n{text}\n{}", reasons.collect::<String>())
 }

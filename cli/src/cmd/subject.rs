@@ -38,7 +38,8 @@ pub struct Switches {
     /// Plant this bug (see `list plants`)
     #[arg(long, value_name = "NAME")]
     pub plant: Option<String>,
-    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the ledger has for the pair
+    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the
+    /// ledger has for the pair
     #[arg(long = "remedy", value_delimiter = ',', value_name = "NAME")]
     pub remedies: Vec<String>,
 }
@@ -87,8 +88,8 @@ impl Subject {
         targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
-    /// What is held of the case while it shrinks: by name, or else all that the document expects, or else a breach. The
-    /// document's case gets a schedule by stops.
+    /// What is held of the case while it shrinks: by name, or else all that the document expects,
+    /// or else a breach. The document's case gets a schedule by stops.
     pub fn goal<F: Filesystem>(
         &self,
         rule: Option<Rule>,
@@ -100,7 +101,9 @@ impl Subject {
         let wanted = if chosen { Wanted::Breach(rule) } else { Wanted::Expectations };
         let targets = self.targets(document)?;
         Goal::of(document, targets, wanted, ledger, runner).map_err(|error| match error {
-            NoGoal::Missing(..) => anyhow!(error).context("give --rule, --impl or --caller to hold something else"),
+            NoGoal::Missing(..) => {
+                anyhow!(error).context("give --rule, --impl or --caller to hold something else")
+            }
             NoGoal::Nothing => anyhow!("{}: {error}", self.file.display()),
             NoGoal::Unrepeatable => anyhow!(error).context("report this: it is a bug of mkwrite"),
         })
@@ -125,7 +128,8 @@ pub fn targets<F: Filesystem>(
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else if document.runs.is_empty() {
         // What engines and hunts run it on.
-        let pairs = if callers.is_empty() { ledger.default_pairs() } else { pairs_that_fit(&callers) };
+        let pairs =
+            if callers.is_empty() { ledger.default_pairs() } else { pairs_that_fit(&callers) };
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else {
         let own = targets_of(document).map_err(|error| anyhow!(error))?;

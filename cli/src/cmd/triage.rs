@@ -1,4 +1,5 @@
-//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small case for each.
+//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small
+//! case for each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,13 +16,15 @@ use crate::{Exit, files};
 
 /// Sort what fuzzers and hunts have left: replay it, one row per bug, one small case for each
 ///
-/// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and slow-unit-*, and for
-/// AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it; links to folders and hidden folders
-/// are passed over. A file that is named here is taken whatever its name. A .mkw file runs on the pairs that it
-/// names, anything else on those of a hunt. A file that cannot be read is listed and skipped.
+/// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and
+/// slow-unit-*, and for AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it;
+/// links to folders and hidden folders are passed over. A file that is named here is taken whatever
+/// its name. A .mkw file runs on the pairs that it names, anything else on those of a hunt. A file
+/// that cannot be read is listed and skipped.
 ///
-/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there is one; Ctrl-C
-/// ends with what there is. `fixed` is a file that says what it breaks and no longer does.
+/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there
+/// is one; Ctrl-C ends with what there is. `fixed` is a file that says what it breaks and no longer
+/// does.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folders, or files
@@ -97,7 +100,8 @@ fn write(args: &Args, report: &Triage) -> Result<()> {
 }
 
 fn print(args: &Args, report: &Triage) {
-    let header = ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
+    let header =
+        ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
     let mut table = output::table(header);
     for cluster in &report.clusters {
         table.add_row([

@@ -1,6 +1,7 @@
-//! minimalfs: an invented filesystem that leaves everything to buffer heads but page_mkwrite. Two versions: in the first
-//! page_mkwrite does not look whether the page is still in the mapping once it has the page lock, in the second it does. A
-//! hunt finds the bug of the first within a second: `cargo run --release -p own-filesystem -- hunt --impl minimalfs@1`.
+//! minimalfs: an invented filesystem that leaves everything to buffer heads but page_mkwrite. Two
+//! versions: in the first page_mkwrite does not look whether the page is still in the mapping once
+//! it has the page lock, in the second it does. A hunt finds the bug of the first within a second:
+//! `cargo run --release -p own-filesystem -- hunt --impl minimalfs@1`.
 
 use mkwrite::fs::*;
 

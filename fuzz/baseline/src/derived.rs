@@ -1,6 +1,7 @@
-//! What one would write first: types with a derived `Arbitrary`, and libFuzzer's own mutations of their bytes. It
-//! runs the same cases on the same pairs and shows libFuzzer the same features as the target `differential`, so that
-//! `mkwrite compare` says what the byte form and the mutators are worth. Not for fuzzing.
+//! What one would write first: types with a derived `Arbitrary`, and libFuzzer's own mutations of
+//! their bytes. It runs the same cases on the same pairs and shows libFuzzer the same features as
+//! the target `differential`, so that `mkwrite compare` says what the byte form and the mutators
+//! are worth. Not for fuzzing.
 
 #![no_main]
 

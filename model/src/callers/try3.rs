@@ -1,8 +1,9 @@
 //! The patch as posted on 15 April 2009 ("try 3"; `[patch-as-posted]`).
 //!
-//! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two bugs that
-//! the landed form does not have: file_update_time still runs before set_page_dirty, now with the page
-//! locked; and balance_dirty_pages is called with whatever page->mapping was, also NULL. Each has its remedy.
+//! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two
+//! bugs that the landed form does not have: file_update_time still runs before set_page_dirty, now
+//! with the page locked; and balance_dirty_pages is called with whatever page->mapping was, also
+//! NULL. Each has its remedy.
 
 use super::Fault;
 use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};

@@ -1,9 +1,9 @@
-//! The patch as landed (commit b827e496c893): 2.6.30 mm/memory.c, do_wp_page and __do_fault, unchanged in substance
-//! to 3.5 (`[locked-return]`).
+//! The patch as landed (commit b827e496c893): 2.6.30 mm/memory.c, do_wp_page and __do_fault,
+//! unchanged in substance to 3.5 (`[locked-return]`).
 //!
-//! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks it and
-//! tests for a NULL mapping. The lock is held until the pte and the page are dirty. Throttling tolerates a
-//! NULL mapping, and file_update_time comes last, without the page lock.
+//! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks
+//! it and tests for a NULL mapping. The lock is held until the pte and the page are dirty.
+//! Throttling tolerates a NULL mapping, and file_update_time comes last, without the page lock.
 
 use super::Fault;
 use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};

@@ -1,7 +1,8 @@
-//! 2.6.30-rc1 until the patch: what commit b827e496c893 takes away in mm/memory.c (`[fault-codes]`).
+//! 2.6.30-rc1 until the patch: what commit b827e496c893 takes away in mm/memory.c
+//! (`[fault-codes]`).
 //!
-//! The locking is that of 2.6.29, so the code is too. page_mkwrite takes a vm_fault and returns VM_FAULT
-//! codes, so that a truncated page can be NOPAGE ("retry") instead of SIGBUS.
+//! The locking is that of 2.6.29, so the code is too. page_mkwrite takes a vm_fault and returns
+//! VM_FAULT codes, so that a truncated page can be NOPAGE ("retry") instead of SIGBUS.
 
 use super::{Fault, v2_6_29};
 use crate::implementation::{ERROR, Filesystem, NOPAGE};

@@ -1,8 +1,9 @@
 //! The simulated kernel: state, and the primitives that kernel paths are written with.
 //!
-//! One file with its page cache, up to three address spaces that map it, a backing store. The state is
-//! what the paths look at and no more; all of it is `Cell`s, so that the tasks of a run can share one `&Kernel`.
-//! A kernel is generic over the filesystems that it can run; it is made once and reset per run.
+//! One file with its page cache, up to three address spaces that map it, a backing store. The state
+//! is what the paths look at and no more; all of it is `Cell`s, so that the tasks of a run can
+//! share one `&Kernel`. A kernel is generic over the filesystems that it can run; it is made once
+//! and reset per run.
 
 pub mod cache;
 pub mod dirty;
@@ -101,8 +102,8 @@ pub(crate) const fn record_lock(page: Frame) -> u8 {
 const NO_FRAME: u8 = u8::MAX;
 const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits");
 
-/// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open
-/// file.
+/// What the client of a server keeps per inode and per open file, beside the page cache. The actors
+/// share one open file.
 #[derive(Default)]
 pub struct Client {
     error: Cell<bool>,
@@ -150,8 +151,8 @@ impl Client {
         self.asked.get()
     }
 
-    /// How many SETATTRs the server had answered when the client's last change of the size was over; `None` while one
-    /// is under way.
+    /// How many SETATTRs the server had answered when the client's last change of the size was
+    /// over; `None` while one is under way.
     pub fn sized(&self) -> Option<u8> {
         self.sized.get()
     }
@@ -226,7 +227,11 @@ pub struct Returned {
 
 impl Default for Returned {
     fn default() -> Self {
-        Returned { status: Cell::default(), done: Cell::new(0), values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX] }
+        Returned {
+            status: Cell::default(),
+            done: Cell::new(0),
+            values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX],
+        }
     }
 }
 
@@ -335,8 +340,8 @@ impl<F: Filesystem> Default for Kernel<F> {
 }
 
 impl<F: Filesystem> Kernel<F> {
-    /// Puts the machine into the state in which the case begins: a file on the store, nothing cached, the
-    /// file mapped in every address space.
+    /// Puts the machine into the state in which the case begins: a file on the store, nothing
+    /// cached, the file mapped in every address space.
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
         let Target { pair, plant, remedies } = target;
         self.tasks.reset();

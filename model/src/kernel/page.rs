@@ -1,8 +1,8 @@
 //! Page frames: flags, references, contents (`[page-references]`, `[frame-freed]`).
 //!
-//! A frame has an identity. A page that was removed from the page cache lives on while a pte or a task
-//! refers to it; when the last reference goes the frame is free, and the lowest free frame is used next,
-//! so that reuse happens at once.
+//! A frame has an identity. A page that was removed from the page cache lives on while a pte or a
+//! task refers to it; when the last reference goes the frame is free, and the lowest free frame is
+//! used next, so that reuse happens at once.
 
 use std::cell::Cell;
 
@@ -200,7 +200,8 @@ impl<F: Filesystem> Kernel<F> {
         self.has(page, MAPPING)
     }
 
-    /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated meanwhile.
+    /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated
+    /// meanwhile.
     pub fn still_in_mapping(&self, page: Frame) -> bool {
         self.in_mapping(page) || self.planted(Plant::NoMappingCheck)
     }
@@ -282,7 +283,8 @@ impl<F: Filesystem> Kernel<F> {
     /// Takes the lowest free frame, with one reference held by this task. `None` is out of memory.
     pub(crate) fn alloc_page(&self, index: u8) -> Option<Frame> {
         // A frame that was freed while locked stays out of use: its owner still believes in it.
-        let page = Frame::all(self.free.get()).find(|page| self.tasks.is_free(super::page_lock(*page)))?;
+        let page =
+            Frame::all(self.free.get()).find(|page| self.tasks.is_free(super::page_lock(*page)))?;
         self.free.set(self.free.get() & !page.bit());
         let p = self.page(page);
         p.flags.set(0);
@@ -308,7 +310,8 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A page that is in the page cache from the start: uptodate and dirty.
     pub fn new_cached_page(&self, index: u8, content: impl Fn(u8) -> Stamp) {
-        let page = self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
+        let page =
+            self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
         for cell in 0..self.geometry().cells {
             self.set_cell(page, cell, content(cell));
         }

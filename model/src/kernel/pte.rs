@@ -1,9 +1,9 @@
-//! Page tables: one vma that maps the whole file, shared and writable, in each of up to three address
-//! spaces (`[write-notify]`, `[pte-dirty-bit]`).
+//! Page tables: one vma that maps the whole file, shared and writable, in each of up to three
+//! address spaces (`[write-notify]`, `[pte-dirty-bit]`).
 //!
-//! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is made writable only by
-//! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork,
-//! mprotect, mremap, the accessed bit, stale TLB entries.
+//! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is
+//! made writable only by a write fault. In others (tmpfs) a read fault makes it writable too, and
+//! clean. Left out: private mappings, fork, mprotect, mremap, the accessed bit, stale TLB entries.
 
 use std::cell::Cell;
 
@@ -102,7 +102,8 @@ impl<F: Filesystem> Kernel<F> {
         }
     }
 
-    /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the pte's.
+    /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the
+    /// pte's.
     pub fn install_pte(&self, mm: Mm, index: u8, page: Frame, write: bool) {
         let flags = match write {
             true => PRESENT | WRITE | DIRTY,

@@ -1,9 +1,10 @@
-//! The way into a fault, and ->fault: 2.6.30 mm/memory.c, handle_pte_fault; mm/filemap.c, filemap_fault.
+//! The way into a fault, and ->fault: 2.6.30 mm/memory.c, handle_pte_fault; mm/filemap.c,
+//! filemap_fault.
 //!
-//! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte; what
-//! follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page locked, with a
-//! reference, and checks i_size before and after. Left out: readahead, page table allocation, the bounded
-//! retry counter of 2.6.23, fault-around.
+//! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte;
+//! what follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page
+//! locked, with a reference, and checks i_size before and after. Left out: readahead, page table
+//! allocation, the bounded retry counter of 2.6.23, fault-around.
 
 use crate::callers::{Fault, do_fault, do_wp_page};
 use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
@@ -14,9 +15,15 @@ use crate::point::Point as P;
 
 /// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
 /// instruction is executed again.
-pub(super) async fn handle_mm_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> i32 {
+pub(super) async fn handle_mm_fault<F: Filesystem>(
+    k: &Kernel<F>,
+    mm: Mm,
+    index: u8,
+    write: bool,
+) -> i32 {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
-    let code = if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
+    let code =
+        if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
     k.event(Event::FaultReturned);
     k.mmap_read_unlock(mm);
     code
@@ -27,7 +34,12 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
     match pte.page() {
-        Some(page) if write && !pte.is_writable() && k.is_dirty(page) && k.planted(Plant::DirtyRefused) => {
+        Some(page)
+            if write
+                && !pte.is_writable()
+                && k.is_dirty(page)
+                && k.planted(Plant::DirtyRefused) =>
+        {
             k.pte_unlock(mm);
             SIGSEGV
         }

@@ -1,12 +1,14 @@
-//! read(2) and write(2) through the page cache: 2.6.30 mm/filemap.c; fs/buffer.c, generic_write_end.
+//! read(2) and write(2) through the page cache: 2.6.30 mm/filemap.c; fs/buffer.c,
+//! generic_write_end.
 //!
-//! read looks the page up, reads i_size after the page is uptodate, and copies without the page lock.
-//! write holds the inode lock, and per page: write_begin locks it, reads it if needed and gets space; the
-//! copy; write_end dirties it and raises i_size while it is still locked.
-//! Left out: readahead; reading only the blocks that a partial write needs (the whole page is read);
-//! faults on the user's buffer (it is never a mapping of the same file).
+//! read looks the page up, reads i_size after the page is uptodate, and copies without the page
+//! lock. write holds the inode lock, and per page: write_begin locks it, reads it if needed and
+//! gets space; the copy; write_end dirties it and raises i_size while it is still locked. Left out:
+//! readahead; reading only the blocks that a partial write needs (the whole page is read); faults
+//! on the user's buffer (it is never a mapping of the same file).
 //!
-//! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy, too.
+//! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy,
+//! too.
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
@@ -93,9 +95,11 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
 pub(super) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
-    let fills_gap = treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
+    let fills_gap =
+        treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
     if fills_gap {
-        // The rest of the last page becomes part of the file first, as cont_write_begin has it (2.6.30 fs/buffer.c).
+        // The rest of the last page becomes part of the file first, as cont_write_begin has it
+        // (2.6.30 fs/buffer.c).
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;

@@ -1,9 +1,9 @@
-//! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they share
-//! with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
+//! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they
+//! share with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
 //!
-//! The first never blocks and never discards dirty data. The second unmaps, waits for writeback, launders
-//! dirty pages, and removes even pages that others hold references to; it fails with EBUSY if the page is
-//! dirty again, or if its private data cannot be released.
+//! The first never blocks and never discards dirty data. The second unmaps, waits for writeback,
+//! launders dirty pages, and removes even pages that others hold references to; it fails with EBUSY
+//! if the page is dirty again, or if its private data cannot be released.
 
 use crate::case::Range;
 use crate::implementation::Filesystem;
@@ -41,8 +41,8 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     remove_mapping(k, page);
 }
 
-/// remove_mapping: only a page that nobody else refers to, and that is still clean. The references are
-/// frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
+/// remove_mapping: only a page that nobody else refers to, and that is still clean. The references
+/// are frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
 pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     k.tree_lock();
     let unused = k.in_mapping(page) && k.refcount(page) == 2;

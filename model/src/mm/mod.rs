@@ -1,5 +1,5 @@
-//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to 3.0 does
-//! it. One file per path; each reads top to bottom like the function that it models.
+//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to
+//! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
 
 mod fault;
 mod filemap;
@@ -33,8 +33,8 @@ pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskI
     }
 }
 
-/// What the closing actor does once the others are done and all I/O has completed: one fsync with the
-/// mappings still there, then no mappings, then another fsync if that left anything dirty.
+/// What the closing actor does once the others are done and all I/O has completed: one fsync with
+/// the mappings still there, then no mappings, then another fsync if that left anything dirty.
 pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
@@ -57,7 +57,9 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
     k.task().outcome.begin();
     k.task().began.set(k.clock());
     use Operation as O;
-    if !k.fs().declaration().page_cache && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap) {
+    if !k.fs().declaration().page_cache
+        && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap)
+    {
         return; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
@@ -94,7 +96,10 @@ async fn perform<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Oper
 }
 
 /// The cells of a range, page by page: (page, cells of the page counted from its start).
-fn by_page<F: Filesystem>(k: &Kernel<F>, cells: Range) -> impl Iterator<Item = (u8, Range)> + use<F> {
+fn by_page<F: Filesystem>(
+    k: &Kernel<F>,
+    cells: Range,
+) -> impl Iterator<Item = (u8, Range)> + use<F> {
     let g = k.geometry();
     let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
     (g.page_of(cells.start)..last).map(move |page| {

@@ -1,8 +1,8 @@
 //! Reclaim: shrink_page_list and pageout of 2.6.30 mm/vmscan.c (`[reclaim]`).
 //!
-//! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private data,
-//! remove it if nobody else refers to it and it is clean. Left out: aging and the accessed bit (every page
-//! is old), congestion, swap, the synchronous ramdisk case of pageout.
+//! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private
+//! data, remove it if nobody else refers to it and it is clean. Left out: aging and the accessed
+//! bit (every page is old), congestion, swap, the synchronous ramdisk case of pageout.
 
 use super::invalidate::remove_mapping;
 use crate::case::Range;

@@ -1,10 +1,10 @@
-//! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and 2.6.30
-//! (`[truncate-order]`, `[partial-page]`).
+//! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and
+//! 2.6.30 (`[truncate-order]`, `[partial-page]`).
 //!
-//! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the partial page,
-//! a second pass that waits), unmap again, free the blocks. Extension is only the write of i_size and the
-//! filesystem's ->truncate. A page is removed in this order: unmap if mapped, invalidatepage, cancel_dirty,
-//! remove (2.6.29 and later).
+//! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the
+//! partial page, a second pass that waits), unmap again, free the blocks. Extension is only the
+//! write of i_size and the filesystem's ->truncate. A page is removed in this order: unmap if
+//! mapped, invalidatepage, cancel_dirty, remove (2.6.29 and later).
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
@@ -57,17 +57,19 @@ pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
     }
 }
 
-/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a remedy.
+/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a
+/// remedy.
 pub(super) fn treats_eof_page<F: Filesystem>(k: &Kernel<F>) -> bool {
     k.remedied(Remedy::IsizeExtended) || k.remedied(Remedy::ZeroTail)
 }
 
 /// Writes a larger i_size, with the inode lock held.
 ///
-/// By the remedies the page that holds the end is first made as truncate leaves it: write-protected, zeroed and
-/// without dirty blocks beyond the end. 6.13 does that after it has written i_size, with the page unlocked in
-/// between: a store then is cut off, writeback sends the old tail and cleans the page, and then it is not zeroed at
-/// all. So here the page stays locked until i_size is written, as write(2) keeps the page that it extends.
+/// By the remedies the page that holds the end is first made as truncate leaves it:
+/// write-protected, zeroed and without dirty blocks beyond the end. 6.13 does that after it has
+/// written i_size, with the page unlocked in between: a store then is cut off, writeback sends the
+/// old tail and cleans the page, and then it is not zeroed at all. So here the page stays locked
+/// until i_size is written, as write(2) keeps the page that it extends.
 pub(super) async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
     let page = if treats_eof_page(k) { lock_eof_page(k).await } else { None };
     if let Some(page) = page {
@@ -81,7 +83,8 @@ pub(super) async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
     }
 }
 
-/// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a reference.
+/// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a
+/// reference.
 async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
     let g = k.geometry();
     if k.i_size().is_multiple_of(g.cells) {
@@ -100,7 +103,8 @@ async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
     }
 }
 
-/// Takes the write permission from the page that holds the end of the file, and what lies beyond the end.
+/// Takes the write permission from the page that holds the end of the file, and what lies beyond
+/// the end.
 async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     let from = k.length_below_eof(page);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
@@ -206,9 +210,9 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8
     k.put_page(page);
 }
 
-/// The start of block_truncate_page: the page that holds the end of the file, locked, with a reference and
-/// zeroed from the end of the file to the end of its block. `None` if the end is on a block boundary or lies
-/// in a hole.
+/// The start of block_truncate_page: the page that holds the end of the file, locked, with a
+/// reference and zeroed from the end of the file to the end of its block. `None` if the end is on a
+/// block boundary or lies in a hole.
 pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Option<Frame> {
     let g = k.geometry();
     let block_cells = g.block_cells();

@@ -1,9 +1,10 @@
-//! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of 2.6.29 to 3.0
-//! (`[flusher]`, `[write-cache-pages]`).
+//! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of
+//! 2.6.29 to 3.0 (`[flusher]`, `[write-cache-pages]`).
 //!
-//! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the mapping and
-//! dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage. Left out: the page
-//! budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at the first error.
+//! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the
+//! mapping and dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage.
+//! Left out: the page budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at
+//! the first error.
 
 use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
@@ -73,8 +74,8 @@ async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> S
 }
 
 impl<F: Filesystem> Kernel<F> {
-    /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked. Notes how
-    /// the contract was met: redirtied, writeback started, or wholly beyond i_size.
+    /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked.
+    /// Notes how the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
         self.task().written.set(Written::default());
         let status = if sync == WbSync::Reclaim && self.planted(Plant::SilentNoWrite) {
@@ -83,7 +84,8 @@ impl<F: Filesystem> Kernel<F> {
         } else {
             self.fs().writepage(self, page, sync).await
         };
-        let written = Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
+        let written =
+            Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
         self.event(Event::WritepageReturned { page, written });
         status
     }

@@ -1,8 +1,9 @@
-//! Schedulers: which task takes the next step. One file each; a new one is a file and a line of the table below.
+//! Schedulers: which task takes the next step. One file each; a new one is a file and a line of the
+//! table below.
 //!
-//! A scheduler sees which tasks can run and where each stands, nothing else, and is deterministic. Each
-//! random one alone has a shape of race that it misses by a factor of a thousand or for ever, so a hunt
-//! draws from a portfolio.
+//! A scheduler sees which tasks can run and where each stands, nothing else, and is deterministic.
+//! Each random one alone has a shape of race that it misses by a factor of a thousand or for ever,
+//! so a hunt draws from a portfolio.
 
 mod order;
 mod pct;
@@ -69,8 +70,8 @@ impl Scheduler for RoundRobin {
     }
 }
 
-/// One priority per task, drawn anew when a task gets a new step; the highest runs. Shared by POS and by
-/// the seeded table.
+/// One priority per task, drawn anew when a task gets a new step; the highest runs. Shared by POS
+/// and by the seeded table.
 struct Priorities {
     of: [u32; TASKS],
     known: u32,
@@ -85,7 +86,12 @@ impl Default for Priorities {
 }
 
 impl Priorities {
-    fn highest(&mut self, runnable: u32, view: &impl View, mut draw: impl FnMut(TaskId, At) -> u32) -> TaskId {
+    fn highest(
+        &mut self,
+        runnable: u32,
+        view: &impl View,
+        mut draw: impl FnMut(TaskId, At) -> u32,
+    ) -> TaskId {
         if let Some((task, _)) = self.last {
             self.known &= !task.bit();
         }
@@ -97,7 +103,8 @@ impl Priorities {
             self.low &= !task.bit();
         }
         self.known |= runnable;
-        let best = bits(runnable).max_by_key(|task| (self.of[task.index()], std::cmp::Reverse(task.0)));
+        let best =
+            bits(runnable).max_by_key(|task| (self.of[task.index()], std::cmp::Reverse(task.0)));
         let best = best.expect("some task is runnable");
         self.last = Some((best, view.at(best).object));
         best
@@ -198,8 +205,8 @@ schedulers! {
 }
 
 impl SchedulerKind {
-    /// The portfolio: mostly the random walk and POS, PCT of each depth, and the seeded table. Measured in
-    /// docs/engines.md.
+    /// The portfolio: mostly the random walk and POS, PCT of each depth, and the seeded table.
+    /// Measured in docs/engines.md.
     pub fn portfolio(draw: u32) -> SchedulerKind {
         match draw % 20 {
             0..8 => SchedulerKind::Walk,

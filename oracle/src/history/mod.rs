@@ -1,26 +1,28 @@
 //! The history checker: calls, returns, and what the store holds; nothing of the simulator.
 //!
-//! Whole calls are not atomic in the kernel, so the unit is the cell. Each cell is a register whose values
-//! are unique stamps; a call on many cells is one sub-operation per cell within the call's interval; i_size
-//! is a register of its own; truncate is the size change and then a discard (a write of zero) per cell.
+//! Whole calls are not atomic in the kernel, so the unit is the cell. Each cell is a register whose
+//! values are unique stamps; a call on many cells is one sub-operation per cell within the call's
+//! interval; i_size is a register of its own; truncate is the size change and then a discard (a
+//! write of zero) per cell.
 //!
-//! Per cell the checker keeps *entries*: the operations that may have put the last value there. A write is
-//! an entry from its call on. When it returns, the entries that were complete at its call are superseded. A
-//! read is right if it returns the value of an entry that was live at some time between its call and its
-//! return; so a superseded entry is kept as a ghost for the reads that were under way. A read that overlaps
-//! no write narrows the entries down to the one that it saw. This is exact for the last value (a test compares it
-//! with brute force); of two reads that overlap the same write it accepts any order (sound: it never alarms on a
-//! legal history).
+//! Per cell the checker keeps *entries*: the operations that may have put the last value there. A
+//! write is an entry from its call on. When it returns, the entries that were complete at its call
+//! are superseded. A read is right if it returns the value of an entry that was live at some time
+//! between its call and its return; so a superseded entry is kept as a ghost for the reads that
+//! were under way. A read that overlaps no write narrows the entries down to the one that it saw.
+//! This is exact for the last value (a test compares it with brute force); of two reads that
+//! overlap the same write it accepts any order (sound: it never alarms on a legal history).
 //!
-//! fsync is a read of the store: when it returns without error, every cell of the store must hold a value
-//! that was live during the fsync.
+//! fsync is a read of the store: when it returns without error, every cell of the store must hold a
+//! value that was live during the fsync.
 //!
-//! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero after
-//! an extension; while i_size is uncertain (a size change is under way) a cell may be either.
+//! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero
+//! after an extension; while i_size is uncertain (a size change is under way) a cell may be either.
 //!
-//! A failed write is one more operation on its cells: from then on they may show what the store held, until
-//! something newer is written. Nothing else may. What only a failure explains is put aside: some sync that returns
-//! after the failure must report it. Which errors are due, and when none is, stands in `due.rs`.
+//! A failed write is one more operation on its cells: from then on they may show what the store
+//! held, until something newer is written. Nothing else may. What only a failure explains is put
+//! aside: some sync that returns after the failure must report it. Which errors are due, and when
+//! none is, stands in `due.rs`.
 
 mod cell;
 mod due;
@@ -102,7 +104,8 @@ pub struct Observed<'a> {
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
     pub durable: &'a dyn Fn(u8) -> Stamp,
-    /// What a cell of the store would be read as now, for calls that sync: a server may have it and lose it in a crash.
+    /// What a cell of the store would be read as now, for calls that sync: a server may have it and
+    /// lose it in a crash.
     pub stored: &'a dyn Fn(u8) -> Stamp,
     /// The size of the file on the store now, for calls that sync.
     pub durable_size: &'a dyn Fn() -> u8,
@@ -186,19 +189,21 @@ impl History {
         for (mm, actor) in self.mms.iter_mut().zip(&case.actors) {
             *mm = actor.mm;
         }
-        (self.mappings, self.short, self.errors) = (Mappings::default(), Short::default(), Errors::default());
+        (self.mappings, self.short, self.errors) =
+            (Mappings::default(), Short::default(), Errors::default());
         self.size.begin(geometry.size);
         for cell in 0..geometry.file_cells() {
             let hole = geometry.is_hole(cell / geometry.block_cells());
-            let content = if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
+            let content =
+                if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
             self.cells[usize::from(cell)].begin(content);
         }
         (self.pending, self.readers) = ([Pending::default(); CALLERS], [0; CELLS_MAX]);
         (self.suspect, self.findings) = (None, [None; 4]);
     }
 
-    /// What these cells held could not be written, one bit each. `stored` is what the store has of a cell: for good,
-    /// and as it would be read.
+    /// What these cells held could not be written, one bit each. `stored` is what the store has of
+    /// a cell: for good, and as it would be read.
     pub fn write_failed(&mut self, cells: u64, io: bool, stored: &dyn Fn(u8) -> [Stamp; 2]) {
         let failure = self.errors.fail(io);
         for n in (0..self.geometry.file_cells()).filter(|n| cells >> n & 1 != 0) {
@@ -281,7 +286,8 @@ impl History {
         self.readers[usize::from(cell)]
     }
 
-    /// A size became possible: calls under way may have seen it, and stores under way may have hit content.
+    /// A size became possible: calls under way may have seen it, and stores under way may have hit
+    /// content.
     fn size_changed(&mut self) {
         let (least, most) = (self.size.least(), self.size.most());
         for caller in 0..CALLERS {
@@ -352,7 +358,8 @@ impl History {
                 for cell in 0..pending.least {
                     self.check_durable(1 << caller.index(), cell, outcome);
                 }
-                // A write under way may be on the store up to any page of it, and one that failed may be missing.
+                // A write under way may be on the store up to any page of it, and one that failed
+                // may be missing.
                 let size = (outcome.durable_size)();
                 let failed = || self.cells[usize::from(size)..].iter().any(Cell::has_failed);
                 if size < pending.least && !failed() || size > pending.most {
@@ -369,7 +376,14 @@ impl History {
     }
 
     /// A write sub-operation of `caller` on `cell` has ended.
-    fn settle(&mut self, caller: TaskId, cell: u8, value: Stamp, took_place: bool, supersedes: bool) {
+    fn settle(
+        &mut self,
+        caller: TaskId,
+        cell: u8,
+        value: Stamp,
+        took_place: bool,
+        supersedes: bool,
+    ) {
         let readers = self.readers_of(cell);
         self.cells[usize::from(cell)].returned(caller, value, took_place, supersedes, readers);
         if cell >= self.size.most() {
@@ -377,7 +391,8 @@ impl History {
         }
     }
 
-    /// A call has made these cells part of the file: nothing but zeros, and what was written since, is there.
+    /// A call has made these cells part of the file: nothing but zeros, and what was written since,
+    /// is there.
     fn check_exposed(&mut self, pending: Pending, outcome: &Observed<'_>) {
         for cell in pending.least..self.size.least() {
             if let Some(value) = (outcome.visible)(cell) {
@@ -419,7 +434,13 @@ impl History {
         }
     }
 
-    fn check_values(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Observed<'_>) {
+    fn check_values(
+        &mut self,
+        caller: TaskId,
+        pending: Pending,
+        cells: Range,
+        outcome: &Observed<'_>,
+    ) {
         for cell in cells.iter() {
             let value = (outcome.value)(cell - cells.start);
             if cell < pending.least {
@@ -427,8 +448,8 @@ impl History {
                 let readers = self.readers_of(cell);
                 self.cells[usize::from(cell)].narrow(1 << caller.index(), value, readers);
             } else if cell < pending.most && value != Stamp::ZERO && value.cell() != cell {
-                // Which of the cell's own values it may be is open while the size changes, but not another cell's,
-                // unless a failed write has left it there.
+                // Which of the cell's own values it may be is open while the size changes, but not
+                // another cell's, unless a failed write has left it there.
                 if self.cells[usize::from(cell)].explains(1 << caller.index(), value).is_none() {
                     self.flaw(Flaw::Exposed, cell, value);
                 }
@@ -446,7 +467,8 @@ impl History {
             }
             None => {}
         }
-        let flaw = if value != Stamp::ZERO && entries.only_zero(reader) { Flaw::Exposed } else { flaw };
+        let flaw =
+            if value != Stamp::ZERO && entries.only_zero(reader) { Flaw::Exposed } else { flaw };
         self.flaw(flaw, cell, value);
     }
 
@@ -454,7 +476,8 @@ impl History {
     fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Observed<'_>) {
         let (value, entries) = ((outcome.durable)(cell), &self.cells[usize::from(cell)]);
         match entries.explains(reader, value) {
-            // A later write of the page has failed; the server has this value, and whoever syncs next is told.
+            // A later write of the page has failed; the server has this value, and whoever syncs
+            // next is told.
             Some(Why::Failure { latest, .. })
                 if entries.explains(reader, (outcome.stored)(cell)) == Some(Why::Order) =>
             {
@@ -470,16 +493,19 @@ impl History {
         }
     }
 
-    /// Only failed writes explain this. Some sync must report them, and it is too late when one has returned
-    /// without an error although the store lacks a value that was there before it began, and nobody else can have been
-    /// told. The latest must be told if it came before the sync began, otherwise the first: what came while the sync
-    /// ran may have failed after it had looked for errors.
+    /// Only failed writes explain this. Some sync must report them, and it is too late when one has
+    /// returned without an error although the store lacks a value that was there before it began,
+    /// and nobody else can have been told. The latest must be told if it came before the sync
+    /// began, otherwise the first: what came while the sync ran may have failed after it had looked
+    /// for errors.
     fn put_aside(&mut self, reader: u16, [first, latest]: [u16; 2], finding: Finding) {
         if finding.flaw == Flaw::NotDurable {
             let sync = &self.pending[reader.trailing_zeros() as usize];
             let due = if sync.errors.is_after(latest) { latest } else { first };
             let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
-            let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
+            let other_sync = || {
+                self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0)
+            };
             if owed && !self.errors.is_told(due) && !other_sync() {
                 self.flaw(Flaw::Unreported, finding.cell, finding.found);
                 return;

@@ -1,8 +1,8 @@
-//! Accounting: at quiescence each block of the device is free or has one place in the file, and the count of free
-//! blocks is right.
+//! Accounting: at quiescence each block of the device is free or has one place in the file, and the
+//! count of free blocks is right.
 //!
-//! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one that it frees and
-//! leaves in the map will belong to two files.
+//! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one
+//! that it frees and leaves in the map will belong to two files.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;

@@ -1,8 +1,8 @@
 //! Neither a fault nor the reply to a WRITE undoes a truncate that is under way.
 //!
-//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had read; a reply
-//! tells the size that the file had at the server before the truncate, perhaps after truncate has returned. That is so
-//! whatever lock or server guards i_size.
+//! page_mkwrite reads i_size, truncate lowers it, and page_mkwrite raises it again to what it had
+//! read; a reply tells the size that the file had at the server before the truncate, perhaps after
+//! truncate has returned. That is so whatever lock or server guards i_size.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Filesystem;

@@ -1,7 +1,8 @@
-//! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other return this
-//! task does not hold it.
+//! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other
+//! return this task does not hold it.
 //!
-//! The caller asserts it, and Documentation/filesystems/Locking states it. Checked at the return, before any adapter.
+//! The caller asserts it, and Documentation/filesystems/Locking states it. Checked at the return,
+//! before any adapter.
 
 use mkwrite_model::implementation::{Convention, LOCKED, Filesystem};
 use mkwrite_model::kernel::Event;

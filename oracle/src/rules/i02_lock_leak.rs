@@ -1,6 +1,7 @@
 //! I2: every lock taken on a path is released on every exit exactly once, and only by its owner.
 //!
-//! Checked at each unlock_page, when a fault returns (no page lock), and when an operation returns (no lock).
+//! Checked at each unlock_page, when a fault returns (no page lock), and when an operation returns
+//! (no lock).
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,8 +1,9 @@
-//! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on their way.
+//! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on
+//! their way.
 //!
-//! Reclaim compares exact counts. A task that returns from an operation holds none. When nothing runs, mapcount is the
-//! number of ptes (a zap under way may differ), and no page lives by its private data alone: nobody would ever free
-//! it.
+//! Reclaim compares exact counts. A task that returns from an operation holds none. When nothing
+//! runs, mapcount is the number of ptes (a zap under way may differ), and no page lives by its
+//! private data alone: nobody would ever free it.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::{CACHED, PRIVATE};

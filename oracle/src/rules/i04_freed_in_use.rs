@@ -1,5 +1,5 @@
-//! I4: a frame is freed only when nothing maps it, it is unlocked, not under writeback and not in the page tree;
-//! and nobody touches a freed frame.
+//! I4: a frame is freed only when nothing maps it, it is unlocked, not under writeback and not in
+//! the page tree; and nobody touches a freed frame.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,4 +1,5 @@
-//! I6: PG_writeback is set only with the page locked, and while it is set the page stays in the page cache.
+//! I6: PG_writeback is set only with the page locked, and while it is set the page stays in the
+//! page cache.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,4 +1,5 @@
-//! I7: the mapcount of a file page rises only with the page locked by who maps it (2.6.23 and later).
+//! I7: the mapcount of a file page rises only with the page locked by who maps it (2.6.23 and
+//! later).
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

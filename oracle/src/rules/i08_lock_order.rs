@@ -1,8 +1,8 @@
 //! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held; throttling and
 //! file_update_time run without a page lock.
 //!
-//! file_update_time may start a transaction, and transactions come before page locks; throttling may
-//! write back this very page.
+//! file_update_time may start a transaction, and transactions come before page locks; throttling
+//! may write back this very page.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,7 +1,7 @@
 //! I9: progress. A task that faults again and again while nothing else changes is a livelock.
 //!
-//! Judged only under a fair scheduler: a run that has not ended within its bound goes on in turn, and what
-//! does not end there never will.
+//! Judged only under a fair scheduler: a run that has not ended within its bound goes on in turn,
+//! and what does not end there never will.
 
 use mkwrite_model::End;
 use mkwrite_model::implementation::Filesystem;

@@ -1,7 +1,7 @@
 //! I10: an unlocked page of a tracked mapping that some pte maps writable is PG_dirty.
 //!
-//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first and calls
-//! set_page_dirty later without the page lock; until then that fault is excused.
+//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first
+//! and calls set_page_dirty later without the page lock; until then that fault is excused.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};

@@ -1,8 +1,8 @@
 //! I11: an unlocked page of a tracked mapping that some pte maps dirty is PG_dirty.
 //!
-//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first and calls
-//! set_page_dirty later without the page lock; until then that fault is excused.
-//! A dirty read-only pte is fine while PG_dirty is set.
+//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first
+//! and calls set_page_dirty later without the page lock; until then that fault is excused. A dirty
+//! read-only pte is fine while PG_dirty is set.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};

@@ -1,7 +1,9 @@
-//! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or dirty.
+//! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or
+//! dirty.
 //!
-//! Where faults keep the page locked until it is dirty they need the page lock to make a pte writable. Before the patch
-//! the WP path does not take it, and without page_mkwrite it never does: there the rule does not hold.
+//! Where faults keep the page locked until it is dirty they need the page lock to make a pte
+//! writable. Before the patch the WP path does not take it, and without page_mkwrite it never does:
+//! there the rule does not hold.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::MKCLEANED;

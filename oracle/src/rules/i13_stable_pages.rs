@@ -1,5 +1,5 @@
-//! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by write(2), say), for
-//! implementations that declare stable pages.
+//! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by
+//! write(2), say), for implementations that declare stable pages.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};

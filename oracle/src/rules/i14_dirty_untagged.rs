@@ -1,5 +1,5 @@
-//! I14: at quiescence a PG_dirty page of the file has the tag DIRTY, or no writeback will find it; and its inode
-//! is dirty, or the flusher will not look.
+//! I14: at quiescence a PG_dirty page of the file has the tag DIRTY, or no writeback will find it;
+//! and its inode is dirty, or the flusher will not look.
 //!
 //! While set_page_dirty is under way the flag comes first; that window is legal.
 

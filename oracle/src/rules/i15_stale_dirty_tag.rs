@@ -1,8 +1,8 @@
 //! I15: the tag DIRTY of an unlocked page means PG_dirty.
 //!
-//! The two may differ only while the page is locked. Exceptions: a page wholly beyond i_size that writepage
-//! skipped, and a page whose dirtiness was cancelled (by truncate, or because all its blocks were gone): the tag
-//! stays until the page is removed or written the next time.
+//! The two may differ only while the page is locked. Exceptions: a page wholly beyond i_size that
+//! writepage skipped, and a page whose dirtiness was cancelled (by truncate, or because all its
+//! blocks were gone): the tag stays until the page is removed or written the next time.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::CANCELLED;

@@ -1,7 +1,8 @@
 //! I17: writepage redirties the page, or starts writeback; or the page lies wholly beyond i_size.
 //!
-//! Doing neither leaves a clean page that is tagged dirty: lost data. Doing both is legal: __block_write_full_page
-//! (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot lock, and writes the others.
+//! Doing neither leaves a clean page that is tagged dirty: lost data. Doing both is legal:
+//! __block_write_full_page (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot
+//! lock, and writes the others.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Written};

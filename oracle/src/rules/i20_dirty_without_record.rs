@@ -1,9 +1,10 @@
-//! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it back is there:
-//! a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty block below i_size; and if a pte
-//! maps it writable, for all of the page below i_size, because stores through it tell nobody.
+//! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it
+//! back is there: a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty
+//! block below i_size; and if a pte maps it writable, for all of the page below i_size, because
+//! stores through it tell nobody.
 //!
-//! This is what the patch is about (commit b827e496c893). A set_page_dirty without the page lock is judged at once, also
-//! if another task holds the lock: nobody will attach a record after it.
+//! This is what the patch is about (commit b827e496c893). A set_page_dirty without the page lock is
+//! judged at once, also if another task holds the lock: nobody will attach a record after it.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
@@ -54,20 +55,22 @@ impl Check for DirtyWithoutRecord {
     }
 
     fn deferred<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
-        // An extension that makes dirty blocks part of the file is judged at once: nobody attaches a record.
+        // An extension that makes dirty blocks part of the file is judged at once: nobody attaches
+        // a record.
         k.is_locked(page) && !is_extended(k, page)
     }
 }
 
-/// The cells that are dirty, or can become so at any time, without what it takes to write them back.
+/// The cells that are dirty, or can become so at any time, without what it takes to write them
+/// back.
 fn missing<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
     let record = k.fs().record(k, page);
     let writable = k.ptes_of(page).any(|pte| pte.is_writable());
     record.missing | if writable { record.uncovered } else { 0 }
 }
 
-/// This step has moved the end of the file out of the page, or further inside it, and only what that made part
-/// of the file is missing.
+/// This step has moved the end of the file out of the page, or further inside it, and only what
+/// that made part of the file is missing.
 fn is_extended<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     let g = k.geometry();
     let below = |from: u8| ((1u16 << (from % g.cells)) - 1) as u8;

@@ -1,4 +1,5 @@
-//! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under writeback.
+//! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under
+//! writeback.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};

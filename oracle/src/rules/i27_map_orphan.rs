@@ -1,6 +1,7 @@
 //! I27: a page whose mapping is NULL gets no new writable pte.
 //!
-//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does.
+//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock
+//! does.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,7 +1,7 @@
 //! I28: no pte maps a page that leaves the mapping.
 //!
-//! It is the step that removes the page which breaks the rule, whoever meets the orphan later. A pte that is made for a
-//! page that has left already is I27's.
+//! It is the step that removes the page which breaks the rule, whoever meets the orphan later. A
+//! pte that is made for a page that has left already is I27's.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,9 +1,9 @@
-//! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is dirty or
-//! mapped; and at quiescence no block beyond it is allocated.
+//! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is
+//! dirty or mapped; and at quiescence no block beyond it is allocated.
 //!
-//! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read beyond the end,
-//! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
-//! and that still holds data shows after an extension, by I31.)
+//! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read
+//! beyond the end, adds one before it compares its index with i_size, and leaves it. (One that
+//! truncate should have removed and that still holds data shows after an extension, by I31.)
 
 use mkwrite_model::case::Range;
 use mkwrite_model::implementation::Filesystem;

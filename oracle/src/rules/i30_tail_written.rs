@@ -1,4 +1,5 @@
-//! I30: the part of the last page beyond the i_size that writepage saw is zero when the page is submitted.
+//! I30: the part of the last page beyond the i_size that writepage saw is zero when the page is
+//! submitted.
 //!
 //! Stores there are legal at any time, so writepage zeroes the tail each time.
 

@@ -1,8 +1,8 @@
-//! I31: bytes that an extension exposes, holes and never-written ranges read as zero, in the page cache and on
-//! the store.
+//! I31: bytes that an extension exposes, holes and never-written ranges read as zero, in the page
+//! cache and on the store.
 //!
-//! A byte stored through a mapping beyond i_size is legal and must never become content; old device content
-//! must not show.
+//! A byte stored through a mapping beyond i_size is legal and must never become content; old device
+//! content must not show.
 //!
 //! Found by the history checker.
 

@@ -1,6 +1,6 @@
-//! I32: a store or load wholly beyond the end of the file raises SIGBUS once truncate has returned; inside the file
-//! it never does, but for a store when the device had no free block at some time during the call. (A read never fails
-//! in the model.)
+//! I32: a store or load wholly beyond the end of the file raises SIGBUS once truncate has returned;
+//! inside the file it never does, but for a store when the device had no free block at some time
+//! during the call. (A read never fails in the model.)
 //!
 //! Found by the history checker.
 

@@ -1,7 +1,8 @@
 //! I33: i_size changes only with the inode lock, PG_dirty is cleared only with the page lock.
 //!
-//! Where a server has the last word (NFS) i_size changes under a lock of the filesystem's, with the reply that brings
-//! it: the first half does not hold there. A fault that undoes a truncate is judged everywhere, by `grown-back`.
+//! Where a server has the last word (NFS) i_size changes under a lock of the filesystem's, with the
+//! reply that brings it: the first half does not hold there. A fault that undoes a truncate is
+//! judged everywhere, by `grown-back`.
 
 use mkwrite_model::implementation::{Filesystem, SizeGuard};
 use mkwrite_model::kernel::{Event, Kernel};

@@ -1,5 +1,5 @@
-//! I34: no lost dirty data, sync form. When fsync or msync returns 0, every byte that was stored before it began
-//! is on the store, or a later value is.
+//! I34: no lost dirty data, sync form. When fsync or msync returns 0, every byte that was stored
+//! before it began is on the store, or a later value is.
 //!
 //! Found by the history checker.
 

@@ -1,5 +1,5 @@
-//! I35: no lost dirty data, eventual form. After all mappings are gone and one full sync reported no error, the
-//! store holds the last value of every byte below i_size.
+//! I35: no lost dirty data, eventual form. After all mappings are gone and one full sync reported
+//! no error, the store holds the last value of every byte below i_size.
 //!
 //! Found by the history checker.
 

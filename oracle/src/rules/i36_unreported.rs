@@ -1,5 +1,5 @@
-//! I36: an error that lost data is reported by a sync that returns after it; no sync returns success without what was
-//! stored before it while the error is there to be reported.
+//! I36: an error that lost data is reported by a sync that returns after it; no sync returns
+//! success without what was stored before it while the error is there to be reported.
 //!
 //! Found by the history checker.
 

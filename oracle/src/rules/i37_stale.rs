@@ -1,5 +1,5 @@
-//! I37: a load or read that begins after a store completed sees it, or a later one, through every mapping and
-//! read(2); and so does the page cache at quiescence.
+//! I37: a load or read that begins after a store completed sees it, or a later one, through every
+//! mapping and read(2); and so does the page cache at quiescence.
 //!
 //! Found by the history checker.
 

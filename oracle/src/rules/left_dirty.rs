@@ -1,8 +1,9 @@
-//! Progress: when an integrity pass (fsync, msync, sync_range) returns, no page of its range is dirty that nobody else
-//! has made dirty since it began.
+//! Progress: when an integrity pass (fsync, msync, sync_range) returns, no page of its range is
+//! dirty that nobody else has made dirty since it began.
 //!
-//! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback, and must write it. A
-//! page with PG_dirty and without the tag is in the middle of somebody's set_page_dirty, or I14's.
+//! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback,
+//! and must write it. A page with PG_dirty and without the tag is in the middle of somebody's
+//! set_page_dirty, or I14's.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Status};

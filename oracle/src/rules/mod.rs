@@ -1,12 +1,12 @@
 //! The rules of the judge: one file each, and the one list of them.
 //!
-//! A rule names the kernel rule that it comes from, says for which pairs it holds, and owns a planted bug
-//! that a hunt finds under its name. Adding one is its file and a line of the list below. There are planted bugs that
-//! no rule owns.
+//! A rule names the kernel rule that it comes from, says for which pairs it holds, and owns a
+//! planted bug that a hunt finds under its name. Adding one is its file and a line of the list
+//! below. There are planted bugs that no rule owns.
 //!
-//! A rule looks at the events of a step, at a page that the step touched, at the state at quiescence, at the
-//! end of the run, or claims a flaw that the history checker found. A page rule that is broken is reported
-//! when it becomes so, not again while it stays so.
+//! A rule looks at the events of a step, at a page that the step touched, at the state at
+//! quiescence, at the end of the run, or claims a flaw that the history checker found. A page rule
+//! that is broken is reported when it becomes so, not again while it stays so.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
@@ -54,8 +54,8 @@ pub(crate) trait Check {
         true
     }
 
-    /// Looks at an event of a step. Always inlined: the judge calls it in an arm for each kind of event, and there what
-    /// is about other kinds falls away.
+    /// Looks at an event of a step. Always inlined: the judge calls it in an arm for each kind of
+    /// event, and there what is about other kinds falls away.
     fn event<F: Filesystem>(_cx: &mut Cx<'_, F>, _event: Event) {}
 
     /// Looks at a page that a step touched. Says what is wrong with it.
@@ -133,7 +133,8 @@ macro_rules! rules {
                 }
             }
 
-            /// Fails with a stack that names the rule, so that fuzzers can tell the crashes of rules apart.
+            /// Fails with a stack that names the rule, so that fuzzers can tell the crashes of
+            /// rules apart.
             pub fn crash(self, text: &str) -> ! {
                 match self {
                     $(Rule::$variant => crash::$module(text),)*
@@ -141,7 +142,8 @@ macro_rules! rules {
                 }
             }
 
-            /// It judges the history of calls: it fires wherever somebody notices, not where it goes wrong.
+            /// It judges the history of calls: it fires wherever somebody notices, not where it
+            /// goes wrong.
             pub fn reads_history(self) -> bool {
                 match self {
                     $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::explains(*flaw).is_some()),)*
@@ -319,8 +321,8 @@ mod tests {
         }
     }
 
-    /// mkclean promises nothing where a fault makes a pte writable without the page lock: before the patch, and always
-    /// on the WP path of a mapping without page_mkwrite.
+    /// mkclean promises nothing where a fault makes a pte writable without the page lock: before
+    /// the patch, and always on the WP path of a mapping without page_mkwrite.
     #[test]
     fn i12_holds_only_where_the_page_is_locked_until_it_is_dirty() {
         let holds = |name: &str| {

@@ -1,5 +1,5 @@
-//! Progress: after the closing program (sync, unmap, sync again, and nobody stores) no page is dirty, tagged or under
-//! writeback, and every page of the page cache can be freed.
+//! Progress: after the closing program (sync, unmap, sync again, and nobody stores) no page is
+//! dirty, tagged or under writeback, and every page of the page cache can be freed.
 //!
 //! Not where pages are never written back (tmpfs): there the page cache is the store.
 //!

@@ -1,5 +1,5 @@
-//! O4: the size changes only by calls that change it. Reads end exactly at the end of the file, and the final size
-//! is one that the calls explain.
+//! O4: the size changes only by calls that change it. Reads end exactly at the end of the file, and
+//! the final size is one that the calls explain.
 //!
 //! Found by the history checker.
 

@@ -1,8 +1,10 @@
-//! A truncate is not undone at the server. A WRITE extends the file there only up to the size that the client knows:
-//! while setattr is under way and its SETATTR is sent, up to the size asked for; else up to i_size.
+//! A truncate is not undone at the server. A WRITE extends the file there only up to the size that
+//! the client knows: while setattr is under way and its SETATTR is sent, up to the size asked for;
+//! else up to i_size.
 //!
-//! It fires where the WRITE arrives. What the client and the store see of it later is O4, durable-size and I31. A
-//! request that nfs_grow_file has raised i_size for is not its business: that is a size changed by a store.
+//! It fires where the WRITE arrives. What the client and the store see of it later is O4,
+//! durable-size and I31. A request that nfs_grow_file has raised i_size for is not its business:
+//! that is a size changed by a store.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;

@@ -1,8 +1,9 @@
-//! Only truncate lowers i_size, and only write(2) and truncate raise it; where the server has the last word a reply, or
-//! the client's own request, may raise it too, and a reply may lower it. A fault never shortens the file.
+//! Only truncate lowers i_size, and only write(2) and truncate raise it; where the server has the
+//! last word a reply, or the client's own request, may raise it too, and a reply may lower it. A
+//! fault never shortens the file.
 //!
-//! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that writes it. Under
-//! which lock that happens is I33's.
+//! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that
+//! writes it. Under which lock that happens is I33's.
 
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::{Filesystem, SizeGuard};

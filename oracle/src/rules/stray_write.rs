@@ -1,7 +1,8 @@
 //! The blocks that a request writes are the file's, at the place of the page that it carries.
 //!
-//! truncate waits for writeback before it gives blocks back, so that no request in flight writes to a block that is free,
-//! or another page's by now. It is about the cells of the page, and about those of whoever has the block now.
+//! truncate waits for writeback before it gives blocks back, so that no request in flight writes to
+//! a block that is free, or another page's by now. It is about the cells of the page, and about
+//! those of whoever has the block now.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, FILE_BLOCKS, Kernel, NO_BLOCK, Request};
@@ -37,7 +38,8 @@ impl Check for StrayWrite {
     }
 }
 
-/// The cells of the file that blocks of the request are about which are not the file's at their place.
+/// The cells of the file that blocks of the request are about which are not the file's at their
+/// place.
 fn stray<F: Filesystem>(k: &Kernel<F>, request: Request) -> u64 {
     let (g, index) = (k.geometry(), k.index(request.page));
     let block_cells = |file_block: u8| g.cells_of_block(file_block).bits();

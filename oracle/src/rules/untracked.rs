@@ -1,11 +1,14 @@
-//! At quiescence a page of the page cache differs from the store only where a dirty bit says so: PG_dirty with what is
-//! below it (buffers, fsblocks, the request's range), or the dirty bit of a pte.
+//! At quiescence a page of the page cache differs from the store only where a dirty bit says so:
+//! PG_dirty with what is below it (buffers, fsblocks, the request's range), or the dirty bit of a
+//! pte.
 //!
-//! PG_dirty over clean buffers is legal: somebody wrote them by hand, or they were dirtied again while writepage
-//! collected them. But writepage writes nothing then, so whatever such a page holds must be on the store already.
+//! PG_dirty over clean buffers is legal: somebody wrote them by hand, or they were dirtied again
+//! while writepage collected them. But writepage writes nothing then, so whatever such a page holds
+//! must be on the store already.
 //!
-//! A failed write leaves PG_error, and the page clean: its data is lost, and reported. It also leaves a new block with
-//! what the device held there before, so its cells are not judged until they are written again, or cut off.
+//! A failed write leaves PG_error, and the page clean: its data is lost, and reported. It also
+//! leaves a new block with what the device held there before, so its cells are not judged until
+//! they are written again, or cut off.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::{ERROR, MAPPING, UPTODATE};

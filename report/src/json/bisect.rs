@@ -77,7 +77,8 @@ impl<F: Filesystem> From<&bisect::Station<F>> for Station {
         let (verdict, rules, realigned, lost) = match &station.outcome {
             Tried::Refused(_) => ("refused", Vec::new(), 0, 0),
             Tried::Ran { translation, breaches, .. } => {
-                let rules: Vec<&str> = breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
+                let rules: Vec<&str> =
+                    breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
                 let verdict = if rules.is_empty() { "pass" } else { "breaks" };
                 (verdict, rules, translation.moved.len(), translation.lost.len())
             }

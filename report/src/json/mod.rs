@@ -1,9 +1,11 @@
-//! The documents that `--json` prints, one type for each command; `docs/json.md` lists their fields. Those of a triage and
-//! of a campaign are [`crate::triage::Triage`] and [`crate::campaign::Campaign`], which have pages of their own, too.
+//! The documents that `--json` prints, one type for each command; `docs/json.md` lists their
+//! fields. Those of a triage and of a campaign are [`crate::triage::Triage`] and
+//! [`crate::campaign::Campaign`], which have pages of their own, too.
 //!
-//! Every document has the field `schema`, which is [`SCHEMA`]. A field that is there keeps its name, its type and its
-//! meaning as long as the number stays; new fields may join at any time, so that readers pass over those that they do
-//! not know. Whoever takes a field away or changes it raises the number, for all documents at once.
+//! Every document has the field `schema`, which is [`SCHEMA`]. A field that is there keeps its
+//! name, its type and its meaning as long as the number stays; new fields may join at any time, so
+//! that readers pass over those that they do not know. Whoever takes a field away or changes it
+//! raises the number, for all documents at once.
 
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
