@@ -5,7 +5,7 @@
 //! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Operation, Range};
+use mkwrite_model::case::{Case, Effect, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -107,9 +107,10 @@ impl<F: Filesystem> Cx<'_, F> {
         self.applicable & rule.bit() != 0
     }
 
-    /// The operation whose step this is; I/O tasks have none.
-    pub(crate) fn actor_operation(&self) -> Option<Operation> {
-        self.step.task.io_slot().is_none().then(|| self.k.state(self.step.task).operation())
+    /// What the operation does whose step this is; I/O tasks have none.
+    pub(crate) fn actor_effect(&self) -> Option<Effect> {
+        let is_actor = self.step.task.io_slot().is_none();
+        is_actor.then(|| self.k.state(self.step.task).operation().effect())
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
