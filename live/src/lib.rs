@@ -1,0 +1,10 @@
+//! Cases on the real kernel that this program runs on. Linux only (x86-64 and 64-bit Arm); elsewhere the crate is empty.
+//!
+//! - [`word`]: what a cell holds on a real filesystem; [`access`]: stores and loads that may fault
+//! - [`operations`]: what each operation of the model really does, one row each
+
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+pub mod access;
+pub mod operations;
+pub mod word;

@@ -1,0 +1,1 @@
+//! What each operation of the model really does, one row each.
