@@ -6,5 +6,6 @@
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
 pub mod access;
+pub mod exec;
 pub mod operations;
 pub mod word;
