@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use mkwrite_model::case::{Case, Geometry, Operation, Range};
+use mkwrite_model::case::{Case, Geometry, Operation, Range, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -89,8 +89,8 @@ impl Subject {
         Ok(Subject { file, path, store: place.store })
     }
 
-    /// Gives it the content that the case begins with. Every second time the store has it too.
-    fn begin(&self, g: Geometry, run: u32, buffer: &mut Buffer) -> io::Result<()> {
+    /// Gives it the content that the case begins with, on the store too if it is to be `synced`.
+    fn begin(&self, g: Geometry, run: u32, synced: bool, buffer: &mut Buffer) -> io::Result<()> {
         self.file.set_len(0)?;
         let block_cells = g.block_cells();
         for block in (0..g.blocks_of(g.size)).filter(|block| !g.is_hole(*block)) {
@@ -103,7 +103,7 @@ impl Subject {
             self.file.write_all_at(content, u64::from(cells.start) * cell_bytes(g) as u64)?;
         }
         self.file.set_len(u64::from(g.size) * cell_bytes(g) as u64)?;
-        if run.is_multiple_of(2) {
+        if synced {
             self.file.sync_all()?;
         }
         Ok(())
@@ -174,7 +174,9 @@ impl Solo {
         self.run = self.run.wrapping_add(1);
         let (g, run) = (case.geometry, self.run);
         let subject = Subject::create(&self.place, run)?;
-        subject.begin(g, run, &mut self.buffer)?;
+        // A function of the case, so that a smaller case is begun alike.
+        let synced = matches!(case.schedule, Schedule::Seed { seed, .. } if seed % 2 == 0);
+        subject.begin(g, run, synced, &mut self.buffer)?;
         self.space.map(&subject.file)?;
         let result = self.perform(case, &subject).and_then(|calls| self.close(g, &subject, calls));
         self.space.unmap()?;

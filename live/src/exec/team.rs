@@ -218,7 +218,7 @@ impl Team {
     pub fn round(&mut self, delay: u32) -> io::Result<Option<TeamRun<'_>>> {
         self.rounds += 1;
         let (g, run) = (self.case.geometry, self.first_run.wrapping_add(self.rounds));
-        self.subject.begin(g, run, &mut self.buffer)?;
+        self.subject.begin(g, run, self.rounds.is_multiple_of(2), &mut self.buffer)?;
         self.board.sequence.store(0, Ordering::Relaxed);
         self.board.delay.store(delay, Ordering::Relaxed);
         self.board.round.store(self.rounds, Ordering::Release);
