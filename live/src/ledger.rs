@@ -22,7 +22,7 @@ pub struct Entry {
     pub name: String,
     /// What differs.
     pub class: Class,
-    /// The operation that shows it; `seen` and `store` for the content at the end.
+    /// The operation that shows it; `seen` and `durable` for the content at the end.
     pub shown_by: Vec<String>,
     /// What the model gives: a status, or a kind of value.
     pub model: String,
@@ -95,7 +95,7 @@ impl Ledger {
         let ledger: Ledger = toml::from_str(text).map_err(|error| error.to_string())?;
         let known: BTreeSet<&str> = Operation::KINDS.iter().map(|kind| kind.name).collect();
         for entry in &ledger.differences {
-            let ends = |name: &&String| !["seen", "store", "end"].contains(&name.as_str());
+            let ends = |name: &&String| !["seen", "durable", "end"].contains(&name.as_str());
             let names = entry.uses.iter().chain(&entry.may_use).chain(entry.shown_by.iter().filter(ends));
             if let Some(name) = names.into_iter().find(|name| !known.contains(name.as_str())) {
                 return Err(format!("entry `{}`: `{name}` is no operation (see `list operations`)", entry.name));
