@@ -12,7 +12,7 @@ use crate::exec::{Place, Team};
 use crate::judge::{Broken, judge};
 
 /// The longest delays before an operation, in turns of a loop, in turn.
-const DELAYS: [u32; 4] = [0, 300, 3000, 30_000];
+const DELAYS: [u32; 4] = [0, 30, 300, 3000];
 
 /// Rounds after which a smaller case counts as one that does not show it.
 const PATIENCE: u32 = 150;

@@ -62,7 +62,7 @@ fn name(flaw: Flaw) -> String {
 pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
     let mut verdict = Verdict::default();
     let events = events(case, run);
-    verdict.overlapped = events.windows(2).any(|pair| pair[0].is_call && pair[1].is_call);
+    verdict.overlapped = overlaps(case, run);
     let mut trouble = |shown_by, detail: String| {
         verdict.broken.push((Broken { flaw: "trouble".to_owned(), shown_by }, detail));
     };
@@ -84,6 +84,14 @@ pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
         judge_words(history, case, run, &events, place, &mut verdict);
     }
     verdict
+}
+
+/// Two calls ran at the same time, whatever they are.
+fn overlaps(case: &Case, run: &TeamRun<'_>) -> bool {
+    let records = case.operations().map(|(task, slot, _)| run.record(task, slot));
+    let mut calls: Vec<(u64, u64)> = records.map(|record| (record.called, record.returned)).collect();
+    calls.sort_unstable();
+    calls.windows(2).any(|pair| pair[1].0 < pair[0].1)
 }
 
 /// Calls and returns in their order. Syncs, and what has no result of the contract, are left out.

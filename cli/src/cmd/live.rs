@@ -176,11 +176,11 @@ impl Work<'_> {
 
     fn compare<R: Registry>(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
         let (args, (kernel, release)) = (self.args, Version::running());
-        let target = target::<R>(args, ground, kernel)?;
+        let mut solo = Solo::new(ground.place.clone())?;
+        let target = target::<R>(args, ground, kernel, &mut solo)?;
         let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
         let model = format!("{}{remedied}", target.pair.implementation.name());
         let on = On { filesystem: &ground.filesystem, model: &model, kernel };
-        let mut solo = Solo::new(ground.place.clone())?;
         let plan = Plan { seed: args.seed, cases: args.cases, blocks: ground.place.blocks };
         let report = conformance(plan, (on, &self.ledger), target, &mut solo, |_| !stop.load(Ordering::Relaxed))
             .map_err(|error| anyhow!("{}: {error}", ground.name))?;
@@ -264,9 +264,9 @@ impl Work<'_> {
 }
 
 /// What is compared with.
-fn target<R: Registry>(args: &Args, ground: &Ground, kernel: Version) -> Result<Target<R>> {
+fn target<R: Registry>(args: &Args, ground: &Ground, kernel: Version, solo: &mut Solo) -> Result<Target<R>> {
     let target = match &args.implementation {
-        None => conformance::nearest(&ground.filesystem, ground.place.blocks, kernel)
+        None => conformance::nearest((&ground.filesystem, ground.place.blocks), kernel, solo)?
             .ok_or_else(|| anyhow!("no implementation here is near to {}", ground.filesystem))
             .context("name one with --impl")?,
         Some(name) => {
