@@ -99,19 +99,6 @@ enum Held {
 
 /// Runs the subcommand.
 pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    match run_here::<R>(args) {
-        Err(error) => match error.downcast_ref::<NotHere>() {
-            Some(NotHere { what, help }) => {
-                output::error(&anyhow!("{what}").context(help.clone()));
-                Ok(Exit::NotHere)
-            }
-            None => Err(error),
-        },
-        result => result,
-    }
-}
-
-fn run_here<R: Registry>(args: &Args) -> Result<Exit> {
     let ledger = match &args.ledger {
         None => Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"))?,
         Some(path) => {
@@ -127,25 +114,43 @@ fn run_here<R: Registry>(args: &Args) -> Result<Exit> {
     let documents = documents.collect::<Result<Vec<_>>>()?;
     let work = Work { args, ledger, documents };
     // Before any thread is made.
-    let mut namespace = if specs.is_empty() { None } else { Some(Namespace::enter()?) };
+    let namespace = if specs.is_empty() { Ok(None) } else { Namespace::enter().map(Some) };
+    let mut namespace = match namespace {
+        Ok(namespace) => namespace,
+        Err(missing) => return Ok(not_here(missing)),
+    };
     let stop = super::stop_on_interrupt()?;
-    let mut exit = Exit::Good;
+    let mut exits = Vec::new();
     if let Some(dir) = &args.dir {
-        let ground = ground_of(dir)?;
-        exit = work.on::<R>(&ground, &stop)?;
+        exits.push(work.on::<R>(&ground_of(dir)?, &stop)?);
     }
     for spec in specs {
         let namespace = namespace.as_mut().expect("it was entered for these");
-        let mounted = namespace.mount(spec)?;
-        let (name, filesystem, place) = (spec.to_string(), spec.filesystem().to_owned(), mounted.place.clone());
-        let ground = Ground { name, filesystem, place, _held: Held::Mounted(mounted) };
-        let of_this = work.on::<R>(&ground, &stop)?;
-        exit = if of_this == Exit::Good { exit } else { of_this };
+        exits.push(match namespace.mount(spec) {
+            Ok(mounted) => work.on::<R>(&ground(spec, mounted), &stop)?,
+            Err(missing) => not_here(missing),
+        });
         if stop.load(Ordering::Relaxed) {
-            return Ok(Exit::Interrupted);
+            break;
         }
     }
-    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { exit })
+    let has = |exit| exits.contains(&exit);
+    Ok(match () {
+        () if stop.load(Ordering::Relaxed) => Exit::Interrupted,
+        () if has(Exit::Breach) => Exit::Breach,
+        () if has(Exit::NotHere) => Exit::NotHere,
+        () => Exit::Good,
+    })
+}
+
+fn not_here(NotHere { what, help }: NotHere) -> Exit {
+    output::error(&anyhow!(what).context(help));
+    Exit::NotHere
+}
+
+fn ground(spec: Spec, mounted: Mounted) -> Ground {
+    let (name, filesystem, place) = (spec.to_string(), spec.filesystem().to_owned(), mounted.place.clone());
+    Ground { name, filesystem, place, _held: Held::Mounted(mounted) }
 }
 
 /// A folder of our own below this one.
