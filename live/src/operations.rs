@@ -470,6 +470,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_of_the_docs_is_this_one() {
+        let docs = include_str!("../../docs/live.md");
+        let table = docs.split("<!-- operations -->\n").nth(1).unwrap();
+        assert_eq!(table, markdown(), "copy this into docs/live.md:\n{}", markdown());
+    }
+
+    #[test]
     fn every_operation_has_its_row() {
         assert_eq!(ROWS.len(), Operation::KINDS.len());
         for (row, kind) in ROWS.iter().zip(Operation::KINDS) {

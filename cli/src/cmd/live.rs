@@ -114,7 +114,8 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     let documents = documents.collect::<Result<Vec<_>>>()?;
     let work = Work { args, ledger, documents };
     // Before any thread is made.
-    let namespace = if specs.is_empty() { Ok(None) } else { Namespace::enter().map(Some) };
+    let enter = || if specs.is_empty() { Ok(None) } else { Namespace::enter().map(Some) };
+    let namespace = mounts::machine().and_then(|()| enter());
     let mut namespace = match namespace {
         Ok(namespace) => namespace,
         Err(missing) => return Ok(not_here(missing)),
