@@ -173,7 +173,7 @@ pub struct Report {
 
 impl Report {
     /// The differences that nothing explains.
-    pub fn new(&self) -> impl Iterator<Item = &Found> {
+    pub fn unexplained(&self) -> impl Iterator<Item = &Found> {
         self.found.iter().filter(|found| found.entry.is_none())
     }
 }

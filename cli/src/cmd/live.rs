@@ -191,10 +191,10 @@ impl Work<'_> {
         let report = conformance(plan, (on, &self.ledger), target, &mut solo, |_| !stop.load(Ordering::Relaxed))
             .map_err(|error| anyhow!("{}: {error}", ground.name))?;
         print(args, ground, target, &release, &report);
-        for found in report.new() {
+        for found in report.unexplained() {
             save_difference(args, ground, target, &release, found)?;
         }
-        Ok(if report.new().next().is_some() { Exit::Breach } else { Exit::Good })
+        Ok(if report.unexplained().next().is_some() { Exit::Breach } else { Exit::Good })
     }
 
     fn hunt(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
@@ -284,7 +284,7 @@ fn target<R: Registry>(args: &Args, ground: &Ground, kernel: Version, solo: &mut
 }
 
 fn print<R: Registry>(args: &Args, ground: &Ground, target: Target<R>, release: &str, report: &Report) {
-    let new = report.new().count();
+    let new = report.unexplained().count();
     let style = if new == 0 { GREEN } else { RED };
     let rate = report.cases as f64 / report.time.as_secs_f64().max(f64::MIN_POSITIVE);
     line(format!(
