@@ -1,5 +1,6 @@
-//! The engines that search: our own hunt, libFuzzer and AFL++. How the targets of each are built, and how one is
-//! started on a target for a while. A new one is a line of the table and its functions.
+//! The engines that search: our own hunt, libFuzzer and AFL++. How the targets of each are built,
+//! and how one is started on a target for a while. A new one is a line of the table and its
+//! functions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -77,7 +78,8 @@ impl Target {
             ("timeout", TIMEOUT.to_string()),
         ];
         if self.form.is_case() {
-            // One mutation of operations at a time: several in a row lead away from what was worth keeping.
+            // One mutation of operations at a time: several in a row lead away from what was worth
+            // keeping.
             all.push(("mutate_depth", "1".to_owned()));
         }
         all
@@ -100,7 +102,8 @@ pub struct Engine {
     pub build: fn(Option<&Path>) -> Result<Built>,
     /// The command that starts it.
     pub command: fn(&Start) -> Command,
-    /// Where in its folder the inputs are that it would keep, if it does not put them into the corpus itself.
+    /// Where in its folder the inputs are that it would keep, if it does not put them into the
+    /// corpus itself.
     pub queue: Option<&'static str>,
     /// The command that puts what matters of a corpus into another folder, if it can do that.
     pub merge: Option<fn(&Merge) -> Command>,
@@ -220,10 +223,12 @@ pub struct Start<'a> {
 pub fn start(command: Command, start: &Start) -> Result<Child> {
     std::fs::create_dir_all(start.folder)?;
     let output = File::create(start.folder.join("output.txt"))?;
-    spawn(command, start.log, output).with_context(|| format!("cannot start {}", start.executable.display()))
+    spawn(command, start.log, output)
+        .with_context(|| format!("cannot start {}", start.executable.display()))
 }
 
-/// Starts a command in a process group of its own, so that Ctrl-C ends it through us and nothing stays behind.
+/// Starts a command in a process group of its own, so that Ctrl-C ends it through us and nothing
+/// stays behind.
 pub fn spawn(mut command: Command, log: &Path, output: File) -> Result<Child> {
     command.env(LOG, log).env_remove(EXPECTED);
     command.stdout(output.try_clone()?).stderr(output).process_group(0);
@@ -249,15 +254,16 @@ pub fn is_alive(child: &Child) -> bool {
     group_of(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
-/// Processes that were started with a log whose path begins like this, in whatever group or session they are: AFL++
-/// puts its targets into sessions of their own.
+/// Processes that were started with a log whose path begins like this, in whatever group or session
+/// they are: AFL++ puts its targets into sessions of their own.
 pub fn processes(log: &Path) -> Vec<u32> {
     let mark = [LOG.as_bytes(), b"=", log.as_os_str().as_encoded_bytes()].concat();
     let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_one = |id: &u32| {
         let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        *id != std::process::id() && environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(&mark))
+        *id != std::process::id()
+            && environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(&mark))
     };
     ids.filter(is_one).collect()
 }
@@ -312,7 +318,14 @@ pub fn own(_: Option<&Path>) -> Result<Built> {
 /// Our own hunt.
 pub fn hunt(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
-    command.args(["hunt", "--raw", "--jobs", &start.jobs.to_string(), "--seed", &start.seed.to_string()]);
+    command.args([
+        "hunt",
+        "--raw",
+        "--jobs",
+        &start.jobs.to_string(),
+        "--seed",
+        &start.seed.to_string(),
+    ]);
     command.arg("--out").arg(start.folder);
     match start.limit {
         Limit::Seconds(seconds) => command.args(["--seconds", &seconds.to_string()]),
@@ -322,8 +335,8 @@ pub fn hunt(start: &Start) -> Command {
     command
 }
 
-/// libFuzzer's targets. Those that run cases have counters of their own: a plain build by Cargo is the fastest. The
-/// others know how far they come only from instrumentation, which cargo-fuzz adds.
+/// libFuzzer's targets. Those that run cases have counters of their own: a plain build by Cargo is
+/// the fastest. The others know how far they come only from instrumentation, which cargo-fuzz adds.
 fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Built> {
     let mut built = Built::from(build(checkout, &["build"], "mkwrite-fuzz")?);
     let installed = is_there("fuzz");
@@ -331,7 +344,9 @@ fn libfuzzer_targets(checkout: Option<&Path>) -> Result<Built> {
         built.targets.remove(target.name);
         let executable = match installed {
             true => instrumented(checkout, target.name),
-            false => Err(anyhow!("`cargo install cargo-fuzz --locked` installs what instruments it")),
+            false => {
+                Err(anyhow!("`cargo install cargo-fuzz --locked` installs what instruments it"))
+            }
         };
         match executable {
             Ok(executable) => {
@@ -364,20 +379,29 @@ fn instrumented(checkout: Option<&Path>, name: &str) -> Result<PathBuf> {
 /// What a build says went wrong.
 fn first_error(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    text.lines().find(|line| line.to_lowercase().starts_with("error")).unwrap_or("it did not say why").to_owned()
+    text.lines()
+        .find(|line| line.to_lowercase().starts_with("error"))
+        .unwrap_or("it did not say why")
+        .to_owned()
 }
 
 /// The compiler's name for this machine.
 fn host() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output().context("rustc cannot be started")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not say its host")?;
+    let host = text
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("rustc does not say its host")?;
     Ok(host.to_owned())
 }
 
 /// Cargo has this command.
 fn is_there(cargo: &str) -> bool {
-    Command::new("cargo").args([cargo, "--version"]).output().is_ok_and(|output| output.status.success())
+    Command::new("cargo")
+        .args([cargo, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// The baseline of `mkwrite compare`.
@@ -385,7 +409,8 @@ pub fn baseline_targets(checkout: Option<&Path>) -> Result<Built> {
     Ok(build(checkout, &["build"], "mkwrite-baseline")?.into())
 }
 
-/// libFuzzer. Where it has several processes, or a target has crashed, in its fork mode, which goes on after crashes.
+/// libFuzzer. Where it has several processes, or a target has crashed, in its fork mode, which goes
+/// on after crashes.
 pub fn libfuzzer(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
     command.arg(format!("-seed={}", start.seed % 0xFFFF_FFFF + 1));
@@ -408,7 +433,9 @@ pub fn libfuzzer(start: &Start) -> Command {
 
 fn merge(merge: &Merge) -> Command {
     let mut command = Command::new(merge.executable);
-    command.arg("-merge=1").args(merge.target.options().iter().map(|(name, value)| format!("-{name}={value}")));
+    command
+        .arg("-merge=1")
+        .args(merge.target.options().iter().map(|(name, value)| format!("-{name}={value}")));
     command.arg(format!("-artifact_prefix={}/", merge.folder.display()));
     command.arg(merge.to).arg(merge.from).stdin(Stdio::null());
     command
@@ -419,13 +446,22 @@ fn afl_targets(checkout: Option<&Path>) -> Result<Built> {
         bail!("`cargo install cargo-afl --locked` installs it");
     }
     let all = build(checkout, &["afl", "build"], "mkwrite-afl")?;
-    let own = |(name, path): (String, PathBuf)| (name.trim_start_matches("mkwrite-afl-").to_owned(), path);
+    let own = |(name, path): (String, PathBuf)| {
+        (name.trim_start_matches("mkwrite-afl-").to_owned(), path)
+    };
     Ok(all.into_iter().map(own).collect::<Targets>().into())
 }
 
 fn afl(start: &Start) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["afl", "fuzz", "-s", &start.seed.to_string(), "-t", &format!("{}", TIMEOUT * 1000)]);
+    command.args([
+        "afl",
+        "fuzz",
+        "-s",
+        &start.seed.to_string(),
+        "-t",
+        &format!("{}", TIMEOUT * 1000),
+    ]);
     command.args(["-M", "main", "-G", &start.target.form.input_max().to_string()]);
     match start.limit {
         Limit::Seconds(seconds) => command.args(["-V", &seconds.to_string()]),
@@ -436,7 +472,15 @@ fn afl(start: &Start) -> Command {
     }
     let (seeds, out) = (start.folder.join("seeds"), start.folder.join("out"));
     let _ = afl_seeds(start.corpus, &seeds);
-    command.arg("-i").arg(seeds).arg("-o").arg(out).arg("-F").arg(start.corpus).arg("--").arg(start.executable);
+    command
+        .arg("-i")
+        .arg(seeds)
+        .arg("-o")
+        .arg(out)
+        .arg("-F")
+        .arg(start.corpus)
+        .arg("--")
+        .arg(start.executable);
     let settings = [
         "AFL_AUTORESUME",
         "AFL_NO_UI",
@@ -445,19 +489,23 @@ fn afl(start: &Start) -> Command {
         "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES",
         "AFL_IGNORE_SEED_PROBLEMS",
     ];
-    command.envs(settings.map(|setting| (setting, "1"))).env("AFL_SYNC_TIME", "5").stdin(Stdio::null());
+    command
+        .envs(settings.map(|setting| (setting, "1")))
+        .env("AFL_SYNC_TIME", "5")
+        .stdin(Stdio::null());
     command
 }
 
 /// Inputs that AFL++ begins with, at the most: it runs each eight times before anything else.
 const AFL_SEEDS: usize = 256;
 
-/// Zeroes, because it wants a seed, and some of the corpus; names are hashes, so that the first are any. The rest it
-/// takes from there as it goes on.
+/// Zeroes, because it wants a seed, and some of the corpus; names are hashes, so that the first are
+/// any. The rest it takes from there as it goes on.
 fn afl_seeds(corpus: &Path, seeds: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(seeds)?;
     std::fs::write(seeds.join("zeroes"), [0; 32])?;
-    let mut files: Vec<PathBuf> = std::fs::read_dir(corpus)?.flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(corpus)?.flatten().map(|entry| entry.path()).collect();
     files.sort();
     for file in files.iter().take(AFL_SEEDS) {
         std::fs::copy(file, seeds.join(file.file_name().unwrap_or_default()))?;
@@ -467,7 +515,8 @@ fn afl_seeds(corpus: &Path, seeds: &Path) -> std::io::Result<()> {
 
 /// Builds a package of the checkout; its executables by name.
 fn build(checkout: Option<&Path>, cargo: &[&str], package: &str) -> Result<Targets> {
-    let checkout = checkout.context("its targets are built in a checkout of mkwrite: start there, or give --source")?;
+    let checkout = checkout
+        .context("its targets are built in a checkout of mkwrite: start there, or give --source")?;
     let output = Command::new("cargo")
         .args(cargo)
         .args(["--release", "--package", package, "--message-format=json-render-diagnostics"])
@@ -485,6 +534,7 @@ fn build(checkout: Option<&Path>, cargo: &[&str], package: &str) -> Result<Targe
         let executable = message["executable"].as_str()?;
         Some((message["target"]["name"].as_str()?.to_owned(), executable.into()))
     };
-    let all: Targets = String::from_utf8_lossy(&output.stdout).lines().filter_map(artifact).collect();
+    let all: Targets =
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(artifact).collect();
     if all.is_empty() { Err(anyhow!("{package} has no executables")) } else { Ok(all) }
 }

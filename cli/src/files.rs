@@ -1,6 +1,6 @@
-//! Files that the command reads and writes. Whole or not at all: a new file is written beside its place and
-//! renamed. A `.mkw` file is text; any other file that is not empty is a case in bytes, and always valid, unless it
-//! is the text of a case under a wrong name.
+//! Files that the command reads and writes. Whole or not at all: a new file is written beside its
+//! place and renamed. A `.mkw` file is text; any other file that is not empty is a case in bytes,
+//! and always valid, unless it is the text of a case under a wrong name.
 
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
 use mkwrite_oracle::ledger::{Ledger, LedgerError};
 use mkwrite_report::triage::uri;
@@ -20,27 +20,31 @@ use sha1::{Digest, Sha1};
 use crate::names::{self, callers, implementations, pairs, unknown};
 
 /// Reads a case in either form.
-pub fn read<R: Registry>(path: &Path) -> Result<Document> {
-    let (document, stale) = read_with_stale::<R>(path)?;
+pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
+    let (document, stale) = read_with_stale::<F>(path)?;
     match stale.first() {
         None => Ok(document),
         Some(stale) => {
             let text = std::fs::read_to_string(path).unwrap_or_default();
-            Err(anyhow!(diagnostic(&stale.error, &text, path)).context("`mkwrite replay` can realign a stale schedule"))
+            Err(anyhow!(diagnostic(&stale.error, &text, path))
+                .context("`mkwrite replay` can realign a stale schedule"))
         }
     }
 }
 
-/// Reads a case whose schedule may name points that do not exist any more: those lines are taken out, and named.
-pub fn read_with_stale<R: Registry>(path: &Path) -> Result<(Document, Vec<Stale>)> {
-    let content = std::fs::read(path)
-        .map_err(|error| anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes"))?;
+/// Reads a case whose schedule may name points that do not exist any more: those lines are taken
+/// out, and named.
+pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
+    let content = std::fs::read(path).map_err(|error| {
+        anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes")
+    })?;
     if content.is_empty() {
         bail!("{}: the file is empty", path.display());
     }
     if !is_text(path) {
         if looks_like_text(&content) {
-            return Err(anyhow!("{}: this is a case in text, not in bytes", path.display()).context("call it .mkw"));
+            return Err(anyhow!("{}: this is a case in text, not in bytes", path.display())
+                .context("call it .mkw"));
         }
         return Ok((Document::new(bytes::decode(&content)), Vec::new()));
     }
@@ -49,8 +53,9 @@ pub fn read_with_stale<R: Registry>(path: &Path) -> Result<(Document, Vec<Stale>
         anyhow!("{}: not text: byte {offset} is not UTF-8", path.display())
             .context("a case in bytes must not be called .mkw")
     })?;
-    let (document, stale) = text::parse_with_stale(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))?;
-    check::<R>(&document).map_err(|((word, nth), error)| {
+    let (document, stale) =
+        text::parse_with_stale(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))?;
+    check::<F>(&document).map_err(|((word, nth), error)| {
         let line = line_of(&text, word, nth);
         error.context(format!("{}, line {line}", path.display()))
     })?;
@@ -66,15 +71,16 @@ pub fn line_of(text: &str, word: &str, nth: usize) -> usize {
 /// The first statement is one of a case in text.
 fn looks_like_text(content: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.next().is_some_and(|line| line.split_whitespace().next() == Some("mkw"))
 }
 
 /// Everything that the statements name exists, and the pairs make sense.
-fn check<R: Registry>(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
+fn check<F: Filesystem>(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
     for (n, (fs, caller)) in document.runs.iter().enumerate() {
         let pair = || {
-            let fs = implementations::<R>(std::slice::from_ref(fs))?;
+            let fs = implementations::<F>(std::slice::from_ref(fs))?;
             pairs(&fs, &callers(std::slice::from_ref(caller))?)
         };
         pair().map_err(|error| (("run", n), error))?;
@@ -83,7 +89,11 @@ fn check<R: Registry>(document: &Document) -> Result<(), ((&'static str, usize),
         let Expect::Breach { rule, operation, .. } = expect else { continue };
         let known = || {
             names::rule(rule)?;
-            let kinds = Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing", "call"]);
+            let kinds = Operation::KINDS
+                .iter()
+                .skip(1)
+                .map(|kind| kind.name)
+                .chain(["io", "closing", "call"]);
             match kinds.clone().any(|kind| kind == operation) {
                 true => Ok(()),
                 false => Err(unknown("kind of operation", operation, kinds)),
@@ -100,9 +110,11 @@ pub fn is_text(path: &Path) -> bool {
 }
 
 /// The ledger of a folder: all of its .toml files.
-pub fn read_ledger<R: Registry>(folder: &Path) -> Result<Ledger<R>> {
+pub fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
     let help = "give a folder of .toml files, like corpus/ledger";
-    let entries = std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display())).context(help)?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| anyhow!("{}: {error}", folder.display()))
+        .context(help)?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
@@ -111,10 +123,12 @@ pub fn read_ledger<R: Registry>(folder: &Path) -> Result<Ledger<R>> {
     }
     let mut texts = Vec::new();
     for path in &paths {
-        let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
         texts.push((path.display().to_string(), text));
     }
-    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     Ledger::parse_all(&files).map_err(|error| {
         let text = files.iter().find(|(name, _)| *name == error.file).map_or("", |(_, text)| *text);
         let LedgerError { file, span, message, help, .. } = &error;
@@ -127,12 +141,20 @@ fn diagnostic(error: &ParseError, text: &str, path: &Path) -> String {
     snippet(&error.message, &error.help, error.span.clone(), text, &path.display().to_string())
 }
 
-fn snippet(message: &str, help: &str, span: std::ops::Range<usize>, text: &str, origin: &str) -> String {
+fn snippet(
+    message: &str,
+    help: &str,
+    span: std::ops::Range<usize>,
+    text: &str,
+    origin: &str,
+) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
     let renderer = if plain { Renderer::plain() } else { Renderer::styled() };
-    let report = &[Level::ERROR
-        .primary_title(message)
-        .element(Snippet::source(text).path(origin).annotation(AnnotationKind::Primary.span(span).label(help)))];
+    let report = &[Level::ERROR.primary_title(message).element(
+        Snippet::source(text)
+            .path(origin)
+            .annotation(AnnotationKind::Primary.span(span).label(help)),
+    )];
     renderer.render(report)
 }
 
@@ -148,16 +170,20 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file, whole or not at all. What is no regular file (a pipe, a device) is written to as it is.
+/// Writes a file, whole or not at all. What is no regular file (a pipe, a device) is written to as
+/// it is.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let written = || -> std::io::Result<()> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
             return std::fs::OpenOptions::new().write(true).open(&path)?.write_all(content);
         }
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder =
+            path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         // The usual rights of a new file, where a temporary one would be its owner's alone.
-        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
         file.write_all(content)?;
         file.persist(&path)?;
         Ok(())

@@ -1,5 +1,6 @@
-//! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`] for it, join it with
-//! the filesystems of this repository by [`with_builtin!`], and [`command`] is the whole command for all of them.
+//! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`]
+//! for it, join it with the filesystems of this repository by [`with_builtin!`], and [`command`] is
+//! the whole command for all of them.
 //!
 //! ```no_run
 //! # mod example {
@@ -13,7 +14,7 @@
 //!     pub const VERSIONS: &[Mine] = &[Mine];
 //! }
 //!
-//! impl<R: BufferHeads> Implementation<R> for Mine {
+//! impl<F: BufferHeads> Implementation<F> for Mine {
 //!     fn declaration(self) -> &'static Declaration {
 //!         &Declaration {
 //!             name: "mine@1",
@@ -29,7 +30,7 @@
 //!         }
 //!     }
 //!
-//!     async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+//!     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
 //!         k.lock_page(page, P::MkwriteLock).await;
 //!         if !k.in_mapping(page) {
 //!             k.unlock_page(page);
@@ -47,11 +48,11 @@
 //!
 //!     mkwrite::buffer_heads!();
 //!
-//!     async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+//!     async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
 //!         buffer::write_begin(k, page, cells).await
 //!     }
 //!
-//!     fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+//!     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
 //!         buffer::record(k, page)
 //!     }
 //! }
@@ -71,8 +72,9 @@
 //! # fn main() { example::main(); }
 //! ```
 //!
-//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it. What is stable: this module,
-//! [`fs`], the text form of cases, the `--json` documents and the exit codes. The crates behind them are internal.
+//! `examples/own-filesystem` is such a crate, and `docs/own-filesystem.md` goes through it. What is
+//! stable: this module, [`fs`], the text form of cases, the `--json` documents and the exit codes.
+//! The crates behind them are internal.
 
 mod cmd;
 mod engine;
@@ -87,7 +89,7 @@ use std::process::ExitCode;
 pub use mkwrite_impls::{Builtin, buffer_heads, with_builtin};
 
 use clap::{Parser, Subcommand};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 /// What a filesystem is written with.
 pub mod fs {
@@ -96,8 +98,8 @@ pub mod fs {
     pub use mkwrite_model::case::Range;
     pub use mkwrite_model::facts::Era;
     pub use mkwrite_model::implementation::{
-        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Holds, Implementation, LOCKED, NOPAGE, OOM, Record,
-        Registry, SIGBUS, SIGSEGV, SizeGuard, WbSync,
+        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation,
+        LOCKED, NOPAGE, OOM, Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,
     };
     pub use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
     pub use mkwrite_model::mm;
@@ -121,12 +123,13 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a shared
-/// mapping becomes writable.
+/// A fuzzing and differential-testing harness for page_mkwrite: the moment when a clean page of a
+/// shared mapping becomes writable.
 ///
-/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is gone, or a case
-/// that did not reach what it must (vacuous); 2 bad input or usage; 3 the model itself is broken; 125 it cannot be run on this
-/// machine; 130 after Ctrl-C, with all found so far saved.
+/// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is
+/// gone, or a case that did not reach what it must (vacuous); 2 bad input or usage; 3 the model
+/// itself is broken; 125 it cannot be run on this machine; 130 after Ctrl-C, with all found so far
+/// saved.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {
@@ -157,27 +160,28 @@ enum Command {
     Completions(cmd::completions::Args),
 }
 
-/// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an exit code.
-pub fn command<R: Registry>() -> ExitCode {
+/// The `mkwrite` command for these filesystems: parses, dispatches, and turns the outcome into an
+/// exit code.
+pub fn command<F: Filesystem>() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Hunt(args) => cmd::hunt::run::<R>(&args),
-        Command::Replay(args) => cmd::replay::run::<R>(&args),
-        Command::Shrink(args) => cmd::shrink::run::<R>(&args),
-        Command::Triage(args) => cmd::triage::run::<R>(&args),
-        Command::Explain(args) => cmd::explain::run::<R>(&args),
-        Command::Matrix(args) => cmd::matrix::run::<R>(&args),
-        Command::Bisect(args) => cmd::bisect::run::<R>(&args),
-        Command::File(args) => cmd::file::run::<R>(&args),
-        Command::Convert(args) => cmd::convert::run::<R>(&args),
-        Command::Campaign(args) => cmd::campaign::run::<R>(&args),
-        Command::Seeds(args) => cmd::seeds::run::<R>(&args),
+        Command::Hunt(args) => cmd::hunt::run::<F>(&args),
+        Command::Replay(args) => cmd::replay::run::<F>(&args),
+        Command::Shrink(args) => cmd::shrink::run::<F>(&args),
+        Command::Triage(args) => cmd::triage::run::<F>(&args),
+        Command::Explain(args) => cmd::explain::run::<F>(&args),
+        Command::Matrix(args) => cmd::matrix::run::<F>(&args),
+        Command::Bisect(args) => cmd::bisect::run::<F>(&args),
+        Command::File(args) => cmd::file::run::<F>(&args),
+        Command::Convert(args) => cmd::convert::run::<F>(&args),
+        Command::Campaign(args) => cmd::campaign::run::<F>(&args),
+        Command::Seeds(args) => cmd::seeds::run::<F>(&args),
         Command::Compare(args) => cmd::compare::run(&args),
-        Command::Plants(args) => cmd::plants::run::<R>(&args),
-        Command::Causes(args) => cmd::causes::run::<R>(&args),
-        Command::Reach(args) => cmd::reach::run::<R>(&args),
+        Command::Plants(args) => cmd::plants::run::<F>(&args),
+        Command::Causes(args) => cmd::causes::run::<F>(&args),
+        Command::Reach(args) => cmd::reach::run::<F>(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
-        Command::Live(args) => cmd::live::run::<R>(&args),
-        Command::List(args) => cmd::list::run::<R>(&args),
+        Command::Live(args) => cmd::live::run::<F>(&args),
+        Command::List(args) => cmd::list::run::<F>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };
     let result = result.and_then(|exit| output::finish().map(|()| exit));

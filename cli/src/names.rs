@@ -1,23 +1,25 @@
-//! Names on the command line and in files: what they stand for, or an error that lists the names that are known.
+//! Names on the command line and in files: what they stand for, or an error that lists the names
+//! that are known.
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_search::feedback::{Signal, Signals};
 
 /// The implementations that a comma-separated list names; all if there is no list.
-pub fn implementations<R: Registry>(list: &[String]) -> Result<Vec<R>> {
+pub fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
     if list.is_empty() {
-        return Ok(R::all().to_vec());
+        return Ok(F::all().to_vec());
     }
     let find = |name: &String| {
-        R::by_name(name).ok_or_else(|| unknown("implementation", name, R::all().iter().map(|fs| fs.name())))
+        F::by_name(name)
+            .ok_or_else(|| unknown("implementation", name, F::all().iter().map(|fs| fs.name())))
     };
-    let mut all: Vec<R> = list.iter().map(find).collect::<Result<_>>()?;
+    let mut all: Vec<F> = list.iter().map(find).collect::<Result<_>>()?;
     all.dedup();
     Ok(all)
 }
@@ -25,21 +27,25 @@ pub fn implementations<R: Registry>(list: &[String]) -> Result<Vec<R>> {
 /// The callers that a comma-separated list names.
 pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
     let find = |name: &String| {
-        Caller::from_name(name).ok_or_else(|| unknown("caller", name, Caller::ALL.iter().map(|caller| caller.name())))
+        Caller::from_name(name)
+            .ok_or_else(|| unknown("caller", name, Caller::ALL.iter().map(|caller| caller.name())))
     };
     list.iter().map(find).collect()
 }
 
-/// The pairs of all implementations with these callers, as far as they fit, or with their natural ones.
-pub fn pairs_that_fit<R: Registry>(callers: &[Caller]) -> Vec<Pair<R>> {
-    let natural = R::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
-    let named = R::all().iter().flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
+/// The pairs of all implementations with these callers, as far as they fit, or with their natural
+/// ones.
+pub fn pairs_that_fit<F: Filesystem>(callers: &[Caller]) -> Vec<Pair<F>> {
+    let natural = F::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
+    let named = F::all()
+        .iter()
+        .flat_map(|fs| callers.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()));
     natural.chain(named).collect()
 }
 
-/// The pairs of these implementations with these callers, or with their natural ones. A pair that is named
-/// on both sides must fit.
-pub fn pairs<R: Registry>(implementations: &[R], callers: &[Caller]) -> Result<Vec<Pair<R>>> {
+/// The pairs of these implementations with these callers, or with their natural ones. A pair that
+/// is named on both sides must fit.
+pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Caller]) -> Result<Vec<Pair<F>>> {
     if callers.is_empty() {
         return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
     }
@@ -55,18 +61,22 @@ pub fn rule(name: &str) -> Result<Rule> {
 
 /// The plant with this name.
 pub fn plant(name: &str) -> Result<Plant> {
-    Plant::from_name(name).ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|plant| plant.name())))
+    Plant::from_name(name)
+        .ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|plant| plant.name())))
 }
 
 /// The remedy with this name.
 pub fn remedy(name: &str) -> Result<Remedy> {
-    Remedy::from_name(name)
-        .ok_or_else(|| unknown("remedy", name, Remedy::ALL.iter().map(|remedy| remedy.name()).chain(["all"])))
+    Remedy::from_name(name).ok_or_else(|| {
+        unknown("remedy", name, Remedy::ALL.iter().map(|remedy| remedy.name()).chain(["all"]))
+    })
 }
 
 /// The scheduler with this name.
-pub fn scheduler(name: &str) -> Result<Kind> {
-    Kind::from_name(name).ok_or_else(|| unknown("scheduler", name, Kind::ALL.iter().map(|kind| kind.name())))
+pub fn scheduler(name: &str) -> Result<SchedulerKind> {
+    SchedulerKind::from_name(name).ok_or_else(|| {
+        unknown("scheduler", name, SchedulerKind::ALL.iter().map(|kind| kind.name()))
+    })
 }
 
 /// The signals of a comma-separated list; nothing for `none`.
@@ -75,8 +85,9 @@ pub fn signals(list: &[String]) -> Result<Option<Signals>> {
         return Ok(None);
     }
     let find = |name: &String| {
-        Signal::from_name(name)
-            .ok_or_else(|| unknown("signal", name, Signal::ALL.iter().map(|signal| signal.name()).chain(["none"])))
+        Signal::from_name(name).ok_or_else(|| {
+            unknown("signal", name, Signal::ALL.iter().map(|signal| signal.name()).chain(["none"]))
+        })
     };
     let all: Vec<Signal> = list.iter().map(find).collect::<Result<_>>()?;
     Ok(Some(Signals::of(&all)))

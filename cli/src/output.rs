@@ -1,4 +1,5 @@
-//! What the command prints: prose and progress to standard error, results to standard output, JSON alone.
+//! What the command prints: prose and progress to standard error, results to standard output, JSON
+//! alone.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
@@ -76,7 +77,10 @@ pub fn bytes(content: &[u8]) {
 /// A table without lines, for terminals and pipes alike.
 pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

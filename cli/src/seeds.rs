@@ -1,7 +1,8 @@
 //! What a fuzzing engine starts from: seeds, a dictionary and options for each target.
 //!
-//! The targets are those of `fuzz/Cargo.toml`. All files are functions of the corpus and of this program's tables, to
-//! the byte, so that nothing here goes stale. Left out: what engines found before; that is a corpus of their own.
+//! The targets are those of `fuzz/Cargo.toml`. All files are functions of the corpus and of this
+//! program's tables, to the byte, so that nothing here goes stale. Left out: what engines found
+//! before; that is a corpus of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
@@ -10,9 +11,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::bytes::{self, CHOICE, HEADER, RECORD};
 use mkwrite_model::callers::Caller;
-use mkwrite_model::case::{AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop};
+use mkwrite_model::case::{
+    AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop,
+};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
@@ -41,20 +44,27 @@ pub struct Start {
 
 impl Start {
     /// What a target starts from, with these cases.
-    pub fn new<R: Registry>(target: &'static Target, cases: &[Seed]) -> Start {
-        let dictionary = dictionary_text(&dictionary::<R>(target.form));
-        Start { target, seeds: seeds::<R>(target.form, cases), dictionary }
+    pub fn new<F: Filesystem>(target: &'static Target, cases: &[Seed]) -> Start {
+        let dictionary = dictionary_text(&dictionary::<F>(target.form));
+        Start { target, seeds: seeds::<F>(target.form, cases), dictionary }
     }
 
-    /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no rights of a machine.
+    /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no
+    /// rights of a machine.
     pub fn zip(&self) -> Result<Vec<u8>> {
         zip_of(&self.seeds)
     }
 
     /// The target's options, as ClusterFuzz reads them.
     pub fn options(&self) -> String {
-        let all = self.target.options().into_iter().chain([("dict", format!("{}.dict", self.target.name))]);
-        all.fold("[libfuzzer]\n".to_owned(), |text, (name, value)| text + name + " = " + &value + "\n")
+        let all = self
+            .target
+            .options()
+            .into_iter()
+            .chain([("dict", format!("{}.dict", self.target.name))]);
+        all.fold("[libfuzzer]\n".to_owned(), |text, (name, value)| {
+            text + name + " = " + &value + "\n"
+        })
     }
 }
 
@@ -65,7 +75,7 @@ pub struct Seed {
 }
 
 /// The cases below a folder in the order of their paths, and what could not be read.
-pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
+pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
     let (mut cases, mut unread) = (Vec::new(), Vec::new());
     std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -81,7 +91,12 @@ pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>
         if entry.file_type().is_dir() || !files::is_text(entry.path()) {
             continue;
         }
-        let seed = || Ok(Seed { document: files::read::<R>(entry.path())?, text: std::fs::read(entry.path())? });
+        let seed = || {
+            Ok(Seed {
+                document: files::read::<F>(entry.path())?,
+                text: std::fs::read(entry.path())?,
+            })
+        };
         match seed() {
             Ok(case) => cases.push(case),
             Err(error) => unread.push(error),
@@ -91,8 +106,8 @@ pub fn read<R: Registry>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>
 }
 
 /// The seeds of a target by the SHA-1 of their content, which is also what libFuzzer calls them.
-fn seeds<R: Registry>(form: Form, cases: &[Seed]) -> Files {
-    let choice = Choice::<R>::new(&Ledger::own());
+fn seeds<F: Filesystem>(form: Form, cases: &[Seed]) -> Files {
+    let choice = Choice::<F>::new(&Ledger::own());
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
@@ -104,7 +119,7 @@ fn seeds<R: Registry>(form: Form, cases: &[Seed]) -> Files {
 }
 
 /// The bytes of a case once for each pair of a default hunt that it names.
-fn on_its_pairs<R: Registry>(choice: &Choice<R>, case: &Seed) -> Vec<Vec<u8>> {
+fn on_its_pairs<F: Filesystem>(choice: &Choice<F>, case: &Seed) -> Vec<Vec<u8>> {
     let pairs = choice.pairs();
     let is_named = |n: &usize| {
         let pair = &pairs[*n];
@@ -136,8 +151,8 @@ fn histories() -> Vec<Vec<u8>> {
     all
 }
 
-/// The call of an actor and its return: the actor is the rest of three, four means a store, and what is left of an
-/// eighth says which stamp a load saw.
+/// The call of an actor and its return: the actor is the rest of three, four means a store, and
+/// what is left of an eighth says which stamp a load saw.
 fn event(actor: u8, store: bool, seen: u8) -> [u8; 2] {
     let byte = |high: u8, fits: &dyn Fn(u8) -> bool| {
         let low = (0..8).find(|low| (high * 8 + low) % 3 == actor && fits(*low));
@@ -147,45 +162,63 @@ fn event(actor: u8, store: bool, seen: u8) -> [u8; 2] {
 }
 
 /// The words of a target, by what they are called.
-fn dictionary<R: Registry>(form: Form) -> Files {
+fn dictionary<F: Filesystem>(form: Form) -> Files {
     match form {
         Form::Case | Form::Choice => records(),
         Form::History => {
             let name = |store| if store { "store" } else { "load" };
             let all = [(0, false), (1, false), (2, false), (0, true), (1, true), (2, true)];
-            let events = all.iter().flat_map(|(actor, store)| (0..3).map(|seen| (*actor, *store, seen)));
+            let events =
+                all.iter().flat_map(|(actor, store)| (0..3).map(|seen| (*actor, *store, seen)));
             let stores_see_nothing = |(_, store, seen): &(u8, bool, u8)| !store || *seen == 0;
-            let word =
-                |(actor, store, seen)| (format!("{}_{actor}_{seen}", name(store)), event(actor, store, seen).to_vec());
+            let word = |(actor, store, seen)| {
+                (format!("{}_{actor}_{seen}", name(store)), event(actor, store, seen).to_vec())
+            };
             events.filter(stores_see_nothing).map(word).collect()
         }
-        Form::Text => words::<R>().into_iter().map(|word| (label(&word), word.into_bytes())).collect(),
+        Form::Text => {
+            words::<F>().into_iter().map(|word| (label(&word), word.into_bytes())).collect()
+        }
     }
 }
 
-/// Records of a case in bytes: each kind of operation with the operands at the ends, for two actors, and schedules.
+/// Records of a case in bytes: each kind of operation with the operands at the ends, for two
+/// actors, and schedules.
 fn records() -> Files {
-    let geometry = Geometry { pages: 2, cells: 4, blocks: 2, size: 8, holes: 0, mms: 2, free: AMPLE };
+    let geometry =
+        Geometry { pages: 2, cells: 4, blocks: 2, size: 8, holes: 0, mms: 2, free: AMPLE };
     let mut all = Files::new();
     for kind in Operation::KINDS.iter().skip(1) {
         let ranges: &[Range] = match kind.operand {
             Operand::None => &[Range::new(0, 0)],
-            Operand::Size => {
-                &[Range::new(0, 0), Range::new(1, 0), Range::new(4, 0), Range::new(7, 0), Range::new(8, 0)]
-            }
-            Operand::Cells => {
-                &[Range::new(0, 1), Range::new(0, 4), Range::new(3, 5), Range::new(7, 8), Range::new(0, 8)]
-            }
+            Operand::Size => &[
+                Range::new(0, 0),
+                Range::new(1, 0),
+                Range::new(4, 0),
+                Range::new(7, 0),
+                Range::new(8, 0),
+            ],
+            Operand::Cells => &[
+                Range::new(0, 1),
+                Range::new(0, 4),
+                Range::new(3, 5),
+                Range::new(7, 8),
+                Range::new(0, 8),
+            ],
             Operand::Pages => &[Range::new(0, 1), Range::new(1, 2), Range::new(0, 2)],
         };
         for (range, actor) in ranges.iter().flat_map(|range| [(range, 0), (range, 1)]) {
-            let operation = Operation::from_code(kind.code, *range).expect("the code is in the table");
+            let operation =
+                Operation::from_code(kind.code, *range).expect("the code is in the table");
             let name = label(&format!("{}_{operation}", TaskId(actor as u8)));
             all.insert(name, record(geometry, actor, operation, Schedule::default()));
         }
     }
     // One actor at each point; who else, and when, is one byte away.
-    let at = Point::ALL.iter().filter(|point| point.is_scheduling_point()).map(|point| (TaskId(0), Some(*point)));
+    let at = Point::ALL
+        .iter()
+        .filter(|point| point.is_scheduling_point())
+        .map(|point| (TaskId(0), Some(*point)));
     for (task, point) in at.chain([TaskId(0), TaskId(1), TaskId::io(0)].map(|task| (task, None))) {
         let name = label(&format!("order_{task}_{}", point.map_or("end", |point| point.name())));
         let stop = Stop { task, slot: 0, point, occurrence: 1 };
@@ -194,12 +227,21 @@ fn records() -> Files {
     for (task, nth, priority) in [(0, 1, 0), (0, 1, u16::MAX), (1, 1, 0), (1, 1, u16::MAX)] {
         let overrides = vec![Override { task: TaskId(task), slot: 0, nth, priority }];
         let name = format!("override_{}_{nth}_{priority}", TaskId(task));
-        all.insert(name, record(geometry, usize::from(task), Operation::Fsync, Schedule::Seed { seed: 0, overrides }));
+        all.insert(
+            name,
+            record(
+                geometry,
+                usize::from(task),
+                Operation::Fsync,
+                Schedule::Seed { seed: 0, overrides },
+            ),
+        );
     }
     all
 }
 
-/// The last record of a case with one operation of one actor: the schedule's, or the operation's if there is none.
+/// The last record of a case with one operation of one actor: the schedule's, or the operation's if
+/// there is none.
 fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Schedule) -> Vec<u8> {
     let mut case = Case { geometry, schedule, ..Case::default() };
     case.actors = vec![Actor::default(); 2];
@@ -209,10 +251,10 @@ fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Sche
 }
 
 /// The words of the text format: its statements, and the names that stand in them.
-fn words<R: Registry>() -> BTreeSet<String> {
+fn words<F: Filesystem>() -> BTreeSet<String> {
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
-    let implementations = R::all().iter().map(|fs| fs.name());
+    let implementations = F::all().iter().map(|fs| fs.name());
     let callers = Caller::ALL.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     operations
@@ -227,7 +269,8 @@ fn words<R: Registry>() -> BTreeSet<String> {
         .collect()
 }
 
-/// A text as the name of a word, of letters, digits and `_`, and different for different words of one dictionary.
+/// A text as the name of a word, of letters, digits and `_`, and different for different words of
+/// one dictionary.
 fn label(text: &str) -> String {
     let one = |c: char| match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => c.to_string(),
@@ -237,13 +280,21 @@ fn label(text: &str) -> String {
     text.trim().chars().map(one).collect()
 }
 
-/// A dictionary in the syntax of libFuzzer and AFL++, everything but letters, digits and a few signs escaped.
+/// A dictionary in the syntax of libFuzzer and AFL++, everything but letters, digits and a few
+/// signs escaped.
 fn dictionary_text(words: &Files) -> String {
     let quoted = |word: &[u8]| -> String {
         let one = |byte: &u8| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'.' | b'_' | b'-' | b'@' | b'#' | b'*' => {
-                char::from(*byte).to_string()
-            }
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b' '
+            | b'.'
+            | b'_'
+            | b'-'
+            | b'@'
+            | b'#'
+            | b'*' => char::from(*byte).to_string(),
             _ => format!("\\x{byte:02X}"),
         };
         word.iter().map(one).collect()
@@ -287,13 +338,18 @@ mod tests {
         let all = records();
         assert!(all.values().all(|record| record.len() == RECORD));
         let kinds = Operation::KINDS.iter().skip(1);
-        let of = |kind: &str| all.keys().filter(|name| name.split('_').nth(1) == kind.split('_').next()).count();
+        let of = |kind: &str| {
+            all.keys().filter(|name| name.split('_').nth(1) == kind.split('_').next()).count()
+        };
         assert!(kinds.clone().all(|kind| of(kind.name) >= 2), "each kind, for two actors");
 
-        let header = || bytes::encode(&Case { actors: vec![Actor::default(); 2], ..Case::default() });
+        let header =
+            || bytes::encode(&Case { actors: vec![Actor::default(); 2], ..Case::default() });
         let case = bytes::decode(&[header(), all["B_write_0__4"].clone()].concat());
         assert_eq!(case.actors[1].operations, [Operation::Write(Range::new(0, 4))]);
-        let case = bytes::decode(&[header(), all["A_fsync"].clone(), all["order_A_op_start"].clone()].concat());
+        let case = bytes::decode(
+            &[header(), all["A_fsync"].clone(), all["order_A_op_start"].clone()].concat(),
+        );
         let stop = Stop { task: TaskId(0), slot: 0, point: Some(Point::OpStart), occurrence: 1 };
         assert_eq!(case.schedule, Schedule::Order(vec![stop]));
     }
@@ -301,7 +357,9 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_parser() {
         let words = words::<Builtin>();
-        let known = |text: &str| words.iter().any(|word| word.trim() == text || word.split(' ').next() == Some(text));
+        let known = |text: &str| {
+            words.iter().any(|word| word.trim() == text || word.split(' ').next() == Some(text))
+        };
         for (text, plus) in [("mkw 1\n?", "order"), ("mkw 1\nfile ?", "holes")] {
             let help = parse(text).unwrap_err().help;
             let listed: Vec<&str> = help.trim_start_matches("one of: ").split(", ").collect();
@@ -313,7 +371,11 @@ mod tests {
         for word in ["store", "wp.page_mkwrite", "nfs@3.0", "2.6.30", "I20"] {
             assert!(known(word), "`{word}` is missing");
         }
-        assert_eq!(dictionary::<Builtin>(Form::Text).len(), words.len(), "no two words have one name");
+        assert_eq!(
+            dictionary::<Builtin>(Form::Text).len(),
+            words.len(),
+            "no two words have one name"
+        );
     }
 
     #[test]
@@ -333,7 +395,9 @@ mod tests {
 
     #[test]
     fn an_event_of_a_history_says_who_and_what() {
-        for (actor, store, seen) in (0..3).flat_map(|actor| [(actor, false, 0), (actor, true, 0), (actor, false, 2)]) {
+        for (actor, store, seen) in
+            (0..3).flat_map(|actor| [(actor, false, 0), (actor, true, 0), (actor, false, 2)])
+        {
             let [call, end] = event(actor, store, seen);
             assert_eq!((call % 3, call & 4 != 0), (actor, store));
             assert_eq!((end % 3, end / 8), (actor, seen));

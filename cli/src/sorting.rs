@@ -1,5 +1,5 @@
-//! Sorting of what fuzzers and hunts have left: finds the cases in folders, replays them, and keeps a small case for
-//! each bug. `mkwrite triage` and the end of a campaign are this.
+//! Sorting of what fuzzers and hunts have left: finds the cases in folders, replays them, and keeps
+//! a small case for each bug. `mkwrite triage` and the end of a campaign are this.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_explain::clusters::{self, Best, Fixed, Input, Outcome, Plan, Progress};
+use mkwrite_explain::clusters::{self, Best, Clustered, Fixed, Input, Plan, Progress};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::shrink::Size;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Key, Ledger};
@@ -26,8 +26,17 @@ use crate::files;
 use crate::output;
 
 /// How the names of artifacts begin: libFuzzer's, those of its tools, and AFL++'s.
-const ARTIFACTS: &[&str] =
-    &["crash-", "leak-", "oom-", "timeout-", "slow-unit-", "minimized-from-", "clusterfuzz-testcase-", "id:", "id_"];
+const ARTIFACTS: &[&str] = &[
+    "crash-",
+    "leak-",
+    "oom-",
+    "timeout-",
+    "slow-unit-",
+    "minimized-from-",
+    "clusterfuzz-testcase-",
+    "id:",
+    "id_",
+];
 /// The largest file that is read. A case has a few hundred bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -45,11 +54,11 @@ pub struct Sorting {
 
 impl Sorting {
     /// Replays, sorts and shrinks, and saves a case for each bug.
-    pub fn run<R: Registry>(&self, interrupted: &AtomicBool) -> Result<Triage> {
+    pub fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
         let start = Instant::now();
         files::prepare_folder(&self.out)?;
         let (search, inputs) = Search::run(self, interrupted)?;
-        let ledger = Ledger::<R>::own();
+        let ledger = Ledger::<F>::own();
         let defaults = ledger.default_targets();
         let mut plan = Plan::new(inputs, defaults, ledger);
         plan.limit = self.limit;
@@ -59,8 +68,15 @@ impl Sorting {
         let save = |key: &Key, best: &Best| {
             let shrunk = if best.shrunk { ", then made smaller" } else { "" };
             let origin = format!("Found as {}{shrunk}.", search.files[best.input]);
-            let document = finding::document(plan.targets()[key.target], &best.breach, origin, best.case.clone());
-            if let Err(error) = files::write(&file(self, &plan, key), document.to_string().as_bytes()) {
+            let document = finding::document(
+                plan.targets()[key.target],
+                &best.breach,
+                origin,
+                best.case.clone(),
+            );
+            if let Err(error) =
+                files::write(&file(self, &plan, key), document.to_string().as_bytes())
+            {
                 failed.lock().expect("no thread panics here").get_or_insert(error);
                 progress.stop.store(true, Ordering::Relaxed);
             }
@@ -86,7 +102,11 @@ impl Sorting {
             seconds: start.elapsed().as_secs_f64(),
             interrupted: interrupted.load(Ordering::Relaxed),
             clusters: clusters(self, &plan, &search, &outcome),
-            broken: outcome.broken.iter().map(|(n, reason)| remark(&search.files[*n], reason)).collect(),
+            broken: outcome
+                .broken
+                .iter()
+                .map(|(n, reason)| remark(&search.files[*n], reason))
+                .collect(),
             skipped: search.skipped,
             ignored: search.ignored,
         })
@@ -109,7 +129,10 @@ struct Search {
 }
 
 impl Search {
-    fn run<R: Registry>(sorting: &Sorting, interrupted: &AtomicBool) -> Result<(Search, Vec<Input<R>>)> {
+    fn run<F: Filesystem>(
+        sorting: &Sorting,
+        interrupted: &AtomicBool,
+    ) -> Result<(Search, Vec<Input<F>>)> {
         let (mut search, mut inputs) = (Search::default(), Vec::new());
         let out = sorting.out.canonicalize().ok();
         for folder in &sorting.folders {
@@ -121,7 +144,9 @@ impl Search {
             let passed_over = |entry: &DirEntry| {
                 let name = entry.file_name();
                 let hidden = name.as_encoded_bytes().starts_with(b".");
-                entry.depth() > 0 && entry.file_type().is_dir() && (hidden || name == "queue" || is_out(entry))
+                entry.depth() > 0
+                    && entry.file_type().is_dir()
+                    && (hidden || name == "queue" || is_out(entry))
             };
             let mut walk = WalkDir::new(folder).sort_by_file_name().into_iter();
             while let Some(entry) = walk.next().filter(|_| !interrupted.load(Ordering::Relaxed)) {
@@ -133,9 +158,11 @@ impl Search {
                     Ok(entry) => inputs.extend(search.entry(&entry)),
                     Err(error) => {
                         let path = error.path().unwrap_or(folder).display().to_string();
-                        let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                        let reason =
+                            error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
                         if error.depth() == 0 {
-                            return Err(anyhow!("{path}: {reason}").context("give a folder that can be read"));
+                            return Err(anyhow!("{path}: {reason}")
+                                .context("give a folder that can be read"));
                         }
                         search.skipped.push(remark(&path, &reason));
                     }
@@ -146,10 +173,11 @@ impl Search {
     }
 
     /// Takes a file, or says why not.
-    fn entry<R: Registry>(&mut self, entry: &DirEntry) -> Option<Input<R>> {
+    fn entry<F: Filesystem>(&mut self, entry: &DirEntry) -> Option<Input<F>> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy();
-        let is_case = files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
+        let is_case =
+            files::is_text(path) || ARTIFACTS.iter().any(|artifact| name.starts_with(artifact));
         if entry.file_type().is_dir() {
             return None;
         }
@@ -164,19 +192,22 @@ impl Search {
     }
 
     /// Reads a file that was not seen before.
-    fn read<R: Registry>(&mut self, path: &Path) -> Result<Option<Input<R>>, String> {
+    fn read<F: Filesystem>(&mut self, path: &Path) -> Result<Option<Input<F>>, String> {
         let meta = path.metadata().map_err(|error| error.to_string())?;
         if !meta.is_file() {
             return Err("not a regular file".to_owned());
         }
         if meta.len() > BYTES_MAX {
-            return Err(format!("{} bytes are more than the {BYTES_MAX} of the largest case", meta.len()));
+            return Err(format!(
+                "{} bytes are more than the {BYTES_MAX} of the largest case",
+                meta.len()
+            ));
         }
         if !self.seen.insert(path.canonicalize().map_err(|error| error.to_string())?) {
             return Ok(None);
         }
-        let read = || -> Result<Input<R>> {
-            let document = files::read::<R>(path)?;
+        let read = || -> Result<Input<F>> {
+            let document = files::read::<F>(path)?;
             let targets = targets_of(&document).map_err(|error| anyhow!(error))?;
             Ok(Input { document, targets })
         };
@@ -186,9 +217,10 @@ impl Search {
     }
 
     /// The files that were replayed, each with the number of its clusters.
-    fn files(&self, outcome: &Outcome) -> Vec<File> {
+    fn files(&self, outcome: &Clustered) -> Vec<File> {
         let file = |input: &usize| {
-            let clusters = outcome.clusters.values().filter(|cluster| cluster.inputs.contains(input)).count();
+            let clusters =
+                outcome.clusters.values().filter(|cluster| cluster.inputs.contains(input)).count();
             File { file: self.files[*input].clone(), clusters }
         };
         outcome.replayed.iter().map(file).collect()
@@ -198,14 +230,21 @@ impl Search {
 /// Draws the progress bar, and passes Ctrl-C on.
 fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count: usize) {
     let bar = ProgressBar::new(count as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}").expect("a valid template"),
+    );
     while !done.load(Ordering::Relaxed) {
         if interrupted.load(Ordering::Relaxed) {
             progress.stop.store(true, Ordering::Relaxed);
         }
-        let [replayed, shrunk, to_shrink, clusters, new] =
-            [&progress.replayed, &progress.shrunk, &progress.to_shrink, &progress.clusters, &progress.new]
-                .map(|number| number.load(Ordering::Relaxed) as u64);
+        let [replayed, shrunk, to_shrink, clusters, new] = [
+            &progress.replayed,
+            &progress.shrunk,
+            &progress.to_shrink,
+            &progress.clusters,
+            &progress.new,
+        ]
+        .map(|number| number.load(Ordering::Relaxed) as u64);
         bar.set_length(count as u64 + to_shrink);
         bar.set_position(replayed + shrunk);
         bar.set_message(format!(
@@ -217,13 +256,19 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 }
 
 /// Where the case of a cluster is written.
-fn file<R: Registry>(sorting: &Sorting, plan: &Plan<R>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &Key) -> PathBuf {
     sorting.out.join(Name::of(plan.ledger(), plan.targets()[key.target], &key.signature).file())
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
-fn clusters<R: Registry>(sorting: &Sorting, plan: &Plan<R>, search: &Search, outcome: &Outcome) -> Vec<Cluster> {
-    let found = outcome.clusters.iter().map(|(key, cluster)| found(sorting, plan, search, key, cluster));
+fn clusters<F: Filesystem>(
+    sorting: &Sorting,
+    plan: &Plan<F>,
+    search: &Search,
+    outcome: &Clustered,
+) -> Vec<Cluster> {
+    let found =
+        outcome.clusters.iter().map(|(key, cluster)| found(sorting, plan, search, key, cluster));
     let fixed = outcome.fixed.values().map(|fixed| gone(plan, search, fixed));
     let mut all: Vec<Cluster> = found.chain(fixed).collect();
     all.sort_by(|a, b| (a.status, &a.entry, &a.signature).cmp(&(b.status, &b.entry, &b.signature)));
@@ -234,9 +279,9 @@ fn paths(search: &Search, inputs: &BTreeSet<usize>) -> Vec<String> {
     inputs.iter().map(|input| search.files[*input].clone()).collect()
 }
 
-fn found<R: Registry>(
+fn found<F: Filesystem>(
     sorting: &Sorting,
-    plan: &Plan<R>,
+    plan: &Plan<F>,
     search: &Search,
     key: &Key,
     cluster: &clusters::Cluster,
@@ -259,7 +304,7 @@ fn found<R: Registry>(
     }
 }
 
-fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster {
+fn gone<F: Filesystem>(plan: &Plan<F>, search: &Search, fixed: &Fixed) -> Cluster {
     let target = plan.targets()[fixed.target];
     let caller = caller_label(target);
     let Expect::Breach { rule, point, operation } = &fixed.expect else {
@@ -267,7 +312,8 @@ fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster 
     };
     let rule = Rule::by_id(rule).expect("a file that names an unknown rule is not read");
     let files = paths(search, &fixed.inputs);
-    let parts = [target.pair.implementation.name(), &caller, rule.id(), point.name(), operation, "fixed"];
+    let parts =
+        [target.pair.implementation.name(), &caller, rule.id(), point.name(), operation, "fixed"];
     let first = fixed.inputs.first().expect("some file says so");
     let size = Size::of(&plan.document(*first).case);
     Cluster {
@@ -283,7 +329,12 @@ fn gone<R: Registry>(plan: &Plan<R>, search: &Search, fixed: &Fixed) -> Cluster 
 }
 
 /// What a row has whatever it is about.
-fn row<R: Registry>(target: Target<R>, rule: Rule, status: Status, files: Vec<String>) -> Cluster {
+fn row<F: Filesystem>(
+    target: Target<F>,
+    rule: Rule,
+    status: Status,
+    files: Vec<String>,
+) -> Cluster {
     Cluster {
         signature: String::new(),
         implementation: target.pair.implementation.name().to_owned(),

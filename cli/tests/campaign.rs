@@ -1,4 +1,5 @@
-//! Campaigns, with the engine that needs no set-up: what a night must survive, on the scale of seconds.
+//! Campaigns, with the engine that needs no set-up: what a night must survive, on the scale of
+//! seconds.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -49,12 +50,19 @@ fn state(folder: &Path) -> Option<Value> {
 
 /// Names of the files in a folder.
 fn files(folder: &Path) -> BTreeSet<OsString> {
-    std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect()
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name())
+        .collect()
 }
 
 /// The engines of the campaign in this folder: they have its log in their environment.
 fn engines(folder: &Path) -> Vec<u32> {
-    let mark = format!("MKWRITE_FUZZ_LOG={}", folder.canonicalize().unwrap().join("c").join("work").join("").display());
+    let mark = format!(
+        "MKWRITE_FUZZ_LOG={}",
+        folder.canonicalize().unwrap().join("c").join("work").join("").display()
+    );
     let is_one = |id: &u32| {
         let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
         environment.windows(mark.len()).any(|window| window == mark.as_bytes())
@@ -69,7 +77,10 @@ fn kill(what: u32) {
 
 fn is_alive(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|state| state != "Z")
 }
 
 fn events(report: &Value) -> String {
@@ -93,9 +104,11 @@ fn a_campaign_finds_reports_and_grows_a_corpus() {
     let mut before = BTreeSet::new();
     // How much a campaign finds depends on the machine: each begins where the last one ended.
     let report = wait(|| {
-        let output = campaign(folder.path(), 5.0, &missing).stdout(Stdio::piped()).output().unwrap();
+        let output =
+            campaign(folder.path(), 5.0, &missing).stdout(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
-        let (report, now): (Value, _) = (serde_json::from_slice(&output.stdout).unwrap(), files(&corpus));
+        let (report, now): (Value, _) =
+            (serde_json::from_slice(&output.stdout).unwrap(), files(&corpus));
         assert!(now.is_superset(&before), "a corpus loses nothing");
         before = now;
         let mut clusters = report["findings"]["clusters"].as_array().unwrap().iter();
@@ -104,8 +117,14 @@ fn a_campaign_finds_reports_and_grows_a_corpus() {
     assert_eq!(report, json(&folder.path().join("c/report.json")).unwrap());
     assert_eq!((&report["missing"][0][0], &report["sessions"]), (&"libfuzzer".into(), &1.into()));
     let search = &report["searches"][0];
-    assert_eq!((search["engine"].as_str(), search["target"].as_str()), (Some("hunt"), Some("differential")));
-    assert!(search["executions"].as_u64().unwrap() > 0 && search["features"].as_u64().unwrap() > 0, "{search}");
+    assert_eq!(
+        (search["engine"].as_str(), search["target"].as_str()),
+        (Some("hunt"), Some("differential"))
+    );
+    assert!(
+        search["executions"].as_u64().unwrap() > 0 && search["features"].as_u64().unwrap() > 0,
+        "{search}"
+    );
     assert!(search["signatures"].as_u64().unwrap() > 0 && search["new"] == 0, "{search}");
     assert!(!before.is_empty());
     let clusters = report["findings"]["clusters"].as_array().unwrap();
@@ -126,13 +145,17 @@ fn a_killed_engine_is_noted_and_a_killed_campaign_goes_on() {
     // What it found and kept is there before it has ended.
     let has_found = || files(&work).iter().any(|name| name.to_string_lossy().ends_with(".mkw"));
     let has_kept = || !files(&folder.path().join("c/corpus/differential")).is_empty();
-    let victim = wait(|| engines(folder.path()).first().copied().filter(|_| has_found() && has_kept()));
+    let victim =
+        wait(|| engines(folder.path()).first().copied().filter(|_| has_found() && has_kept()));
     kill(victim);
     let left = wait(|| {
         let noted = state(folder.path())?["events"].to_string().contains("signal: 9");
         engines(folder.path()).into_iter().find(|process| *process != victim && noted)
     });
-    let second = campaign(folder.path(), 1.0, &["--engines", "hunt"]).stderr(Stdio::piped()).output().unwrap();
+    let second = campaign(folder.path(), 1.0, &["--engines", "hunt"])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(second.status.code(), Some(2), "one campaign at a time");
     assert!(String::from_utf8(second.stderr).unwrap().contains("a campaign is running there"));
     kill(first.0.id());
@@ -163,14 +186,26 @@ fn damaged_files_are_put_aside_and_an_interrupt_saves_what_there_is() {
     std::fs::write(folder.path().join("seeds/torn.mkw"), "mkw 1\nfile pages 9").unwrap();
     let more = ["--engines", "hunt", "--seeds", "seeds"];
     let mut run = Killed(campaign(folder.path(), 600.0, &more).spawn().unwrap());
-    wait(|| (state(folder.path())?["places"]["hunt differential"]["slices"].as_u64()? >= 2).then_some(()));
+    wait(|| {
+        (state(folder.path())?["places"]["hunt differential"]["slices"].as_u64()? >= 2)
+            .then_some(())
+    });
     // Who signals a process and its group sends two signals for one.
     for signal in ["-INT", "-TERM"] {
-        assert!(Command::new("kill").args([signal, &run.0.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &run.0.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
     assert_eq!(run.0.wait().unwrap().code(), Some(130));
     let report = json(&folder.path().join("c/report.json")).unwrap();
-    assert_eq!((&report["interrupted"], &state(folder.path()).unwrap()["finished"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&report["interrupted"], &state(folder.path()).unwrap()["finished"]),
+        (&true.into(), &false.into())
+    );
     assert!(!report["findings"]["clusters"].as_array().unwrap().is_empty());
     let events = events(&report);
     for what in ["a folder", "empty", "torn.mkw"] {
@@ -184,20 +219,35 @@ fn damaged_files_are_put_aside_and_an_interrupt_saves_what_there_is() {
 fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
     let folder = tempfile::tempdir().unwrap();
     let work = folder.path().join("c/work");
-    // Nothing NEW, and no engine that could run it again; and a NEW breach in a log without its case.
+    // Nothing NEW, and no engine that could run it again; and a NEW breach in a log without its
+    // case.
     std::fs::create_dir_all(work.join("afl-codec/out/main/crashes.2026-11-20-03:00:00")).unwrap();
-    std::fs::write(work.join("afl-codec/out/main/crashes.2026-11-20-03:00:00/id:000000,sig:06"), [0; 32]).unwrap();
+    std::fs::write(
+        work.join("afl-codec/out/main/crashes.2026-11-20-03:00:00/id:000000,sig:06"),
+        [0; 32],
+    )
+    .unwrap();
     let find = r#"{"implementation":"nfs@2.6.30","caller":"2.6.30","entry":null,"follows":false,"rule":"I20","point":"io.record"}"#;
-    let line = |find: &str| format!(r#"{{"time":1.0,"process":1,"executions":7,"features":9,"found":{find}}}"#) + "\n";
+    let line = |find: &str| {
+        format!(r#"{{"time":1.0,"process":1,"executions":7,"features":9,"found":{find}}}"#) + "\n"
+    };
     std::fs::write(work.join("libfuzzer-implementation.jsonl"), line(find)).unwrap();
-    // What was NEW when it was found, and what the ledger has learnt since, is not lost: its case is there.
+    // What was NEW when it was found, and what the ledger has learnt since, is not lost: its case
+    // is there.
     let learnt = r#"{"implementation":"nfs@2.6.29","caller":"2.6.29","entry":null,"follows":false,"rule":"I20","point":"miss.set_page_dirty"}"#;
     std::fs::write(work.join("hunt-differential.jsonl"), line(learnt)).unwrap();
-    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/known/race-nfs-unstable.mkw");
+    let known = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus/known/unlocked-return/race-nfs-unstable.mkw");
     std::fs::create_dir(work.join("hunt-differential")).unwrap();
-    std::fs::copy(known, work.join("hunt-differential/nfs@2.6.29-2.6.29-I20-miss.set_page_dirty-new.mkw")).unwrap();
-    let output =
-        campaign(folder.path(), 1.0, &["--engines", "hunt", "--json"]).stdout(Stdio::piped()).output().unwrap();
+    std::fs::copy(
+        known,
+        work.join("hunt-differential/nfs@2.6.29-2.6.29-I20-miss.set_page_dirty-new.mkw"),
+    )
+    .unwrap();
+    let output = campaign(folder.path(), 1.0, &["--engines", "hunt", "--json"])
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let crashes = report["crashes"].as_array().unwrap();
@@ -210,9 +260,15 @@ fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
         assert!((0..2).all(|n| text.contains(message(n))), "{file}");
     }
     // The next campaign begins with an empty folder `work`; the input is still there.
-    assert_eq!(campaign(folder.path(), 1.0, &["--engines", "hunt"]).status().unwrap().code(), Some(0));
+    assert_eq!(
+        campaign(folder.path(), 1.0, &["--engines", "hunt"]).status().unwrap().code(),
+        Some(0)
+    );
     assert!(!work.join("afl-codec").exists());
-    assert_eq!(std::fs::read(folder.path().join(crashes[0]["file"].as_str().unwrap())).unwrap(), [0; 32]);
+    assert_eq!(
+        std::fs::read(folder.path().join(crashes[0]["file"].as_str().unwrap())).unwrap(),
+        [0; 32]
+    );
 }
 
 #[test]

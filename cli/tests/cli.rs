@@ -45,8 +45,13 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
     let findings = report["findings"].as_array().unwrap();
     for (fs, caller, rules) in ROWS {
         for rule in *rules {
-            let row = |f: &&Value| f["implementation"] == *fs && f["caller"] == *caller && f["rule"] == *rule;
-            assert!(findings.iter().any(|f| row(&f) && f["expected"] == true), "{fs} x {caller}: {rule}");
+            let row = |f: &&Value| {
+                f["implementation"] == *fs && f["caller"] == *caller && f["rule"] == *rule
+            };
+            assert!(
+                findings.iter().any(|f| row(&f) && f["expected"] == true),
+                "{fs} x {caller}: {rule}"
+            );
         }
     }
     for finding in findings {
@@ -61,7 +66,8 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
 fn each_finding_replays() {
     let run = Run::new();
     run.run("hunt --seed 2 --cases 3000 --impl nfs@2.6.29,fsblock@2007");
-    let mut files: Vec<_> = fs::read_dir(run.path("findings")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(run.path("findings")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "mkw"));
     assert!(files.len() > 10, "{files:?}");
     for file in files {
@@ -95,8 +101,15 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     let row = table.lines().find(|line| line.contains("  I1 ")).unwrap();
     assert!(row.starts_with("the caller and the filesystem disagree on the page lock"), "{row}");
     assert!(row.contains(" block@2.6.30 x 2.6.30 ") && row.ends_with(" NEW"), "{row}");
-    assert_eq!(table.matches("NEW").count(), 2, "one cause, as a row and with its command: {table}");
-    let command = table.lines().find(|line| line.contains(" explain findings/block@2.6.30-2.6.30-I1-")).unwrap();
+    assert_eq!(
+        table.matches("NEW").count(),
+        2,
+        "one cause, as a row and with its command: {table}"
+    );
+    let command = table
+        .lines()
+        .find(|line| line.contains(" explain findings/block@2.6.30-2.6.30-I1-"))
+        .unwrap();
     let file = command.split_whitespace().last().unwrap();
     assert_eq!(run.run(&format!("replay {file}")).status.code(), Some(0), "it breaks what it says");
     let all = run.run("hunt --plant locked-without-lock --seed 1 --cases 50 --all");
@@ -107,7 +120,11 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
 #[test]
 fn interrupting_a_hunt_saves_what_it_has_found() {
     let run = Run::new();
-    let mut child = run.command("hunt --seed 1 --seconds 600 --impl nfs@2.6.29").stderr(Stdio::null()).spawn().unwrap();
+    let mut child = run
+        .command("hunt --seed 1 --seconds 600 --impl nfs@2.6.29")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // Without a terminal there is nothing to wait for but time; the first finds take milliseconds.
     std::thread::sleep(Duration::from_secs(2));
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -116,7 +133,8 @@ fn interrupting_a_hunt_saves_what_it_has_found() {
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(60), "it stops soon");
-    let report: Value = serde_json::from_slice(&fs::read(run.path("findings/hunt.json")).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_slice(&fs::read(run.path("findings/hunt.json")).unwrap()).unwrap();
     let findings = report["findings"].as_array().unwrap();
     assert!(!findings.is_empty());
     for finding in findings {
@@ -127,11 +145,15 @@ fn interrupting_a_hunt_saves_what_it_has_found() {
 #[test]
 fn replay_overrides_pairs_and_traces() {
     let run = Run::new();
-    let case = corpus("known/race-nfs-unstable.mkw");
-    let report = json(&run.run(&format!("replay --json {case} --impl nfs@2.6.30,nfs@3.0 --caller 2.6.30")));
+    let case = corpus("known/unlocked-return/race-nfs-unstable.mkw");
+    let report =
+        json(&run.run(&format!("replay --json {case} --impl nfs@2.6.30,nfs@3.0 --caller 2.6.30")));
     let runs = report["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 2);
-    assert!(runs.iter().all(|run| run["verdict"] == "pass" && run["rules"] == Value::Array(Vec::new())), "{report}");
+    assert!(
+        runs.iter().all(|run| run["verdict"] == "pass" && run["rules"] == Value::Array(Vec::new())),
+        "{report}"
+    );
 
     let report = json(&run.run(&format!("replay --json {case}")));
     let rules = report["runs"][0]["rules"].as_array().unwrap();
@@ -141,20 +163,26 @@ fn replay_overrides_pairs_and_traces() {
 
     let trace = String::from_utf8(run.run(&format!("replay {case} --trace")).stdout).unwrap();
     let step = trace.lines().find(|line| line.contains("mkwrite.return ")).unwrap();
-    assert!(step.contains("A.0") && step.contains("DIRTY") && step.contains("<request 0..1>"), "{step}");
+    assert!(
+        step.contains("A.0") && step.contains("DIRTY") && step.contains("<request 0..1>"),
+        "{step}"
+    );
 }
 
 #[test]
 fn convert_goes_there_and_back() {
     let run = Run::new();
-    let case = corpus("known/dropped-store.mkw");
+    let case = corpus("known/unlocked-return/dropped-store.mkw");
     assert!(run.run(&format!("convert {case} -o case.bin")).status.success());
     assert!(run.run("convert case.bin -o case.mkw").status.success());
     let strip = |text: String| {
-        let keep = |line: &&str| !line.starts_with(['#']) && !line.starts_with("run") && !line.starts_with("expect");
+        let keep = |line: &&str| {
+            !line.starts_with(['#']) && !line.starts_with("run") && !line.starts_with("expect")
+        };
         text.lines().filter(keep).map(str::to_owned).collect::<Vec<_>>()
     };
-    let (before, after) = (fs::read_to_string(case).unwrap(), fs::read_to_string(run.path("case.mkw")).unwrap());
+    let (before, after) =
+        (fs::read_to_string(case).unwrap(), fs::read_to_string(run.path("case.mkw")).unwrap());
     assert_eq!(strip(before), strip(after));
 }
 
@@ -170,7 +198,10 @@ fn bad_input_gets_an_error_with_place_and_remedy() {
     fs::write(run.path("latin1.mkw"), b"mkw 1\n# caf\xe9\n").unwrap();
     run.refuses("replay latin1.mkw", &["byte 11"]);
     // Nothing runs if any file is bad.
-    run.refuses(&format!("replay {} bad.mkw", corpus("known/null-mapping.mkw")), &["bad.mkw:4:5"]);
+    run.refuses(
+        &format!("replay {} bad.mkw", corpus("known/null-mapping/null-mapping.mkw")),
+        &["bad.mkw:4:5"],
+    );
     run.refuses("replay .", &["Is a directory"]);
 
     run.refuses("hunt --impl nfs@2.6.31", &["nfs@2.6.31", "nfs@2.6.30", "known are"]);
@@ -190,7 +221,10 @@ fn bad_input_gets_an_error_with_place_and_remedy() {
 fn a_broken_pipe_is_quiet() {
     let run = Run::new();
     let mut child = run
-        .command(&format!("replay --trace {}", corpus("known/race-nfs-unstable.mkw")))
+        .command(&format!(
+            "replay --trace {}",
+            corpus("known/unlocked-return/race-nfs-unstable.mkw")
+        ))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

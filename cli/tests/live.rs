@@ -1,4 +1,5 @@
-//! `mkwrite live` as a user runs it: exit codes, and what a killed run leaves. Needs the feature `live`.
+//! `mkwrite live` as a user runs it: exit codes, and what a killed run leaves. Needs the feature
+//! `live`.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -23,13 +24,15 @@ fn path(folder: &Path) -> &str {
 #[test]
 fn a_folder_is_compared_without_root_and_a_planted_bug_is_found_and_saved() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let base = ["--conformance", "--dir", path(dir.path()), "--cases", "200", "--out", path(out.path())];
+    let base =
+        ["--conformance", "--dir", path(dir.path()), "--cases", "200", "--out", path(out.path())];
     let (code, text, error) = output(&base);
     assert_eq!((code, error.contains("error")), (0, false), "{text}{error}");
     assert!(text.contains("200 cases") && text.contains(" 0 NEW"), "{text}");
     let (code, text, error) = output(&[&base[..], &["--plant", "no-partial-zero"]].concat());
     assert_eq!(code, 1, "{text}{error}");
-    let saved: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let saved: Vec<_> =
+        std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!saved.is_empty());
     for file in &saved {
         let (code, text, error) = output(&[path(file), "--dir", path(dir.path()), "--times", "3"]);
@@ -66,8 +69,9 @@ fn wait<T>(mut what: impl FnMut() -> Option<T>) -> Option<T> {
 /// Loop devices whose images lie in a folder of this test.
 fn loops(folder: &Path) -> usize {
     let devices = std::fs::read_dir("/sys/block").into_iter().flatten();
-    let files =
-        devices.filter_map(|device| std::fs::read_to_string(device.ok()?.path().join("loop/backing_file")).ok());
+    let files = devices.filter_map(|device| {
+        std::fs::read_to_string(device.ok()?.path().join("loop/backing_file")).ok()
+    });
     files.filter(|file| file.contains(path(folder))).count()
 }
 
@@ -78,7 +82,10 @@ fn a_killed_run_leaves_no_mount_no_loop_device_and_no_process() {
     command.env("TMPDIR", scratch.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let folder = scratch.path();
-    let children = || std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
+    let children = || {
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id()))
+            .unwrap_or_default()
+    };
     let started = wait(|| {
         (loops(folder) == 1 && !children().is_empty()).then_some(()).or_else(|| {
             std::fs::read_to_string(format!("/proc/{}/stat", child.id()))
@@ -103,6 +110,7 @@ fn a_killed_run_leaves_no_mount_no_loop_device_and_no_process() {
     assert!(wait(|| is_gone().then_some(())).is_some(), "a process is left");
     assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(path(folder)));
     // The empty folder over which the images' memory was mounted.
-    let left: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.iter().all(|folder| std::fs::read_dir(folder).unwrap().count() == 0), "{left:?}");
 }

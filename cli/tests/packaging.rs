@@ -1,5 +1,6 @@
-//! What others build and run from this repository without asking: the files of OSS-Fuzz and ClusterFuzzLite, what
-//! `mkwrite seeds` writes for them, and the workflows. Nothing is built here and nothing fetched; `.ci/oss-fuzz` builds.
+//! What others build and run from this repository without asking: the files of OSS-Fuzz and
+//! ClusterFuzzLite, what `mkwrite seeds` writes for them, and the workflows. Nothing is built here
+//! and nothing fetched; `.ci/oss-fuzz` builds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -27,7 +28,8 @@ fn text(name: &str) -> String {
 }
 
 fn yaml(name: &str) -> Yaml {
-    let mut all = YamlLoader::load_from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut all =
+        YamlLoader::load_from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(all.len(), 1, "{name}");
     all.remove(0)
 }
@@ -42,7 +44,12 @@ fn targets() -> BTreeSet<String> {
 /// What `mkwrite seeds` writes.
 fn packed(arguments: &str) -> Run {
     let run = Run::new();
-    let output = run.command("seeds --out out").args(arguments.split_whitespace()).arg(corpus("")).output().unwrap();
+    let output = run
+        .command("seeds --out out")
+        .args(arguments.split_whitespace())
+        .arg(corpus(""))
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     run
 }
@@ -71,7 +78,8 @@ fn options(file: &Path) -> BTreeMap<String, String> {
     entries.lines().map(entry).collect()
 }
 
-/// A line of a dictionary as libFuzzer's parser takes it: a name, then a word in quotes with escapes.
+/// A line of a dictionary as libFuzzer's parser takes it: a name, then a word in quotes with
+/// escapes.
 fn word(line: &str) -> Option<(&str, Vec<u8>)> {
     let (name, quoted) = line.split_once('=')?;
     let mut rest = quoted.strip_prefix('"')?.strip_suffix('"')?.as_bytes();
@@ -99,7 +107,10 @@ fn names_of_targets_are_what_oss_fuzz_takes() {
     assert!(targets.len() >= 5, "{targets:?}");
     for target in targets {
         assert!(target.chars().all(plain), "{target}");
-        assert!(path(&format!("fuzz/fuzz_targets/{target}.rs")).is_file(), "{target} has no source file");
+        assert!(
+            path(&format!("fuzz/fuzz_targets/{target}.rs")).is_file(),
+            "{target} has no source file"
+        );
     }
 }
 
@@ -113,7 +124,8 @@ fn every_target_has_seeds_a_dictionary_and_options_and_nothing_else_is_written()
         }
     }
     let files = fs::read_dir(run.path("out")).unwrap();
-    let names: BTreeSet<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let names: BTreeSet<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names, expected);
 }
 
@@ -142,7 +154,9 @@ fn a_case_of_the_corpus_is_a_seed_in_both_forms() {
     let text = fs::read(corpus("pass/race-nfs.mkw")).unwrap();
     let bytes = run.command("convert").arg(corpus("pass/race-nfs.mkw")).output().unwrap().stdout;
     let has = |target: &str, seed: &Vec<u8>| {
-        entries(&run.path(&format!("out/{target}_seed_corpus.zip"))).values().any(|content| content == seed)
+        entries(&run.path(&format!("out/{target}_seed_corpus.zip")))
+            .values()
+            .any(|content| content == seed)
     };
     assert!(has("text", &text));
     assert!(has("differential", &bytes) && has("codec", &bytes));
@@ -156,8 +170,10 @@ fn folders_hold_what_the_zips_hold_and_all_is_the_same_every_time() {
         let zip = format!("out/{target}_seed_corpus.zip");
         assert_eq!(fs::read(zips.path(&zip)).unwrap(), fs::read(again.path(&zip)).unwrap());
         assert!(!folders.path(&zip).exists());
-        let files = fs::read_dir(folders.path(&format!("out/{target}"))).unwrap().map(|file| file.unwrap());
-        let read = files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()));
+        let files =
+            fs::read_dir(folders.path(&format!("out/{target}"))).unwrap().map(|file| file.unwrap());
+        let read = files
+            .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()));
         assert_eq!(read.collect::<BTreeMap<_, _>>(), entries(&zips.path(&zip)), "{target}");
     }
 }
@@ -171,7 +187,10 @@ fn dictionaries_are_in_the_syntax_of_libfuzzer() {
         for line in dictionary.lines() {
             let (name, word) = word(line).unwrap_or_else(|| panic!("{target}: {line}"));
             assert!(names.insert(name), "{target}: {name} stands there twice");
-            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{target}: {name}");
+            assert!(
+                name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+                "{target}: {name}"
+            );
             assert!(word.len() <= WORD_MAX, "{target}: {line}");
             if !["text", "history"].contains(&target.as_str()) {
                 assert_eq!(word.len(), 8, "{target}: {line} is no record");
@@ -195,7 +214,10 @@ fn what_cannot_be_read_is_passed_over_and_said() {
     let output = run.run("seeds cases --out out");
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("nonsense") && error.contains("bad.mkw") && !error.contains("notes"), "{error}");
+    assert!(
+        error.contains("nonsense") && error.contains("bad.mkw") && !error.contains("notes"),
+        "{error}"
+    );
     assert_eq!(entries(&run.path("out/codec_seed_corpus.zip")).len(), 1);
 
     run.refuses("seeds nowhere --out out", &["nowhere", "give a folder of .mkw files"]);
@@ -207,21 +229,27 @@ fn what_cannot_be_read_is_passed_over_and_said() {
 fn build_scripts_stop_at_errors_and_name_no_target() {
     let script = text(".clusterfuzzlite/build.sh");
     assert!(script.lines().any(|line| line.starts_with("set -eu")));
-    let code: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let code: Vec<&str> =
+        script.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     for name in ["SRC", "OUT", "SANITIZER", "FUZZING_ENGINE", "RUSTUP_TOOLCHAIN"] {
         assert!(
-            code.iter().any(|line| line.contains(&format!("${name}")) || line.contains(&format!("${{{name}"))),
+            code.iter()
+                .any(|line| line.contains(&format!("${name}"))
+                    || line.contains(&format!("${{{name}"))),
             "{name}"
         );
     }
     for target in targets() {
-        let mut words = code.iter().flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        let mut words = code
+            .iter()
+            .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
         assert!(words.all(|word| word != target), "{target}");
     }
 
     let script = text("oss-fuzz/build.sh");
     assert!(script.starts_with("#!/bin/bash -eu\n"));
-    let commands: Vec<&str> = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let commands: Vec<&str> =
+        script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert_eq!(commands, ["exec \"$SRC/mkwrite/.clusterfuzzlite/build.sh\""]);
     for file in ["Dockerfile", "build.sh", "project.yaml"] {
         let text = text(&format!("oss-fuzz/{file}"));
@@ -233,21 +261,33 @@ fn build_scripts_stop_at_errors_and_name_no_target() {
 fn projects_and_images_agree() {
     for folder in [".clusterfuzzlite", "oss-fuzz"] {
         let project = yaml(&format!("{folder}/project.yaml"));
-        let list =
-            |key: &str| project[key].as_vec().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>();
+        let list = |key: &str| {
+            project[key]
+                .as_vec()
+                .unwrap()
+                .iter()
+                .map(|one| one.as_str().unwrap())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(project["language"].as_str(), Some("rust"), "{folder}");
         assert_eq!(list("sanitizers"), ["address"], "{folder}");
         assert_eq!(list("fuzzing_engines"), ["libfuzzer"], "{folder}");
         let system = project["base_os_version"].as_str().unwrap();
         let image = text(&format!("{folder}/Dockerfile"));
-        assert!(image.contains(&format!("\nFROM gcr.io/oss-fuzz-base/base-builder-rust:{system}\n")), "{folder}");
+        assert!(
+            image.contains(&format!("\nFROM gcr.io/oss-fuzz-base/base-builder-rust:{system}\n")),
+            "{folder}"
+        );
     }
     let project = yaml("oss-fuzz/project.yaml");
     for key in ["homepage", "main_repo", "help_url", "primary_contact"] {
         assert!(!project[key].as_str().unwrap().is_empty(), "{key}");
     }
     let image = text("oss-fuzz/Dockerfile");
-    assert!(image.contains(&format!("clone --depth 1 {} $SRC/mkwrite\n", project["main_repo"].as_str().unwrap())));
+    assert!(image.contains(&format!(
+        "clone --depth 1 {} $SRC/mkwrite\n",
+        project["main_repo"].as_str().unwrap()
+    )));
 }
 
 #[test]
@@ -264,7 +304,11 @@ fn workflows_say_what_they_may_and_how_long() {
         let workflow = yaml(&format!(".github/workflows/{name}"));
         assert!(!workflow["name"].is_badvalue() && !workflow["on"].is_badvalue(), "{name}");
         assert_eq!(workflow["permissions"]["contents"].as_str(), Some("read"), "{name}");
-        assert_eq!(workflow["permissions"].as_hash().unwrap().len(), 1, "{name}: more is for single jobs");
+        assert_eq!(
+            workflow["permissions"].as_hash().unwrap().len(),
+            1,
+            "{name}: more is for single jobs"
+        );
         for (job, content) in workflow["jobs"].as_hash().unwrap() {
             let minutes = content["timeout-minutes"].as_i64();
             assert!(minutes.is_some_and(|minutes| (1..=360).contains(&minutes)), "{name}: {job:?}");
@@ -273,8 +317,13 @@ fn workflows_say_what_they_may_and_how_long() {
                 steps.iter().all(|step| step["run"].is_badvalue() != step["uses"].is_badvalue()),
                 "{name}: {job:?}"
             );
-            let version = |action: &str| action.split_once('@').is_some_and(|(_, version)| version.starts_with('v'));
-            assert!(steps.iter().filter_map(|step| step["uses"].as_str()).all(version), "{name}: {job:?}");
+            let version = |action: &str| {
+                action.split_once('@').is_some_and(|(_, version)| version.starts_with('v'))
+            };
+            assert!(
+                steps.iter().filter_map(|step| step["uses"].as_str()).all(version),
+                "{name}: {job:?}"
+            );
         }
         names.insert(name);
     }

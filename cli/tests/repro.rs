@@ -1,4 +1,5 @@
-//! From a finding to a regression test, as a user meets it: shrink, explain, matrix, bisect, file, stale schedules.
+//! From a finding to a regression test, as a user meets it: shrink, explain, matrix, bisect, file,
+//! stale schedules.
 
 use std::fs;
 use std::process::Stdio;
@@ -43,14 +44,18 @@ fn shrink_holds_one_signature_and_says_that_it_is_minimal() {
         assert_eq!(report["minimal"][axis], true, "{axis}");
     }
     let small = fs::read_to_string(run.path("large.min.mkw")).unwrap();
-    assert!(small.starts_with("# A race, and noise.\nmkw 1\nrun      nfs@2.6.29 2.6.29\n"), "{small}");
+    assert!(
+        small.starts_with("# A race, and noise.\nmkw 1\nrun      nfs@2.6.29 2.6.29\n"),
+        "{small}"
+    );
     assert!(small.contains("expect   I20 wp.set_page_dirty store\n"), "{small}");
     assert!(small.contains("file     pages 1 cells 1 blocks 1 size 1 mms 1\n"), "{small}");
     assert!(report["after"]["operations"].as_u64().unwrap() <= 3, "{small}");
     assert!(report["after"]["preemptions"].as_u64().unwrap() <= 3, "{small}");
     assert_eq!(run.prints("replay large.min.mkw").1, Some(0));
 
-    let again = run.run("shrink large.mkw --impl nfs@2.6.29 --caller 2.6.29 --rule I20 -o one.mkw --jobs 1");
+    let again = run
+        .run("shrink large.mkw --impl nfs@2.6.29 --caller 2.6.29 --rule I20 -o one.mkw --jobs 1");
     assert_eq!(again.status.code(), Some(0));
     assert_eq!(fs::read_to_string(run.path("one.mkw")).unwrap(), small, "on one thread as on many");
 }
@@ -58,7 +63,10 @@ fn shrink_holds_one_signature_and_says_that_it_is_minimal() {
 #[test]
 fn shrink_refuses_what_breaks_nothing() {
     let run = Run::new();
-    run.refuses(&format!("shrink {} --impl block@2.6.30", corpus("pass/race-nfs.mkw")), &["breaks nothing"]);
+    run.refuses(
+        &format!("shrink {} --impl block@2.6.30", corpus("pass/race-nfs.mkw")),
+        &["breaks nothing"],
+    );
     fs::write(run.path("large.mkw"), LARGE).unwrap();
     run.refuses("shrink large.mkw -o nowhere/x.mkw", &["cannot write nowhere/x.mkw"]);
     run.refuses("shrink large.mkw --rule I99", &["unknown rule `I99`", "known are: I1"]);
@@ -69,7 +77,8 @@ fn a_killed_shrink_leaves_the_best_so_far() {
     let run = Run::new();
     fs::write(run.path("large.mkw"), LARGE).unwrap();
     let arguments = "shrink large.mkw --impl nfs@2.6.29 --caller 2.6.29 --rule I20";
-    let mut child = run.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        run.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     for _ in 0..200 {
         if run.path("large.min.mkw").exists() {
             break;
@@ -78,13 +87,18 @@ fn a_killed_shrink_leaves_the_best_so_far() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(run.prints("replay large.min.mkw").1, Some(0), "whatever is there shows what it says");
+    assert_eq!(
+        run.prints("replay large.min.mkw").1,
+        Some(0),
+        "whatever is there shows what it says"
+    );
 }
 
 #[test]
 fn explain_names_the_two_steps_that_decide() {
     let run = Run::new();
-    let (text, exit) = run.prints(&format!("explain {}", corpus("known/race-fsblock-truncate.mkw")));
+    let (text, exit) = run
+        .prints(&format!("explain {}", corpus("known/unlocked-return/race-fsblock-truncate.mkw")));
     assert_eq!(exit, Some(0));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let decides = "Two steps decide: B.0 (truncate 0) at truncate.invalidatepage, step 29, comes before A.0 (store \
@@ -94,11 +108,14 @@ fn explain_names_the_two_steps_that_decide() {
     assert!(text.contains("hint: Known as `race-fsblock`"), "{text}");
     assert!(text.contains("The nearest schedule that does not break it"), "{text}");
 
-    let case = corpus("known/race-nfs-unstable.mkw");
+    let case = corpus("known/unlocked-return/race-nfs-unstable.mkw");
     let report = json(&run.run(&format!("explain {case} --json --html race.html --svg race.svg")));
     let steps = report["timeline"]["steps"].as_array().unwrap();
     assert_eq!(report["rule"], "I20");
-    assert_eq!(steps[report["isolation"]["second"].as_u64().unwrap() as usize]["point"], "miss.lock_page");
+    assert_eq!(
+        steps[report["isolation"]["second"].as_u64().unwrap() as usize]["point"],
+        "miss.lock_page"
+    );
     assert!(fs::read_to_string(run.path("race.html")).unwrap().starts_with("<!DOCTYPE html>"));
     assert!(fs::read_to_string(run.path("race.svg")).unwrap().starts_with("<svg"));
 }
@@ -113,13 +130,16 @@ fn explain_of_a_case_that_passes_says_so() {
 #[test]
 fn matrix_shows_which_convention_closes_a_race() {
     let run = Run::new();
-    let case = corpus("known/race-fsblock.mkw");
+    let case = corpus("known/unlocked-return/race-fsblock.mkw");
     let output = run.run(&format!("matrix {case} --json --html matrix.html"));
     let report = json(&output);
     assert_eq!(output.status.code(), Some(0));
     let of = |fs: &str, caller: &str| {
         let runs = report["cases"][0]["runs"].as_array().unwrap();
-        runs.iter().find(|run| run["implementation"] == fs && run["caller"] == caller).unwrap().clone()
+        runs.iter()
+            .find(|run| run["implementation"] == fs && run["caller"] == caller)
+            .unwrap()
+            .clone()
     };
     assert_eq!(of("fsblock@2007", "2.6.29")["breaks"][0], "I20");
     assert_eq!(of("fsblock@2009", "2.6.30")["breaks"].as_array().unwrap().len(), 0);
@@ -131,7 +151,10 @@ fn matrix_shows_which_convention_closes_a_race() {
 
 #[test]
 fn bisect_names_the_first_that_breaks_and_the_first_that_does_not() {
-    let report = json(&Run::new().run(&format!("bisect {} --json", corpus("known/length-0.mkw"))));
+    let report = json(
+        &Run::new()
+            .run(&format!("bisect {} --json", corpus("known/success-with-length-0/length-0.mkw"))),
+    );
     assert_eq!(report["series"][0]["first_that_breaks"], "nfs@2.6.29 x 2.6.29");
     assert_eq!(report["series"][0]["first_that_does_not"], "nfs@3.0 x 2.6.30");
     let callers = report["series"][1]["stations"].as_array().unwrap();
@@ -152,20 +175,32 @@ fn a_filed_case_is_minimal_and_has_its_explanation_beside_it() {
     run.refuses(filed, &["a-race.mkw exists", "--force"]);
     run.refuses("file large.mkw --name A/B", &["`A/B` is not a name"]);
     run.refuses("file large.mkw --name x --corpus nowhere", &["nowhere is no folder"]);
-    run.refuses(&format!("file {} --fixed --name x", corpus("known/race-fsblock.mkw")), &["it still breaks I20"]);
+    run.refuses(
+        &format!("file {} --fixed --name x", corpus("known/unlocked-return/race-fsblock.mkw")),
+        &["it still breaks I20"],
+    );
     let passes = format!("file {} --fixed --name closed", corpus("pass/race-fsblock.mkw"));
     assert_eq!(run.run(&passes).status.code(), Some(0));
-    assert!(fs::read_to_string(run.path("corpus/regressions/closed.mkw")).unwrap().contains("expect   pass\n"));
+    assert!(
+        fs::read_to_string(run.path("corpus/regressions/closed.mkw"))
+            .unwrap()
+            .contains("expect   pass\n")
+    );
 }
 
 #[test]
 fn a_stale_schedule_is_named_by_its_line_and_realigned() {
     let run = Run::new();
-    let text = fs::read_to_string(corpus("known/race-nfs-unstable.mkw")).unwrap();
+    let text = fs::read_to_string(corpus("known/unlocked-return/race-nfs-unstable.mkw")).unwrap();
     let line = text.lines().position(|line| line == "order    A.0 miss.lock_page").unwrap() + 1;
-    for (point, says) in [("miss.set_dirty", "unknown point `miss.set_dirty`"), ("wp.pte_same", "is never reached")] {
-        fs::write(run.path("stale.mkw"), text.replace("order    A.0 miss.lock_page", &format!("order A.0 {point}")))
-            .unwrap();
+    for (point, says) in
+        [("miss.set_dirty", "unknown point `miss.set_dirty`"), ("wp.pte_same", "is never reached")]
+    {
+        fs::write(
+            run.path("stale.mkw"),
+            text.replace("order    A.0 miss.lock_page", &format!("order A.0 {point}")),
+        )
+        .unwrap();
         let (text, exit) = run.prints("replay stale.mkw --realigned fresh.mkw");
         assert_eq!(exit, Some(1));
         assert!(text.starts_with("stale  stale.mkw  nfs@2.6.29 x 2.6.29"), "{text}");
@@ -173,16 +208,23 @@ fn a_stale_schedule_is_named_by_its_line_and_realigned() {
         assert!(text.contains("This schedule shows what the case expects"), "{text}");
         assert_eq!(run.prints("replay fresh.mkw").1, Some(0));
     }
-    fs::write(run.path("stale.mkw"), text.replace("order    A.0 miss.lock_page", "order A.0 miss.x")).unwrap();
+    fs::write(
+        run.path("stale.mkw"),
+        text.replace("order    A.0 miss.lock_page", "order A.0 miss.x"),
+    )
+    .unwrap();
     run.refuses("explain stale.mkw", &["unknown point `miss.x`", "`mkwrite replay` can realign"]);
 }
 
 #[test]
 fn rate_counts_how_often_fresh_schedules_hit() {
     let run = Run::new();
-    let case = corpus("known/race-fsblock.mkw");
-    let rate =
-        |arguments: &str| json(&run.run(&format!("replay {case} --impl fsblock@2007 --times 2000 --json {arguments}")));
+    let case = corpus("known/unlocked-return/race-fsblock.mkw");
+    let rate = |arguments: &str| {
+        json(
+            &run.run(&format!("replay {case} --impl fsblock@2007 --times 2000 --json {arguments}")),
+        )
+    };
     let one = rate("--seed 3");
     assert_eq!(one, rate("--seed 3"), "the same seed, the same rate");
     let signatures = one["runs"][0]["signatures"].as_array().unwrap();
@@ -205,7 +247,8 @@ fn a_full_device_is_an_error() {
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
     let run = Run::new();
     fs::write(run.path("large.mkw"), LARGE).unwrap();
-    let output = run.command("convert large.mkw").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output =
+        run.command("convert large.mkw").stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
 }
@@ -219,7 +262,10 @@ fn a_plant_that_nothing_comes_by_is_an_error() {
     );
     run.refuses(
         "hunt --plant request-keeps-length --cases 50 --seed 1 --json --out x",
-        &["no run reached the planted bug", "hunt it on nfs@3.0 with --remedy truncate-first, or longer"],
+        &[
+            "no run reached the planted bug",
+            "hunt it on nfs@3.0 with --remedy truncate-first, or longer",
+        ],
     );
 }
 
@@ -227,19 +273,30 @@ fn a_plant_that_nothing_comes_by_is_an_error() {
 fn only_the_differential_bug_is_hunted_beside_others() {
     let run = Run::new();
     let pairs = |plant: &str| {
-        let output = run.command(&format!("hunt --plant {plant} --cases 32 --seed 1 --out x")).output().unwrap();
+        let output = run
+            .command(&format!("hunt --plant {plant} --cases 32 --seed 1 --out x"))
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        text.lines().find_map(|line| Some(line.strip_prefix("hunting on ")?.split(',').next()?.to_owned())).unwrap()
+        text.lines()
+            .find_map(|line| Some(line.strip_prefix("hunting on ")?.split(',').next()?.to_owned()))
+            .unwrap()
     };
-    assert_eq!((pairs("no-mapping-check"), pairs("write-fills-holes")), ("1 pair".to_owned(), "3 pairs".to_owned()));
+    assert_eq!(
+        (pairs("no-mapping-check"), pairs("write-fills-holes")),
+        ("1 pair".to_owned(), "3 pairs".to_owned())
+    );
 }
 
 #[test]
 fn all_remedies_and_others_are_the_remedies_of_both() {
     let run = Run::new();
-    let case = corpus("known/race-nfs-unstable.mkw");
+    let case = corpus("known/unlocked-return/race-nfs-unstable.mkw");
     let remedies = |list: &str| {
-        let output = run.command(&format!("explain {case} --impl nfs@2.6.29 {list} --json")).output().unwrap();
+        let output = run
+            .command(&format!("explain {case} --impl nfs@2.6.29 {list} --json"))
+            .output()
+            .unwrap();
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         json["remedies"].as_array().unwrap().len()
     };

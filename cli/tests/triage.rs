@@ -1,4 +1,5 @@
-//! `mkwrite triage` as a user meets it: a folder of what fuzzers, a hunt and accidents have left there.
+//! `mkwrite triage` as a user meets it: a folder of what fuzzers, a hunt and accidents have left
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,7 +29,13 @@ impl Folder for Run {
     /// A case of the corpus in bytes, the form of fuzzers.
     fn put_bytes(&self, case: &str, name: &str) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        let output = self.command("convert").arg(corpus(case)).arg("-o").arg(self.path(name)).output().unwrap();
+        let output = self
+            .command("convert")
+            .arg(corpus(case))
+            .arg("-o")
+            .arg(self.path(name))
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -50,10 +57,15 @@ fn cluster<'a>(report: &'a Value, signature: &str) -> &'a Value {
 
 fn remarks(report: &Value, list: &str) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    report[list].as_array().unwrap().iter().map(|one| (text(&one["file"]), text(&one["reason"]))).collect()
+    report[list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(&one["file"]), text(&one["reason"])))
+        .collect()
 }
 
-/// The race of NFS, which `known/race-nfs-wp.mkw` shows.
+/// The race of NFS, which `known/unlocked-return/race-nfs-wp.mkw` shows.
 const RACE: &str = "nfs@2.6.29-2.6.29-I20-race-nfs";
 /// It says that it breaks something, and does not.
 const STALE: &str = "mkw 1\nrun block@2.6.30 2.6.30\nexpect I20 wp.set_page_dirty store\n\
@@ -62,17 +74,27 @@ const STALE: &str = "mkw 1\nrun block@2.6.30 2.6.30\nexpect I20 wp.set_page_dirt
 #[test]
 fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
     let run = Run::new();
-    assert_eq!(run.run("hunt --seed 2 --cases 300 --impl fsblock@2009 --out in/findings").status.code(), Some(0));
-    for name in ["in/crash-0a1b", "in/deep/er/crash-2c3d", "in/afl/main/crashes/id:000000,sig:06,src:000001"] {
-        run.put_bytes("known/race-nfs-wp.mkw", name);
+    assert_eq!(
+        run.run("hunt --seed 2 --cases 300 --impl fsblock@2009 --out in/findings").status.code(),
+        Some(0)
+    );
+    for name in [
+        "in/crash-0a1b",
+        "in/deep/er/crash-2c3d",
+        "in/afl/main/crashes/id:000000,sig:06,src:000001",
+    ] {
+        run.put_bytes("known/unlocked-return/race-nfs-wp.mkw", name);
     }
-    run.put_bytes("known/null-mapping.mkw", "in/slow-unit-77");
-    run.put_bytes("known/race-nfs-stable.mkw", "in/timeout-5");
-    run.put_bytes("known/grow-file.mkw", "in/afl/main/queue/id:000000,orig:seed");
+    run.put_bytes("known/null-mapping/null-mapping.mkw", "in/slow-unit-77");
+    run.put_bytes("known/unlocked-return/race-nfs-stable.mkw", "in/timeout-5");
+    run.put_bytes("known/grow-file/grow-file.mkw", "in/afl/main/queue/id:000000,orig:seed");
     run.put("in/afl/main/crashes/README.txt", "Command line used to find this crash");
     run.put("in/crash-empty", "");
     run.put("in/oom-huge", vec![0; (1 << 20) + 1]);
-    run.put("in/typo.mkw", "mkw 1\nfile pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 stoer 0..1\n");
+    run.put(
+        "in/typo.mkw",
+        "mkw 1\nfile pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 stoer 0..1\n",
+    );
     run.put("in/latin1.mkw", b"mkw 1\n# caf\xe9\n");
     run.put("in/pair.mkw", STALE.replace("block@2.6.30 2", "ext4 2"));
     run.put("in/secret.mkw", STALE);
@@ -107,34 +129,56 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
         ("in/locked", "ermission denied"),
     ];
     for (file, reason) in reasons.iter().take(if is_root { 7 } else { 9 }) {
-        assert!(skipped.get(*file).is_some_and(|text| text.contains(reason)), "{file}: {skipped:#?}");
+        assert!(
+            skipped.get(*file).is_some_and(|text| text.contains(reason)),
+            "{file}: {skipped:#?}"
+        );
     }
     assert_eq!(skipped.len(), if is_root { 7 } else { 9 }, "{skipped:#?}");
-    let ignored = ["in/afl/main/crashes/README.txt", "in/afl/main/queue", "in/deep/loop", "in/findings/hunt.json"];
+    let ignored = [
+        "in/afl/main/crashes/README.txt",
+        "in/afl/main/queue",
+        "in/deep/loop",
+        "in/findings/hunt.json",
+    ];
     assert_eq!(report["ignored"], json!(ignored));
 
     // The same bug three times is one cluster.
     let race = cluster(&report, RACE);
-    assert_eq!((&race["cases"], &race["status"], &race["entry"]), (&json!(4), &json!("expected"), &json!("race-nfs")));
-    let files =
-        ["in/afl/main/crashes/id:000000,sig:06,src:000001", "in/crash-0a1b", "in/deep/er/crash-2c3d", "in/timeout-5"];
+    assert_eq!(
+        (&race["cases"], &race["status"], &race["entry"]),
+        (&json!(4), &json!("expected"), &json!("race-nfs"))
+    );
+    let files = [
+        "in/afl/main/crashes/id:000000,sig:06,src:000001",
+        "in/crash-0a1b",
+        "in/deep/er/crash-2c3d",
+        "in/timeout-5",
+    ];
     assert_eq!(race["files"], json!(files));
     assert_eq!(
         (&race["rule"], &race["point"], &race["operation"]),
         (&json!("I20"), &json!("miss.set_page_dirty"), &json!("store"))
     );
-    assert_eq!((&race["expected"], &race["follows"], &race["shrunk"]), (&json!(true), &json!(false), &json!(true)));
+    assert_eq!(
+        (&race["expected"], &race["follows"], &race["shrunk"]),
+        (&json!(true), &json!(false), &json!(true))
+    );
     assert_eq!(race["operations"], 2);
-    let untracked = cluster(&report, "nfs@2.6.29-2.6.29-untracked-after-race-nfs");
+    let untracked = cluster(&report, "nfs@2.6.29-2.6.29-untracked-race-nfs");
     assert_eq!((&untracked["status"], &untracked["follows"]), (&json!("follows"), &json!(true)));
     let null = cluster(&report, "driver@2.6.30-try3-null-mapping-miss.throttle-null-mapping");
     assert_eq!(null["files"], json!(["in/slow-unit-77", "in/timeout-5"]));
     // All that the hunt has found is there under the same names.
-    let hunt: Value = serde_json::from_slice(&fs::read(run.path("in/findings/hunt.json")).unwrap()).unwrap();
+    let hunt: Value =
+        serde_json::from_slice(&fs::read(run.path("in/findings/hunt.json")).unwrap()).unwrap();
     for finding in hunt["findings"].as_array().unwrap() {
         let file = finding["file"].as_str().unwrap();
         let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
-        assert!(cluster(&report, name)["files"].as_array().unwrap().contains(&finding["file"]), "{file}");
+        assert!(
+            cluster(&report, name)["files"].as_array().unwrap().contains(&finding["file"]),
+            "{file}"
+        );
     }
     let new = clusters(&report).iter().filter(|cluster| cluster["status"] == "NEW");
     assert_eq!(new.count(), 0);
@@ -154,9 +198,14 @@ fn replays(run: &Run, report: &Value) {
             assert_eq!(runs[0][name], cluster[name]);
         }
         let is_it = |rule: &&Value| {
-            ["rule", "point", "operation", "entry", "follows"].iter().all(|name| rule[name] == cluster[name])
+            ["rule", "point", "operation", "entry", "follows"]
+                .iter()
+                .all(|name| rule[name] == cluster[name])
         };
-        assert!(runs[0]["rules"].as_array().unwrap().iter().any(|rule| is_it(&rule)), "{cluster:#}\n{replayed:#}");
+        assert!(
+            runs[0]["rules"].as_array().unwrap().iter().any(|rule| is_it(&rule)),
+            "{cluster:#}\n{replayed:#}"
+        );
     }
     let written = fs::read_dir(run.path("triage")).unwrap().map(|entry| entry.unwrap().file_name());
     let written: BTreeSet<String> = written.map(|name| name.into_string().unwrap()).collect();
@@ -170,7 +219,10 @@ fn replays(run: &Run, report: &Value) {
 fn pages(run: &Run, report: &Value) {
     let (count, skipped) = (clusters(report).len(), report["skipped"].as_array().unwrap().len());
     let html = fs::read_to_string(run.path("t.html")).unwrap();
-    assert!(html.contains(&format!("href=\"triage/{RACE}.mkw\"")) && html.contains("in/typo.mkw"), "{html}");
+    assert!(
+        html.contains(&format!("href=\"triage/{RACE}.mkw\"")) && html.contains("in/typo.mkw"),
+        "{html}"
+    );
     assert_eq!(html.matches("<tr>").count(), count + 1);
 
     let sarif: Value = serde_json::from_slice(&fs::read(run.path("t.sarif")).unwrap()).unwrap();
@@ -183,7 +235,8 @@ fn pages(run: &Run, report: &Value) {
         let location = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
         assert!(run.path(location.as_str().unwrap()).is_file(), "{location}");
     }
-    let prints: BTreeSet<_> = results.iter().map(|result| result["partialFingerprints"].to_string()).collect();
+    let prints: BTreeSet<_> =
+        results.iter().map(|result| result["partialFingerprints"].to_string()).collect();
     assert_eq!(prints.len(), count, "fingerprints tell results apart");
     let notes = &sarif["runs"][0]["invocations"][0]["toolExecutionNotifications"];
     assert_eq!(notes.as_array().unwrap().len(), skipped);
@@ -191,14 +244,25 @@ fn pages(run: &Run, report: &Value) {
     let xml = fs::read_to_string(run.path("t.xml")).unwrap();
     let document = roxmltree::Document::parse(&xml).unwrap();
     let number = |name: &str| document.descendants().filter(|node| node.has_tag_name(name)).count();
-    assert_eq!((number("testcase"), number("skipped"), number("failure")), (count + skipped, skipped, 0), "{xml}");
+    assert_eq!(
+        (number("testcase"), number("skipped"), number("failure")),
+        (count + skipped, skipped, 0),
+        "{xml}"
+    );
 }
 
 #[test]
 fn the_result_does_not_depend_on_the_number_of_threads() {
     let run = Run::new();
-    for (n, case) in
-        ["race-nfs-wp", "late-dirty-fsync", "sigbus-on-race", "race-fsblock", "eof-content"].iter().enumerate()
+    for (n, case) in [
+        "unlocked-return/race-nfs-wp",
+        "unlocked-return/late-dirty-fsync",
+        "sigbus-for-a-retry/sigbus-on-race",
+        "unlocked-return/race-fsblock",
+        "eof-extension/eof-content",
+    ]
+    .iter()
+    .enumerate()
     {
         run.put_bytes(&format!("known/{case}.mkw"), &format!("in/crash-{n}"));
         run.put_bytes(&format!("known/{case}.mkw"), &format!("in/more/id:{n}"));
@@ -225,15 +289,24 @@ fn what_no_longer_breaks_is_fixed() {
     let run = Run::new();
     run.put("in/old.mkw", STALE);
     run.put("in/older.mkw", format!("# The same again.\n{STALE}"));
-    run.put_bytes("known/grow-file.mkw", "queue/id:000000");
+    run.put_bytes("known/grow-file/grow-file.mkw", "queue/id:000000");
     let output = run.run("triage in --sarif t.sarif --junit t.xml");
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
     let row = table.lines().last().unwrap();
-    assert!(row.starts_with("block@2.6.30") && row.contains(" fixed ") && row.contains(" replay in/old.mkw"), "{row}");
-    let report: Value = serde_json::from_slice(&fs::read(run.path("triage/triage.json")).unwrap()).unwrap();
+    assert!(
+        row.starts_with("block@2.6.30")
+            && row.contains(" fixed ")
+            && row.contains(" replay in/old.mkw"),
+        "{row}"
+    );
+    let report: Value =
+        serde_json::from_slice(&fs::read(run.path("triage/triage.json")).unwrap()).unwrap();
     let fixed = cluster(&report, "block@2.6.30-2.6.30-I20-wp.set_page_dirty-store-fixed");
-    assert_eq!((&fixed["cases"], &fixed["files"]), (&json!(2), &json!(["in/old.mkw", "in/older.mkw"])));
+    assert_eq!(
+        (&fixed["cases"], &fixed["files"]),
+        (&json!(2), &json!(["in/old.mkw", "in/older.mkw"]))
+    );
     assert_eq!((&fixed["expected"], clusters(&report).len()), (&json!(false), 1));
     let sarif: Value = serde_json::from_slice(&fs::read(run.path("t.sarif")).unwrap()).unwrap();
     assert_eq!(sarif["runs"][0]["results"][0]["level"], "warning");
@@ -241,9 +314,10 @@ fn what_no_longer_breaks_is_fixed() {
     assert!(xml.contains("failures=\"1\""), "{xml}");
 
     // A queue is taken if it is named, and so is a file of any name; nothing is taken twice.
-    run.put_bytes("known/grow-file.mkw", "strange.name");
+    run.put_bytes("known/grow-file/grow-file.mkw", "strange.name");
     let (report, exit) = run.triage("queue strange.name queue/id:000000");
-    let files: Vec<&Value> = report["files"].as_array().unwrap().iter().map(|file| &file["file"]).collect();
+    let files: Vec<&Value> =
+        report["files"].as_array().unwrap().iter().map(|file| &file["file"]).collect();
     assert_eq!((exit, files), (0, vec![&json!("queue/id:000000"), &json!("strange.name")]));
     // Our own results are no input, unless they are named.
     let (report, _) = run.triage(".");
@@ -274,7 +348,9 @@ fn many(run: &Run) {
     for n in 0..3000 {
         let bytes: Vec<u8> = (0..500)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (state >> 56) as u8
             })
             .collect();
@@ -286,8 +362,12 @@ fn many(run: &Run) {
 fn wait_for_files(run: &Run) -> Vec<PathBuf> {
     let start = Instant::now();
     loop {
-        let entries = fs::read_dir(run.path("triage")).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let cases: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "mkw")).collect();
+        let entries = fs::read_dir(run.path("triage"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path());
+        let cases: Vec<PathBuf> =
+            entries.filter(|path| path.extension().is_some_and(|e| e == "mkw")).collect();
         if cases.len() > 20 {
             return cases;
         }
@@ -304,13 +384,15 @@ fn signal(child: &std::process::Child, name: &str) {
 fn interrupting_keeps_what_there_is() {
     let run = Run::new();
     many(&run);
-    let mut child = run.command("triage in").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        run.command("triage in").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for_files(&run);
     signal(&child, "-INT");
     let start = Instant::now();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(30), "it stops soon");
-    let report: Value = serde_json::from_slice(&fs::read(run.path("triage/triage.json")).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_slice(&fs::read(run.path("triage/triage.json")).unwrap()).unwrap();
     assert_eq!(report["interrupted"], true);
     assert!(clusters(&report).len() > 20);
     replays(&run, &report);
@@ -320,7 +402,8 @@ fn interrupting_keeps_what_there_is() {
 fn killing_loses_nothing_that_was_found() {
     let run = Run::new();
     many(&run);
-    let mut child = run.command("triage in").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        run.command("triage in").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let cases = wait_for_files(&run);
     signal(&child, "-KILL");
     child.wait().unwrap();

@@ -1,25 +1,27 @@
 //! Folds findings into causes: one defect breaks many rules, at many points, on many pairs.
 //!
-//! Each finding has a case that was made as small as it can be and still show it. So if that run breaks what another
-//! finding is about, the other needs nothing more than this one, and both are one cause. Across pairs the same is asked of
-//! a cause's case, run on the other pair: another version of the filesystem, or code that several share. And two causes are
-//! one if isolation finds the same two steps for both: both go away when these are exchanged. The finding that stands for
-//! a cause is the smallest whose breach comes first in its run. `mkwrite causes` measures it (docs/causes.md).
+//! Each finding has a case that was made as small as it can be and still show it. So if that run
+//! breaks what another finding is about, the other needs nothing more than this one, and both are
+//! one cause. Across pairs the same is asked of a cause's case, run on the other pair: another
+//! version of the filesystem, or code that several share. And two causes are one if isolation finds
+//! the same two steps for both: both go away when these are exchanged. The finding that stands for
+//! a cause is the smallest whose breach comes first in its run. `mkwrite causes` measures it
+//! (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!
-//! Left out: two defects that never show apart are one cause here. And a defect that shows in each of two ways, neither of
-//! which a smallest case of the other shows, on no pair, is two.
+//! Left out: two defects that never show apart are one cause here. And a defect that shows in each
+//! of two ways, neither of which a smallest case of the other shows, on no pair, is two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::{Case, Target};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 use crate::isolate::isolate;
 use crate::realign::translate;
@@ -27,9 +29,9 @@ use crate::shrink::Size;
 
 /// A finding: what breaks where, and a case that shows it under its own schedule.
 #[derive(Clone, Debug)]
-pub struct Shown<R> {
+pub struct Shown<F> {
     /// Where.
-    pub target: Target<R>,
+    pub target: Target<F>,
     /// What.
     pub signature: Signature,
     /// Its breach in the case.
@@ -50,15 +52,16 @@ pub struct Cause {
 /// What a finding is about, whatever the pair.
 type Kind = (Rule, Point);
 
-/// On so many filesystems the same case must break the same, for it to be code that they share. Fewer may each have a
-/// defect of their own that costs the same.
+/// On so many filesystems the same case must break the same, for it to be code that they share.
+/// Fewer may each have a defect of their own that costs the same.
 const SHARED: usize = 3;
 
 /// Roots that are isolated at the most; each takes up to some tenths of a second.
 const ISOLATED: usize = 40;
 
-/// Folds these findings. Causes that the ledger does not expect come first, each kind in the order of the first finding.
-pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause> {
+/// Folds these findings. Causes that the ledger does not expect come first, each kind in the order
+/// of the first finding.
+pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Shown<F>]) -> Vec<Cause> {
     let mut folding = Folding::new(ledger, findings);
     folding.by_entry();
     folding.differences();
@@ -68,12 +71,12 @@ pub fn fold<R: Registry>(ledger: &Ledger<R>, findings: &[Shown<R>]) -> Vec<Cause
     folding.causes()
 }
 
-struct Folding<'a, R: Registry> {
-    ledger: &'a Ledger<R>,
-    findings: &'a [Shown<R>],
-    runner: Runner<R>,
+struct Folding<'a, F: Filesystem> {
+    ledger: &'a Ledger<F>,
+    findings: &'a [Shown<F>],
+    runner: Runner<F>,
     /// The targets that have new findings, and these by kind.
-    targets: Vec<(Target<R>, BTreeMap<Kind, usize>)>,
+    targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
     /// For each new finding, what its own case breaks.
     breaks: Vec<Vec<Kind>>,
     /// Which finding of a cause stands for it: the one with the smallest.
@@ -82,13 +85,15 @@ struct Folding<'a, R: Registry> {
     group: Vec<usize>,
 }
 
-impl<'a, R: Registry> Folding<'a, R> {
-    fn new(ledger: &'a Ledger<R>, findings: &'a [Shown<R>]) -> Folding<'a, R> {
+impl<'a, F: Filesystem> Folding<'a, F> {
+    fn new(ledger: &'a Ledger<F>, findings: &'a [Shown<F>]) -> Folding<'a, F> {
         let group = (0..findings.len()).collect();
         let (targets, breaks, ranks) = (Vec::new(), Vec::new(), Vec::new());
-        let mut folding = Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
+        let mut folding =
+            Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
         for (n, Shown { target, signature, case, .. }) in findings.iter().enumerate() {
-            let (mut breaks, mut follows) = (Vec::new(), matches!(signature.expected, Expected::Consequence(_)));
+            let (mut breaks, mut follows) =
+                (Vec::new(), matches!(signature.expected, Expected::Consequence(_)));
             if folding.is_new(n) {
                 breaks = folding.run(*target, case);
                 follows = breaks.first() != Some(&folding.kind(n));
@@ -125,22 +130,28 @@ impl<'a, R: Registry> Folding<'a, R> {
     }
 
     /// What breaks on a target that the ledger does not expect, in order.
-    fn run(&mut self, target: Target<R>, case: &Case) -> Vec<Kind> {
-        self.runner.run(target, case, How::Own);
+    fn run(&mut self, target: Target<F>, case: &Case) -> Vec<Kind> {
+        self.runner.run(target, case, ScheduledBy::Own);
         let mut classifier = self.ledger.classify(target);
-        let all = self.runner.judge.breaches().filter(|breach| classifier.next(breach) == Expected::No);
+        let all =
+            self.runner.judge.breaches().filter(|breach| classifier.next(breach) == Expected::No);
         all.map(|breach| (breach.rule, breach.point)).collect()
     }
 
     /// The new findings that stand for their causes now.
     fn roots(&self) -> Vec<usize> {
-        self.causes().into_iter().map(|cause| cause.root).filter(|root| self.is_new(*root)).collect()
+        self.causes()
+            .into_iter()
+            .map(|cause| cause.root)
+            .filter(|root| self.is_new(*root))
+            .collect()
     }
 
     fn by_entry(&mut self) {
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
         for (n, finding) in self.findings.iter().enumerate() {
-            if let Expected::Root(entry) | Expected::Consequence(entry) = finding.signature.expected {
+            if let Expected::Root(entry) | Expected::Consequence(entry) = finding.signature.expected
+            {
                 let first = *seen.entry(entry).or_insert(n);
                 self.group[n] = first;
             }
@@ -163,7 +174,8 @@ impl<'a, R: Registry> Folding<'a, R> {
         let mut joined = Vec::new();
         for (_, own) in &self.targets {
             for n in own.values() {
-                joined.extend(self.breaks[*n].iter().filter_map(|kind| Some((*n, *own.get(kind)?))));
+                joined
+                    .extend(self.breaks[*n].iter().filter_map(|kind| Some((*n, *own.get(kind)?))));
             }
         }
         joined.into_iter().for_each(|(n, other)| self.join(n, other));
@@ -196,7 +208,10 @@ impl<'a, R: Registry> Folding<'a, R> {
         for root in self.roots().into_iter().take(ISOLATED) {
             let Shown { target, signature, breach, case } = &self.findings[root];
             let signature = Signature { point: Some(breach.point), ..*signature };
-            let Some(found) = isolate(&mut self.runner, *target, self.ledger, case, signature) else { continue };
+            let Some(found) = isolate(&mut self.runner, *target, self.ledger, case, signature)
+            else {
+                continue;
+            };
             let step = |n: usize| {
                 let moment = &found.failing.steps[n];
                 // The kind of operation, without its range.
@@ -218,7 +233,11 @@ impl<'a, R: Registry> Folding<'a, R> {
     }
 
     fn cause(&self, mut findings: Vec<usize>) -> Cause {
-        let root = findings.iter().copied().min_by_key(|n| (&self.ranks[*n], *n)).expect("a cause has a finding");
+        let root = findings
+            .iter()
+            .copied()
+            .min_by_key(|n| (&self.ranks[*n], *n))
+            .expect("a cause has a finding");
         findings.retain(|n| *n != root);
         findings.insert(0, root);
         Cause { root, findings }

@@ -1,16 +1,18 @@
-//! Triage: what a heap of inputs breaks, one case per bug.
+//! Clustered: what a heap of inputs breaks, one case per bug.
 //!
-//! Each input runs on the targets that it names, or on the default ones, under the schedule that it carries, and
-//! what breaks is put into clusters by target and signature. The smallest few inputs of a cluster are then shrunk
-//! and the smallest result stands for it. Every improvement is shown at once, the input as it is first, so that
-//! whoever saves it loses nothing when the process dies. Clusters and cases do not depend on the number of
-//! threads, unless a time limit cuts the shrinking short.
+//! Each input runs on the targets that it names, or on the default ones, under the schedule that it
+//! carries, and what breaks is put into clusters by target and signature. The smallest few inputs
+//! of a cluster are then shrunk and the smallest result stands for it. Every improvement is shown
+//! at once, the input as it is first, so that whoever saves it loses nothing when the process dies.
+//! Clusters and cases do not depend on the number of threads, unless a time limit cuts the
+//! shrinking short.
 //!
-//! A panic is a broken assertion of our own model. It is noted with its input, and the rest goes on.
+//! A panic is a broken assertion of our own model. It is noted with its input, and the rest goes
+//! on.
 
 use mkwrite_model::Case;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{Document, Expect};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -24,7 +26,7 @@ use mkwrite_oracle::differential;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::Key;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, Targets, caught};
+use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught};
 use mkwrite_oracle::verdict::shows;
 
 /// Inputs of a cluster that are shrunk.
@@ -32,28 +34,28 @@ const CANDIDATES: usize = 3;
 
 /// A case that somebody found.
 #[derive(Clone, Debug)]
-pub struct Input<R> {
+pub struct Input<F> {
     /// The case, and what it says that it expects.
     pub document: Document,
     /// What it runs on; nothing here means the default targets.
-    pub targets: Vec<Target<R>>,
+    pub targets: Vec<Target<F>>,
 }
 
 /// What to sort.
 #[derive(Clone, Debug)]
-pub struct Plan<R> {
-    inputs: Vec<Input<R>>,
+pub struct Plan<F> {
+    inputs: Vec<Input<F>>,
     /// The default targets, and behind them the others that inputs name.
-    targets: Vec<Target<R>>,
+    targets: Vec<Target<F>>,
     defaults: usize,
-    ledger: Ledger<R>,
+    ledger: Ledger<F>,
     /// How long one input may be shrunk.
     pub limit: Option<Duration>,
 }
 
-impl<R: Registry> Plan<R> {
+impl<F: Filesystem> Plan<F> {
     /// Inputs, what they run on by default, and what is expected there.
-    pub fn new(inputs: Vec<Input<R>>, defaults: Vec<Target<R>>, ledger: Ledger<R>) -> Plan<R> {
+    pub fn new(inputs: Vec<Input<F>>, defaults: Vec<Target<F>>, ledger: Ledger<F>) -> Plan<F> {
         let (mut targets, defaults) = (defaults.clone(), defaults.len());
         for target in inputs.iter().flat_map(|input| &input.targets) {
             if !targets.contains(target) {
@@ -64,7 +66,7 @@ impl<R: Registry> Plan<R> {
     }
 
     /// The targets that a [`Key`] counts.
-    pub fn targets(&self) -> &[Target<R>] {
+    pub fn targets(&self) -> &[Target<F>] {
         &self.targets
     }
 
@@ -74,7 +76,7 @@ impl<R: Registry> Plan<R> {
     }
 
     /// What is expected.
-    pub fn ledger(&self) -> &Ledger<R> {
+    pub fn ledger(&self) -> &Ledger<F> {
         &self.ledger
     }
 
@@ -83,7 +85,9 @@ impl<R: Registry> Plan<R> {
         let named = &self.inputs[input].targets;
         match named.is_empty() {
             true => (0..self.defaults).collect(),
-            false => (0..self.targets.len()).filter(|number| named.contains(&self.targets[*number])).collect(),
+            false => (0..self.targets.len())
+                .filter(|number| named.contains(&self.targets[*number]))
+                .collect(),
         }
     }
 
@@ -131,7 +135,8 @@ impl Cluster {
     /// Takes a case that is better: shrunk, smaller, or the same from an earlier input.
     fn offer(&mut self, best: Best) -> bool {
         let size = Size::of(&best.case);
-        let better = (!best.shrunk, &size, best.input) < (!self.best.shrunk, &self.size, self.best.input);
+        let better =
+            (!best.shrunk, &size, best.input) < (!self.best.shrunk, &self.size, self.best.input);
         if better {
             (self.best, self.size) = (best, size);
         }
@@ -152,7 +157,7 @@ pub struct Fixed {
 
 /// What triage found.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub struct Clustered {
     /// What breaks.
     pub clusters: BTreeMap<Key, Cluster>,
     /// What should and does not, by target and expectation.
@@ -182,15 +187,15 @@ pub struct Progress {
     pub stop: AtomicBool,
 }
 
-/// Replays all inputs and shrinks what stands for each cluster, on `jobs` threads. `better` is called with each
-/// new best of a cluster.
-pub fn triage<R: Registry>(
-    plan: &Plan<R>,
+/// Replays all inputs and shrinks what stands for each cluster, on `jobs` threads. `better` is
+/// called with each new best of a cluster.
+pub fn triage<F: Filesystem>(
+    plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
     better: &(dyn Fn(&Key, &Best) + Sync),
-) -> Outcome {
-    let sorter = Sorter { plan, progress, better, outcome: Mutex::new(Outcome::default()) };
+) -> Clustered {
+    let sorter = Sorter { plan, progress, better, outcome: Mutex::new(Clustered::default()) };
     let is_over = || progress.stop.load(Ordering::Relaxed);
     parallel(jobs, plan.inputs.len(), is_over, HashMap::new, |machines, input| {
         if let Err(message) = caught(|| sorter.replay(machines, input)) {
@@ -213,30 +218,30 @@ pub fn triage<R: Registry>(
 }
 
 /// Machines for each set of targets.
-type Machines<'a, R> = HashMap<Vec<usize>, Targets<'a, R>>;
+type Machines<'a, F> = HashMap<Vec<usize>, Targets<'a, F>>;
 
-struct Sorter<'a, R> {
-    plan: &'a Plan<R>,
+struct Sorter<'a, F> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     better: &'a (dyn Fn(&Key, &Best) + Sync),
-    outcome: Mutex<Outcome>,
+    outcome: Mutex<Clustered>,
 }
 
-impl<'a, R: Registry> Sorter<'a, R> {
-    fn outcome(&self) -> std::sync::MutexGuard<'_, Outcome> {
+impl<'a, F: Filesystem> Sorter<'a, F> {
+    fn outcome(&self) -> std::sync::MutexGuard<'_, Clustered> {
         self.outcome.lock().expect("nothing panics while it is held")
     }
 
-    fn replay(&self, machines: &mut Machines<'a, R>, input: usize) {
+    fn replay(&self, machines: &mut Machines<'a, F>, input: usize) {
         let (plan, document) = (self.plan, &self.plan.inputs[input].document);
         let (own, all) = (plan.own(input), plan.run_on(input));
         let machines = machines.entry(all.clone()).or_insert_with(|| {
-            let targets: Vec<Target<R>> = all.iter().map(|number| plan.targets[*number]).collect();
+            let targets: Vec<Target<F>> = all.iter().map(|number| plan.targets[*number]).collect();
             Targets::new(&targets, &plan.ledger)
         });
         let mut breaches: Vec<(usize, Breach, Expected)> = Vec::new();
         let case = &document.case;
-        let go = |_, runner: &mut Runner<R>, target| runner.run(target, case, How::Own).1;
+        let go = |_, runner: &mut Runner<F>, target| runner.run(target, case, ScheduledBy::Own).1;
         machines.run(case, go, |number, breach, expected| {
             if own.contains(&all[number]) {
                 breaches.push((all[number], breach, expected));
@@ -252,10 +257,19 @@ impl<'a, R: Registry> Sorter<'a, R> {
         outcome.runs += all.len() as u64;
         outcome.replayed.insert(input);
         for target in own {
-            let shown = |expect: &Expect| breaches.iter().any(|(t, breach, _)| *t == target && shows(expect, breach));
-            for expect in document.expects.iter().filter(|expect| **expect != Expect::Pass && !shown(expect)) {
+            let shown = |expect: &Expect| {
+                breaches.iter().any(|(t, breach, _)| *t == target && shows(expect, breach))
+            };
+            for expect in
+                document.expects.iter().filter(|expect| **expect != Expect::Pass && !shown(expect))
+            {
                 let fixed = || Fixed { target, expect: expect.clone(), inputs: BTreeSet::new() };
-                outcome.fixed.entry((target, expect.to_string())).or_insert_with(fixed).inputs.insert(input);
+                outcome
+                    .fixed
+                    .entry((target, expect.to_string()))
+                    .or_insert_with(fixed)
+                    .inputs
+                    .insert(input);
             }
         }
         for (key, breach) in found {
@@ -263,16 +277,22 @@ impl<'a, R: Registry> Sorter<'a, R> {
         }
     }
 
-    fn add(&self, outcome: &mut Outcome, key: Key, input: usize, breach: Breach) {
+    fn add(&self, outcome: &mut Clustered, key: Key, input: usize, breach: Breach) {
         let case = &self.plan.inputs[input].document.case;
-        let (size, best) = (Size::of(case), Best { case: case.clone(), breach, input, shrunk: false });
+        let (size, best) =
+            (Size::of(case), Best { case: case.clone(), breach, input, shrunk: false });
         let mut is_better = false;
         let cluster = outcome.clusters.entry(key).or_insert_with(|| {
             is_better = true;
             self.progress.clusters.fetch_add(1, Ordering::Relaxed);
             let is_new = key.signature.expected == Expected::No;
             self.progress.new.fetch_add(usize::from(is_new), Ordering::Relaxed);
-            Cluster { inputs: BTreeSet::new(), best: best.clone(), size: size.clone(), candidates: BTreeMap::new() }
+            Cluster {
+                inputs: BTreeSet::new(),
+                best: best.clone(),
+                size: size.clone(),
+                candidates: BTreeMap::new(),
+            }
         });
         cluster.inputs.insert(input);
         let candidate = cluster.candidates.entry(size).or_insert((input, breach));
@@ -291,14 +311,18 @@ impl<'a, R: Registry> Sorter<'a, R> {
     fn tasks(&self) -> Vec<(Key, usize, Breach)> {
         let outcome = self.outcome();
         let candidates = outcome.clusters.iter().flat_map(|(key, cluster)| {
-            cluster.candidates.values().enumerate().map(|(rank, (input, breach))| (rank, *key, *input, *breach))
+            cluster
+                .candidates
+                .values()
+                .enumerate()
+                .map(|(rank, (input, breach))| (rank, *key, *input, *breach))
         });
         let mut all: Vec<_> = candidates.collect();
         all.sort_by_key(|(rank, key, ..)| (*rank, key.signature.expected != Expected::No, *key));
         all.into_iter().map(|(_, key, input, breach)| (key, input, breach)).collect()
     }
 
-    fn shrink(&self, runner: &mut Runner<R>, key: &Key, input: usize, breach: &Breach) {
+    fn shrink(&self, runner: &mut Runner<F>, key: &Key, input: usize, breach: &Breach) {
         let (plan, target) = (self.plan, self.plan.targets[key.target]);
         let case = with_stops(runner, target, &plan.inputs[input].document.case);
         // Where the signature says any point, the case keeps the one that it has.
@@ -324,14 +348,14 @@ impl<'a, R: Registry> Sorter<'a, R> {
 }
 
 /// The first breach of a case with this signature. A difference is none of a single run.
-fn first_breach<R: Registry>(
-    ledger: &Ledger<R>,
-    target: Target<R>,
+fn first_breach<F: Filesystem>(
+    ledger: &Ledger<F>,
+    target: Target<F>,
     signature: Signature,
     case: &Case,
 ) -> Option<Breach> {
     let mut runner = Runner::default();
-    runner.run(target, case, How::Own);
+    runner.run(target, case, ScheduledBy::Own);
     let mut classifier = ledger.classify(target);
     runner.judge.breaches().find(|breach| signature.matches(breach, classifier.next(breach)))
 }
@@ -340,12 +364,16 @@ fn first_breach<R: Registry>(
 mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
-    use mkwrite_model::implementation::Registry;
+    use mkwrite_model::implementation::Filesystem;
     use mkwrite_model::plant::Plant;
     use mkwrite_oracle::Rule;
 
     /// A plan whose inputs are cases of a hunt, on these targets and by default on those.
-    fn plan(targets: &[Target<Builtin>], defaults: Vec<Target<Builtin>>, cases: u64) -> Plan<Builtin> {
+    fn plan(
+        targets: &[Target<Builtin>],
+        defaults: Vec<Target<Builtin>>,
+        cases: u64,
+    ) -> Plan<Builtin> {
         let inputs = (0..cases).map(|n| {
             let mut case = Case::default();
             mkwrite_model::generate::Generator::new(false).generate(1, n, &mut case);
@@ -358,7 +386,7 @@ mod tests {
         Ledger::<Builtin>::own().default_pairs().into_iter().map(Target::from).collect()
     }
 
-    fn run(plan: &Plan<Builtin>, jobs: usize) -> (Outcome, Vec<(Key, bool)>) {
+    fn run(plan: &Plan<Builtin>, jobs: usize) -> (Clustered, Vec<(Key, bool)>) {
         let shown = Mutex::new(Vec::new());
         let outcome = triage(plan, jobs, &Progress::default(), &|key, best| {
             shown.lock().unwrap().push((*key, best.shrunk));
@@ -368,7 +396,9 @@ mod tests {
 
     #[test]
     fn a_difference_is_found_against_the_default_targets_and_shrunk() {
-        let natural = defaults().into_iter().find(|target| target.pair.implementation.name() == "fsblock@2009");
+        let natural = defaults()
+            .into_iter()
+            .find(|target| target.pair.implementation.name() == "fsblock@2009");
         let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
         let plan = plan(&[planted], defaults(), 3000);
         let (outcome, _) = run(&plan, 2);
@@ -376,8 +406,14 @@ mod tests {
         let (key, cluster) = outcome.clusters.iter().find(|(key, _)| differs(key)).unwrap();
         assert_eq!(plan.targets()[key.target], planted);
         assert!(cluster.best.shrunk);
-        assert_eq!((cluster.best.case.operations().count(), cluster.best.case.actors.len()), (1, 1));
-        assert!(outcome.clusters.keys().all(|key| key.target >= defaults().len()), "only what is named is reported");
+        assert_eq!(
+            (cluster.best.case.operations().count(), cluster.best.case.actors.len()),
+            (1, 1)
+        );
+        assert!(
+            outcome.clusters.keys().all(|key| key.target >= defaults().len()),
+            "only what is named is reported"
+        );
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! Which remedies close a case, by trying each: the case's own schedule, carried over by named points, and fresh ones.
+//! Which remedies close a case, by trying each: the case's own schedule, carried over by named
+//! points, and fresh ones.
 //!
-//! A remedy closes a case if none of these runs breaks the rule in question any more. A remedy whose code the runs do
-//! not come to changes nothing and is not named.
+//! A remedy closes a case if none of these runs breaks the rule in question any more. A remedy
+//! whose code the runs do not come to changes nothing and is not named.
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::remedy::{Remedies, Remedy};
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 
 use crate::realign::translate;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 /// Fresh schedules that are tried.
 pub const SCHEDULES: u32 = 300;
@@ -24,7 +25,8 @@ pub struct Attempt {
     pub remedies: Remedies,
     /// Fresh schedules under which the rule still breaks.
     pub breaks: u32,
-    /// The case's own schedule, as far as it fits, no longer breaks the rule, and no fresh one does.
+    /// The case's own schedule, as far as it fits, no longer breaks the rule, and no fresh one
+    /// does.
     pub closes: bool,
 }
 
@@ -33,7 +35,8 @@ pub struct Attempt {
 pub struct Cures {
     /// Fresh schedules that break the rule without a remedy.
     pub without: u32,
-    /// Each remedy that changes a run, alone; and, if none closes the case, all remedies of the pair's entries.
+    /// Each remedy that changes a run, alone; and, if none closes the case, all remedies of the
+    /// pair's entries.
     pub attempts: Vec<Attempt>,
 }
 
@@ -64,10 +67,10 @@ impl Cures {
 }
 
 /// Tries the remedies on a case that breaks `rule` on `target`.
-pub fn cures<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn cures<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     case: &Case,
     rule: Rule,
 ) -> Cures {
@@ -85,9 +88,9 @@ pub fn cures<R: Registry>(
 }
 
 /// Tries these remedies, unless they change no run.
-fn attempt<R: Registry>(
-    runner: &mut Runner<R>,
-    from: Target<R>,
+fn attempt<F: Filesystem>(
+    runner: &mut Runner<F>,
+    from: Target<F>,
     case: &Case,
     rule: Rule,
     remedies: Remedies,
@@ -99,16 +102,21 @@ fn attempt<R: Registry>(
         return None;
     }
     let translation = translate(runner, from, to, case);
-    runner.run(to, &translation.case, How::Own);
+    runner.run(to, &translation.case, ScheduledBy::Own);
     let own = runner.judge.breaches().any(|breach| breach.rule == rule);
     Some(Attempt { remedies, breaks, closes: breaks == 0 && !own })
 }
 
 /// How many fresh schedules break the rule; and something that tells whether runs are the same.
-fn breaks<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case, rule: Rule) -> (u32, Vec<u64>) {
+fn breaks<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    case: &Case,
+    rule: Rule,
+) -> (u32, Vec<u64>) {
     let mut broken = 0;
     let hashes = (0..u64::from(SCHEDULES)).map(|n| {
-        let how = || How::Random(Kind::Pos, random(1, n, 1));
+        let how = || ScheduledBy::Random(SchedulerKind::Pos, random(1, n, 1));
         runner.run(target, case, how());
         broken += u32::from(runner.judge.breaches().any(|breach| breach.rule == rule));
         // A difference shows early; all hashes would take as long again.
@@ -130,21 +138,23 @@ mod tests {
         let document = parse(text).unwrap();
         let target = targets_of(&document).unwrap()[0];
         let rule = Rule::by_id(rule).unwrap();
-        let cures = cures(&mut Runner::default(), &Ledger::<Builtin>::own(), target, &document.case, rule);
+        let cures =
+            cures(&mut Runner::default(), &Ledger::<Builtin>::own(), target, &document.case, rule);
         cures.closing().map(|attempt| attempt.remedies.to_string()).collect()
     }
 
     #[test]
     fn the_race_is_closed_by_the_lock_and_by_nothing_else() {
-        let text = include_str!("../../corpus/known/race-nfs-unstable.mkw");
+        let text = include_str!("../../corpus/known/unlocked-return/race-nfs-unstable.mkw");
         assert_eq!(closing(text, "kernel-bug"), ["locked-return"]);
     }
 
     #[test]
     fn time_and_null_mapping_have_their_own() {
-        let text = include_str!("../../corpus/known/time-under-page-lock.mkw");
+        let text =
+            include_str!("../../corpus/known/time-under-the-page-lock/time-under-page-lock.mkw");
         assert_eq!(closing(text, "I8"), ["time-after-unlock"]);
-        let text = include_str!("../../corpus/known/null-mapping.mkw");
+        let text = include_str!("../../corpus/known/null-mapping/null-mapping.mkw");
         assert_eq!(closing(text, "null-mapping"), ["null-mapping-test"]);
     }
 }

@@ -1,15 +1,15 @@
-//! What a breach means, in words: what was lost, when, by which rule of the kernel, between which two steps the
-//! race lies, and which change closes it. Everything is read off the run, the ledger and the registry; nothing is
-//! written for one case.
+//! What a breach means, in words: what was lost, when, by which rule of the kernel, between which
+//! two steps the race lies, and which change closes it. Everything is read off the run, the ledger
+//! and the registry; nothing is written for one case.
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::CLOSER;
-use mkwrite_model::implementation::{Convention, Pair, Registry};
+use mkwrite_model::implementation::{Convention, Filesystem, Pair};
 use mkwrite_model::kernel::Stamp;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::Document;
 
-use crate::bisect::{Outcome, Series, Station, bisect};
+use crate::bisect::{Series, Station, Tried, bisect};
 use crate::cure::cures;
 use crate::isolate::{Isolation, isolate};
 use crate::rate::rate;
@@ -17,7 +17,7 @@ use crate::timeline::{Moment, Timeline, watch};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner, headline, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, headline, with_order};
 use mkwrite_oracle::verdict::shows;
 
 /// Fresh schedules under which a change that is said to close a breach is tried.
@@ -54,12 +54,13 @@ pub fn step_in_words(moment: &Moment) -> String {
     format!("{who} at {}, step {step}", point.name())
 }
 
-/// Explains what the case does on a target under its own schedule. Of several breaches it takes the one with this
-/// signature; or else the first that is not in the ledger, the first that the document expects, or the first.
-pub fn explain<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+/// Explains what the case does on a target under its own schedule. Of several breaches it takes the
+/// one with this signature; or else the first that is not in the ledger, the first that the
+/// document expects, or the first.
+pub fn explain<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
     about: Option<Signature>,
 ) -> Explanation {
@@ -67,19 +68,28 @@ pub fn explain<R: Registry>(
     let timeline = watch(runner, target, case);
     let mut classifier = ledger.classify(target);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
-    let wanted = breaches.iter().find(|(b, expected)| about.is_some_and(|signature| signature.matches(b, *expected)));
+    let wanted = breaches
+        .iter()
+        .find(|(b, expected)| about.is_some_and(|signature| signature.matches(b, *expected)));
     let new = breaches.iter().find(|(_, expected)| *expected == Expected::No);
-    let named = document.expects.iter().find_map(|expect| breaches.iter().find(|(b, _)| shows(expect, b)));
+    let named =
+        document.expects.iter().find_map(|expect| breaches.iter().find(|(b, _)| shows(expect, b)));
     let main = wanted.or(new).or(named).or(breaches.first()).copied();
     let isolation = main.and_then(|(breach, expected)| {
-        let signature = Signature { point: Some(breach.point), ..ledger.signature(&breach, expected) };
+        let signature =
+            Signature { point: Some(breach.point), ..ledger.signature(&breach, expected) };
         isolate(runner, target, ledger, case, signature)
     });
     let (mut story, mut hints) = (Vec::new(), Vec::new());
     if let Some((breach, expected)) = main {
         story = tell(&timeline, &breaches, breach, isolation.as_ref());
         if let Some(entry) = ledger.entry(expected) {
-            hints.push(format!("Known as `{}`: {} ({})", entry.name, entry.reason.trim(), entry.source));
+            hints.push(format!(
+                "Known as `{}`: {} ({})",
+                entry.name,
+                entry.reason.trim(),
+                entry.source
+            ));
         }
         hints.extend(cures(runner, ledger, target, case, breach.rule).sentences());
         for series in bisect(runner, ledger, target, case) {
@@ -117,7 +127,8 @@ fn tell(
     if let Some(isolation) = isolation {
         let failing = &isolation.failing.steps;
         let (from, to) = isolation.window();
-        let (first, second) = (step_in_words(&failing[isolation.first]), step_in_words(&failing[isolation.second]));
+        let (first, second) =
+            (step_in_words(&failing[isolation.first]), step_in_words(&failing[isolation.second]));
         story
             .push(format!("Two steps decide: {first}, comes before {second}. The other way round, it does not break."));
         if from < isolation.first {
@@ -137,7 +148,12 @@ fn tell(
         }
         told.push((breach.rule, breach.step));
         if let Some(moment) = timeline.steps.get(breach.step as usize) {
-            story.push(format!("Then {}: {} ({}).", step_in_words(moment), breach.what, breach.rule));
+            story.push(format!(
+                "Then {}: {} ({}).",
+                step_in_words(moment),
+                breach.what,
+                breach.rule
+            ));
         }
     }
     story.extend(breaches.iter().filter_map(|(breach, _)| lost(timeline, breach)).take(1));
@@ -147,7 +163,8 @@ fn tell(
 /// Which value a cell lost, if the breach is about one.
 fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
     let cell = breach.cell.filter(|_| breach.rule.reads_history())?;
-    let per_page = timeline.steps.iter().flat_map(|m| &m.state.pages).map(|page| page.cells.len()).next()?;
+    let per_page =
+        timeline.steps.iter().flat_map(|m| &m.state.pages).map(|page| page.cells.len()).next()?;
     let (page, offset) = (usize::from(cell) / per_page, usize::from(cell) % per_page);
     let value = |moment: &Moment| {
         let page = moment.state.pages.iter().find(|p| usize::from(p.index) == page && p.cached)?;
@@ -160,26 +177,46 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
     let when = before.iter().find(|moment| value(moment).as_ref() == Some(&stored))?;
     let left = before.last()?.state.store.get(usize::from(cell))?;
     (*left != stored).then(|| {
-        format!("Cell {cell} was given {stored} at step {}; what is left of it on the store is {left}.", when.step)
+        format!(
+            "Cell {cell} was given {stored} at step {}; what is left of it on the store is {left}.",
+            when.step
+        )
     })
 }
 
-/// What a series says about the change that closes a breach: the first station after one that breaks which passes
-/// under this schedule, and breaks the rule under no other that is tried.
-fn closes<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, series: &Series<R>, rule: Rule) -> Option<String> {
+/// What a series says about the change that closes a breach: the first station after one that
+/// breaks which passes under this schedule, and breaks the rule under no other that is tried.
+fn closes<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    series: &Series<F>,
+    rule: Rule,
+) -> Option<String> {
     let first = series.stations.iter().position(|station| station.outcome.breaks())?;
     let fixed = series.stations[first..].iter().find(|station| match &station.outcome {
-        Outcome::Ran { translation, .. } if station.outcome.passes() => {
+        Tried::Ran { translation, .. } if station.outcome.passes() => {
             let pair = Pair::new(station.implementation, station.caller).expect("it ran");
-            let rates = rate(runner, ledger, Target::from(pair), &translation.case, Kind::Pos, 1, SCHEDULES);
+            let rates = rate(
+                runner,
+                ledger,
+                Target::from(pair),
+                &translation.case,
+                SchedulerKind::Pos,
+                1,
+                SCHEDULES,
+            );
             rates.iter().all(|rate| rate.signature.rule != rule || rate.hits == 0)
         }
         _ => false,
     })?;
     let first = &series.stations[first];
-    let name = |station: &Station<R>| format!("{} x {}", station.implementation.name(), station.caller.name());
+    let name = |station: &Station<F>| {
+        format!("{} x {}", station.implementation.name(), station.caller.name())
+    };
     let how = match fixed.implementation.declaration().convention {
-        Convention::Locked if first.implementation.declaration().convention != Convention::Locked => {
+        Convention::Locked
+            if first.implementation.declaration().convention != Convention::Locked =>
+        {
             ": page_mkwrite returns with the page locked until it is dirty"
         }
         _ => "",
@@ -197,11 +234,11 @@ fn closes<R: Registry>(runner: &mut Runner<R>, ledger: &Ledger<R>, series: &Seri
 }
 
 /// Where a case has a schedule by stops: itself. Otherwise the same run, as stops.
-pub fn with_stops<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case) -> Case {
+pub fn with_stops<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Case {
     match case.schedule {
         mkwrite_model::case::Schedule::Order(_) => case.clone(),
         mkwrite_model::case::Schedule::Seed { .. } => {
-            let stops = runner.record(target, case, How::Own);
+            let stops = runner.record(target, case, ScheduledBy::Own);
             with_order(case, stops)
         }
     }

@@ -1,5 +1,5 @@
-//! A finding on disk: the case that shows a signature, with what it breaks, under a name that depends on the
-//! signature alone, so that the same bug has the same file wherever it was found.
+//! A finding on disk: the case that shows a signature, with what it breaks, under a name that
+//! depends on the signature alone, so that the same bug has the same file wherever it was found.
 //!
 //! A [`Name`] is one word, `IMPLEMENTATION-CALLER[-remedied]-RULE[-POINT]-STANDING`, such as
 //! `nfs@2.6.29-2.6.29-I20-wp.set_page_dirty-new`.
@@ -11,13 +11,13 @@ use std::str::FromStr;
 use mkwrite_model::Case;
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 use mkwrite_oracle::verdict::expectations;
 
 /// How a finding stands to the ledger.
@@ -50,7 +50,7 @@ pub struct Name {
 
 impl Name {
     /// The name of this signature on this target.
-    pub fn of<R: Registry>(ledger: &Ledger<R>, target: Target<R>, signature: &Signature) -> Name {
+    pub fn of<F: Filesystem>(ledger: &Ledger<F>, target: Target<F>, signature: &Signature) -> Name {
         let Signature { expected, rule, point } = *signature;
         let entry = ledger.entry(expected).map(|entry| entry.name.clone());
         let standing = match (expected, entry) {
@@ -107,11 +107,13 @@ pub struct NoName(String);
 impl FromStr for Name {
     type Err = NoName;
 
-    /// Names of implementations, callers, rules and entries have dashes of their own, so that a name is cut at its rule.
+    /// Names of implementations, callers, rules and entries have dashes of their own, so that a
+    /// name is cut at its rule.
     fn from_str(text: &str) -> Result<Name, NoName> {
         let cut = |rule: &Rule| {
             let mark = format!("-{}-", rule.id());
-            let mut cuts = text.match_indices(&mark).map(|(at, mark)| (&text[..at], &text[at + mark.len()..]));
+            let mut cuts =
+                text.match_indices(&mark).map(|(at, mark)| (&text[..at], &text[at + mark.len()..]));
             cuts.find_map(|(pair, rest)| named(pair, *rule, rest))
         };
         Rule::ALL.iter().find_map(cut).ok_or_else(|| NoName(text.to_owned()))
@@ -120,23 +122,34 @@ impl FromStr for Name {
 
 /// The name that consists of this pair, rule and rest.
 fn named(pair: &str, rule: Rule, rest: &str) -> Option<Name> {
-    let (pair, remedied) = pair.strip_suffix("-remedied").map_or((pair, false), |pair| (pair, true));
-    let under = |caller: &Caller| Some((*caller, pair.strip_suffix(caller.name())?.strip_suffix('-')?));
+    let (pair, remedied) =
+        pair.strip_suffix("-remedied").map_or((pair, false), |pair| (pair, true));
+    let under =
+        |caller: &Caller| Some((*caller, pair.strip_suffix(caller.name())?.strip_suffix('-')?));
     let (caller, implementation) = Caller::ALL.iter().find_map(under)?;
     let at = |point: &Point| Some((*point, rest.strip_prefix(point.name())?.strip_prefix('-')?));
-    let (point, standing) = Point::ALL.iter().find_map(at).map_or((None, rest), |(point, rest)| (Some(point), rest));
+    let (point, standing) =
+        Point::ALL.iter().find_map(at).map_or((None, rest), |(point, rest)| (Some(point), rest));
     let standing = match standing.strip_prefix("after-") {
         Some(entry) => Standing::Follows(entry.to_owned()),
         None if standing == "new" => Standing::New,
         None => Standing::Expected(standing.to_owned()),
     };
-    Some(Name { implementation: implementation.to_owned(), caller, remedied, rule, point, standing })
+    Some(Name {
+        implementation: implementation.to_owned(),
+        caller,
+        remedied,
+        rule,
+        point,
+        standing,
+    })
 }
 
 /// Makes the document name these targets, which differ in their pairs alone.
-pub fn set_targets<R: Registry>(document: &mut Document, targets: &[Target<R>]) {
-    let named =
-        |target: &Target<R>| (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+pub fn set_targets<F: Filesystem>(document: &mut Document, targets: &[Target<F>]) {
+    let named = |target: &Target<F>| {
+        (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned())
+    };
     document.runs = targets.iter().map(named).collect();
     if let Some(first) = targets.first() {
         (document.plant, document.remedies) = (first.plant, first.remedies);
@@ -144,9 +157,14 @@ pub fn set_targets<R: Registry>(document: &mut Document, targets: &[Target<R>]) 
 }
 
 /// What its file says: the case, all that breaks there, and where it comes from.
-pub fn document<R: Registry>(target: Target<R>, breach: &Breach, origin: String, case: Case) -> Document {
+pub fn document<F: Filesystem>(
+    target: Target<F>,
+    breach: &Breach,
+    origin: String,
+    case: Case,
+) -> Document {
     let mut runner = Runner::default();
-    runner.run(target, &case, How::Own);
+    runner.run(target, &case, ScheduledBy::Own);
     let mut document = Document::new(case);
     set_targets(&mut document, &[target]);
     // A difference takes two runs.
@@ -168,10 +186,12 @@ mod tests {
     fn every_name_is_read_back() {
         let ledger = Ledger::<Builtin>::own();
         let entries = 0..ledger.entries.len();
-        let listed = entries.flat_map(|entry| [Expected::Root(entry), Expected::Consequence(entry)]);
+        let listed =
+            entries.flat_map(|entry| [Expected::Root(entry), Expected::Consequence(entry)]);
         let all: Vec<Expected> = listed.chain([Expected::No]).collect();
         for target in ledger.default_targets() {
-            for (expected, rule) in all.iter().flat_map(|expected| Rule::ALL.iter().map(move |rule| (*expected, *rule)))
+            for (expected, rule) in
+                all.iter().flat_map(|expected| Rule::ALL.iter().map(move |rule| (*expected, *rule)))
             {
                 for point in [None, Some(Point::ALL[rule as usize % Point::ALL.len()])] {
                     let name = Name::of(&ledger, target, &Signature { expected, rule, point });
@@ -186,8 +206,14 @@ mod tests {
         let standing = |file: &str| Name::of_file(Path::new(file)).map(|name| name.standing);
         let file = "out/nfs@2.6.29-2.6.30-rc-remedied-I20-wp.set_page_dirty-new.mkw";
         assert_eq!(standing(file), Some(Standing::New));
-        assert_eq!(Name::of_file(Path::new(file)).map(|name| name.file()), Some(file["out/".len()..].to_owned()));
-        assert_eq!(standing("my-fs@1-try3-left-dirty-after-a-b.mkw"), Some(Standing::Follows("a-b".to_owned())));
+        assert_eq!(
+            Name::of_file(Path::new(file)).map(|name| name.file()),
+            Some(file["out/".len()..].to_owned())
+        );
+        assert_eq!(
+            standing("my-fs@1-try3-left-dirty-after-a-b.mkw"),
+            Some(Standing::Follows("a-b".to_owned()))
+        );
         for other in ["nfs-new.mkw", "nfs@2.6.29-2.6.29-I20-new", "crash-1", "-new.mkw"] {
             assert_eq!(standing(other), None, "{other}");
         }

@@ -1,16 +1,17 @@
-//! The race window: for a schedule that breaks a rule, the nearest one that does not, and the two steps whose
-//! order decides.
+//! The race window: for a schedule that breaks a rule, the nearest one that does not, and the two
+//! steps whose order decides.
 //!
-//! A schedule is a list of picks, one task per step. Near is: some steps of one task put off until after what
-//! followed them, or pulled ahead of what came before them. All such moves are tried, by how many pairs of steps
-//! they exchange. The first that breaks nothing is the nearest, and since every smaller move still breaks it, the
-//! outermost pair that it exchanges is the one that decides: the first step that now comes later, and the last one
-//! that now comes before it. Preferred are runs in which all steps up to the breach happen too, only in another
-//! order: a run in which writeback finds nothing to do, say, passes as well, but explains less.
+//! A schedule is a list of picks, one task per step. Near is: some steps of one task put off until
+//! after what followed them, or pulled ahead of what came before them. All such moves are tried, by
+//! how many pairs of steps they exchange. The first that breaks nothing is the nearest, and since
+//! every smaller move still breaks it, the outermost pair that it exchanges is the one that
+//! decides: the first step that now comes later, and the last one that now comes before it.
+//! Preferred are runs in which all steps up to the breach happen too, only in another order: a run
+//! in which writeback finds nothing to do, say, passes as well, but explains less.
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::{CLOSER, TaskId};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::Picks;
 
 use crate::timeline::{Timeline, watch, watch_picks};
@@ -41,8 +42,8 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// The steps of the failing run, of the task of the second step, between which the first one fell: the
-    /// window of the race. The task's last step before, and the second step.
+    /// The steps of the failing run, of the task of the second step, between which the first one
+    /// fell: the window of the race. The task's last step before, and the second step.
     pub fn window(&self) -> (usize, usize) {
         let task = self.failing.steps[self.second].task;
         let before = (0..self.first).rev().find(|step| self.failing.steps[*step].task == task);
@@ -88,12 +89,13 @@ impl Move {
     }
 }
 
-/// All moves: the end of a task's stretch put off past what follows, until that task runs again; and the start of
-/// a stretch pulled ahead of what came before, back to where that task ran last.
+/// All moves: the end of a task's stretch put off past what follows, until that task runs again;
+/// and the start of a stretch pulled ahead of what came before, back to where that task ran last.
 fn moves(picks: &[TaskId]) -> Vec<Move> {
     let mut all = Vec::new();
     for Segment { task, start, end } in segments(picks) {
-        let next = picks[end..].iter().position(|other| *other == task).map_or(picks.len(), |n| end + n);
+        let next =
+            picks[end..].iter().position(|other| *other == task).map_or(picks.len(), |n| end + n);
         let last = picks[..start].iter().rposition(|other| *other == task).map_or(0, |n| n + 1);
         for from in start..end {
             all.extend((end + 1..=next).map(|to| Move { from, middle: end, to }));
@@ -108,10 +110,10 @@ fn moves(picks: &[TaskId]) -> Vec<Move> {
 }
 
 /// Finds the nearest passing schedule of a case that breaks a rule under its own.
-pub fn isolate<R: Registry>(
-    runner: &mut Runner<R>,
-    target: Target<R>,
-    ledger: &Ledger<R>,
+pub fn isolate<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    ledger: &Ledger<F>,
     case: &Case,
     signature: Signature,
 ) -> Option<Isolation> {
@@ -119,8 +121,12 @@ pub fn isolate<R: Registry>(
     let known: Vec<Breach> = runner.judge.breaches().collect();
     let mut classifier = ledger.classify(target);
     let breach = *known.iter().find(|b| signature.matches(b, classifier.next(b)))?;
-    let same = |a: &Breach, b: &Breach| a.rule == b.rule && a.point == b.point && a.operation == b.operation;
-    let before = |b: &Breach| known.iter().any(|k| k.step < breach.step && k.rule != breach.rule && same(k, b));
+    let same = |a: &Breach, b: &Breach| {
+        a.rule == b.rule && a.point == b.point && a.operation == b.operation
+    };
+    let before = |b: &Breach| {
+        known.iter().any(|k| k.step < breach.step && k.rule != breach.rule && same(k, b))
+    };
     let picks = failing.picks();
     let mut fallback = None;
     for candidate in moves(&picks).into_iter().take(ATTEMPTS) {

@@ -1,9 +1,10 @@
 //! From a finding to something that a reader understands.
 //!
-//! - [`shrink`]: a smaller case that shows the same; [`realign`]: its schedule where a point does not fit any more
+//! - [`shrink`]: a smaller case that shows the same; [`realign`]: its schedule where a point does
+//!   not fit any more
 //! - [`timeline`]: every step of a run as data; [`isolate`]: the two steps whose order decides
-//! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it; [`rate`]: how many
-//!   schedules break
+//! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it;
+//!   [`rate`]: how many schedules break
 //! - [`finding`]: its case on disk, and the name of its file
 //! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
 //! - [`parallel`]: tasks on several threads, for all of these

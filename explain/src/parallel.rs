@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Does tasks `0..count` on `jobs` threads, each of which has a state of its own and takes the next task when it is done
-/// with one. Begins no task once `is_over` says so.
+/// Does tasks `0..count` on `jobs` threads, each of which has a state of its own and takes the next
+/// task when it is done with one. Begins no task once `is_over` says so.
 pub fn parallel<S>(
     jobs: usize,
     count: usize,
@@ -40,7 +40,8 @@ pub struct Until<'a> {
 impl Until<'_> {
     /// It is to end now.
     pub fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.stop.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 

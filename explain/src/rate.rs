@@ -1,13 +1,14 @@
-//! How often fresh schedules of the same operations break what the case's own schedule breaks, or anything else.
+//! How often fresh schedules of the same operations break what the case's own schedule breaks, or
+//! anything else.
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 
 use mkwrite_oracle::ledger::{Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 /// A signature and how often it came.
 #[derive(Clone, Copy, Debug)]
@@ -27,18 +28,19 @@ pub struct Rate {
 }
 
 /// Runs a case under `times` schedules by `kind`. Schedule `n` derives from (seed, n) alone.
-pub fn rate<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn rate<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     case: &Case,
-    kind: Kind,
+    kind: SchedulerKind,
     seed: u64,
     times: u64,
 ) -> Vec<Rate> {
     let mut rates: Vec<Rate> = Vec::new();
     for n in 0..=times {
-        let how = if n == 0 { How::Own } else { How::Random(kind, random(seed, n, 1)) };
+        let how =
+            if n == 0 { ScheduledBy::Own } else { ScheduledBy::Random(kind, random(seed, n, 1)) };
         runner.run(target, case, how);
         let mut classifier = ledger.classify(target);
         for breach in runner.judge.breaches() {
@@ -46,7 +48,14 @@ pub fn rate<R: Registry>(
             let rate = match rates.iter().position(|rate| rate.signature == signature) {
                 Some(known) => &mut rates[known],
                 None => {
-                    rates.push(Rate { signature, point: breach.point, own: n == 0, hits: 0, first: None, last: 0 });
+                    rates.push(Rate {
+                        signature,
+                        point: breach.point,
+                        own: n == 0,
+                        hits: 0,
+                        first: None,
+                        last: 0,
+                    });
                     rates.last_mut().expect("just pushed")
                 }
             };

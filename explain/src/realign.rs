@@ -1,14 +1,14 @@
-//! Schedules by named points, carried over to where a point does not fit: to another implementation, or to a
-//! later version of the code.
+//! Schedules by named points, carried over to where a point does not fit: to another
+//! implementation, or to a later version of the code.
 //!
-//! [`translate`] carries a case to another pair. A stop says that everything before its point is done; where the
-//! other pair never comes to that point, the stop becomes the next point that both come to in the same slot.
-//! [`mend`] repairs a case that says what it expects: the stops that are broken are replaced, and what is taken
-//! is a schedule under which the expectations hold.
+//! [`translate`] carries a case to another pair. A stop says that everything before its point is
+//! done; where the other pair never comes to that point, the stop becomes the next point that both
+//! come to in the same slot. [`mend`] repairs a case that says what it expects: the stops that are
+//! broken are replaced, and what is taken is a schedule under which the expectations hold.
 use mkwrite_model::Target;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 
@@ -47,7 +47,12 @@ fn points(run: &Timeline, task: TaskId, slot: u8) -> Vec<(Point, u8)> {
 }
 
 /// Carries a case from one target to another.
-pub fn translate<R: Registry>(runner: &mut Runner<R>, from: Target<R>, to: Target<R>, case: &Case) -> Translation {
+pub fn translate<F: Filesystem>(
+    runner: &mut Runner<F>,
+    from: Target<F>,
+    to: Target<F>,
+    case: &Case,
+) -> Translation {
     let mut translation = Translation { case: case.clone(), moved: Vec::new(), lost: Vec::new() };
     let original = watch(runner, from, case);
     // What was missed where the case comes from is no loss elsewhere.
@@ -59,9 +64,11 @@ pub fn translate<R: Registry>(runner: &mut Runner<R>, from: Target<R>, to: Targe
         let stop = list[broken];
         // How far the task would go in this slot from here.
         list[broken] = Stop { point: None, occurrence: 1, ..stop };
-        let there = points(&watch(runner, to, &with_order(case, list.clone())), stop.task, stop.slot);
+        let there =
+            points(&watch(runner, to, &with_order(case, list.clone())), stop.task, stop.slot);
         let here = points(&original, stop.task, stop.slot);
-        let wanted = here.iter().position(|(point, n)| Some(*point) == stop.point && *n >= stop.occurrence);
+        let wanted =
+            here.iter().position(|(point, n)| Some(*point) == stop.point && *n >= stop.occurrence);
         let after = here[wanted.map_or(here.len(), |n| n + 1)..].iter();
         match after.copied().find(|point| there.contains(point)) {
             Some((point, occurrence)) => {
@@ -78,24 +85,27 @@ pub fn translate<R: Registry>(runner: &mut Runner<R>, from: Target<R>, to: Targe
     translation
 }
 
-/// Repairs a document whose stops at these positions are broken (a stop in its order, or `gaps`: where a stop
-/// would stand that could not be read, and whose it is). Returns a case that fulfils what the document expects.
-pub fn mend<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+/// Repairs a document whose stops at these positions are broken (a stop in its order, or `gaps`:
+/// where a stop would stand that could not be read, and whose it is). Returns a case that fulfils
+/// what the document expects.
+pub fn mend<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
     gaps: &[(usize, TaskId, u8)],
 ) -> Option<Case> {
-    let good = |runner: &mut Runner<R>, case: &Case| {
+    let good = |runner: &mut Runner<F>, case: &Case| {
         let candidate = Document { case: case.clone(), ..document.clone() };
-        runner.missed_stops(target, case).is_empty() && judge(runner, ledger, target, &candidate).verdict.is_good()
+        runner.missed_stops(target, case).is_empty()
+            && judge(runner, ledger, target, &candidate).verdict.is_good()
     };
     // The broken stops out, and a hole for each.
     let mut list = stops(&document.case).to_vec();
     let mut holes: Vec<(usize, TaskId, u8)> = gaps.to_vec();
     if gaps.is_empty() {
-        for (before, broken) in runner.missed_stops(target, &document.case).into_iter().enumerate() {
+        for (before, broken) in runner.missed_stops(target, &document.case).into_iter().enumerate()
+        {
             let stop = list.remove(broken - before);
             holes.push((broken - before, stop.task, stop.slot));
         }
@@ -110,8 +120,9 @@ pub fn mend<R: Registry>(
         let to_the_end = with(Stop { task, slot, point: None, occurrence: 1 });
         let reached = points(&watch(runner, target, &to_the_end), task, slot);
         let candidates = reached.into_iter().map(|(point, occurrence)| (Some(point), occurrence));
-        let mut cases =
-            candidates.chain([(None, 1)]).map(|(point, occurrence)| with(Stop { task, slot, point, occurrence }));
+        let mut cases = candidates
+            .chain([(None, 1)])
+            .map(|(point, occurrence)| with(Stop { task, slot, point, occurrence }));
         if let Some(case) = cases.find(|case| good(runner, case)) {
             return Some(case);
         }

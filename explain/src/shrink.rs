@@ -1,26 +1,28 @@
-//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, so that it never slips
-//! to another bug.
+//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, so that it
+//! never slips to another bug.
 //!
-//! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried with the stops
-//! that are left, and if these no longer fit with a number of fresh schedules. *Preemptions*: fewer stops, and
-//! "until it blocks" instead of a point. *Sizes*: a simpler file, shorter ranges, no faults, numbering without
-//! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule needs a
-//! second one. All again until nothing helps, not even other actors for the same operations; then the result is 1-minimal: no single [`removals`] step shows it.
+//! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried
+//! with the stops that are left, and if these no longer fit with a number of fresh schedules.
+//! *Preemptions*: fewer stops, and "until it blocks" instead of a point. *Sizes*: a simpler file,
+//! shorter ranges, no faults, numbering without gaps. *Implementations*: a case is held to the pair
+//! of its signature; only the differential rule needs a second one. All again until nothing helps,
+//! not even other actors for the same operations; then the result is 1-minimal: no single
+//! [`removals`] step shows it.
 //!
-//! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel, and the
-//! smallest result is taken: the same on any number of threads.
+//! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel,
+//! and the smallest result is taken: the same on any number of threads.
 
 use mkwrite_model::Target;
 use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Expect};
 use std::sync::Mutex;
 
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{How, Runner, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, with_order};
 use mkwrite_oracle::verdict::{expectations, judge, shows};
 use mkwrite_oracle::{Rule, differential};
 
@@ -35,13 +37,13 @@ const ORDERS: usize = 8;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
-pub enum Goal<R> {
+pub enum Goal<F> {
     /// This signature on this target.
-    Signature(Target<R>, Signature),
+    Signature(Target<F>, Signature),
     /// A difference, on the first target, from a run on the second, at this point.
-    Difference(Target<R>, Target<R>, Signature),
+    Difference(Target<F>, Target<F>, Signature),
     /// All that the document expects, on all its targets.
-    Document(Vec<Expect>, Vec<Target<R>>),
+    Document(Vec<Expect>, Vec<Target<F>>),
 }
 
 /// What of a document is wanted for a goal.
@@ -67,17 +69,21 @@ pub enum NoGoal {
     Unrepeatable,
 }
 
-impl<R: Registry> Goal<R> {
-    /// Decides what is held of a document on these targets: all that it expects, or one signature. That is the first
-    /// breach that the ledger does not list, or else the first. The document's case gets a schedule by stops.
+impl<F: Filesystem> Goal<F> {
+    /// Decides what is held of a document on these targets: all that it expects, or one signature.
+    /// That is the first breach that the ledger does not list, or else the first. The document's
+    /// case gets a schedule by stops.
     pub fn of(
         document: &mut Document,
-        targets: Vec<Target<R>>,
+        targets: Vec<Target<F>>,
         wanted: Wanted,
-        ledger: &Ledger<R>,
-        runner: &mut Runner<R>,
-    ) -> Result<Goal<R>, NoGoal> {
-        if wanted == Wanted::Expectations && !document.runs.is_empty() && !document.expects.is_empty() {
+        ledger: &Ledger<F>,
+        runner: &mut Runner<F>,
+    ) -> Result<Goal<F>, NoGoal> {
+        if wanted == Wanted::Expectations
+            && !document.runs.is_empty()
+            && !document.expects.is_empty()
+        {
             for target in &targets {
                 let judged = judge(runner, ledger, *target, document);
                 if let Some(missing) = judged.missing.first() {
@@ -98,27 +104,31 @@ impl<R: Registry> Goal<R> {
         Ok(goal)
     }
 
-    /// What a case that breaks a rule is held to: the signature, or for the differential rule a difference from one of
-    /// the other targets. None if the case does not show it.
+    /// What a case that breaks a rule is held to: the signature, or for the differential rule a
+    /// difference from one of the other targets. None if the case does not show it.
     pub fn of_breach(
         case: &Case,
-        target: Target<R>,
+        target: Target<F>,
         signature: Signature,
-        others: impl IntoIterator<Item = Target<R>>,
-        ledger: &Ledger<R>,
-        runner: &mut Runner<R>,
-    ) -> Option<Goal<R>> {
-        let goals: Vec<Goal<R>> = match signature.rule {
-            Rule::Differential => others.into_iter().map(|other| Goal::Difference(target, other, signature)).collect(),
+        others: impl IntoIterator<Item = Target<F>>,
+        ledger: &Ledger<F>,
+        runner: &mut Runner<F>,
+    ) -> Option<Goal<F>> {
+        let goals: Vec<Goal<F>> = match signature.rule {
+            Rule::Differential => {
+                others.into_iter().map(|other| Goal::Difference(target, other, signature)).collect()
+            }
             _ => vec![Goal::Signature(target, signature)],
         };
         goals.into_iter().find(|goal| Shrinker::new(runner, goal.clone(), ledger).shows(case))
     }
 
     /// The targets that it is about; schedules are recorded on the first.
-    pub fn targets(&self) -> &[Target<R>] {
+    pub fn targets(&self) -> &[Target<F>] {
         match self {
-            Goal::Signature(target, _) | Goal::Difference(target, ..) => std::slice::from_ref(target),
+            Goal::Signature(target, _) | Goal::Difference(target, ..) => {
+                std::slice::from_ref(target)
+            }
             Goal::Document(_, targets) => targets,
         }
     }
@@ -130,7 +140,7 @@ impl<R: Registry> Goal<R> {
         set_targets(&mut smaller, self.targets());
         if let Goal::Signature(target, _) = self {
             let mut runner = Runner::default();
-            runner.run(*target, &smaller.case, How::Own);
+            runner.run(*target, &smaller.case, ScheduledBy::Own);
             smaller.expects = expectations(&runner.judge);
         }
         smaller
@@ -138,22 +148,24 @@ impl<R: Registry> Goal<R> {
 }
 
 /// The first breach that the ledger does not list, or else the first, of this rule if one is named.
-fn first_breach<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    targets: &[Target<R>],
+fn first_breach<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    targets: &[Target<F>],
     case: &Case,
     rule: Option<Rule>,
-) -> Option<(Target<R>, Signature)> {
-    let mut best: Option<(Target<R>, Signature)> = None;
+) -> Option<(Target<F>, Signature)> {
+    let mut best: Option<(Target<F>, Signature)> = None;
     for target in targets {
-        runner.run(*target, case, How::Own);
+        runner.run(*target, case, ScheduledBy::Own);
         let mut classifier = ledger.classify(*target);
         for breach in runner.judge.breaches() {
             let expected = classifier.next(&breach);
             let better = match best {
                 None => true,
-                Some((_, signature)) => signature.expected != Expected::No && expected == Expected::No,
+                Some((_, signature)) => {
+                    signature.expected != Expected::No && expected == Expected::No
+                }
             };
             if better && rule.is_none_or(|rule| rule == breach.rule) {
                 let signature = ledger.signature(&breach, expected);
@@ -181,7 +193,8 @@ pub enum Axis {
 
 impl Axis {
     /// All of them.
-    pub const ALL: [Axis; 5] = [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
+    pub const ALL: [Axis; 5] =
+        [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
 
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
@@ -195,8 +208,8 @@ impl Axis {
     }
 }
 
-/// How large a case is: first the sum of operations and stops, so that no operation is saved at the price of a
-/// longer schedule; then the rest.
+/// How large a case is: first the sum of operations and stops, so that no operation is saved at the
+/// price of a longer schedule; then the rest.
 #[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Size {
     /// Operations and stops.
@@ -227,18 +240,20 @@ impl Size {
             operations,
             preemptions,
             actors: case.actors.len(),
-            cells: usize::from(case.geometry.file_cells()) + case.operations().map(|(_, _, o)| named(o)).sum::<usize>(),
+            cells: usize::from(case.geometry.file_cells())
+                + case.operations().map(|(_, _, o)| named(o)).sum::<usize>(),
             text: Document::new(case.clone()).to_string(),
         }
     }
 }
 
-/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each new best; `until` ends
-/// it early, with the best so far. The case must show the goal under its own schedule.
-pub fn shrink<R: Registry>(
+/// Shrinks on all orders, on `jobs` threads, and takes the smallest. `better` is called with each
+/// new best; `until` ends it early, with the best so far. The case must show the goal under its own
+/// schedule.
+pub fn shrink<F: Filesystem>(
     case: &Case,
-    goal: &Goal<R>,
-    ledger: &Ledger<R>,
+    goal: &Goal<F>,
+    ledger: &Ledger<F>,
     jobs: usize,
     until: Until<'_>,
     better: &(dyn Fn(&Case) + Sync),
@@ -267,27 +282,27 @@ pub fn shrink<R: Registry>(
 }
 
 /// Shrinks cases towards one goal, in one order of attempts.
-pub struct Shrinker<'a, R: Registry> {
-    runner: &'a mut Runner<R>,
-    reference: Runner<R>,
-    goal: Goal<R>,
-    ledger: &'a Ledger<R>,
+pub struct Shrinker<'a, F: Filesystem> {
+    runner: &'a mut Runner<F>,
+    reference: Runner<F>,
+    goal: Goal<F>,
+    ledger: &'a Ledger<F>,
     order: u64,
     until: Option<Until<'a>>,
 }
 
-impl<'a, R: Registry> Shrinker<'a, R> {
+impl<'a, F: Filesystem> Shrinker<'a, F> {
     /// Holds `goal`.
-    pub fn new(runner: &'a mut Runner<R>, goal: Goal<R>, ledger: &'a Ledger<R>) -> Shrinker<'a, R> {
+    pub fn new(runner: &'a mut Runner<F>, goal: Goal<F>, ledger: &'a Ledger<F>) -> Shrinker<'a, F> {
         Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, until: None }
     }
 
     /// The case shows the goal, under its own schedule.
     pub fn shows(&mut self, case: &Case) -> bool {
-        self.shows_under(case, &How::Own)
+        self.shows_under(case, &ScheduledBy::Own)
     }
 
-    fn shows_under(&mut self, case: &Case, how: &How) -> bool {
+    fn shows_under(&mut self, case: &Case, how: &ScheduledBy) -> bool {
         let Shrinker { runner, reference, goal, ledger, .. } = self;
         match goal {
             Goal::Signature(target, signature) => {
@@ -303,7 +318,8 @@ impl<'a, R: Registry> Shrinker<'a, R> {
                 reference.run(*other, case, how.clone());
                 let theirs = reference.judge.summary();
                 let differs = runner.judge.summary().differs(target.pair, theirs, other.pair);
-                differs.is_some_and(|breach| signature.point.is_none_or(|point| point == breach.point))
+                differs
+                    .is_some_and(|breach| signature.point.is_none_or(|point| point == breach.point))
             }
             Goal::Document(expects, targets) => targets.iter().all(|target| {
                 runner.run(*target, case, how.clone());
@@ -355,11 +371,13 @@ impl<'a, R: Registry> Shrinker<'a, R> {
         found
     }
 
-    /// Takes a case of as many operations, but with one of them on another actor, or a load in place of a store, if
-    /// that needs fewer stops.
+    /// Takes a case of as many operations, but with one of them on another actor, or a load in
+    /// place of a store, if that needs fewer stops.
     fn take_rearrangement(&mut self, case: &mut Case) -> bool {
         rearrangements(case).into_iter().any(|candidate| {
-            let fresh = self.reschedule(&candidate).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+            let fresh = self
+                .reschedule(&candidate)
+                .filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
             let found = fresh.is_some();
             if let Some(fresh) = fresh {
                 *case = fresh;
@@ -368,15 +386,16 @@ impl<'a, R: Registry> Shrinker<'a, R> {
         })
     }
 
-    /// The single removals that still show the goal, under the stops that are left or a fresh schedule that is no
-    /// longer, by axis. None of them: the case is 1-minimal.
+    /// The single removals that still show the goal, under the stops that are left or a fresh
+    /// schedule that is no longer, by axis. None of them: the case is 1-minimal.
     pub fn not_minimal(&mut self, case: &Case) -> Vec<(Axis, Case)> {
         let sum = Size::of(case).sum;
         let smaller = removals(case).into_iter().filter_map(|(axis, candidate)| {
             if self.shows(&candidate) {
                 return Some((axis, candidate));
             }
-            let rescheduled = (axis < Axis::Preemptions).then(|| self.reschedule(&candidate)).flatten();
+            let rescheduled =
+                (axis < Axis::Preemptions).then(|| self.reschedule(&candidate)).flatten();
             rescheduled.filter(|case| Size::of(case).sum < sum).map(|case| (axis, case))
         });
         smaller.collect()
@@ -434,8 +453,10 @@ impl<'a, R: Registry> Shrinker<'a, R> {
             if !self.goes_on() {
                 return None;
             }
-            let kind = [Kind::Pos, Kind::Pct3, Kind::Pct2, Kind::Walk][n as usize % 4];
-            let how = How::Random(kind, random(n, self.order, 3));
+            let kind =
+                [SchedulerKind::Pos, SchedulerKind::Pct3, SchedulerKind::Pct2, SchedulerKind::Walk]
+                    [n as usize % 4];
+            let how = ScheduledBy::Random(kind, random(n, self.order, 3));
             if !self.shows_under(case, &how) {
                 return None;
             }
@@ -445,7 +466,8 @@ impl<'a, R: Registry> Shrinker<'a, R> {
         })
     }
 
-    /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the middle.
+    /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the
+    /// middle.
     fn ordered(&self, n: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..n).collect();
         if self.order.is_multiple_of(2) {
@@ -512,7 +534,8 @@ impl<'a, R: Registry> Shrinker<'a, R> {
         for actor in 0..case.actors.len() {
             for slot in 0..case.actors[actor].operations.len() {
                 let operation = case.actors[actor].operations[slot];
-                shorter_ranges(operation).any(|o| self.attempt(case, |c| c.actors[actor].operations[slot] = o));
+                shorter_ranges(operation)
+                    .any(|o| self.attempt(case, |c| c.actors[actor].operations[slot] = o));
             }
         }
     }
@@ -526,7 +549,9 @@ impl<'a, R: Registry> Shrinker<'a, R> {
 fn close_gaps(c: &mut Case) {
     let full = |actor: &Actor| {
         let slots = 0..actor.operations.len() as u8;
-        slots.filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty).collect::<Vec<u8>>()
+        slots
+            .filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty)
+            .collect::<Vec<u8>>()
     };
     let slots: Vec<Vec<u8>> = c.actors.iter().map(full).collect();
     let kept: Vec<usize> = (0..slots.len()).filter(|actor| !slots[*actor].is_empty()).collect();
@@ -587,8 +612,8 @@ pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
     all
 }
 
-/// The same number of operations, done otherwise: each moved to the start or the end of each other actor's, and
-/// each store made a load.
+/// The same number of operations, done otherwise: each moved to the start or the end of each other
+/// actor's, and each store made a load.
 fn rearrangements(case: &Case) -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |change: &dyn Fn(&mut Case)| {
@@ -622,9 +647,11 @@ fn rearrangements(case: &Case) -> Vec<Case> {
 fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
     let (kind, Range { start, end }) = (operation.kind(), operation.range());
     let ranged = matches!(kind.operand, Operand::Cells | Operand::Pages) && end > start + 1;
-    let shorter = [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
+    let shorter =
+        [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
     shorter.into_iter().filter(move |_| ranged).map(move |(start, end)| {
-        Operation::from_code(kind.code, Range::new(start, end)).expect("the code is the operation's own")
+        Operation::from_code(kind.code, Range::new(start, end))
+            .expect("the code is the operation's own")
     })
 }
 
@@ -632,12 +659,14 @@ fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
 fn shift_down(case: &mut Case) {
     let cells = case.geometry.cells;
     case.geometry.size = case.geometry.size.saturating_sub(cells);
-    case.geometry.holes = case.geometry.holes.checked_shr(u32::from(case.geometry.blocks)).unwrap_or(0);
+    case.geometry.holes =
+        case.geometry.holes.checked_shr(u32::from(case.geometry.blocks)).unwrap_or(0);
     for operation in case.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
         let (kind, range) = (operation.kind(), operation.range());
         let by = if kind.operand == Operand::Pages { 1 } else { cells };
         let range = Range::new(range.start.saturating_sub(by), range.end.saturating_sub(by));
-        *operation = Operation::from_code(kind.code, range).expect("the code is the operation's own");
+        *operation =
+            Operation::from_code(kind.code, range).expect("the code is the operation's own");
     }
     // The I/O of a page has the number of the page.
     for stop in stops(case) {

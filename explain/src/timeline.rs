@@ -1,9 +1,9 @@
-//! A run as data: for each step who took it, what it did, and the state of everything after it. What `explain`
-//! draws in the terminal, in HTML and in SVG.
+//! A run as data: for each step who took it, what it did, and the state of everything after it.
+//! What `explain` draws in the terminal, in HTML and in SVG.
 
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::{TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, object};
@@ -11,7 +11,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Picks;
 use mkwrite_model::trace::code_name;
 use mkwrite_model::{End, Observer, Setup, Target};
-use mkwrite_oracle::run::{How, Runner, observe};
+use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
 use serde::Serialize;
 
 /// A task, by its name in reports.
@@ -122,15 +122,20 @@ pub struct Timeline {
 }
 
 /// Runs a case with its own schedule, judged: every step as data.
-pub fn watch<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case) -> Timeline {
+pub fn watch<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Timeline {
     let mut timeline = Timeline::default();
     let mut observer = (&mut runner.judge, &mut timeline);
-    observe(&mut runner.machine, target, case, How::Own, &mut observer);
+    observe(&mut runner.machine, target, case, ScheduledBy::Own, &mut observer);
     timeline
 }
 
 /// The same with these picks.
-pub fn watch_picks<R: Registry>(runner: &mut Runner<R>, target: Target<R>, case: &Case, picks: &[TaskId]) -> Timeline {
+pub fn watch_picks<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    case: &Case,
+    picks: &[TaskId],
+) -> Timeline {
     let mut timeline = Timeline::default();
     let mut observer = (&mut runner.judge, &mut timeline);
     runner.machine.run(Setup { case, target }, &mut Picks::new(picks), &mut observer);
@@ -153,12 +158,12 @@ impl Timeline {
     }
 }
 
-impl<R: Registry> Observer<R> for Timeline {
-    fn begin(&mut self, k: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Timeline {
+    fn begin(&mut self, k: &Kernel<F>, _: &Case) {
         *self = Timeline { initial: state(k), ..Timeline::default() };
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         let Step { task, point, slot, number, .. } = step;
         let operation = match task.io_slot() {
             Some(_) => "completion of I/O".to_owned(),
@@ -166,12 +171,22 @@ impl<R: Registry> Observer<R> for Timeline {
             None => k.state(task).operation().to_string(),
         };
         let state = state(k);
-        let changes = changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
+        let changes =
+            changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
         let events = k.events().filter_map(|event| in_words(k, task, event)).collect();
-        self.steps.push(Moment { step: number, task, slot, operation, point, events, changes, state });
+        self.steps.push(Moment {
+            step: number,
+            task,
+            slot,
+            operation,
+            point,
+            events,
+            changes,
+            state,
+        });
     }
 
-    fn end(&mut self, _: &Kernel<R>, end: End) {
+    fn end(&mut self, _: &Kernel<F>, end: End) {
         self.end = match end {
             End::Done => "all tasks finished",
             End::Crashed => "the kernel crashed",
@@ -181,7 +196,7 @@ impl<R: Registry> Observer<R> for Timeline {
     }
 }
 
-fn state<R: Registry>(k: &Kernel<R>) -> State {
+fn state<F: Filesystem>(k: &Kernel<F>) -> State {
     let page = |page: Frame| {
         let (index, cached) = (k.index(page), k.has(page, CACHED));
         let pte = |mm: Mm| {
@@ -222,7 +237,9 @@ fn state<R: Registry>(k: &Kernel<R>) -> State {
         size: k.i_size(),
         pages: k.frames_in_use().map(page).collect(),
         store: match k.fs().declaration().page_cache {
-            true => (0..k.geometry().file_cells()).map(|cell| k.fs().stored(k, cell).to_string()).collect(),
+            true => (0..k.geometry().file_cells())
+                .map(|cell| k.fs().stored(k, cell).to_string())
+                .collect(),
             false => Vec::new(),
         },
         locks: bits(live).flat_map(held).collect(),
@@ -230,7 +247,7 @@ fn state<R: Registry>(k: &Kernel<R>) -> State {
     }
 }
 
-fn in_words<R: Registry>(k: &Kernel<R>, task: TaskId, event: Event) -> Option<String> {
+fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<String> {
     Some(match event {
         Event::MkwriteReturned { code, .. } => {
             format!("page_mkwrite returns {}", code_name(k.fs().declaration().convention, code))
@@ -271,7 +288,9 @@ fn changes(from: &State, to: &State) -> Vec<String> {
     if from.size != to.size {
         all.push(format!("i_size {} → {}", from.size, to.size));
     }
-    for (cell, (old, new)) in from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new) {
+    for (cell, (old, new)) in
+        from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new)
+    {
         all.push(format!("store, cell {cell}: {old} → {new}"));
     }
     for (task, object) in to.waiting.iter().filter(|waiting| !from.waiting.contains(waiting)) {
@@ -328,10 +347,14 @@ fn page_changes(old: Option<&PageState>, page: &PageState, all: &mut Vec<String>
         add(format!("pte of mm {} removed", old.mm));
     }
     if old.record != page.record {
-        let form = |record: &Option<String>| record.as_ref().map_or("none".to_owned(), |record| format!("<{record}>"));
+        let form = |record: &Option<String>| {
+            record.as_ref().map_or("none".to_owned(), |record| format!("<{record}>"))
+        };
         add(format!("record {} → {}", form(&old.record), form(&page.record)));
     }
-    for (cell, (before, after)) in old.cells.iter().zip(&page.cells).enumerate().filter(|(_, (old, new))| old != new) {
+    for (cell, (before, after)) in
+        old.cells.iter().zip(&page.cells).enumerate().filter(|(_, (old, new))| old != new)
+    {
         add(format!("cell {cell}: {before} → {after}"));
     }
 }

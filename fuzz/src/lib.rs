@@ -1,12 +1,13 @@
-//! What libFuzzer's targets share: the features as its extra counters, and the mutators that know operations.
+//! What libFuzzer's targets share: the features as its extra counters, and the mutators that know
+//! operations.
 //!
-//! The counters are the one place where this package needs `unsafe`: libFuzzer finds them by the name of their
-//! section.
+//! The counters are the one place where this package needs `unsafe`: libFuzzer finds them by the
+//! name of their section.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mkwrite_model::bytes;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_search::feedback::FEATURES;
 pub use mkwrite_search::fuzz;
 
@@ -24,10 +25,10 @@ pub fn count(feature: u16) {
 const PLAIN: u32 = 16;
 
 /// libFuzzer's custom mutator.
-pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     match seed % PLAIN {
         0 => libfuzzer_sys::fuzzer_mutate(data, size, max),
-        _ => fuzz::mutate::<R>(data, size, max, seed),
+        _ => fuzz::mutate::<F>(data, size, max, seed),
     }
 }
 
@@ -35,20 +36,24 @@ pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) 
 const CROSSED: u32 = 4;
 
 /// libFuzzer's custom crossover.
-pub fn cross<R: Registry>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
+pub fn cross<F: Filesystem>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     if seed.is_multiple_of(CROSSED) {
         return bytes::cross(one, other, out, seed);
     }
     let size = one.len().min(out.len());
     out[..size].copy_from_slice(&one[..size]);
-    mutate::<R>(out, size, out.len(), seed)
+    mutate::<F>(out, size, out.len(), seed)
 }
 
-/// A target whose inputs are cases: the filesystems, and which function of [`mkwrite_search::fuzz`] runs them there.
+/// A target whose inputs are cases: the filesystems, and which function of [`mkwrite_search::fuzz`]
+/// runs them there.
 #[macro_export]
 macro_rules! cases {
     ($filesystems:ty, $run:ident) => {
-        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::fuzz::$run::<$filesystems>(input, $crate::count));
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::fuzz::$run::<$filesystems>(
+            input,
+            $crate::count
+        ));
         libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max: usize, seed: u32| {
             $crate::mutate::<$filesystems>(data, size, max, seed)
         });

@@ -1,16 +1,18 @@
-//! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with page_mkwrite).
-//! 2.6.29 and 2.6.30 fs/buffer.c; the patch as posted for the conversion (`[block-page-mkwrite]`, `[patch-as-posted]`).
+//! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with
+//! page_mkwrite). 2.6.29 and 2.6.30 fs/buffer.c; the patch as posted for the conversion
+//! (`[block-page-mkwrite]`, `[patch-as-posted]`).
 //!
-//! page_mkwrite allocates exactly the blocks below i_size as it read it, and leaves the rest of the page
-//! alone. The size test is `>`: a page that starts exactly at the end is accepted with nothing allocated.
-//! Three versions: int codes and unlocked return; the right codes, still unlocked (which separates the code
-//! fix from the lock fix); the right codes and locked return.
+//! page_mkwrite allocates exactly the blocks below i_size as it read it, and leaves the rest of the
+//! page alone. The size test is `>`: a page that starts exactly at the end is accepted with nothing
+//! allocated. Three versions: int codes and unlocked return; the right codes, still unlocked (which
+//! separates the code fix from the lock fix); the right codes and locked return.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS, SizeGuard,
+    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
+    SizeGuard,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::plant::Plant;
@@ -37,7 +39,7 @@ impl Block {
     pub const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
 }
 
-impl<R: BufferHeads> Implementation<R> for Block {
+impl<F: BufferHeads> Implementation<F> for Block {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "block@2.6.29",
@@ -73,7 +75,7 @@ impl<R: BufferHeads> Implementation<R> for Block {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -108,11 +110,11 @@ impl<R: BufferHeads> Implementation<R> for Block {
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::record(k, page)
     }
 }

@@ -1,14 +1,14 @@
-//! Buffer heads: what block@*, filemap@* and their kin share. fs/buffer.c of 2.6.29 and 2.6.30 (`[buffers-dirty]`,
-//! `[block-writepage]`).
+//! Buffer heads: what block@*, filemap@* and their kin share. fs/buffer.c of 2.6.29 and 2.6.30
+//! (`[buffers-dirty]`, `[block-writepage]`).
 //!
-//! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers that is
-//! dirty counts as dirty in every block. Blocks of the page beyond i_size are never allocated; they can be
-//! marked dirty, and writepage cleans them.
-//! Left out: buffer uptodate and new bits (a page is read whole), delayed allocation, buffer locks.
+//! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers
+//! that is dirty counts as dirty in every block. Blocks of the page beyond i_size are never
+//! allocated; they can be marked dirty, and writepage cleans them. Left out: buffer uptodate and
+//! new bits (a page is read whole), delayed allocation, buffer locks.
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::implementation::{Holds, Record, Registry};
+use mkwrite_model::implementation::{Filesystem, Holds, Record};
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -34,13 +34,13 @@ impl std::fmt::Display for Buffers {
     }
 }
 
-/// Registries whose pages can have buffers.
-pub trait BufferHeads: Registry<Private: Holds<Buffers>> {}
+/// Filesystems whose pages can have buffers.
+pub trait BufferHeads: Filesystem<Private: Holds<Buffers>> {}
 
-impl<R: Registry<Private: Holds<Buffers>>> BufferHeads for R {}
+impl<F: Filesystem<Private: Holds<Buffers>>> BufferHeads for F {}
 
 /// The blocks of a page that a range of its cells touches, one bit each.
-pub fn blocks_touched(k: &Kernel<impl Registry>, cells: Range) -> u8 {
+pub fn blocks_touched(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
     let per_block = k.geometry().block_cells();
     if cells.is_empty() {
         return 0;
@@ -49,24 +49,24 @@ pub fn blocks_touched(k: &Kernel<impl Registry>, cells: Range) -> u8 {
 }
 
 /// The blocks of a page that lie wholly at or beyond `from`, one bit each.
-pub fn blocks_from(k: &Kernel<impl Registry>, from: u8) -> u8 {
+pub fn blocks_from(k: &Kernel<impl Filesystem>, from: u8) -> u8 {
     let g = k.geometry();
     let first = from.div_ceil(g.block_cells());
     Range::new(first, g.blocks).bits() as u8
 }
 
 /// All blocks of a page.
-pub fn all_blocks(k: &Kernel<impl Registry>) -> u8 {
+pub fn all_blocks(k: &Kernel<impl Filesystem>) -> u8 {
     (1 << k.geometry().blocks) - 1
 }
 
 /// The blocks of a page that i_size reaches into, one bit each.
-pub fn blocks_below_eof(k: &Kernel<impl Registry>, page: Frame) -> u8 {
+pub fn blocks_below_eof(k: &Kernel<impl Filesystem>, page: Frame) -> u8 {
     blocks_touched(k, Range::new(0, k.length_below_eof(page)))
 }
 
 /// The number in the file of block `b` of the page.
-pub fn file_block(k: &Kernel<impl Registry>, page: Frame, b: u8) -> u8 {
+pub fn file_block(k: &Kernel<impl Filesystem>, page: Frame, b: u8) -> u8 {
     k.index(page) * k.geometry().blocks + b
 }
 
@@ -94,7 +94,12 @@ fn get_or_create(k: &Kernel<impl BufferHeads>, page: Frame) -> Buffers {
 }
 
 /// get_block(create) for these blocks. Returns the buffers, and whether there was space for all.
-fn map(k: &Kernel<impl BufferHeads>, page: Frame, mut buffers: Buffers, blocks: u8) -> (Buffers, bool) {
+fn map(
+    k: &Kernel<impl BufferHeads>,
+    page: Frame,
+    mut buffers: Buffers,
+    blocks: u8,
+) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, b)) else {
             return (buffers, false);
@@ -105,39 +110,56 @@ fn map(k: &Kernel<impl BufferHeads>, page: Frame, mut buffers: Buffers, blocks: 
     (buffers, true)
 }
 
-/// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and write_begin, and what
-/// the judge asks of it. It stands in an `impl<R: BufferHeads> Implementation<R> for ..`.
+/// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and
+/// write_begin, and what the judge asks of it. It stands in an `impl<F: BufferHeads>
+/// Implementation<F> for ..`.
 #[macro_export]
 macro_rules! buffer_heads {
     () => {
-        fn set_page_dirty(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        fn set_page_dirty(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            page: $crate::model::kernel::Frame,
+        ) -> bool {
             $crate::buffer::set_page_dirty(k, page)
         }
 
         async fn writepage(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             _: $crate::model::implementation::WbSync,
         ) -> $crate::model::kernel::Status {
             $crate::buffer::writepage(k, page).await
         }
 
-        fn transfer(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
+        fn transfer(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            request: $crate::model::kernel::Request,
+        ) {
             k.transfer_blocks(request);
         }
 
-        async fn complete(self, k: &$crate::model::kernel::Kernel<R>, request: $crate::model::kernel::Request) {
+        async fn complete(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            request: $crate::model::kernel::Request,
+        ) {
             $crate::buffer::complete(k, request).await;
         }
 
-        fn readpage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) {
+        fn readpage(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            page: $crate::model::kernel::Frame,
+        ) {
             $crate::buffer::readpage(k, page);
         }
 
         async fn write_end(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             cells: $crate::model::case::Range,
         ) {
@@ -146,34 +168,54 @@ macro_rules! buffer_heads {
 
         async fn invalidatepage(
             self,
-            k: &$crate::model::kernel::Kernel<R>,
+            k: &$crate::model::kernel::Kernel<F>,
             page: $crate::model::kernel::Frame,
             from: u8,
         ) {
             $crate::buffer::invalidatepage(k, page, from);
         }
 
-        async fn releasepage(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        async fn releasepage(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            page: $crate::model::kernel::Frame,
+        ) -> bool {
             $crate::buffer::try_to_free_buffers(k, page)
         }
 
-        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<R>, size: u8) {
+        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<F>, size: u8) {
             $crate::buffer::truncate_blocks(k, size).await;
         }
 
-        fn pending(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> u8 {
+        fn pending(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            page: $crate::model::kernel::Frame,
+        ) -> u8 {
             $crate::buffer::pending(k, page)
         }
 
-        fn is_releasable(self, k: &$crate::model::kernel::Kernel<R>, page: $crate::model::kernel::Frame) -> bool {
+        fn is_releasable(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            page: $crate::model::kernel::Frame,
+        ) -> bool {
             $crate::buffer::is_releasable(k, page)
         }
 
-        fn stored(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
+        fn stored(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            cell: u8,
+        ) -> $crate::model::kernel::Stamp {
             $crate::buffer::stored(k, cell)
         }
 
-        fn durable(self, k: &$crate::model::kernel::Kernel<R>, cell: u8) -> $crate::model::kernel::Stamp {
+        fn durable(
+            self,
+            k: &$crate::model::kernel::Kernel<F>,
+            cell: u8,
+        ) -> $crate::model::kernel::Stamp {
             $crate::buffer::durable(k, cell)
         }
     };
@@ -216,9 +258,9 @@ async fn mark_dirty(k: &Kernel<impl BufferHeads>, page: Frame, blocks: u8) {
     }
 }
 
-/// The start of block_write_full_page, shared with others of its kind: reads i_size, deals with a page
-/// beyond it, zeroes the tail. Returns i_size, or `None` if the page lies wholly beyond it.
-pub async fn clip_to_eof(k: &Kernel<impl Registry>, page: Frame) -> Option<u8> {
+/// The start of block_write_full_page, shared with others of its kind: reads i_size, deals with a
+/// page beyond it, zeroes the tail. Returns i_size, or `None` if the page lies wholly beyond it.
+pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8> {
     k.at_size(P::WritepageSize).await;
     let size = k.i_size();
     let below_eof = size.saturating_sub(k.first_cell(page));
@@ -283,12 +325,13 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
 }
 
 /// Dirty blocks beyond i_size that writepage leaves so: none.
-pub fn kept_dirty(k: &Kernel<impl Registry>, beyond_eof: u8) -> u8 {
+pub fn kept_dirty(k: &Kernel<impl Filesystem>, beyond_eof: u8) -> u8 {
     if k.planted(Plant::DirtyForEver) { beyond_eof } else { 0 }
 }
 
-/// set_page_writeback in writepage, with the page locked. Returns whether the page was under writeback before.
-pub async fn start_writeback(k: &Kernel<impl Registry>, page: Frame) -> bool {
+/// set_page_writeback in writepage, with the page locked. Returns whether the page was under
+/// writeback before.
+pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
     if k.planted(Plant::WritebackUnlocked) {
         k.unlock_page(page);
     }
@@ -297,7 +340,7 @@ pub async fn start_writeback(k: &Kernel<impl Registry>, page: Frame) -> bool {
 }
 
 /// writepage unlocks the page, when writeback has started.
-pub async fn unlock_started(k: &Kernel<impl Registry>, page: Frame) {
+pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
     if !k.planted(Plant::WritebackUnlocked) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -305,7 +348,7 @@ pub async fn unlock_started(k: &Kernel<impl Registry>, page: Frame) {
 }
 
 /// writepage found no space: the page and the mapping keep the error.
-pub fn note_shortage(k: &Kernel<impl Registry>, page: Frame, lost: u8) {
+pub fn note_shortage(k: &Kernel<impl Filesystem>, page: Frame, lost: u8) {
     k.write_failed(page, cells_of(k, lost), false);
     k.set_flag(page, ERROR);
     k.mapping_set_error(Status::NoSpace);
@@ -326,14 +369,18 @@ pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
     note_failure(k, request);
     k.at_page(P::IoRecord, page).await;
     if let Some(b) = buffers(k, page) {
-        set(k, page, Buffers { io: 0, dirty: b.dirty | u8::from(k.planted(Plant::RecordKept)), ..b });
+        set(
+            k,
+            page,
+            Buffers { io: 0, dirty: b.dirty | u8::from(k.planted(Plant::RecordKept)), ..b },
+        );
     }
     k.at_page(P::IoEnd, page).await;
     k.end_page_writeback(page);
 }
 
 /// A request that failed leaves its error in the mapping and on the page.
-pub fn note_failure(k: &Kernel<impl Registry>, request: Request) {
+pub fn note_failure(k: &Kernel<impl Filesystem>, request: Request) {
     if request.fails {
         k.set_flag(request.page, ERROR);
         if !k.planted(Plant::ErrorForgotten) {
@@ -342,8 +389,9 @@ pub fn note_failure(k: &Kernel<impl Registry>, request: Request) {
     }
 }
 
-/// block_read_full_page: blocks that i_size reaches into come from the device whole; holes read as zero.
-pub fn readpage(k: &Kernel<impl Registry>, page: Frame) {
+/// block_read_full_page: blocks that i_size reaches into come from the device whole; holes read as
+/// zero.
+pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
     let g = k.geometry();
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
@@ -355,8 +403,12 @@ pub fn readpage(k: &Kernel<impl Registry>, page: Frame) {
 }
 
 /// The cells of a page that write(2) needs space for: those that it fills.
-pub fn written(k: &Kernel<impl Registry>, page: Frame, cells: Range) -> Range {
-    if k.planted(Plant::WriteFillsHoles) { Range::new(0, cells.end.max(k.length_below_eof(page))) } else { cells }
+pub fn written(k: &Kernel<impl Filesystem>, page: Frame, cells: Range) -> Range {
+    if k.planted(Plant::WriteFillsHoles) {
+        Range::new(0, cells.end.max(k.length_below_eof(page)))
+    } else {
+        cells
+    }
 }
 
 /// block_write_begin.
@@ -374,9 +426,12 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
 }
 
 /// The i_size part of generic_write_end.
-pub async fn raise_size(k: &Kernel<impl Registry>, page: Frame, cells: Range, was_dirty: bool) {
+pub async fn raise_size(k: &Kernel<impl Filesystem>, page: Frame, cells: Range, was_dirty: bool) {
     let end = k.first_cell(page) + cells.end;
-    if end <= k.i_size() || (was_dirty && k.planted(Plant::ShortExtend)) || k.planted(Plant::SizeAfterUnlock) {
+    if end <= k.i_size()
+        || (was_dirty && k.planted(Plant::ShortExtend))
+        || k.planted(Plant::SizeAfterUnlock)
+    {
         return;
     }
     k.at_size(P::WriteSize).await;
@@ -389,7 +444,8 @@ pub async fn raise_size(k: &Kernel<impl Registry>, page: Frame, cells: Range, wa
     }
 }
 
-/// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole page.
+/// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole
+/// page.
 pub fn invalidatepage(k: &Kernel<impl BufferHeads>, page: Frame, from: u8) {
     let Some(b) = buffers(k, page) else { return };
     let gone = blocks_from(k, from);
@@ -431,7 +487,11 @@ pub fn record(k: &Kernel<impl BufferHeads>, page: Frame) -> Record {
     let below_eof = blocks_below_eof(k, page);
     let dirty = buffers(k, page).map_or(all_blocks(k), |b| b.dirty) & below_eof;
     let claims_dirty = buffers(k, page).is_some_and(|b| b.dirty != 0);
-    Record { missing: unallocated(k, page, dirty), uncovered: unallocated(k, page, below_eof), claims_dirty }
+    Record {
+        missing: unallocated(k, page, dirty),
+        uncovered: unallocated(k, page, below_eof),
+        claims_dirty,
+    }
 }
 
 /// The record where nothing is tied to a dirty page, so that nothing can be missing.
@@ -439,9 +499,14 @@ pub fn untied_record(k: &Kernel<impl BufferHeads>, page: Frame) -> Record {
     Record { missing: 0, uncovered: 0, ..record(k, page) }
 }
 
-/// The cells that the next writepage will write: those of dirty buffers, or all if there are none yet.
+/// The cells that the next writepage will write: those of dirty buffers, or all if there are none
+/// yet.
 pub fn pending(k: &Kernel<impl BufferHeads>, page: Frame) -> u8 {
-    if k.is_dirty(page) { cells_of(k, buffers(k, page).map_or(all_blocks(k), |b| b.dirty)) } else { 0 }
+    if k.is_dirty(page) {
+        cells_of(k, buffers(k, page).map_or(all_blocks(k), |b| b.dirty))
+    } else {
+        0
+    }
 }
 
 /// try_to_free_buffers would succeed.
@@ -450,24 +515,26 @@ pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 }
 
 /// A cell as block_read_full_page would read it.
-pub fn stored(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
+pub fn stored(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.device.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
+    k.device
+        .block(cell / per_block)
+        .map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
-pub fn cells_of(k: &Kernel<impl Registry>, blocks: u8) -> u8 {
+pub fn cells_of(k: &Kernel<impl Filesystem>, blocks: u8) -> u8 {
     bits(blocks).fold(0, |mask, b| mask | k.geometry().cells_of_block(b).bits() as u8)
 }
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
-pub fn unallocated(k: &Kernel<impl Registry>, page: Frame, blocks: u8) -> u8 {
+pub fn unallocated(k: &Kernel<impl Filesystem>, page: Frame, blocks: u8) -> u8 {
     let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.
-pub fn durable(k: &Kernel<impl Registry>, cell: u8) -> Stamp {
+pub fn durable(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
     k.device.durable(cell / per_block, cell % per_block)
 }

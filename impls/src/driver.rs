@@ -1,14 +1,14 @@
-//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping, as
-//! those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
+//! A device driver's mapping: dirty-tracked, without page_mkwrite, its pages have a NULL mapping,
+//! as those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
 //!
-//! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean anything, and the
-//! rules about page cache and file content do not apply.
+//! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean
+//! anything, and the rules about page cache and file content do not apply.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Holds, Implementation, Record, Registry, SizeGuard, WbSync,
+    Convention, Declaration, Filesystem, Holds, Implementation, Record, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
@@ -23,10 +23,10 @@ impl std::fmt::Display for DriverPage {
     }
 }
 
-/// Registries whose pages can be a driver's.
-pub trait DriverPages: Registry<Private: Holds<DriverPage>> {}
+/// Filesystems whose pages can be a driver's.
+pub trait DriverPages: Filesystem<Private: Holds<DriverPage>> {}
 
-impl<R: Registry<Private: Holds<DriverPage>>> DriverPages for R {}
+impl<F: Filesystem<Private: Holds<DriverPage>>> DriverPages for F {}
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +42,7 @@ impl Driver {
 
 const NO_STORE: &str = "a device mapping has no page cache and no store";
 
-impl<R: DriverPages> Implementation<R> for Driver {
+impl<F: DriverPages> Implementation<F> for Driver {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "driver@2.6.30",
@@ -58,59 +58,60 @@ impl<R: DriverPages> Implementation<R> for Driver {
         }
     }
 
-    fn mount(self, k: &Kernel<R>) {
+    fn mount(self, k: &Kernel<F>) {
         for index in 0..k.geometry().pages {
             k.new_uncached_page(index, Holds::put(DriverPage));
         }
     }
 
-    fn own_page(self, k: &Kernel<R>, index: u8) -> Option<Frame> {
-        let page = k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
+    fn own_page(self, k: &Kernel<F>, index: u8) -> Option<Frame> {
+        let page =
+            k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
         k.get_page(page);
         Some(page)
     }
 
-    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
-    async fn writepage(self, _: &Kernel<R>, _: Frame, _: WbSync) -> Status {
+    async fn writepage(self, _: &Kernel<F>, _: Frame, _: WbSync) -> Status {
         unreachable!("{NO_STORE}")
     }
 
-    fn transfer(self, _: &Kernel<R>, _: Request) {
+    fn transfer(self, _: &Kernel<F>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn complete(self, _: &Kernel<R>, _: Request) {
+    async fn complete(self, _: &Kernel<F>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
-    fn readpage(self, _: &Kernel<R>, _: Frame) {
+    fn readpage(self, _: &Kernel<F>, _: Frame) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn write_begin(self, _: &Kernel<R>, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, _: &Kernel<F>, _: Frame, _: Range) -> Status {
         unreachable!("{NO_STORE}")
     }
 
-    async fn write_end(self, _: &Kernel<R>, _: Frame, _: Range) {
+    async fn write_end(self, _: &Kernel<F>, _: Frame, _: Range) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn invalidatepage(self, _: &Kernel<R>, _: Frame, _: u8) {
+    async fn invalidatepage(self, _: &Kernel<F>, _: Frame, _: u8) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn releasepage(self, _: &Kernel<R>, _: Frame) -> bool {
+    async fn releasepage(self, _: &Kernel<F>, _: Frame) -> bool {
         unreachable!("{NO_STORE}")
     }
 
-    fn record(self, _: &Kernel<R>, _: Frame) -> Record {
+    fn record(self, _: &Kernel<F>, _: Frame) -> Record {
         Record::NOT_NEEDED
     }
 
-    fn durable(self, _: &Kernel<R>, _: u8) -> Stamp {
+    fn durable(self, _: &Kernel<F>, _: u8) -> Stamp {
         Stamp::ZERO
     }
 }

@@ -1,16 +1,18 @@
 //! ext3, and ext2: fs/buffer.c without page_mkwrite, as most filesystems of 2.6.29 and 2.6.30 were.
 //!
-//! Their mmap is generic_file_mmap, whose vm_ops have ->fault alone (2.6.30 mm/filemap.c: generic_file_vm_ops;
-//! fs/ext2/file.c, fs/ext3/file.c). The mapping accounts dirty pages, so write faults are noticed; but nobody asks the
-//! filesystem, and blocks are allocated by writepage: a full disk is found there, and reported by fsync. The two
-//! versions differ by their fault path.
-//! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page if it runs inside
-//! one). Without it ext3 is ext2.
+//! Their mmap is generic_file_mmap, whose vm_ops have ->fault alone (2.6.30 mm/filemap.c:
+//! generic_file_vm_ops; fs/ext2/file.c, fs/ext3/file.c). The mapping accounts dirty pages, so write
+//! faults are noticed; but nobody asks the filesystem, and blocks are allocated by writepage: a
+//! full disk is found there, and reported by fsync. The two versions differ by their fault path.
+//! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page
+//! if it runs inside one). Without it ext3 is ext2.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+};
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 
 use crate::buffer::{self, BufferHeads};
@@ -29,7 +31,7 @@ impl Ext3 {
     pub const VERSIONS: &[Ext3] = &[Ext3::V2_6_29, Ext3::V2_6_30];
 }
 
-impl<R: BufferHeads> Implementation<R> for Ext3 {
+impl<F: BufferHeads> Implementation<F> for Ext3 {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "ext3@2.6.29",
@@ -57,17 +59,17 @@ impl<R: BufferHeads> Implementation<R> for Ext3 {
         }
     }
 
-    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

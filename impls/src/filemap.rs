@@ -1,14 +1,17 @@
-//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10 mm/filemap.c.
+//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10
+//! mm/filemap.c.
 //!
-//! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the device
-//! needs stable pages (this one does), return LOCKED. No size check, and nothing is reserved: blocks are
-//! allocated by writepage, so a full disk is found there and reported by fsync.
-//! Left out: the freeze reference, file_update_time inside page_mkwrite.
+//! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the
+//! device needs stable pages (this one does), return LOCKED. No size check, and nothing is
+//! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
+//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
-use mkwrite_model::implementation::{Aspect, Convention, Declaration, Implementation, Record, SizeGuard};
+use mkwrite_model::implementation::{
+    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+};
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
@@ -27,7 +30,7 @@ impl Filemap {
     pub const VERSIONS: &[Filemap] = &[Filemap::V3_10];
 }
 
-impl<R: BufferHeads> Implementation<R> for Filemap {
+impl<F: BufferHeads> Implementation<F> for Filemap {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "filemap@3.10",
@@ -43,18 +46,18 @@ impl<R: BufferHeads> Implementation<R> for Filemap {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         mm::filemap_page_mkwrite(k, page).await
     }
 
     crate::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         k.wait_on_page_writeback(page, P::WriteWait).await; // wait_for_stable_page
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::untied_record(k, page)
     }
 }

@@ -1,22 +1,23 @@
 //! fsblock, Nick Piggin's replacement for buffer heads (posted 2007 and 2009, never merged;
-//! `[fsblock-2007]`, `[fsblock-2009]`). The plain form of the bug that the patch closes, and of its cure: a record whose
-//! lifetime is exactly the dirty lifetime of the page.
+//! `[fsblock-2007]`, `[fsblock-2009]`). The plain form of the bug that the patch closes, and of its
+//! cure: a record whose lifetime is exactly the dirty lifetime of the page.
 //!
-//! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty nor under
-//! writeback, when the completion frees them at once. A missing fsblock is an assertion, never a silent loss:
-//! in writepage in both versions, in set_page_dirty in the later one (the 2007 form noted the race there).
+//! A page has fsblocks from the moment it is about to be dirtied until its blocks are neither dirty
+//! nor under writeback, when the completion frees them at once. A missing fsblock is an assertion,
+//! never a silent loss: in writepage in both versions, in set_page_dirty in the later one (the 2007
+//! form noted the race there).
 //!
-//! `2007`: page_mkwrite prepares the whole page and returns 0, unlocked, also for a page that is gone.
-//! `2009`: with the return convention and the writepage protocol that landed; it prepares the part of the
-//! page below i_size and keeps the page locked.
-//! Left out: delayed allocation (blocks are allocated when they are mapped), super-page blocks, block locks.
+//! `2007`: page_mkwrite prepares the whole page and returns 0, unlocked, also for a page that is
+//! gone. `2009`: with the return convention and the writepage protocol that landed; it prepares the
+//! part of the page below i_size and keeps the page locked. Left out: delayed allocation (blocks
+//! are allocated when they are mapped), super-page blocks, block locks.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
-    SizeGuard, WbSync,
+    Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
+    Record, SIGBUS, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -24,7 +25,9 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::buffer::{self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block};
+use crate::buffer::{
+    self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block,
+};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +49,8 @@ pub struct Blocks {
     block: [u8; BLOCKS_PER_PAGE_MAX],
 }
 
-const NEW: Blocks = Blocks { mapped: 0, dirty: 0, writeback: 0, pins: 0, block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX] };
+const NEW: Blocks =
+    Blocks { mapped: 0, dirty: 0, writeback: 0, pins: 0, block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX] };
 
 impl std::fmt::Display for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,10 +65,10 @@ impl std::fmt::Display for Blocks {
     }
 }
 
-/// Registries whose pages can have fsblocks.
-pub trait Fsblocks: Registry<Private: Holds<Blocks>> {}
+/// Filesystems whose pages can have fsblocks.
+pub trait Fsblocks: Filesystem<Private: Holds<Blocks>> {}
 
-impl<R: Registry<Private: Holds<Blocks>>> Fsblocks for R {}
+impl<F: Filesystem<Private: Holds<Blocks>>> Fsblocks for F {}
 
 fn blocks(k: &Kernel<impl Fsblocks>, page: Frame) -> Option<Blocks> {
     k.attached(page)
@@ -81,7 +85,8 @@ fn free_if_idle(k: &Kernel<impl Fsblocks>, page: Frame) {
     }
 }
 
-/// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was space.
+/// Maps these blocks, allocating where there is a hole. Returns the blocks, and whether there was
+/// space.
 fn map(k: &Kernel<impl Fsblocks>, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
         let Some(block) = k.device.get_block(file_block(k, page, n)) else {
@@ -113,7 +118,11 @@ async fn begin(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) -> Status {
 /// write_end: the blocks of these cells are dirty, and the page.
 async fn end(k: &Kernel<impl Fsblocks>, page: Frame, cells: Range) {
     let b = blocks(k, page).unwrap_or(NEW);
-    set(k, page, Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b });
+    set(
+        k,
+        page,
+        Blocks { dirty: b.dirty | blocks_touched(k, cells), pins: b.pins.saturating_sub(1), ..b },
+    );
     k.set_page_dirty_nobuffers(page).await;
 }
 
@@ -122,7 +131,7 @@ impl Fsblock {
     pub const VERSIONS: &[Fsblock] = &[Fsblock::Y2007, Fsblock::Y2009];
 }
 
-impl<R: Fsblocks> Implementation<R> for Fsblock {
+impl<F: Fsblocks> Implementation<F> for Fsblock {
     fn declaration(self) -> &'static Declaration {
         const Y2007: Declaration = Declaration {
             name: "fsblock@2007",
@@ -151,7 +160,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
         let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
@@ -175,16 +184,19 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         0
     }
 
-    fn set_page_dirty(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         match blocks(k, page) {
             Some(_) if k.planted(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
-            None => k.bug_on(self == Fsblock::Y2009, "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty"),
+            None => k.bug_on(
+                self == Fsblock::Y2009,
+                "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty",
+            ),
         }
         k.test_set_page_dirty(page)
     }
 
-    async fn writepage(self, k: &Kernel<R>, page: Frame, _: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
         k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
         let Some(size) = buffer::clip_to_eof(k, page).await else {
             self.invalidatepage(k, page, 0).await;
@@ -225,11 +237,11 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         if enough { Status::Ok } else { Status::NoSpace }
     }
 
-    fn transfer(self, k: &Kernel<R>, request: Request) {
+    fn transfer(self, k: &Kernel<F>, request: Request) {
         k.transfer_blocks(request);
     }
 
-    async fn complete(self, k: &Kernel<R>, request: Request) {
+    async fn complete(self, k: &Kernel<F>, request: Request) {
         let page = request.page;
         buffer::note_failure(k, request);
         k.at_page(P::IoRecord, page).await;
@@ -245,23 +257,23 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         k.end_page_writeback(page);
     }
 
-    fn readpage(self, k: &Kernel<R>, page: Frame) {
+    fn readpage(self, k: &Kernel<F>, page: Frame) {
         buffer::readpage(k, page);
     }
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         k.at_page(P::WriteAttach, page).await;
         begin(k, page, buffer::written(k, page, cells)).await
     }
 
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
         end(k, page, buffer::written(k, page, cells)).await;
         buffer::raise_size(k, page, cells, was_dirty).await;
     }
 
-    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
         let Some(b) = blocks(k, page) else { return };
         let gone = blocks_from(k, from);
         set(k, page, Blocks { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
@@ -271,11 +283,11 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         }
     }
 
-    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    async fn after_truncate(self, k: &Kernel<R>, size: u8) {
+    async fn after_truncate(self, k: &Kernel<F>, size: u8) {
         if let Some(page) = mm::truncate_partial_zero(k, size).await {
             let cell = size % k.geometry().cells;
             let cells = Range::new(cell, cell + 1);
@@ -289,19 +301,23 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         k.free_blocks_from(k.geometry().blocks_of(size));
     }
 
-    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
-        if k.is_dirty(page) { buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty)) } else { 0 }
+    fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
+        if k.is_dirty(page) {
+            buffer::cells_of(k, blocks(k, page).map_or(0, |b| b.dirty))
+        } else {
+            0
+        }
     }
 
-    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
 
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         buffer::stored(k, cell)
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(b) = blocks(k, page) else { return Record::NONE };
         let below_eof = blocks_below_eof(k, page);
         let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
@@ -309,7 +325,7 @@ impl<R: Fsblocks> Implementation<R> for Fsblock {
         Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
     }
 
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         buffer::durable(k, cell)
     }
 }

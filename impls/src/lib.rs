@@ -1,9 +1,9 @@
 //! The implementations of page_mkwrite: one file per filesystem, each holding its versions.
 //!
-//! A file reads top to bottom like the kernel functions that it models. [`with_builtin!`] has the one list of them, and
-//! makes a registry of these and of your own; [`Builtin`] is that of these alone. What ties data to its pages asks of the
-//! registry that its private data can hold it, as [`BufferHeads`] does; so each runs in any such registry. `docs/adding.md`
-//! shows how to add one.
+//! A file reads top to bottom like the kernel functions that it models. [`with_builtin!`] has the
+//! one list of them, and makes a registry of these and of your own; [`Builtin`] is that of these
+//! alone. What ties data to its pages asks of the registry that its private data can hold it, as
+//! [`BufferHeads`] does; so each runs in any such registry. `docs/adding.md` shows how to add one.
 
 mod block;
 pub mod buffer;

@@ -1,36 +1,39 @@
-//! NFS: nfs_vm_page_mkwrite and the write requests under it. fs/nfs/write.c, file.c and inode.c of 2.6.29, 2.6.30
-//! and 3.0.
+//! NFS: nfs_vm_page_mkwrite and the write requests under it. fs/nfs/write.c, file.c and inode.c of
+//! 2.6.29, 2.6.30 and 3.0.
 //!
-//! The record of a dirty page is a write request. nfs_updatepage creates or extends it and marks the page
-//! dirty; writeback takes it (locked) and sends a WRITE; the reply says "stable", and the request goes, or
-//! "unstable", and it stays as PG_CLEAN ("written, not committed") until a COMMIT. Rule: PG_dirty means that
-//! there is a request and that it is not PG_CLEAN. writepage does nothing when there is no request, and has
-//! a BUG() for one that is PG_CLEAN.
+//! The record of a dirty page is a write request. nfs_updatepage creates or extends it and marks
+//! the page dirty; writeback takes it (locked) and sends a WRITE; the reply says "stable", and the
+//! request goes, or "unstable", and it stays as PG_CLEAN ("written, not committed") until a COMMIT.
+//! Rule: PG_dirty means that there is a request and that it is not PG_CLEAN. writepage does nothing
+//! when there is no request, and has a BUG() for one that is PG_CLEAN.
 //!
 //! The request covers the part of the page below i_size at the time of the update (a page is always
-//! uptodate here, so nfs_updatepage widens the range to the whole of that). nfs_grow_file raises i_size to
-//! the end of the request if it is lower; truncate may have lowered it since the length was read.
+//! uptodate here, so nfs_updatepage widens the range to the whole of that). nfs_grow_file raises
+//! i_size to the end of the request if it is lower; truncate may have lowered it since the length
+//! was read.
 //!
-//! The server has a file of its own. setattr flushes, sends SETATTR, and then writes i_size and truncates the page
-//! cache: a request made in between keeps the old length, and its WRITE makes the file long again. A WRITE's reply
-//! tells the size that the file had when the server answered; the client takes it if it is larger than i_size (its own
-//! request is outstanding until then, so a smaller one never counts). setattr takes its own reply's size at the end if
-//! it is larger, or if no request is outstanding and no reply to a WRITE came later.
+//! The server has a file of its own. setattr flushes, sends SETATTR, and then writes i_size and
+//! truncates the page cache: a request made in between keeps the old length, and its WRITE makes
+//! the file long again. A WRITE's reply tells the size that the file had when the server answered;
+//! the client takes it if it is larger than i_size (its own request is outstanding until then, so a
+//! smaller one never counts). setattr takes its own reply's size at the end if it is larger, or if
+//! no request is outstanding and no reply to a WRITE came later.
 //!
-//! fsync of 2.6.29 and 2.6.30 writes all and waits for requests, once more, under the inode lock; that of 3.0 only
-//! commits. One COMMIT at a time since 3.0. All actors share one open file: one error, reported once, and no requests
-//! of another open context (nfs_flush_incompatible).
-//! Left out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops it); attributes
-//! in replies to READ and COMMIT, and revalidation by time; the batch (a request is sent as soon as its page is
-//! unlocked; the kernel collects those of neighbouring pages); FLUSH_COND_STABLE, by which 3.0 asks for stable storage
-//! where a flush is a single request; FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
+//! fsync of 2.6.29 and 2.6.30 writes all and waits for requests, once more, under the inode lock;
+//! that of 3.0 only commits. One COMMIT at a time since 3.0. All actors share one open file: one
+//! error, reported once, and no requests of another open context (nfs_flush_incompatible). Left
+//! out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops
+//! it); attributes in replies to READ and COMMIT, and revalidation by time; the batch (a request is
+//! sent as soon as its page is unlocked; the kernel collects those of neighbouring pages);
+//! FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a single request;
+//! FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Holds, Implementation, LOCKED, NOPAGE, Record, Registry, SIGBUS,
-    SizeGuard, WbSync,
+    Aspect, Convention, Declaration, EINVAL, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
+    Record, SIGBUS, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Attributes, Event, Frame, Kernel, Request, Stamp, Status};
@@ -56,7 +59,8 @@ pub struct WriteRequest {
     end: u8,
     /// PG_CLEAN: written to the server, not yet committed.
     clean: bool,
-    /// When its page was last made dirty by an update, on the kernel's clock (the judge's, not the kernel's).
+    /// When its page was last made dirty by an update, on the kernel's clock (the judge's, not the
+    /// kernel's).
     dirtied: u32,
 }
 
@@ -69,10 +73,10 @@ impl std::fmt::Display for WriteRequest {
     }
 }
 
-/// Registries whose pages can have a request.
-pub trait WriteRequests: Registry<Private: Holds<WriteRequest>> {}
+/// Filesystems whose pages can have a request.
+pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>> {}
 
-impl<R: Registry<Private: Holds<WriteRequest>>> WriteRequests for R {}
+impl<F: Filesystem<Private: Holds<WriteRequest>>> WriteRequests for F {}
 
 fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> {
     k.attached(page)
@@ -116,8 +120,14 @@ impl Nfs {
         }
     }
 
-    /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be sent.
-    async fn async_flush(self, k: &Kernel<impl WriteRequests>, page: Frame, sync: WbSync) -> Option<Request> {
+    /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be
+    /// sent.
+    async fn async_flush(
+        self,
+        k: &Kernel<impl WriteRequests>,
+        page: Frame,
+        sync: WbSync,
+    ) -> Option<Request> {
         if self == Nfs::V3_0 && sync != WbSync::Integrity {
             // nonblocking: a request in use means "later"
             k.at_page(P::WritepageRecord, page).await;
@@ -131,10 +141,16 @@ impl Nfs {
         let found = request(k, page)?;
         k.record_lock(page);
         if self < Nfs::V3_0 {
-            k.bug_on(found.clean, "BUG() in nfs_page_async_flush: request is PG_CLEAN (fs/nfs/write.c:252)");
+            k.bug_on(
+                found.clean,
+                "BUG() in nfs_page_async_flush: request is PG_CLEAN (fs/nfs/write.c:252)",
+            );
         }
         k.at_page(P::WritepageStart, page).await;
-        k.bug_on(k.set_page_writeback(page), "BUG() in nfs_page_async_flush: page is under writeback");
+        k.bug_on(
+            k.set_page_writeback(page),
+            "BUG() in nfs_page_async_flush: page is under writeback",
+        );
         if self == Nfs::V3_0 {
             k.bug_on(found.clean, "BUG_ON(PG_CLEAN) in nfs_page_async_flush");
         }
@@ -142,11 +158,13 @@ impl Nfs {
         Some(Request { cells: Range::new(0, found.end), stable, ..Request::new(page) })
     }
 
-    /// nfs_sync_mapping_wait, on one page or on all: waits for requests in use, commits, until none is left.
+    /// nfs_sync_mapping_wait, on one page or on all: waits for requests in use, commits, until none
+    /// is left.
     async fn sync_wait(self, k: &Kernel<impl WriteRequests>, only: Option<Frame>, commits: bool) {
         loop {
             k.at_tree(P::CommitScan).await;
-            let in_use = |page: &Frame| only.is_none_or(|only| only == *page) && k.is_record_locked(*page);
+            let in_use =
+                |page: &Frame| only.is_none_or(|only| only == *page) && k.is_record_locked(*page);
             let waits_for = k.cached_pages().find(in_use);
             if let Some(page) = waits_for {
                 k.get_page(page);
@@ -154,8 +172,9 @@ impl Nfs {
                 k.put_page(page);
                 continue;
             }
-            let wanted =
-                |page: &Frame| only.is_none_or(|only| only == *page) && request(k, *page).is_some_and(|r| r.clean);
+            let wanted = |page: &Frame| {
+                only.is_none_or(|only| only == *page) && request(k, *page).is_some_and(|r| r.clean)
+            };
             if !commits || !k.cached_pages().any(|page| wanted(&page)) {
                 return;
             }
@@ -174,8 +193,8 @@ impl Nfs {
         }
     }
 
-    /// nfs_commit_inode. Since 3.0 who waits for the reply waits for an earlier COMMIT too, and the others leave it to
-    /// the next flush of the inode.
+    /// nfs_commit_inode. Since 3.0 who waits for the reply waits for an earlier COMMIT too, and the
+    /// others leave it to the next flush of the inode.
     async fn commit_inode(self, k: &Kernel<impl WriteRequests>, waits: bool) {
         if self == Nfs::V3_0 {
             if waits {
@@ -220,8 +239,9 @@ async fn refresh(k: &Kernel<impl WriteRequests>, size: u8) {
     }
 }
 
-/// nfs_truncate_last_folio, done before i_size is raised and under one lock with that: the last page is write-protected
-/// and zeroed beyond the old end, so that the next store to it is notified of the new length.
+/// nfs_truncate_last_folio, done before i_size is raised and under one lock with that: the last
+/// page is write-protected and zeroed beyond the old end, so that the next store to it is notified
+/// of the new length.
 async fn extend(k: &Kernel<impl WriteRequests>, to: u8) {
     loop {
         let from = k.i_size();
@@ -261,10 +281,11 @@ fn grow_file(k: &Kernel<impl WriteRequests>, page: Frame, end: u8) {
     }
 }
 
-/// nfs_commit_inode: locks the requests that wait for a COMMIT, sends one for the whole file, removes them.
-/// Expects to be called in the step that found one.
+/// nfs_commit_inode: locks the requests that wait for a COMMIT, sends one for the whole file,
+/// removes them. Expects to be called in the step that found one.
 async fn commit(k: &Kernel<impl WriteRequests>) {
-    let waiting = |page: &Frame| request(k, *page).is_some_and(|r| r.clean) && !k.is_record_locked(*page);
+    let waiting =
+        |page: &Frame| request(k, *page).is_some_and(|r| r.clean) && !k.is_record_locked(*page);
     let mut pages = k.cached_pages().filter(waiting).fold(0, |mask, page| mask | page.bit());
     for page in Frame::all(pages) {
         k.record_lock(page);
@@ -282,7 +303,7 @@ async fn commit(k: &Kernel<impl WriteRequests>) {
     }
 }
 
-impl<R: WriteRequests> Implementation<R> for Nfs {
+impl<F: WriteRequests> Implementation<F> for Nfs {
     fn declaration(self) -> &'static Declaration {
         const V2_6_29: Declaration = Declaration {
             name: "nfs@2.6.29",
@@ -317,7 +338,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.still_in_mapping(page) {
             k.unlock_page(page);
@@ -356,7 +377,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         LOCKED
     }
 
-    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
@@ -368,7 +389,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         Status::Ok
     }
 
-    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
+    async fn writepages(self, k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
         if self == Nfs::V2_6_29 {
             return mm::write_cache_pages(k, pages, sync).await;
         }
@@ -378,7 +399,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         status
     }
 
-    async fn write_inode(self, k: &Kernel<R>) {
+    async fn write_inode(self, k: &Kernel<F>) {
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
             k.at_tree(P::CommitScan).await;
@@ -390,7 +411,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         self.commit_inode(k, false).await;
     }
 
-    fn transfer(self, k: &Kernel<R>, request: Request) {
+    fn transfer(self, k: &Kernel<F>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
         let right = match (k.client().asked(), k.client().sized()) {
             (Some(size), _) => size,
@@ -404,7 +425,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_writeback_done and nfs_writeback_release_full.
-    async fn complete(self, k: &Kernel<R>, io: Request) {
+    async fn complete(self, k: &Kernel<F>, io: Request) {
         let page = io.page;
         if io.fails {
             k.set_flag(page, ERROR);
@@ -450,7 +471,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    fn readpage(self, k: &Kernel<R>, page: Frame) {
+    fn readpage(self, k: &Kernel<F>, page: Frame) {
         let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
         for cell in 0..k.geometry().cells {
             let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
@@ -458,7 +479,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn before_write_begin(self, k: &Kernel<R>, cells: Range) {
+    async fn before_write_begin(self, k: &Kernel<F>, cells: Range) {
         if k.remedied(Remedy::NfsLastPage) {
             extend(k, cells.start).await;
         }
@@ -467,21 +488,22 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         }
     }
 
-    async fn write_begin(self, k: &Kernel<R>, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, _: Frame, _: Range) -> Status {
         if self >= Nfs::V2_6_30 && k.planted(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Status::Ok
     }
 
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         k.at_page(P::WriteAttach, page).await;
         self.updatepage(k, page, cells.end, P::WriteDirty).await;
     }
 
     /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8) {
-        if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength)) {
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
+        if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength))
+        {
             return;
         }
         k.record_free(page, P::CommitWait).await;
@@ -494,7 +516,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         k.cancel_dirty_page(page);
     }
 
-    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool {
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
         if self == Nfs::V3_0 {
             self.commit_inode(k, true).await;
         }
@@ -502,7 +524,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_wb_page.
-    async fn launder_page(self, k: &Kernel<R>, page: Frame) {
+    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
         loop {
             if self == Nfs::V3_0 {
                 k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
@@ -527,7 +549,7 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
     }
 
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
-    async fn fsync(self, k: &Kernel<R>) -> Status {
+    async fn fsync(self, k: &Kernel<F>) -> Status {
         let earlier = k.client().take_write_error();
         let commits = !k.planted(Plant::FsyncNoCommit);
         match self {
@@ -541,8 +563,9 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         earlier.or(k.client().take_write_error())
     }
 
-    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old length.
-    async fn setattr(self, k: &Kernel<R>, size: u8) {
+    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
+    /// length.
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
             k.client().set_sized(None);
@@ -562,18 +585,18 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         k.client().set_sized(Some(k.server.attributes().changes));
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
         Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: true }
     }
 
-    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
+    fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
         let dirty = request(k, page).filter(|r| !r.clean && k.is_dirty(page));
         dirty.map_or(0, |r| Range::new(0, r.end).bits() as u8)
     }
 
-    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         request(k, page).is_none()
     }
 
@@ -581,32 +604,33 @@ impl<R: WriteRequests> Implementation<R> for Nfs {
         true
     }
 
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.stable(cell)
     }
 
-    fn allocated(self, _: &Kernel<R>) -> u32 {
+    fn allocated(self, _: &Kernel<F>) -> u32 {
         0 // the server's, and none of the client's business
     }
 
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.read(cell)
     }
 
-    fn durable_size(self, k: &Kernel<R>) -> u8 {
+    fn durable_size(self, k: &Kernel<F>) -> u8 {
         k.server.stable_size()
     }
 
-    /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again while its WRITE is
-    /// unstable loses its mark for COMMIT, so an fsync that is under way does not commit what was sent; but then the
-    /// server has it in its cache, and the client still has the request and will send it again.
-    fn synced(self, k: &Kernel<R>, cell: u8, since: u32) -> Stamp {
+    /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again
+    /// while its WRITE is unstable loses its mark for COMMIT, so an fsync that is under way does
+    /// not commit what was sent; but then the server has it in its cache, and the client still has
+    /// the request and will send it again.
+    fn synced(self, k: &Kernel<F>, cell: u8, since: u32) -> Stamp {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
-    /// The same for the size. A truncate that has dropped such a request and has yet to send its SETATTR will make the
-    /// size what it is to be.
-    fn synced_size(self, k: &Kernel<R>, since: u32) -> u8 {
+    /// The same for the size. A truncate that has dropped such a request and has yet to send its
+    /// SETATTR will make the size what it is to be.
+    fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
         if k.client().sized().is_none() && k.client().asked().is_none() && k.i_size() < size {
             return k.i_size();

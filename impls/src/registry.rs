@@ -1,18 +1,21 @@
-//! The one list of implementations. Adding one is its file and a line of [`with_builtin!`](crate::with_builtin).
+//! The one list of implementations. Adding one is its file and a line of
+//! [`with_builtin!`](crate::with_builtin).
 
 macro_rules! files {
     ($($name:literal)*) => {
-        /// The ledger of what these are expected to break: the files below `corpus/ledger`, by name.
+        /// The ledger of what these are expected to break: the files below `corpus/ledger`, by
+        /// name.
         pub const LEDGER: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../corpus/ledger/", $name))),)*];
     };
 }
 
 files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
-/// A registry of the implementations of this repository, and of others beside them, for the differential rule:
+/// A registry of the implementations of this repository, and of others beside them, for the
+/// differential rule:
 ///
 /// ```
-/// # use mkwrite_model::implementation::Registry;
+/// # use mkwrite_model::implementation::Filesystem;
 /// mkwrite_impls::with_builtin! {
 ///     /// Nothing of our own yet.
 ///     pub enum Everything {}
@@ -66,7 +69,7 @@ with_builtin! {
 mod tests {
     use super::*;
     use mkwrite_model::callers::Caller;
-    use mkwrite_model::implementation::{Adapter, Pair, Registry};
+    use mkwrite_model::implementation::{Adapter, Filesystem, Pair};
 
     fn adapter(implementation: &str, caller: Caller) -> Result<Adapter, String> {
         let fs = Builtin::by_name(implementation).expect("a known name");
@@ -87,8 +90,10 @@ mod tests {
     #[test]
     fn every_file_of_the_ledger_is_compiled_in() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/ledger");
-        let mut names: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, LEDGER.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
@@ -100,7 +105,10 @@ mod tests {
         assert_eq!(adapter("block@2.6.30-rc", Caller::V2_6_30), Ok(Adapter::None));
         assert_eq!(adapter("driver@2.6.30", Caller::V2_6_29), Ok(Adapter::None));
         let refused = adapter("nfs@3.0", Caller::V2_6_29).unwrap_err();
-        assert_eq!(refused, "nfs@3.0 does not run under caller 2.6.29: a locked return would deadlock");
+        assert_eq!(
+            refused,
+            "nfs@3.0 does not run under caller 2.6.29: a locked return would deadlock"
+        );
         assert!(adapter("block@2.6.30-rc", Caller::V2_6_29).is_err());
     }
 }

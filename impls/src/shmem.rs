@@ -1,20 +1,22 @@
 //! tmpfs of today (6.12 mm/shmem.c): a mapping whose dirtiness nobody tracks.
 //!
-//! There is no page_mkwrite, and vma_wants_writenotify finds a mapping that cannot write back: a read fault makes the
-//! pte writable, and a store through it tells nobody until the pte goes and moves its dirty bit to the page
-//! (noop_dirty_folio: the flag, no tag, no counter). The page cache is the store: fsync does nothing (noop_fsync), a
-//! dirty page is never written and never dropped, and what a page holds is as durable as it gets. Bytes stored beyond
-//! the end of the file stay there and become content when the file grows; a truncate to the same size zeroes them
-//! (shmem_setattr calls shmem_truncate_range for it).
-//! Left out: swap (reclaim finds none, and redirties), the limit of the mount, huge pages, hole punching, seals. The
-//! fault path is that of 2.6.30, the newest there is; for such a mapping a store faults only where there is no pte,
-//! and there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault, fault_dirty_shared_page).
+//! There is no page_mkwrite, and vma_wants_writenotify finds a mapping that cannot write back: a
+//! read fault makes the pte writable, and a store through it tells nobody until the pte goes and
+//! moves its dirty bit to the page (noop_dirty_folio: the flag, no tag, no counter). The page cache
+//! is the store: fsync does nothing (noop_fsync), a dirty page is never written and never dropped,
+//! and what a page holds is as durable as it gets. Bytes stored beyond the end of the file stay
+//! there and become content when the file grows; a truncate to the same size zeroes them
+//! (shmem_setattr calls shmem_truncate_range for it). Left out: swap (reclaim finds none, and
+//! redirties), the limit of the mount, huge pages, hole punching, seals. The fault path is that of
+//! 2.6.30, the newest there is; for such a mapping a store faults only where there is no pte, and
+//! there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault,
+//! fault_dirty_shared_page).
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, Implementation, Record, Registry, SizeGuard, WbSync,
+    Aspect, Convention, Declaration, Filesystem, Implementation, Record, SizeGuard, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
@@ -35,7 +37,7 @@ impl Shmem {
 
 const NO_STORE: &str = "tmpfs writes nothing";
 
-impl<R: Registry> Implementation<R> for Shmem {
+impl<F: Filesystem> Implementation<F> for Shmem {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "tmpfs@6.12",
@@ -53,10 +55,12 @@ impl<R: Registry> Implementation<R> for Shmem {
     }
 
     /// What the file holds is in the page cache from the start.
-    fn mount(self, k: &Kernel<R>) {
+    fn mount(self, k: &Kernel<F>) {
         let g = k.geometry();
         let is_content = |cell: u8| cell < g.size && !g.is_hole(cell / g.block_cells());
-        for index in (0..g.pages_of(g.size)).filter(|index| g.cells_of(*index).iter().any(is_content)) {
+        for index in
+            (0..g.pages_of(g.size)).filter(|index| g.cells_of(*index).iter().any(is_content))
+        {
             let first = index * g.cells;
             k.new_cached_page(index, |cell| match is_content(first + cell) {
                 true => Stamp::initial(first + cell),
@@ -65,58 +69,58 @@ impl<R: Registry> Implementation<R> for Shmem {
         }
     }
 
-    async fn page_mkwrite(self, _: &Kernel<R>, _: Frame) -> i32 {
+    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
         unreachable!("a mapping without page_mkwrite")
     }
 
     /// shmem_writepage without swap. noop_dirty_folio is the trait's default.
-    async fn writepage(self, k: &Kernel<R>, page: Frame, _: WbSync) -> Status {
+    async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
         k.redirty_page_for_writepage(page).await;
         k.unlock_page(page);
         Status::Ok
     }
 
-    fn transfer(self, _: &Kernel<R>, _: Request) {
+    fn transfer(self, _: &Kernel<F>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
-    async fn complete(self, _: &Kernel<R>, _: Request) {
+    async fn complete(self, _: &Kernel<F>, _: Request) {
         unreachable!("{NO_STORE}")
     }
 
     /// A page that is not there is a hole.
-    fn readpage(self, k: &Kernel<R>, page: Frame) {
+    fn readpage(self, k: &Kernel<F>, page: Frame) {
         k.zero_from(page, 0);
     }
 
-    async fn write_begin(self, _: &Kernel<R>, _: Frame, _: Range) -> Status {
+    async fn write_begin(self, _: &Kernel<F>, _: Frame, _: Range) -> Status {
         Status::Ok
     }
 
     /// shmem_write_end: i_size first, then the page.
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range) {
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let was_dirty = k.is_dirty(page);
         buffer::raise_size(k, page, cells, was_dirty).await;
         k.at_page(P::WriteDirty, page).await;
         k.set_page_dirty(page).await;
     }
 
-    async fn invalidatepage(self, _: &Kernel<R>, _: Frame, _: u8) {}
+    async fn invalidatepage(self, _: &Kernel<F>, _: Frame, _: u8) {}
 
-    async fn releasepage(self, _: &Kernel<R>, _: Frame) -> bool {
+    async fn releasepage(self, _: &Kernel<F>, _: Frame) -> bool {
         true
     }
 
-    fn record(self, _: &Kernel<R>, _: Frame) -> Record {
+    fn record(self, _: &Kernel<F>, _: Frame) -> Record {
         Record::NOT_NEEDED
     }
 
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         let g = k.geometry();
         k.slot(g.page_of(cell)).map_or(Stamp::ZERO, |page| k.cell(page, cell % g.cells))
     }
 
-    fn allocated(self, _: &Kernel<R>) -> u32 {
+    fn allocated(self, _: &Kernel<F>) -> u32 {
         0 // no device
     }
 }

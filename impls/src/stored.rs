@@ -1,4 +1,5 @@
-//! The numbers of pairs in stored inputs. Inputs are kept for years, so this list only ever grows at its end.
+//! The numbers of pairs in stored inputs. Inputs are kept for years, so this list only ever grows
+//! at its end.
 
 use mkwrite_model::implementation::StoredPairs;
 

@@ -1,16 +1,17 @@
 //! Stores and loads through a mapping that may fault: SIGBUS and SIGSEGV become a result.
 //!
-//! The copy is a leaf function in assembly that uses no stack. The signal handler looks at the instruction that
-//! faulted: inside that function it moves the program counter to its exit with the signal as the result; anywhere else
-//! it restores the default action, so that a fault of our own kills the program as ever. That needs no jump buffer, no
-//! thread-local state and no C compiler (a C shim with siglongjmp would), and Rust code is never left by a jump.
+//! The copy is a leaf function in assembly that uses no stack. The signal handler looks at the
+//! instruction that faulted: inside that function it moves the program counter to its exit with the
+//! signal as the result; anywhere else it restores the default action, so that a fault of our own
+//! kills the program as ever. That needs no jump buffer, no thread-local state and no C compiler (a
+//! C shim with siglongjmp would), and Rust code is never left by a jump.
 
 use std::arch::global_asm;
 use std::io;
 use std::sync::Once;
 
-// mkwrite_copy(to, from, words): copies words one by one, upwards. Returns 0, or the signal with the words that were
-// copied, by `result`. The register that counts them is known to the handler.
+// mkwrite_copy(to, from, words): copies words one by one, upwards. Returns 0, or the signal with
+// the words that were copied, by `result`. The register that counts them is known to the handler.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl mkwrite_copy",
@@ -79,7 +80,8 @@ const fn result(signal: libc::c_int, words: u64) -> u64 {
 }
 
 extern "C" fn handler(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel calls this with SA_SIGINFO, so that the third argument is this thread's ucontext_t.
+    // SAFETY: the kernel calls this with SA_SIGINFO, so that the third argument is this thread's
+    // ucontext_t.
     let context = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext };
     #[cfg(target_arch = "x86_64")]
     let at = context.gregs[libc::REG_RIP as usize] as usize;
@@ -87,7 +89,8 @@ extern "C" fn handler(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mu
     let at = context.pc as usize;
     let out = mkwrite_copy_out as *const () as usize;
     if !(mkwrite_copy as *const () as usize..out).contains(&at) {
-        // SAFETY: signal(2) may be called here; the instruction faults again, and the default action ends the program.
+        // SAFETY: signal(2) may be called here; the instruction faults again, and the default
+        // action ends the program.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
         return;
     }
@@ -109,8 +112,9 @@ fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for signal in [libc::SIGBUS, libc::SIGSEGV] {
-            // SAFETY: all zeros are a valid sigaction; the handler has the type that SA_SIGINFO asks for, and calls
-            // nothing but what is safe in a signal handler. SA_ONSTACK leaves Rust's own guard pages working.
+            // SAFETY: all zeros are a valid sigaction; the handler has the type that SA_SIGINFO
+            // asks for, and calls nothing but what is safe in a signal handler. SA_ONSTACK leaves
+            // Rust's own guard pages working.
             let result = unsafe {
                 let mut action: libc::sigaction = std::mem::zeroed();
                 action.sa_sigaction = handler as *const () as usize;
@@ -122,11 +126,13 @@ fn install() {
     });
 }
 
-/// Copies words, one of the two sides being memory that may fault. What was copied before a fault stays.
+/// Copies words, one of the two sides being memory that may fault. What was copied before a fault
+/// stays.
 ///
 /// # Safety
-/// Each side is valid for so many words, or memory whose access raises SIGBUS or SIGSEGV; nothing else in this process may be
-/// there. Other threads and processes may change it at the same time: words are read and written whole.
+/// Each side is valid for so many words, or memory whose access raises SIGBUS or SIGSEGV; nothing
+/// else in this process may be there. Other threads and processes may change it at the same time:
+/// words are read and written whole.
 pub unsafe fn copy(to: *mut u64, from: *const u64, words: usize) -> Result<(), Fault> {
     install();
     // SAFETY: by this function's contract; the assembly touches nothing else.
@@ -159,7 +165,8 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(4096).unwrap();
         let map = |protection, fd| {
-            let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
+            let flags =
+                if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
             // SAFETY: a new mapping at an address of the kernel's choice.
             let at = unsafe { libc::mmap(std::ptr::null_mut(), 8192, protection, flags, fd, 0) };
             assert_ne!(at, libc::MAP_FAILED);

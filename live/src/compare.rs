@@ -1,7 +1,9 @@
-//! The one comparison: a run of a model against a run of a kernel, call by call, and what the file holds at the end.
+//! The one comparison: a run of a model against a run of a kernel, call by call, and what the file
+//! holds at the end.
 //!
-//! Bytes stored past the end of the file are told apart from everything else, because kernels take liberties there: what
-//! a mapping shows of them ([`Class::View`]), and what becomes of them when the file grows ([`Class::Content`]).
+//! Bytes stored past the end of the file are told apart from everything else, because kernels take
+//! liberties there: what a mapping shows of them ([`Class::View`]), and what becomes of them when
+//! the file grows ([`Class::Content`]).
 
 use std::fmt;
 
@@ -126,7 +128,8 @@ impl Before {
             Operation::Store(cells) => {
                 for cell in cells.start..cells.start + call.done {
                     let bit = 1 << cell;
-                    self.beyond = if cell >= self.size { self.beyond | bit } else { self.beyond & !bit };
+                    self.beyond =
+                        if cell >= self.size { self.beyond | bit } else { self.beyond & !bit };
                 }
             }
             Operation::Write(cells) => self.beyond &= !cells.bits(),
@@ -155,20 +158,40 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
         let (m, r, name) = (&model.calls[slot], &real.calls[slot], operation.kind().name);
         if row_of(*operation).is_compared {
             if status(m) != status(r) {
-                return found(Class::Status, name, status(m), status(r), format!("A.{slot} {operation}"));
+                return found(
+                    Class::Status,
+                    name,
+                    status(m),
+                    status(r),
+                    format!("A.{slot} {operation}"),
+                );
             }
-            if m.done != r.done && (m.values.is_empty() && r.values.is_empty() || m.values.len() != r.values.len()) {
+            if m.done != r.done
+                && (m.values.is_empty() && r.values.is_empty() || m.values.len() != r.values.len())
+            {
                 let order = |a: u8, b: u8| if a < b { "less" } else { "more" }.to_owned();
-                let detail = format!("A.{slot} {operation}: model {} cells, kernel {}", m.done, r.done);
-                return found(Class::Count, name, order(m.done, r.done), order(r.done, m.done), detail);
+                let detail =
+                    format!("A.{slot} {operation}: model {} cells, kernel {}", m.done, r.done);
+                return found(
+                    Class::Count,
+                    name,
+                    order(m.done, r.done),
+                    order(r.done, m.done),
+                    detail,
+                );
             }
         }
         if m.size != r.size {
             return sizes(name, m.size, r.size);
         }
         if let Some(n) = (0..m.values.len()).find(|n| m.values[*n] != r.values[*n]) {
-            let (cell, m, r) = (operation.range().start + n as u8, Some(m.values[n]), Some(r.values[n]));
-            let detail = format!("A.{slot} {operation}, cell {cell}: model {}, kernel {}", shown(m), shown(r));
+            let (cell, m, r) =
+                (operation.range().start + n as u8, Some(m.values[n]), Some(r.values[n]));
+            let detail = format!(
+                "A.{slot} {operation}, cell {cell}: model {}, kernel {}",
+                shown(m),
+                shown(r)
+            );
             return found(before.class(cell), name, kind(m), kind(r), detail);
         }
         before.pass(*operation, m, cell_bytes);
@@ -178,7 +201,8 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
     }
     let content = |name, m: &[Stamp], r: &[Stamp]| {
         let cells = 0..m.len().max(r.len());
-        let (cell, m, r) = cells.map(|n| (n, m.get(n).copied(), r.get(n).copied())).find(|(_, m, r)| m != r)?;
+        let (cell, m, r) =
+            cells.map(|n| (n, m.get(n).copied(), r.get(n).copied())).find(|(_, m, r)| m != r)?;
         let detail = format!("at the end, cell {cell}: model {}, kernel {}", shown(m), shown(r));
         found(before.class(cell as u8), name, kind(m), kind(r), detail)
     };
@@ -190,7 +214,8 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
 
 fn sizes(shown_by: &'static str, model: u64, real: u64) -> Option<Difference> {
     let order = |a: u64, b: u64| if a < b { "smaller" } else { "larger" }.to_owned();
-    let key = Key { class: Class::Size, shown_by, model: order(model, real), real: order(real, model) };
+    let key =
+        Key { class: Class::Size, shown_by, model: order(model, real), real: order(real, model) };
     Some(Difference { key, detail: format!("model {model} bytes, kernel {real}") })
 }
 
@@ -253,7 +278,10 @@ mod tests {
         is(|run| run.calls[3].values[0] = Stamp::ZERO, "value by read: model data, kernel zero");
         is(|run| run.calls[3].values[0] = ALIEN, "value by read: model data, kernel alien");
         is(|run| run.seen[0] = TORN, "value by seen: model initial, kernel torn");
-        is(|run| run.stored.as_mut().unwrap()[3] = Stamp(103), "content by durable: model zero, kernel data");
+        is(
+            |run| run.stored.as_mut().unwrap()[3] = Stamp(103),
+            "content by durable: model zero, kernel data",
+        );
         is(|run| run.size = 5, "size by end: model larger, kernel smaller");
         is(|run| run.trouble = Some("EIO".to_owned()), "trouble by end: model none, kernel EIO");
     }

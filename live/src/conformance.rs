@@ -1,5 +1,5 @@
-//! Conformance: random cases of one actor on a model and on a kernel. Each difference is made smaller as long as it stays
-//! the same, and looked up in the ledger.
+//! Conformance: random cases of one actor on a model and on a kernel. Each difference is made
+//! smaller as long as it stays the same, and looked up in the ledger.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Geometry, Operation, Range};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Kernel};
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::{End, Machine, Observer, Target};
-use mkwrite_oracle::run::{How, observe};
+use mkwrite_oracle::run::{ScheduledBy, observe};
 
 use crate::compare::{Difference, Key, difference};
 use crate::exec::{Call, Run, Solo};
@@ -28,13 +28,14 @@ struct Watch {
     cell_bytes: u64,
 }
 
-impl<R: Registry> Observer<R> for Watch {
-    fn begin(&mut self, _: &Kernel<R>, case: &Case) {
+impl<F: Filesystem> Observer<F> for Watch {
+    fn begin(&mut self, _: &Kernel<F>, case: &Case) {
         self.cell_bytes = cell_bytes(case.geometry) as u64;
-        self.run = Run { calls: vec![Call::default(); case.actors[0].operations.len()], ..Run::default() };
+        self.run =
+            Run { calls: vec![Call::default(); case.actors[0].operations.len()], ..Run::default() };
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         if step.task != TaskId(0) || !k.events().any(|event| matches!(event, Event::Return)) {
             return;
         }
@@ -44,12 +45,14 @@ impl<R: Registry> Observer<R> for Watch {
             status: outcome.status(),
             errno: 0,
             done: outcome.done(),
-            values: (0..if is_read { outcome.done() } else { 0 }).map(|n| outcome.value(n)).collect(),
+            values: (0..if is_read { outcome.done() } else { 0 })
+                .map(|n| outcome.value(n))
+                .collect(),
             size: u64::from(k.i_size()) * self.cell_bytes,
         };
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         self.run.size = u64::from(k.i_size()) * self.cell_bytes;
         self.run.trouble = (end != End::Done).then(|| format!("{end:?}"));
         self.run.seen = (0..k.i_size()).map(|cell| k.fs().durable(k, cell)).collect();
@@ -58,21 +61,21 @@ impl<R: Registry> Observer<R> for Watch {
 }
 
 /// A model that cases of one actor run on.
-pub struct Model<R: Registry> {
-    machine: Machine<R>,
-    target: Target<R>,
+pub struct Model<F: Filesystem> {
+    machine: Machine<F>,
+    target: Target<F>,
     watch: Watch,
 }
 
-impl<R: Registry> Model<R> {
+impl<F: Filesystem> Model<F> {
     /// This one.
-    pub fn new(target: Target<R>) -> Model<R> {
+    pub fn new(target: Target<F>) -> Model<F> {
         Model { machine: Machine::default(), target, watch: Watch::default() }
     }
 
     /// Runs the first actor of a case.
     pub fn run(&mut self, case: &Case) -> Run {
-        observe(&mut self.machine, self.target, case, How::Own, &mut self.watch);
+        observe(&mut self.machine, self.target, case, ScheduledBy::Own, &mut self.watch);
         std::mem::take(&mut self.watch.run)
     }
 }
@@ -84,19 +87,19 @@ const TODAY: [(&str, &[Remedy]); 3] = [
     ("filemap@3.10", &[Remedy::IsizeExtended]),
 ];
 
-fn candidate<R: Registry>((name, remedies): (&str, &[Remedy])) -> Option<Target<R>> {
-    let target = Target::from(Pair::natural(R::by_name(name)?));
+fn candidate<F: Filesystem>((name, remedies): (&str, &[Remedy])) -> Option<Target<F>> {
+    let target = Target::from(Pair::natural(F::by_name(name)?));
     Some(Target { remedies: remedies.iter().copied().collect(), ..target })
 }
 
-/// The implementation that comes nearest to a filesystem of this kernel, with the remedies that the kernel has. A
-/// filesystem that is not known, and an overlay, which may lie over anything, is asked by a few cases. None if the registry
-/// does not have it.
-pub fn nearest<R: Registry>(
+/// The implementation that comes nearest to a filesystem of this kernel, with the remedies that the
+/// kernel has. A filesystem that is not known, and an overlay, which may lie over anything, is
+/// asked by a few cases. None if the registry does not have it.
+pub fn nearest<F: Filesystem>(
     (filesystem, blocks): (&str, u8),
     kernel: Version,
     solo: &mut Solo,
-) -> io::Result<Option<Target<R>>> {
+) -> io::Result<Option<Target<F>>> {
     let [tmpfs, zeroes_tail, keeps_tail] = TODAY;
     let known = match filesystem {
         "tmpfs" => tmpfs,
@@ -111,15 +114,17 @@ pub fn nearest<R: Registry>(
     Ok(candidate(known))
 }
 
-/// The first of today's implementations that agrees about bytes stored past the end: at an extension, and after writeback.
-fn probe<R: Registry>(blocks: u8, solo: &mut Solo) -> io::Result<Option<Target<R>>> {
+/// The first of today's implementations that agrees about bytes stored past the end: at an
+/// extension, and after writeback.
+fn probe<F: Filesystem>(blocks: u8, solo: &mut Solo) -> io::Result<Option<Target<F>>> {
     let (store, grow) = (Operation::Store(Range::new(1, 2)), Operation::Truncate(4));
     let programs = [vec![store, grow], vec![store, Operation::Fsync, grow]];
     'candidates: for target in TODAY.into_iter().filter_map(candidate) {
         let mut model = Model::new(target);
         for operations in programs.clone() {
             let geometry = Geometry { size: 1, ..Geometry::default() };
-            let mut case = Case { geometry, actors: vec![Actor { mm: 0, operations }], ..Case::default() };
+            let mut case =
+                Case { geometry, actors: vec![Actor { mm: 0, operations }], ..Case::default() };
             settle(&mut case, blocks);
             if difference(&case, &model.run(&case), &solo.run(&case)?).is_some() {
                 continue 'candidates;
@@ -135,7 +140,7 @@ fn probe<R: Registry>(blocks: u8, solo: &mut Solo) -> io::Result<Option<Target<R
 pub struct Plan {
     /// The seed of the cases.
     pub seed: u64,
-    /// How many.
+    /// ScheduledBy many.
     pub cases: u64,
     /// Blocks per page of the filesystem.
     pub blocks: u8,
@@ -178,7 +183,8 @@ impl Report {
     }
 }
 
-/// Puts a case into the form that is compared: one actor, ample space, no faults, the filesystem's blocks.
+/// Puts a case into the form that is compared: one actor, ample space, no faults, the filesystem's
+/// blocks.
 fn settle(case: &mut Case, blocks: u8) {
     case.actors.truncate(1);
     (case.geometry.mms, case.geometry.free, case.faults) = (1, AMPLE, Faults::default());
@@ -190,14 +196,15 @@ fn settle(case: &mut Case, blocks: u8) {
 }
 
 /// Compares random cases. `goes_on` is asked after each, with the number of cases so far.
-pub fn conformance<R: Registry>(
+pub fn conformance<F: Filesystem>(
     plan: Plan,
     (on, ledger): (On<'_>, &Ledger),
-    target: Target<R>,
+    target: Target<F>,
     solo: &mut Solo,
     mut goes_on: impl FnMut(u64) -> bool,
 ) -> io::Result<Report> {
-    let (mut model, mut report, mut case) = (Model::new(target), Report::default(), Case::default());
+    let (mut model, mut report, mut case) =
+        (Model::new(target), Report::default(), Case::default());
     let mut found: BTreeMap<(Key, Vec<&'static str>), Found> = BTreeMap::new();
     for index in 0.. {
         if report.cases == plan.cases || !goes_on(report.cases) {
@@ -221,7 +228,13 @@ pub fn conformance<R: Registry>(
         })?;
         let key = (difference.key.clone(), uses(&case).into_iter().collect());
         let entry = || ledger.explains(on, &difference.key, &case).map(|entry| entry.name.clone());
-        let new = || Found { entry: entry(), difference: difference.clone(), case: case.clone(), index, hits: 0 };
+        let new = || Found {
+            entry: entry(),
+            difference: difference.clone(),
+            case: case.clone(),
+            index,
+            hits: 0,
+        };
         found.entry(key).or_insert_with(new).hits += 1;
     }
     report.found = found.into_values().collect();
@@ -229,7 +242,8 @@ pub fn conformance<R: Registry>(
     Ok(report)
 }
 
-/// Makes a case smaller as long as its first difference has the same key, until no single step does.
+/// Makes a case smaller as long as its first difference has the same key, until no single step
+/// does.
 fn smallest(
     mut case: Case,
     mut shown: Difference,
@@ -242,7 +256,9 @@ fn smallest(
             if candidate == case {
                 continue;
             }
-            if let Some(difference) = differs(&candidate)?.filter(|difference| difference.key == shown.key) {
+            if let Some(difference) =
+                differs(&candidate)?.filter(|difference| difference.key == shown.key)
+            {
                 (case, shown) = (candidate, difference);
                 continue 'smaller;
             }
@@ -251,7 +267,8 @@ fn smallest(
     }
 }
 
-/// All cases that are one step smaller: without an operation, in a simpler file, with a shorter range.
+/// All cases that are one step smaller: without an operation, in a simpler file, with a shorter
+/// range.
 fn steps(case: &Case) -> Vec<Case> {
     let mut all = Vec::new();
     let mut step = |change: &mut dyn FnMut(&mut Case)| {
@@ -275,9 +292,12 @@ fn steps(case: &Case) -> Vec<Case> {
     for (slot, operation) in operations.iter().enumerate() {
         let range = operation.range();
         if range.end > range.start + 1 {
-            for shorter in [Range::new(range.start, range.end - 1), Range::new(range.start + 1, range.end)] {
+            for shorter in
+                [Range::new(range.start, range.end - 1), Range::new(range.start + 1, range.end)]
+            {
                 let code = operation.kind().code;
-                let operation = Operation::from_code(code, shorter).expect("the code is an operation's");
+                let operation =
+                    Operation::from_code(code, shorter).expect("the code is an operation's");
                 step(&mut |case| case.actors[0].operations[slot] = operation);
             }
         }

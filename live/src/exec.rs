@@ -1,9 +1,10 @@
-//! Runs cases on a folder: one actor in this process ([`Solo`]), or a thread per actor and a process per address space
-//! ([`Team`]).
+//! Runs cases on a folder: one actor in this process ([`Solo`]), or a thread per actor and a
+//! process per address space ([`Team`]).
 //!
-//! A run has the three parts that it has in the model: the actors; a look at the file when nothing runs; the closing
-//! program (fsync, no mappings, fsync) and a look at the store. Its result is [`Run`], whoever ran it: `conformance`
-//! compares a model's with a kernel's, and `judge` gives it to the history checker.
+//! A run has the three parts that it has in the model: the actors; a look at the file when nothing
+//! runs; the closing program (fsync, no mappings, fsync) and a look at the store. Its result is
+//! [`Run`], whoever ran it: `conformance` compares a model's with a kernel's, and `judge` gives it
+//! to the history checker.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -85,7 +86,8 @@ impl Subject {
     /// A new file in this folder.
     fn create(place: &Place, number: u32) -> io::Result<Subject> {
         let path = place.folder.join(format!("case-{}-{number}", std::process::id()));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         Ok(Subject { file, path, store: place.store })
     }
 
@@ -94,7 +96,8 @@ impl Subject {
         self.file.set_len(0)?;
         let block_cells = g.block_cells();
         for block in (0..g.blocks_of(g.size)).filter(|block| !g.is_hole(*block)) {
-            let cells = Range::new(block * block_cells, (block + 1) * block_cells).clip(Range::new(0, g.size));
+            let cells = Range::new(block * block_cells, (block + 1) * block_cells)
+                .clip(Range::new(0, g.size));
             let words = cell_words(g);
             for (n, cell) in cells.iter().enumerate() {
                 word::fill(&mut buffer.0[n * words..(n + 1) * words], Stamp::initial(cell), run);
@@ -166,7 +169,13 @@ impl Solo {
     /// On this folder.
     pub fn new(place: Place) -> io::Result<Solo> {
         let run = std::process::id() << 16; // data of another process is of another run
-        Ok(Solo { place, space: Space::reserve()?, run, buffer: Buffer::new(), record: Box::default() })
+        Ok(Solo {
+            place,
+            space: Space::reserve()?,
+            run,
+            buffer: Buffer::new(),
+            record: Box::default(),
+        })
     }
 
     /// Runs the first actor of a case.
@@ -197,7 +206,9 @@ impl Solo {
             actor.perform(slot as u8, *operation, || 0, record);
             let is_read = matches!(operation, Operation::Load(_) | Operation::Read(_));
             let count = if is_read { usize::from(record.done) } else { 0 };
-            let whole = |cell: &[Stamp]| if cell.iter().all(|stamp| *stamp == cell[0]) { cell[0] } else { word::TORN };
+            let whole = |cell: &[Stamp]| {
+                if cell.iter().all(|stamp| *stamp == cell[0]) { cell[0] } else { word::TORN }
+            };
             calls.push(Call {
                 status: record.status,
                 errno: record.errno,
@@ -210,7 +221,9 @@ impl Solo {
     }
 
     fn close(&mut self, g: Geometry, subject: &Subject, calls: Vec<Call>) -> io::Result<Run> {
-        let mut trouble = close(&subject.file, || self.space.unmap()).err().map(|error| format!("closing: {error}"));
+        let mut trouble = close(&subject.file, || self.space.unmap())
+            .err()
+            .map(|error| format!("closing: {error}"));
         let size = operations::size(&subject.file)?;
         let limit = u64::from(g.pages) * PAGE as u64;
         let bytes = subject.read(&mut self.buffer)?;
@@ -218,7 +231,8 @@ impl Solo {
             trouble = Some(format!("the file has {size} bytes, and a read returns {bytes}"));
         }
         let seen = cells(&self.buffer, g, size, self.run);
-        let stored = subject.read_store(&mut self.buffer)?.map(|_| cells(&self.buffer, g, size, self.run));
+        let stored =
+            subject.read_store(&mut self.buffer)?.map(|_| cells(&self.buffer, g, size, self.run));
         Ok(Run { calls, trouble, size, seen, stored })
     }
 }
@@ -230,7 +244,8 @@ fn close(file: &File, unmap: impl FnOnce() -> io::Result<()>) -> io::Result<()> 
     file.sync_all()
 }
 
-/// What kind of filesystem a folder is on, by the number that statfs gives, and where its store can be seen.
+/// What kind of filesystem a folder is on, by the number that statfs gives, and where its store can
+/// be seen.
 pub fn filesystem(folder: &Path) -> io::Result<(String, Store, u64)> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
@@ -270,7 +285,8 @@ mod tests {
     }
 
     fn case(geometry: Geometry, operations: Vec<Operation>) -> Case {
-        let mut case = Case { geometry, actors: vec![Program { mm: 0, operations }], ..Case::default() };
+        let mut case =
+            Case { geometry, actors: vec![Program { mm: 0, operations }], ..Case::default() };
         case.fix_up();
         case
     }
@@ -280,8 +296,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let geometry = Geometry { pages: 2, size: 6, holes: 1, ..Geometry::default() };
         let cells = Range::new(3, 5);
-        let operations =
-            vec![Operation::Store(cells), Operation::Empty, Operation::Read(cells), Operation::Truncate(5)];
+        let operations = vec![
+            Operation::Store(cells),
+            Operation::Empty,
+            Operation::Read(cells),
+            Operation::Truncate(5),
+        ];
         let run = solo(folder.path()).run(&case(geometry, operations)).unwrap();
         let stamp = |cell| Stamp::new(TaskId(0), 0, cell);
         let call = |done, values, size| Call { done, values, size, ..Call::default() };
@@ -307,9 +327,11 @@ mod tests {
     #[test]
     fn the_content_before_the_run_is_that_of_the_case() {
         let folder = tempfile::tempdir().unwrap();
-        let geometry = Geometry { pages: 2, blocks: 2, size: 7, holes: 0b0100, ..Geometry::default() };
+        let geometry =
+            Geometry { pages: 2, blocks: 2, size: 7, holes: 0b0100, ..Geometry::default() };
         let run = solo(folder.path()).run(&case(geometry, vec![])).unwrap();
-        let initial = |cell: u8| if cell == 4 || cell == 5 { Stamp::ZERO } else { Stamp::initial(cell) };
+        let initial =
+            |cell: u8| if cell == 4 || cell == 5 { Stamp::ZERO } else { Stamp::initial(cell) };
         assert_eq!(run.seen, (0..7).map(initial).collect::<Vec<_>>());
     }
 }

@@ -1,5 +1,6 @@
-//! Hunting on a kernel: cases whose actors race, each run some times with other delays, judged by the history alone. What
-//! breaks is made smaller by how often it still shows, because nothing here is deterministic.
+//! Hunting on a kernel: cases whose actors race, each run some times with other delays, judged by
+//! the history alone. What breaks is made smaller by how often it still shows, because nothing here
+//! is deterministic.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -73,7 +74,12 @@ pub type Hits = BTreeMap<Broken, (u64, String)>;
 impl Hunter {
     /// On this folder.
     pub fn new(place: Place) -> Hunter {
-        Hunter { place, history: History::default(), run: std::process::id() << 16, count: Count::default() }
+        Hunter {
+            place,
+            history: History::default(),
+            run: std::process::id() << 16,
+            count: Count::default(),
+        }
     }
 
     /// Puts a case into the form that is run: ample space, no faults, the filesystem's blocks.
@@ -87,7 +93,12 @@ impl Hunter {
     }
 
     /// Runs a case so often, or until `enough` of what it breaks.
-    pub fn rounds(&mut self, case: &Case, rounds: u32, enough: impl Fn(&Hits) -> bool) -> io::Result<Hits> {
+    pub fn rounds(
+        &mut self,
+        case: &Case,
+        rounds: u32,
+        enough: impl Fn(&Hits) -> bool,
+    ) -> io::Result<Hits> {
         let mut hits = Hits::new();
         let mut team = Team::start(&self.place, case, self.run)?;
         self.run = self.run.wrapping_add(rounds + 1);
@@ -97,7 +108,9 @@ impl Hunter {
             self.count.operations += case.operations().count() as u64;
             let Some(run) = team.round(DELAYS[round as usize % DELAYS.len()])? else {
                 let stuck = Broken { flaw: "stuck".to_owned(), shown_by: "rest" };
-                hits.entry(stuck).or_insert((0, "the round did not end, or a process died".to_owned())).0 += 1;
+                hits.entry(stuck)
+                    .or_insert((0, "the round did not end, or a process died".to_owned()))
+                    .0 += 1;
                 return Ok(hits);
             };
             let verdict = judge(&mut self.history, case, &run);
@@ -115,7 +128,11 @@ impl Hunter {
     }
 
     /// Runs random cases as long as `goes_on`, which is asked before each case.
-    pub fn hunt(&mut self, plan: Plan, mut goes_on: impl FnMut(&Count) -> bool) -> io::Result<Vec<Found>> {
+    pub fn hunt(
+        &mut self,
+        plan: Plan,
+        mut goes_on: impl FnMut(&Count) -> bool,
+    ) -> io::Result<Vec<Found>> {
         let (mut found, mut case) = (Vec::<Found>::new(), Case::default());
         for index in 0.. {
             if !goes_on(&self.count) {
@@ -129,7 +146,10 @@ impl Hunter {
             for (broken, (hits, detail)) in self.rounds(&case, plan.rounds, |_| false)? {
                 // Where sizes lie inside a page is the condition of an entry of the ledger.
                 let aligned = case.is_aligned();
-                match found.iter_mut().find(|f| f.broken == broken && f.case.is_aligned() == aligned) {
+                match found
+                    .iter_mut()
+                    .find(|f| f.broken == broken && f.case.is_aligned() == aligned)
+                {
                     Some(found) => found.hits += hits,
                     None => found.push(Found { broken, detail, case: case.clone(), hits }),
                 }
@@ -178,7 +198,10 @@ mod tests {
         let mut hunter = Hunter::new(Place { folder: folder.path().to_owned(), blocks: 1, store });
         let plan = Plan { seed: 5, rounds: 4, aligned: true };
         let found = hunter.hunt(plan, |count| count.cases < 12).unwrap();
-        assert_eq!(found.iter().map(|found| (&found.broken, &found.detail)).collect::<Vec<_>>(), []);
+        assert_eq!(
+            found.iter().map(|found| (&found.broken, &found.detail)).collect::<Vec<_>>(),
+            []
+        );
         assert_eq!((hunter.count.cases, hunter.count.runs), (12, 48));
         assert!(hunter.count.operations > 48);
     }

@@ -1,19 +1,20 @@
 //! Gives a concurrent run to the history checker, word by word.
 //!
-//! The checker knows cells that hold one stamp. A real cell is many words, and two writers, or a reader and a writer,
-//! may tear it, by right. But each word of 8 bytes is read and written whole, so it is a register as the checker knows
-//! it: the history is judged once for the first word of all cells, and once more for each place where some cell that
-//! was seen is torn (all words between two such places tell the same).
+//! The checker knows cells that hold one stamp. A real cell is many words, and two writers, or a
+//! reader and a writer, may tear it, by right. But each word of 8 bytes is read and written whole,
+//! so it is a register as the checker knows it: the history is judged once for the first word of
+//! all cells, and once more for each place where some cell that was seen is torn (all words between
+//! two such places tell the same).
 //!
-//! fsync and msync are not judged where they return: nobody can look at the store without stopping the others. What the
-//! closing program leaves on the store is judged.
+//! fsync and msync are not judged where they return: nobody can look at the store without stopping
+//! the others. What the closing program leaves on the store is judged.
 
 use std::collections::BTreeSet;
 
 use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
-use mkwrite_oracle::history::{Flaw, History, Outcome};
+use mkwrite_oracle::history::{Flaw, History, Observed};
 
 use crate::exec::TeamRun;
 use crate::operations::{Record, cell_bytes, cell_words, row_of};
@@ -23,7 +24,8 @@ use crate::operations::{Record, cell_bytes, cell_words, row_of};
 pub struct Broken {
     /// The history's flaw by name, or `trouble`.
     pub flaw: String,
-    /// The operation that shows it; `rest` when nothing ran any more, `durable` for what the store holds.
+    /// The operation that shows it; `rest` when nothing ran any more, `durable` for what the store
+    /// holds.
     pub shown_by: &'static str,
 }
 
@@ -53,8 +55,9 @@ pub struct Verdict {
 /// The name of a flaw.
 fn name(flaw: Flaw) -> String {
     let text = format!("{flaw:?}");
-    let words =
-        text.char_indices().flat_map(|(n, c)| (n > 0 && c.is_uppercase()).then_some('-').into_iter().chain([c]));
+    let words = text
+        .char_indices()
+        .flat_map(|(n, c)| (n > 0 && c.is_uppercase()).then_some('-').into_iter().chain([c]));
     words.collect::<String>().to_lowercase()
 }
 
@@ -89,17 +92,20 @@ pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
 /// Two calls ran at the same time, whatever they are.
 fn overlaps(case: &Case, run: &TeamRun<'_>) -> bool {
     let records = case.operations().map(|(task, slot, _)| run.record(task, slot));
-    let mut calls: Vec<(u64, u64)> = records.map(|record| (record.called, record.returned)).collect();
+    let mut calls: Vec<(u64, u64)> =
+        records.map(|record| (record.called, record.returned)).collect();
     calls.sort_unstable();
     calls.windows(2).any(|pair| pair[1].0 < pair[0].1)
 }
 
 /// Calls and returns in their order. Syncs, and what has no result of the contract, are left out.
 fn events<'a>(case: &Case, run: &'a TeamRun<'_>) -> Vec<Event<'a>> {
-    let is_judged =
-        |operation| row_of(operation).is_compared && !matches!(operation, Operation::Fsync | Operation::Msync);
+    let is_judged = |operation| {
+        row_of(operation).is_compared && !matches!(operation, Operation::Fsync | Operation::Msync)
+    };
     let mut events: Vec<Event<'_>> = Vec::new();
-    for (task, slot, operation) in case.operations().filter(|(.., operation)| is_judged(*operation)) {
+    for (task, slot, operation) in case.operations().filter(|(.., operation)| is_judged(*operation))
+    {
         let record = run.record(task, slot);
         for (at, is_call) in [(record.called, true), (record.returned, false)] {
             events.push(Event { at, is_call, task, slot, operation, record });
@@ -109,7 +115,8 @@ fn events<'a>(case: &Case, run: &'a TeamRun<'_>) -> Vec<Event<'a>> {
     events
 }
 
-/// Word 0, and the places of words that differ, in some cell that was seen, from the word before them.
+/// Word 0, and the places of words that differ, in some cell that was seen, from the word before
+/// them.
 fn places(case: &Case, run: &TeamRun<'_>, events: &[Event<'_>]) -> BTreeSet<usize> {
     let words = cell_words(case.geometry);
     let mut places = BTreeSet::from([0]);
@@ -125,7 +132,9 @@ fn places(case: &Case, run: &TeamRun<'_>, events: &[Event<'_>]) -> BTreeSet<usiz
             Operation::Load(_) | Operation::Read(_) => {
                 look(&mut places, &event.record.words[..usize::from(event.record.done) * words]);
             }
-            Operation::Store(_) | Operation::Write(_) => _ = places.insert(event.record.words_written as usize % words),
+            Operation::Store(_) | Operation::Write(_) => {
+                _ = places.insert(event.record.words_written as usize % words)
+            }
             _ => {}
         }
     }
@@ -145,7 +154,8 @@ fn judge_words(
         for finding in history.take_findings() {
             let broken = Broken { flaw: name(finding.flaw), shown_by };
             if verdict.broken.iter().all(|(other, _)| *other != broken) {
-                let detail = format!("{at}: cell {}, word {place}: {}", finding.cell, shown(finding.found));
+                let detail =
+                    format!("{at}: cell {}, word {place}: {}", finding.cell, shown(finding.found));
                 verdict.broken.push((broken, detail));
             }
         }
@@ -157,7 +167,7 @@ fn judge_words(
             history.call(task, slot, operation);
             continue;
         }
-        let outcome = Outcome {
+        let outcome = Observed {
             status: record.status,
             done: done(operation, record, words, place),
             value: &|n| record.words[usize::from(n) * words + place],
@@ -172,7 +182,9 @@ fn judge_words(
     let size = (run.size / cell_bytes(case.geometry) as u64) as u8;
     history.quiescent(size, &|cell| run.seen.get(usize::from(cell) * words + place).copied());
     take(history, "rest", &"at rest");
-    history.end(&|cell| run.stored.get(usize::from(cell) * words + place).copied().unwrap_or_default());
+    history.end(&|cell| {
+        run.stored.get(usize::from(cell) * words + place).copied().unwrap_or_default()
+    });
     take(history, "durable", &"on the store");
     verdict.undecided |= history.is_undecided();
 }
@@ -222,8 +234,18 @@ mod tests {
         (0..512).map(|n| stamp((n % 256 >= torn) as u8, (n / 256) as u8)).collect()
     }
 
-    fn verdict(seen: Vec<Stamp>, stored: Vec<Stamp>, change: impl FnOnce(&mut [Record; 2])) -> Verdict {
-        let record = |called, returned| Record { called, returned, done: 2, words_written: 512, ..Record::default() };
+    fn verdict(
+        seen: Vec<Stamp>,
+        stored: Vec<Stamp>,
+        change: impl FnOnce(&mut [Record; 2]),
+    ) -> Verdict {
+        let record = |called, returned| Record {
+            called,
+            returned,
+            done: 2,
+            words_written: 512,
+            ..Record::default()
+        };
         let mut records = [record(1, 3), record(2, 4)];
         change(&mut records);
         let run = TeamRun::of_records(records.to_vec(), 4096, seen, stored);
@@ -248,7 +270,9 @@ mod tests {
         let not_stored = verdict(content(100), seen, |_| ());
         assert_eq!(not_stored.broken[0].0, Broken { flaw: "lost".to_owned(), shown_by: "durable" });
         // One after the other: the first is overwritten, in every word.
-        let late = verdict(content(100), content(100), |records| (records[0].returned, records[1].called) = (2, 3));
+        let late = verdict(content(100), content(100), |records| {
+            (records[0].returned, records[1].called) = (2, 3)
+        });
         assert_eq!(late.broken[0].1, "at rest: cell 0, word 0: A.0@0");
     }
 
@@ -260,13 +284,18 @@ mod tests {
         };
         let seen = (0..512).map(|n| stamp(u8::from(n < 300), (n / 256) as u8)).collect::<Vec<_>>();
         // That the store ended there for no reason is a flaw of its own.
-        let shown = |verdict: Verdict| verdict.broken.iter().map(|(broken, _)| broken.shown_by).collect::<Vec<_>>();
+        let shown = |verdict: Verdict| {
+            verdict.broken.iter().map(|(broken, _)| broken.shown_by).collect::<Vec<_>>()
+        };
         assert_eq!(shown(verdict(seen.clone(), seen, partial)), ["store"]);
         assert_eq!(shown(verdict(content(0), content(0), partial)), ["store", "rest", "durable"]);
     }
 
     #[test]
     fn flaws_have_names() {
-        assert_eq!((name(Flaw::NotDurable), name(Flaw::Stale)), ("not-durable".to_owned(), "stale".to_owned()));
+        assert_eq!(
+            (name(Flaw::NotDurable), name(Flaw::Stale)),
+            ("not-durable".to_owned(), "stale".to_owned())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Versions of kernels, and ranges of them: a difference that is explained on one kernel is new on another.
+//! Versions of kernels, and ranges of them: a difference that is explained on one kernel is new on
+//! another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -52,7 +53,8 @@ pub struct Versions {
 impl Versions {
     /// The version lies in it.
     pub fn contains(self, version: Version) -> bool {
-        self.from.is_none_or(|from| from <= version) && self.below.is_none_or(|below| version < below)
+        self.from.is_none_or(|from| from <= version)
+            && self.below.is_none_or(|below| version < below)
     }
 }
 
@@ -79,11 +81,16 @@ mod tests {
         assert_eq!("6.12".parse(), Ok(Version(6, 12)));
         assert!("six".parse::<Version>().is_err());
         let range = |text: &str| Versions::try_from(text.to_owned()).unwrap();
-        let inside = |text: &str| [Version(6, 1), Version(6, 12), Version(6, 13)].map(|v| range(text).contains(v));
+        let inside = |text: &str| {
+            [Version(6, 1), Version(6, 12), Version(6, 13)].map(|v| range(text).contains(v))
+        };
         assert_eq!(inside("6.1..6.13"), [true, true, false]);
         assert_eq!(inside("6.12.."), [false, true, true]);
         assert_eq!(inside(".."), [true, true, true]);
         let error = Versions::try_from("6.1".to_owned()).unwrap_err().to_string();
-        assert_eq!(error, "`6.1` is no range of kernels: write 6.1..6.13 (the second not included), 6.13.. or ..");
+        assert_eq!(
+            error,
+            "`6.1` is no range of kernels: write 6.1..6.13 (the second not included), 6.13.. or .."
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! The ledger of differences that are explained: `corpus/conformance.toml`. What it does not list is NEW.
+//! The ledger of differences that are explained: `corpus/conformance.toml`. What it does not list
+//! is NEW.
 //!
-//! A difference is looked up by its smallest case: by what differs there, and by which operations it takes. So an entry
-//! about reclaim does not cover a difference of the same kind that comes of a truncate.
+//! A difference is looked up by its smallest case: by what differs there, and by which operations
+//! it takes. So an entry about reclaim does not cover a difference of the same kind that comes of a
+//! truncate.
 
 use std::collections::BTreeSet;
 
@@ -96,13 +98,21 @@ impl Ledger {
         let known: BTreeSet<&str> = Operation::KINDS.iter().map(|kind| kind.name).collect();
         for entry in &ledger.differences {
             let ends = |name: &&String| !["seen", "durable", "end"].contains(&name.as_str());
-            let names = entry.uses.iter().chain(&entry.may_use).chain(entry.shown_by.iter().filter(ends));
+            let names =
+                entry.uses.iter().chain(&entry.may_use).chain(entry.shown_by.iter().filter(ends));
             if let Some(name) = names.into_iter().find(|name| !known.contains(name.as_str())) {
-                return Err(format!("entry `{}`: `{name}` is no operation (see `list operations`)", entry.name));
+                return Err(format!(
+                    "entry `{}`: `{name}` is no operation (see `list operations`)",
+                    entry.name
+                ));
             }
         }
         let mut names = BTreeSet::new();
-        let all = ledger.differences.iter().map(|e| &e.name).chain(ledger.liberties.iter().map(|e| &e.name));
+        let all = ledger
+            .differences
+            .iter()
+            .map(|e| &e.name)
+            .chain(ledger.liberties.iter().map(|e| &e.name));
         for name in all {
             if !names.insert(name) {
                 return Err(format!("entry `{name}` is there twice"));
@@ -125,14 +135,24 @@ impl Ledger {
                 && entry.kernels.contains(on.kernel)
                 && entry.uses.iter().all(|name| {
                     let needed = entry.uses.iter().filter(|other| *other == name).count();
-                    smallest.operations().filter(|(.., operation)| operation.kind().name == name).count() >= needed
+                    smallest
+                        .operations()
+                        .filter(|(.., operation)| operation.kind().name == name)
+                        .count()
+                        >= needed
                 })
                 && uses.iter().all(|name| listed(&entry.uses, name) || listed(&entry.may_use, name))
         })
     }
 
     /// The entry that explains a flaw of a history.
-    pub fn excuses(&self, filesystem: &str, kernel: Version, flaw: &str, case: &Case) -> Option<&Liberty> {
+    pub fn excuses(
+        &self,
+        filesystem: &str,
+        kernel: Version,
+        flaw: &str,
+        case: &Case,
+    ) -> Option<&Liberty> {
         self.liberties.iter().find(|entry| {
             entry.flaw == flaw
                 && !(entry.unaligned && case.is_aligned())
@@ -171,11 +191,20 @@ mod tests {
     fn an_entry_explains_what_it_says_and_nothing_else() {
         let ledger = Ledger::parse(TEXT).unwrap();
         let on = On { filesystem: "ext4", model: "filemap@3.10", kernel: Version(6, 12) };
-        let key = Key { class: Class::View, shown_by: "load", model: "zero".to_owned(), real: "data".to_owned() };
-        let case = |operations| Case { actors: vec![Actor { mm: 0, operations }], ..Case::default() };
+        let key = Key {
+            class: Class::View,
+            shown_by: "load",
+            model: "zero".to_owned(),
+            real: "data".to_owned(),
+        };
+        let case =
+            |operations| Case { actors: vec![Actor { mm: 0, operations }], ..Case::default() };
         let (store, load) = (Operation::Store(Range::new(1, 2)), Operation::Load(Range::new(1, 2)));
         let smallest = case(vec![store, Operation::Reclaim(Range::new(0, 1)), load]);
-        assert_eq!(ledger.explains(on, &key, &smallest).map(|entry| entry.name.as_str()), Some("kept"));
+        assert_eq!(
+            ledger.explains(on, &key, &smallest).map(|entry| entry.name.as_str()),
+            Some("kept")
+        );
         let is_new = |on, key: &Key, case: &Case| ledger.explains(on, key, case).is_none();
         assert!(is_new(On { kernel: Version(6, 13), ..on }, &key, &smallest));
         assert!(is_new(On { filesystem: "xfs", ..on }, &key, &smallest));
@@ -186,7 +215,8 @@ mod tests {
         assert!(twice.explains(on, &key, &smallest).is_none());
         let stored_twice = case(vec![store, store, Operation::Reclaim(Range::new(0, 1)), load]);
         assert!(twice.explains(on, &key, &stored_twice).is_some());
-        let more = case(vec![store, Operation::Reclaim(Range::new(0, 1)), Operation::Truncate(1), load]);
+        let more =
+            case(vec![store, Operation::Reclaim(Range::new(0, 1)), Operation::Truncate(1), load]);
         assert!(is_new(on, &key, &more));
     }
 
@@ -199,6 +229,9 @@ mod tests {
             "entry `kept`: `reklaim` is no operation (see `list operations`)"
         );
         assert!(error("reason", "reasons").contains("unknown field `reasons`"));
-        assert_eq!(Ledger::parse(&format!("{TEXT}{TEXT}")).unwrap_err(), "entry `kept` is there twice");
+        assert_eq!(
+            Ledger::parse(&format!("{TEXT}{TEXT}")).unwrap_err(),
+            "entry `kept` is there twice"
+        );
     }
 }

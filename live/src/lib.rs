@@ -1,10 +1,12 @@
-//! Cases on the real kernel that this program runs on. Linux only (x86-64 and 64-bit Arm); elsewhere the crate is empty.
+//! Cases on the real kernel that this program runs on. Linux only (x86-64 and 64-bit Arm);
+//! elsewhere the crate is empty.
 //!
 //! - [`word`]: what a cell holds on a real filesystem; [`access`]: stores and loads that may fault
 //! - [`operations`]: what each operation of the model really does, one row each
-//! - [`exec`]: runs a case on a folder; [`mounts`]: filesystems for that, in a mount namespace of our own
-//! - [`conformance`]: random cases of one actor on a model and on a kernel; [`compare`]: the comparison; [`ledger`]: the
-//!   differences that are explained, with [`kernel`] versions
+//! - [`exec`]: runs a case on a folder; [`mounts`]: filesystems for that, where nobody else sees them
+//! - [`conformance`]: random cases of one actor on a model and on a kernel; [`compare`]: the
+//!   comparison; [`ledger`]: the differences that are explained, with [`kernel`] versions
+//! - [`hunt`]: random cases whose actors race; [`judge`]: their runs before the history checker
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 

@@ -1,9 +1,11 @@
-//! Filesystems for a run: made on images in memory, mounted in a mount namespace of this process alone.
+//! Filesystems for a run: made on images in memory, mounted in a mount namespace of this process
+//! alone.
 //!
-//! Nobody else sees the mounts, and all of them end with the process, however it ends: the namespace goes, with it the
-//! images (files of a tmpfs that is mounted there), and loop devices that clear themselves when they are no longer
-//! used. What can stay behind after a SIGKILL is one empty folder. Without root the process becomes root of a user
-//! namespace of its own, in which tmpfs and overlayfs can be mounted, and nothing that needs a block device.
+//! Nobody else sees the mounts, and all of them end with the process, however it ends: the
+//! namespace goes, with it the images (files of a tmpfs that is mounted there), and loop devices
+//! that clear themselves when they are no longer used. What can stay behind after a SIGKILL is one
+//! empty folder. Without root the process becomes root of a user namespace of its own, in which
+//! tmpfs and overlayfs can be mounted, and nothing that needs a block device.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -32,7 +34,8 @@ pub enum Kind {
     Overlay,
 }
 
-/// The table of filesystems: name, smallest image, the mkfs command up to the image, and its package.
+/// The table of filesystems: name, smallest image, the mkfs command up to the image, and its
+/// package.
 struct Make {
     kind: Kind,
     name: &'static str,
@@ -43,7 +46,14 @@ struct Make {
 }
 
 const MAKES: [Make; 5] = [
-    Make { kind: Kind::Tmpfs, name: "tmpfs", mebibytes: 0, mkfs: &[], block_option: "", package: "" },
+    Make {
+        kind: Kind::Tmpfs,
+        name: "tmpfs",
+        mebibytes: 0,
+        mkfs: &[],
+        block_option: "",
+        package: "",
+    },
     Make {
         kind: Kind::Ext4,
         name: "ext4",
@@ -68,7 +78,14 @@ const MAKES: [Make; 5] = [
         block_option: "-s",
         package: "btrfs-progs",
     },
-    Make { kind: Kind::Overlay, name: "overlay", mebibytes: 0, mkfs: &[], block_option: "", package: "" },
+    Make {
+        kind: Kind::Overlay,
+        name: "overlay",
+        mebibytes: 0,
+        mkfs: &[],
+        block_option: "",
+        package: "",
+    },
 ];
 
 /// A filesystem with its block size: `ext4:1024`.
@@ -103,13 +120,17 @@ impl FromStr for Spec {
         let (name, block) = text.split_once(':').unwrap_or((text, "4096"));
         let known = || MAKES.iter().map(|make| make.name).collect::<Vec<_>>().join(", ");
         let make = MAKES.iter().find(|make| make.name == name);
-        let make = make.ok_or_else(|| format!("unknown filesystem `{name}`; known are: {}", known()))?;
+        let make =
+            make.ok_or_else(|| format!("unknown filesystem `{name}`; known are: {}", known()))?;
         let sizes: &[&str] = match make.kind {
             Kind::Ext4 | Kind::Xfs => &["1024", "2048", "4096"],
             _ => &["4096"],
         };
         if !sizes.contains(&block) {
-            return Err(format!("{name} cannot have blocks of `{block}` bytes here: {}", sizes.join(", ")));
+            return Err(format!(
+                "{name} cannot have blocks of `{block}` bytes here: {}",
+                sizes.join(", ")
+            ));
         }
         Ok(Spec { kind: make.kind, block: block.parse().expect("it is in the list") })
     }
@@ -134,7 +155,10 @@ pub fn machine() -> Result<(), NotHere> {
     // SAFETY: no memory is involved.
     match unsafe { libc::sysconf(libc::_SC_PAGESIZE) } {
         bytes if bytes == PAGE as i64 => Ok(()),
-        bytes => Err(not_here(format!("pages have {bytes} bytes here"), "run it on a kernel with pages of 4096 bytes")),
+        bytes => Err(not_here(
+            format!("pages have {bytes} bytes here"),
+            "run it on a kernel with pages of 4096 bytes",
+        )),
     }
 }
 
@@ -146,7 +170,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Enters one, with images below the folder for temporary files. This process must have no other threads yet.
+    /// Enters one, with images below the folder for temporary files. This process must have no
+    /// other threads yet.
     pub fn enter() -> Result<Namespace, NotHere> {
         // SAFETY: no memory is involved.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
@@ -158,19 +183,24 @@ impl Namespace {
             "allow user namespaces (sysctl kernel.unprivileged_userns_clone, or AppArmor's \
              apparmor_restrict_unprivileged_userns), run as root, or use --dir DIR"
         };
-        let forbidden = |error: io::Error| not_here(format!("cannot make a mount namespace: {error}"), help);
+        let forbidden =
+            |error: io::Error| not_here(format!("cannot make a mount namespace: {error}"), help);
         // SAFETY: no memory is involved; the caller promises that this is the only thread.
         if unsafe { libc::unshare(flags) } != 0 {
             return Err(forbidden(io::Error::last_os_error()));
         }
         if !is_root {
-            let map = |file: &str, content: String| fs::write(format!("/proc/self/{file}"), content).map_err(forbidden);
+            let map = |file: &str, content: String| {
+                fs::write(format!("/proc/self/{file}"), content).map_err(forbidden)
+            };
             map("setgroups", "deny".to_owned())?;
             map("uid_map", format!("0 {uid} 1"))?;
             map("gid_map", format!("0 {gid} 1"))?;
         }
-        mount("none", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "").map_err(forbidden)?;
-        let folder = tempfile::Builder::new().prefix("mkwrite-live-").tempdir().map_err(forbidden)?;
+        mount("none", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "")
+            .map_err(forbidden)?;
+        let folder =
+            tempfile::Builder::new().prefix("mkwrite-live-").tempdir().map_err(forbidden)?;
         let scratch = folder.keep();
         let namespace = Namespace { scratch, is_root, next: 0 };
         mount("mkwrite", &namespace.scratch, "tmpfs", 0, "size=3g,mode=700").map_err(forbidden)?;
@@ -183,14 +213,21 @@ impl Namespace {
         self.next += 1;
         let folder = self.scratch.join(format!("{}-{}", make.name, self.next));
         let point = folder.join("mnt");
-        fs::create_dir_all(&point).map_err(|error| not_here(format!("{}: {error}", point.display()), FULL))?;
+        fs::create_dir_all(&point)
+            .map_err(|error| not_here(format!("{}: {error}", point.display()), FULL))?;
         match spec.kind {
-            Kind::Tmpfs => mounted(spec, mount("mkwrite", &point, "tmpfs", 0, "size=256m"), &point)?,
+            Kind::Tmpfs => {
+                mounted(spec, mount("mkwrite", &point, "tmpfs", 0, "size=256m"), &point)?
+            }
             Kind::Overlay => mounted(spec, self.overlay(&folder, &point), &point)?,
             _ if !self.is_root => {
-                let help = "run it as root (in a container with CAP_SYS_ADMIN and loop devices), or use --dir DIR on a \
+                let help = "run it as root (in a container with CAP_SYS_ADMIN and loop \
+                            devices), or use --dir DIR on a \
                             filesystem that is mounted";
-                return Err(not_here(format!("{spec} needs a loop device, and that needs root"), help));
+                return Err(not_here(
+                    format!("{spec} needs a loop device, and that needs root"),
+                    help,
+                ));
             }
             _ => {
                 let image = folder.join("image");
@@ -199,7 +236,11 @@ impl Namespace {
                 mounted(spec, mount(&device.1, &point, make.name, 0, ""), &point)?;
             }
         }
-        let store = if matches!(spec.kind, Kind::Tmpfs | Kind::Overlay) { Store::Cache } else { Store::Direct };
+        let store = if matches!(spec.kind, Kind::Tmpfs | Kind::Overlay) {
+            Store::Cache
+        } else {
+            Store::Direct
+        };
         Ok(Mounted { place: Place { folder: point, blocks: blocks(spec.block as u64), store } })
     }
 
@@ -208,9 +249,16 @@ impl Namespace {
         for name in ["lower", "upper", "work"] {
             fs::create_dir(part(name))?;
         }
-        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| part(name).display().to_string());
+        let [lower, upper, work] =
+            ["lower", "upper", "work"].map(|name| part(name).display().to_string());
         let xattr = if self.is_root { "" } else { ",userxattr" };
-        mount("mkwrite", point, "overlay", 0, &format!("lowerdir={lower},upperdir={upper},workdir={work}{xattr}"))
+        mount(
+            "mkwrite",
+            point,
+            "overlay",
+            0,
+            &format!("lowerdir={lower},upperdir={upper},workdir={work}{xattr}"),
+        )
     }
 }
 
@@ -249,7 +297,10 @@ fn mounted(spec: Spec, result: io::Result<()>, point: &Path) -> Result<(), NotHe
     result.map_err(|error| {
         let help = match error.raw_os_error() {
             Some(libc::ENODEV) => format!("the running kernel has no {name} (modprobe {name}?)"),
-            _ => format!("see the kernel's log (dmesg), or mount one and use --dir instead of {}", point.display()),
+            _ => format!(
+                "see the kernel's log (dmesg), or mount one and use --dir instead of {}",
+                point.display()
+            ),
         };
         not_here(format!("cannot mount {spec}: {error}"), help)
     })
@@ -259,7 +310,8 @@ fn mkfs(spec: Spec, image: &Path) -> Result<(), NotHere> {
     let make = spec.make();
     let made = File::create(image).and_then(|file| file.set_len(make.mebibytes << 20));
     made.map_err(|error| not_here(format!("cannot make an image: {error}"), FULL))?;
-    let (program, options) = make.mkfs.split_first().expect("a filesystem with an image has a mkfs");
+    let (program, options) =
+        make.mkfs.split_first().expect("a filesystem with an image has a mkfs");
     let mut command = Command::new(program);
     command.args(options);
     let block = spec.block.to_string();
@@ -271,7 +323,8 @@ fn mkfs(spec: Spec, image: &Path) -> Result<(), NotHere> {
     let path = std::env::var("PATH").unwrap_or_default();
     let output = command.arg(image).env("PATH", format!("{path}:/usr/sbin:/sbin")).output();
     let help = format!("install {} (apt-get install {})", make.package, make.package);
-    let output = output.map_err(|error| not_here(format!("cannot run {program}: {error}"), help.clone()))?;
+    let output =
+        output.map_err(|error| not_here(format!("cannot run {program}: {error}"), help.clone()))?;
     if output.status.success() {
         return Ok(());
     }
@@ -283,8 +336,14 @@ fn mkfs(spec: Spec, image: &Path) -> Result<(), NotHere> {
 fn loop_device(image: &Path) -> Result<(File, String), NotHere> {
     let help = "in a container give it /dev/loop-control and loop devices, or use --dir DIR";
     let failed = |what: &str, error: io::Error| not_here(format!("{what}: {error}"), help);
-    let open = |path: &str| OpenOptions::new().read(true).write(true).open(path).map_err(|error| failed(path, error));
-    let backing = OpenOptions::new().read(true).write(true).open(image).map_err(|error| failed("image", error))?;
+    let open = |path: &str| {
+        OpenOptions::new().read(true).write(true).open(path).map_err(|error| failed(path, error))
+    };
+    let backing = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(image)
+        .map_err(|error| failed("image", error))?;
     let control = open("/dev/loop-control")?;
     for _ in 0..20 {
         // SAFETY: no memory is involved.
@@ -343,17 +402,26 @@ struct LoopInfo {
 
 const _: () = assert!(size_of::<LoopInfo>() == 232 && size_of::<LoopConfig>() == 304);
 
-fn mount(source: &str, point: &Path, kind: &str, flags: libc::c_ulong, data: &str) -> io::Result<()> {
+fn mount(
+    source: &str,
+    point: &Path,
+    kind: &str,
+    flags: libc::c_ulong,
+    data: &str,
+) -> io::Result<()> {
     let point = CString::new(point.as_os_str().as_bytes())?;
     let [source, kind, data] = [CString::new(source)?, CString::new(kind)?, CString::new(data)?];
     // SAFETY: all strings end with a zero and outlive the call.
-    let result = unsafe { libc::mount(source.as_ptr(), point.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
+    let result = unsafe {
+        libc::mount(source.as_ptr(), point.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast())
+    };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn unmount(point: &Path) {
     if let Ok(point) = CString::new(point.as_os_str().as_bytes()) {
-        // SAFETY: the string ends with a zero. Lazily: what is still in use goes when it is no longer.
+        // SAFETY: the string ends with a zero. Lazily: what is still in use goes when it is no
+        // longer.
         unsafe { libc::umount2(point.as_ptr(), libc::MNT_DETACH) };
     }
 }
@@ -368,8 +436,14 @@ mod tests {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<Spec>().unwrap_err();
-        assert_eq!(error("ext5"), "unknown filesystem `ext5`; known are: tmpfs, ext4, xfs, btrfs, overlay");
-        assert_eq!(error("ext4:512"), "ext4 cannot have blocks of `512` bytes here: 1024, 2048, 4096");
+        assert_eq!(
+            error("ext5"),
+            "unknown filesystem `ext5`; known are: tmpfs, ext4, xfs, btrfs, overlay"
+        );
+        assert_eq!(
+            error("ext4:512"),
+            "ext4 cannot have blocks of `512` bytes here: 1024, 2048, 4096"
+        );
         assert_eq!(error("tmpfs:1024"), "tmpfs cannot have blocks of `1024` bytes here: 4096");
     }
 

@@ -47,8 +47,18 @@ const NONE: Range = Range::new(0, 0);
 /// The table, in the order of the model's.
 pub const ROWS: &[Row] = &[
     row(Operation::Empty, "nothing", true, |_, _, _| Ok(0)),
-    row(Operation::Store(NONE), "stores of 8 bytes through the mapping, upwards, page by page", true, store),
-    row(Operation::Load(NONE), "loads of 8 bytes through the mapping, upwards, page by page", true, load),
+    row(
+        Operation::Store(NONE),
+        "stores of 8 bytes through the mapping, upwards, page by page",
+        true,
+        store,
+    ),
+    row(
+        Operation::Load(NONE),
+        "loads of 8 bytes through the mapping, upwards, page by page",
+        true,
+        load,
+    ),
     row(Operation::Read(NONE), "`pread`", true, read),
     row(Operation::Write(NONE), "`pwrite`", true, write),
     row(Operation::Truncate(0), "`ftruncate`", true, |actor, _, operation| {
@@ -56,9 +66,12 @@ pub const ROWS: &[Row] = &[
         // SAFETY: no memory is involved.
         done(unsafe { libc::ftruncate(actor.file.as_raw_fd(), bytes as i64) })
     }),
-    row(Operation::Background(NONE), "`sync_file_range` with WRITE", false, |actor, _, operation| {
-        actor.sync_range(operation.range(), libc::SYNC_FILE_RANGE_WRITE)
-    }),
+    row(
+        Operation::Background(NONE),
+        "`sync_file_range` with WRITE",
+        false,
+        |actor, _, operation| actor.sync_range(operation.range(), libc::SYNC_FILE_RANGE_WRITE),
+    ),
     row(
         Operation::Integrity(NONE),
         "`sync_file_range` with WAIT_BEFORE, WRITE and WAIT_AFTER",
@@ -69,7 +82,12 @@ pub const ROWS: &[Row] = &[
         // SAFETY: no memory is involved.
         done(unsafe { libc::fsync(actor.file.as_raw_fd()) })
     }),
-    row(Operation::Msync, "`msync` with MS_SYNC on the whole mapping; ENOMEM without one", true, msync),
+    row(
+        Operation::Msync,
+        "`msync` with MS_SYNC on the whole mapping; ENOMEM without one",
+        true,
+        msync,
+    ),
     row(
         Operation::Invalidate(NONE),
         "`posix_fadvise` with DONTNEED, which starts writeback of dirty pages first",
@@ -78,8 +96,8 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         Operation::Invalidate2(NONE),
-        "`sync_file_range` as for sync_range, `madvise` with DONTNEED on the mapping, `posix_fadvise` with DONTNEED: no \
-         call invalidates a mapped page as direct I/O does",
+        "`sync_file_range` as for sync_range, `madvise` with DONTNEED on the mapping, \
+         `posix_fadvise` with DONTNEED: no call invalidates a mapped page as direct I/O does",
         false,
         |actor, _, operation| {
             let pages = operation.range();
@@ -90,7 +108,8 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         Operation::Reclaim(NONE),
-        "`madvise` with PAGEOUT on the mapping, which leaves dirty pages of a file alone; nothing without a mapping",
+        "`madvise` with PAGEOUT on the mapping, which leaves dirty pages of a file alone; nothing \
+         without a mapping",
         false,
         |actor, _, operation| actor.advise(operation.range(), libc::MADV_PAGEOUT),
     ),
@@ -103,14 +122,20 @@ pub const ROWS: &[Row] = &[
             Ok(0)
         },
     ),
-    row(Operation::Mmap, "`mmap`, shared and writable, of all pages the file can have", true, |actor, _, _| {
-        actor.space.map(actor.file).map_err(Failure::from)?;
-        Ok(0)
-    }),
+    row(
+        Operation::Mmap,
+        "`mmap`, shared and writable, of all pages the file can have",
+        true,
+        |actor, _, _| {
+            actor.space.map(actor.file).map_err(Failure::from)?;
+            Ok(0)
+        },
+    ),
 ];
 
-const SYNC_AND_WAIT: libc::c_uint =
-    libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+const SYNC_AND_WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+    | libc::SYNC_FILE_RANGE_WRITE
+    | libc::SYNC_FILE_RANGE_WAIT_AFTER;
 
 const fn row(
     operation: Operation,
@@ -154,7 +179,11 @@ impl From<io::Error> for Failure {
             libc::EBUSY => Status::Busy,
             _ => Status::Io,
         };
-        Failure { status, errno: if status == Status::Io && errno != libc::EIO { errno } else { 0 }, done: 0 }
+        Failure {
+            status,
+            errno: if status == Status::Io && errno != libc::EIO { errno } else { 0 },
+            done: 0,
+        }
     }
 }
 
@@ -176,7 +205,8 @@ fn done(result: libc::c_int) -> Result<u8, Failure> {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Record {
-    /// When it was called and when it had returned, in the order of all calls and returns of a run; 0 if it was not.
+    /// When it was called and when it had returned, in the order of all calls and returns of a run;
+    /// 0 if it was not.
     pub called: u64,
     /// See `called`.
     pub returned: u64,
@@ -186,8 +216,8 @@ pub struct Record {
     pub errno: i32,
     /// Cells that were stored, loaded, read or written.
     pub done: u8,
-    /// Words that a store or write has put into the file, from the start of its range upwards: a fault or a full disk may
-    /// end it inside a cell, which is then not done.
+    /// Words that a store or write has put into the file, from the start of its range upwards: a
+    /// fault or a full disk may end it inside a cell, which is then not done.
     pub words_written: u32,
     /// The stamps of the words that a load or read returned.
     pub words: [Stamp; WORDS_MAX],
@@ -196,7 +226,15 @@ pub struct Record {
 impl Default for Record {
     fn default() -> Self {
         let words = [Stamp::ZERO; WORDS_MAX];
-        Record { called: 0, returned: 0, status: Status::Ok, errno: 0, done: 0, words_written: 0, words }
+        Record {
+            called: 0,
+            returned: 0,
+            status: Status::Ok,
+            errno: 0,
+            done: 0,
+            words_written: 0,
+            words,
+        }
     }
 }
 
@@ -206,8 +244,8 @@ pub struct Space {
     mapped: Mutex<bool>,
 }
 
-// SAFETY: the pointer is an address; what lies there is accessed by `access::copy` alone, which is made for memory that
-// others change.
+// SAFETY: the pointer is an address; what lies there is accessed by `access::copy` alone, which is
+// made for memory that others change.
 unsafe impl Sync for Space {}
 // SAFETY: as above.
 unsafe impl Send for Space {}
@@ -250,7 +288,8 @@ impl Drop for Space {
     }
 }
 
-/// A mapping of the file, or inaccessible memory, at this address, or at one of the kernel's choice.
+/// A mapping of the file, or inaccessible memory, at this address, or at one of the kernel's
+/// choice.
 fn place(at: *mut u64, file: Option<&File>) -> io::Result<*mut u64> {
     let fixed = if at.is_null() { 0 } else { libc::MAP_FIXED };
     let (protection, flags, fd) = match file {
@@ -258,7 +297,8 @@ fn place(at: *mut u64, file: Option<&File>) -> io::Result<*mut u64> {
         None => (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
     };
     // SAFETY: at an address of the kernel's choice, or over the addresses that `Space` reserved.
-    let result = unsafe { libc::mmap(at.cast(), PAGES_MAX * PAGE, protection, flags | fixed, fd, 0) };
+    let result =
+        unsafe { libc::mmap(at.cast(), PAGES_MAX * PAGE, protection, flags | fixed, fd, 0) };
     if result == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(result.cast()) }
 }
 
@@ -282,7 +322,9 @@ impl Buffer {
     /// The same, to be changed.
     pub fn bytes_mut(&mut self, words: usize) -> &mut [u8] {
         // SAFETY: any 8 bytes are a word, and the slice is inside the array.
-        unsafe { std::slice::from_raw_parts_mut(self.0[..words].as_mut_ptr().cast(), words * word::BYTES) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.0[..words].as_mut_ptr().cast(), words * word::BYTES)
+        }
     }
 }
 
@@ -306,12 +348,24 @@ pub struct Actor<'a> {
 
 impl<'a> Actor<'a> {
     /// An actor of a run on a file of this shape.
-    pub fn new(task: TaskId, run: u32, geometry: Geometry, file: &'a File, space: &'a Space) -> Actor<'a> {
+    pub fn new(
+        task: TaskId,
+        run: u32,
+        geometry: Geometry,
+        file: &'a File,
+        space: &'a Space,
+    ) -> Actor<'a> {
         Actor { task, run, geometry, file, space, buffer: Buffer::new(), words_written: 0 }
     }
 
     /// Performs an operation. `now` numbers calls and returns.
-    pub fn perform(&mut self, slot: u8, operation: Operation, now: impl Fn() -> u64, record: &mut Record) {
+    pub fn perform(
+        &mut self,
+        slot: u8,
+        operation: Operation,
+        now: impl Fn() -> u64,
+        record: &mut Record,
+    ) {
         if let Operation::Write(cells) = operation {
             self.fill(slot, cells);
         }
@@ -341,7 +395,11 @@ impl<'a> Actor<'a> {
     fn fill(&mut self, slot: u8, cells: Range) {
         let words = cell_words(self.geometry);
         for (n, cell) in cells.iter().enumerate() {
-            word::fill(&mut self.buffer.0[n * words..(n + 1) * words], Stamp::new(self.task, slot, cell), self.run);
+            word::fill(
+                &mut self.buffer.0[n * words..(n + 1) * words],
+                Stamp::new(self.task, slot, cell),
+                self.run,
+            );
         }
     }
 
@@ -367,7 +425,9 @@ impl<'a> Actor<'a> {
     fn forget(&self, pages: Range) -> Result<u8, Failure> {
         let (at, length) = bytes_of(pages);
         // SAFETY: no memory is involved.
-        match unsafe { libc::posix_fadvise(self.file.as_raw_fd(), at, length, libc::POSIX_FADV_DONTNEED) } {
+        match unsafe {
+            libc::posix_fadvise(self.file.as_raw_fd(), at, length, libc::POSIX_FADV_DONTNEED)
+        } {
             0 => Ok(0),
             errno => Err(io::Error::from_raw_os_error(errno).into()),
         }
@@ -378,8 +438,11 @@ impl<'a> Actor<'a> {
             return Ok(0);
         }
         let (at, length) = bytes_of(pages);
-        // SAFETY: inside the reserved addresses; a mapping of a file is only dropped from the page tables.
-        done(unsafe { libc::madvise(self.space.base.byte_add(at as usize).cast(), length as usize, advice) })
+        // SAFETY: inside the reserved addresses; a mapping of a file is only dropped from the page
+        // tables.
+        done(unsafe {
+            libc::madvise(self.space.base.byte_add(at as usize).cast(), length as usize, advice)
+        })
     }
 
     /// Each page's cells of a range.
@@ -436,7 +499,8 @@ fn read(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failur
 
 fn write(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failure> {
     let cells = operation.range();
-    let bytes = actor.file.write_at(actor.buffer.bytes(actor.words(cells)), actor.offset(cells.start))?;
+    let bytes =
+        actor.file.write_at(actor.buffer.bytes(actor.words(cells)), actor.offset(cells.start))?;
     actor.words_written = bytes / word::BYTES;
     Ok(actor.cells_in(bytes))
 }
@@ -450,7 +514,8 @@ fn msync(actor: &mut Actor<'_>, _: u8, _: Operation) -> Result<u8, Failure> {
     done(unsafe { libc::msync(actor.space.base.cast(), bytes, libc::MS_SYNC) })
 }
 
-/// The size of a file without asking anybody to write it back: fstat does that on NFS and FUSE, for the file's times.
+/// The size of a file without asking anybody to write it back: fstat does that on NFS and FUSE, for
+/// the file's times.
 pub fn size(file: &File) -> io::Result<u64> {
     // SAFETY: all zeros are a valid statx, and the empty path names the file itself.
     unsafe {
@@ -463,7 +528,8 @@ pub fn size(file: &File) -> io::Result<u64> {
     }
 }
 
-const _: () = assert!(PAGE / CELLS_PER_PAGE_MAX >= 512, "a cell is a multiple of the smallest sector");
+const _: () =
+    assert!(PAGE / CELLS_PER_PAGE_MAX >= 512, "a cell is a multiple of the smallest sector");
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,23 @@
-//! What a cell of the model holds on a real filesystem: words of 8 bytes that say who wrote them, in which run, and for
-//! which place in the cell.
+//! What a cell of the model holds on a real filesystem: words of 8 bytes that say who wrote them,
+//! in which run, and for which place in the cell.
 //!
-//! So a cell that two writers tore, data of an earlier run in the same block, and data at the wrong place are all
-//! recognised. A word of zeros is what nobody wrote.
+//! So a cell that two writers tore, data of an earlier run in the same block, and data at the wrong
+//! place are all recognised. A word of zeros is what nobody wrote.
 
 use mkwrite_model::kernel::Stamp;
 
 /// Bytes of a word.
 pub const BYTES: usize = 8;
 
-/// What stands for a word that no operation of this run wrote: of another run, or of another place, or garbage.
+/// What stands for a word that no operation of this run wrote: of another run, or of another place,
+/// or garbage.
 pub const ALIEN: Stamp = Stamp(u16::MAX);
 
 /// What stands for a cell whose words disagree.
 pub const TORN: Stamp = Stamp(u16::MAX - 1);
 
-/// The word of this stamp at this place of a cell, in the run of this number (its lower 32 bits count).
+/// The word of this stamp at this place of a cell, in the run of this number (its lower 32 bits
+/// count).
 pub const fn encode(stamp: Stamp, run: u32, place: u16) -> u64 {
     (stamp.0 as u64) << 48 | (run as u64) << 16 | place as u64
 }
@@ -24,7 +26,9 @@ pub const fn encode(stamp: Stamp, run: u32, place: u16) -> u64 {
 pub const fn decode(word: u64, run: u32, place: u16) -> Stamp {
     match word {
         0 => Stamp::ZERO,
-        _ if word as u16 == place && (word >> 16) as u32 == run && word >> 48 != 0 => Stamp((word >> 48) as u16),
+        _ if word as u16 == place && (word >> 16) as u32 == run && word >> 48 != 0 => {
+            Stamp((word >> 48) as u16)
+        }
         _ => ALIEN,
     }
 }

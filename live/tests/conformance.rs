@@ -1,5 +1,6 @@
-//! The comparison against the kernel that the tests run on: without root on a temporary folder; with root on filesystems in a
-//! mount namespace too. And the test of the test: a bug that is planted in the model must show.
+//! The comparison against the kernel that the tests run on: without root on a temporary folder;
+//! with root on filesystems in a mount namespace too. And the test of the test: a bug that is
+//! planted in the model must show.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use mkwrite_live::exec::{Place, Solo, filesystem};
 use mkwrite_live::kernel::Version;
 use mkwrite_live::ledger::{Ledger, OWN, On};
 use mkwrite_live::mounts::{Namespace, blocks};
-use mkwrite_model::implementation::Registry as _;
+use mkwrite_model::implementation::Filesystem as _;
 use mkwrite_model::plant::Plant;
 
 const CASES: u64 = 400;
@@ -24,7 +25,8 @@ fn compare(name: &str, place: Place, plant: Option<Plant>) -> Report {
     let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
     let model = format!("{}{remedied}", target.pair.implementation.name());
     let on = On { filesystem: name, model: &model, kernel };
-    conformance(Plan { seed: 11, cases: CASES, blocks }, (on, &ledger), target, &mut solo, |_| true).unwrap()
+    conformance(Plan { seed: 11, cases: CASES, blocks }, (on, &ledger), target, &mut solo, |_| true)
+        .unwrap()
 }
 
 fn on_folder(folder: &Path, plant: Option<Plant>) -> Report {
@@ -51,11 +53,18 @@ fn this_kernel_does_as_the_model_on_a_temporary_folder() {
 #[test]
 fn a_bug_planted_in_the_model_is_new() {
     let folder = tempfile::tempdir().unwrap();
-    for plant in [Plant::NoPartialZero, Plant::TruncateSkipsDirty, Plant::ShortExtend, Plant::WrongErrno] {
+    for plant in
+        [Plant::NoPartialZero, Plant::TruncateSkipsDirty, Plant::ShortExtend, Plant::WrongErrno]
+    {
         let report = on_folder(folder.path(), Some(plant));
         assert_ne!(new(&report), [""; 0], "{} is not seen", plant.name());
         for found in report.unexplained() {
-            assert!(found.case.operations().count() <= 4, "{} is not made small: {:?}", plant.name(), found.case);
+            assert!(
+                found.case.operations().count() <= 4,
+                "{} is not made small: {:?}",
+                plant.name(),
+                found.case
+            );
         }
     }
 }

@@ -1,10 +1,12 @@
-//! The executor alone, on a small model of the race that commit b827e496c893 closes: one page, a pte per writer, a
-//! writeback pass and a truncate, every shared access a scheduling point with its object announced.
+//! The executor alone, on a small model of the race that commit b827e496c893 closes: one page, a
+//! pte per writer, a writeback pass and a truncate, every shared access a scheduling point with its
+//! object announced.
 //!
-//! `cargo bench -p mkwrite-model` measures schedules and steps per second. With `-- instructions` it counts
-//! instructions per step instead: callgrind on two lengths, by difference, so that start-up cancels (the
-//! libraries for this need a runner of the same version installed, which a plain `cargo bench` does not have).
-//! With `-- run N` it runs N schedules and prints the steps: that is what callgrind watches.
+//! `cargo bench -p mkwrite-model` measures schedules and steps per second. With `-- instructions`
+//! it counts instructions per step instead: callgrind on two lengths, by difference, so that
+//! start-up cancels (the libraries for this need a runner of the same version installed, which a
+//! plain `cargo bench` does not have). With `-- run N` it runs N schedules and prints the steps:
+//! that is what callgrind watches.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -173,7 +175,8 @@ impl World {
     }
 }
 
-/// One writer, two passes of writeback, one truncate. Returns the steps and whether the oracle objects.
+/// One writer, two passes of writeback, one truncate. Returns the steps and whether the oracle
+/// objects.
 fn schedule(world: &World, legacy: bool, scheduler: &mut impl Scheduler) -> (u32, bool) {
     world.reset();
     let (t, mut steps) = (&world.tasks, 0);
@@ -228,7 +231,8 @@ fn main() {
         }
         Some("instructions") => {
             let (few, many) = (10_000, 30_000);
-            let steps = schedules(many, false, &mut random(1, 0, 0)).0 - schedules(few, false, &mut random(1, 0, 0)).0;
+            let steps = schedules(many, false, &mut random(1, 0, 0)).0
+                - schedules(few, false, &mut random(1, 0, 0)).0;
             let per_step = (instructions(many) - instructions(few)) as f64 / steps as f64;
             println!("{per_step:.1} instructions per step");
         }
@@ -242,7 +246,9 @@ fn main() {
             let mut group = criterion.benchmark_group("small model");
             group.throughput(Throughput::Elements(steps));
             for (name, legacy) in [("fixed", false), ("legacy", true)] {
-                group.bench_function(name, |b| b.iter(|| schedules(n, legacy, &mut random(1, 0, 0))));
+                group.bench_function(name, |b| {
+                    b.iter(|| schedules(n, legacy, &mut random(1, 0, 0)))
+                });
             }
             group.finish();
         }

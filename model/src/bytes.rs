@@ -1,15 +1,16 @@
 //! The case as bytes, for fuzzers: total and invertible.
 //!
-//! A header of 32 bytes and any number of records of 8 bytes, little-endian, with spare bytes that are
-//! written as zero and not read. Any bytes are a case; [`encode`] of a fixed-up case decodes to the same
-//! case. How often each value comes out of random bytes is a property of the version, and a new kind of
-//! operation is a new version, never a shift of the old codes. Operands wrap at the size of the file, so that
-//! random bytes spread over it; kinds are looked up and never taken modulo their count.
+//! A header of 32 bytes and any number of records of 8 bytes, little-endian, with spare bytes that
+//! are written as zero and not read. Any bytes are a case; [`encode`] of a fixed-up case decodes to
+//! the same case. How often each value comes out of random bytes is a property of the version, and
+//! a new kind of operation is a new version, never a shift of the old codes. Operands wrap at the
+//! size of the file, so that random bytes spread over it; kinds are looked up and never taken
+//! modulo their count.
 //!
-//! Version 2 is version 1 with eight bytes more in the header, for what version 1 cannot say; [`encode`] writes
-//! it only where it must. Version 1 never looked at its first byte, so stored bytes can have anything there: two
-//! bytes say that an input is of version 2, and all that does not is of version 1 and means what it always meant
-//! (`search/tests/stored.rs`).
+//! Version 2 is version 1 with eight bytes more in the header, for what version 1 cannot say;
+//! [`encode`] writes it only where it must. Version 1 never looked at its first byte, so stored
+//! bytes can have anything there: two bytes say that an input is of version 2, and all that does
+//! not is of version 1 and means what it always meant (`search/tests/stored.rs`).
 //!
 //! ```text
 //! 0  version   1 pages   2 cells   3 blocks   4 size   5 holes   6 mms   7 free blocks
@@ -26,7 +27,10 @@
 use arbitrary::{Arbitrary, Unstructured};
 use rand::{Rng, RngExt};
 
-use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule, Stop};
+use crate::case::{
+    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule,
+    Stop,
+};
 use crate::exec::{TASKS, TaskId};
 use crate::generate::{self, Generator};
 use crate::mutate;
@@ -47,7 +51,8 @@ pub const HEADER: usize = 32;
 pub const HEADER_V2: usize = 40;
 /// Bytes of a record.
 pub const RECORD: usize = 8;
-/// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at it.
+/// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at
+/// it.
 pub const CHOICE: usize = 31;
 /// What mutators put there is below this in version 2.
 const CODES: u8 = 64;
@@ -72,7 +77,8 @@ const _: () = {
     }
 };
 
-/// A decoding table: values with the number of byte codes that mean each. Together they are all codes.
+/// A decoding table: values with the number of byte codes that mean each. Together they are all
+/// codes.
 struct Table(&'static [(u8, u8)]);
 
 impl Table {
@@ -100,11 +106,13 @@ impl Table {
 mod v1 {
     use super::Table;
 
-    pub(super) const PAGES: Table = Table::new(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
+    pub(super) const PAGES: Table =
+        Table::new(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
     pub(super) const CELLS: Table = Table::new(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
     pub(super) const BLOCKS: Table = Table::new(&[(1, 96), (4, 64), (2, 96)]);
     pub(super) const MMS: Table = Table::new(&[(1, 128), (3, 32), (2, 96)]);
-    pub(super) const ACTORS: Table = Table::new(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
+    pub(super) const ACTORS: Table =
+        Table::new(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
     pub(super) const KINDS: Table = Table::new(&[
         (0, 4),   // an empty slot
         (2, 14),  // load
@@ -126,7 +134,8 @@ mod v1 {
 
 /// The version of these bytes.
 pub fn version(bytes: &[u8]) -> Version {
-    let is_second = bytes.first() == Some(&(Version::V2 as u8)) && bytes.get(VERSION_MARK) == Some(&MARKED);
+    let is_second =
+        bytes.first() == Some(&(Version::V2 as u8)) && bytes.get(VERSION_MARK) == Some(&MARKED);
     if is_second { Version::V2 } else { Version::V1 }
 }
 
@@ -178,7 +187,8 @@ pub fn encode_as(case: &Case, least: Version) -> Vec<u8> {
     match &case.schedule {
         Schedule::Seed { seed, overrides } => {
             for o in overrides {
-                let ([nth, nth_high], [low, high]) = (o.nth.to_le_bytes(), o.priority.to_le_bytes());
+                let ([nth, nth_high], [low, high]) =
+                    (o.nth.to_le_bytes(), o.priority.to_le_bytes());
                 record(&[SCHEDULE_TAG, o.task.0, o.slot, nth, low, high, nth_high]);
             }
             bytes[20..24].copy_from_slice(&seed.to_le_bytes());
@@ -223,7 +233,9 @@ pub fn decode(bytes: &[u8]) -> Case {
         limits,
         geometry,
         faults,
-        actors: (0..actors).map(|i| Actor { mm: b(24 + i / 2) >> (4 * (i % 2)) & 15, operations: vec![] }).collect(),
+        actors: (0..actors)
+            .map(|i| Actor { mm: b(24 + i / 2) >> (4 * (i % 2)) & 15, operations: vec![] })
+            .collect(),
         schedule: Schedule::default(),
     };
     case.fix_up(); // the operands below wrap at the geometry
@@ -242,12 +254,21 @@ pub fn decode(bytes: &[u8]) -> Case {
             let actor = usize::from(r[1]) % case.actors.len();
             let operations = &mut case.actors[actor].operations;
             if operations.len() < usize::from(case.limits.operations) {
-                operations.push(decode_operation(v1::KINDS.decode(r[2]), Range::new(r[3], r[4]), g));
+                operations.push(decode_operation(
+                    v1::KINDS.decode(r[2]),
+                    Range::new(r[3], r[4]),
+                    g,
+                ));
             }
         } else {
             let (task, slot) = (TaskId(r[1] % TASKS as u8), r[2]);
             let priority = u16::from_le_bytes([r[4], r[5]]);
-            overrides.push(Override { task, slot, nth: u16::from_le_bytes([r[3], r[6]]), priority });
+            overrides.push(Override {
+                task,
+                slot,
+                nth: u16::from_le_bytes([r[3], r[6]]),
+                priority,
+            });
             stops.push(Stop { task, slot, point: Point::from_number(r[3]), occurrence: r[4] });
         }
     }
@@ -260,8 +281,9 @@ pub fn decode(bytes: &[u8]) -> Case {
     case
 }
 
-/// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in at most `max`
-/// bytes; returns the new size. Some cases are made from nothing, some only get another schedule.
+/// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in
+/// at most `max` bytes; returns the new size. Some cases are made from nothing, some only get
+/// another schedule.
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 0);
     let choice = data[..size].get(CHOICE).copied().unwrap_or(0);
@@ -340,7 +362,12 @@ mod tests {
             }
         }
         for kind in Operation::KINDS {
-            assert_eq!(v1::KINDS.decode(v1::KINDS.encode(kind.code)), kind.code, "{} has no code", kind.name);
+            assert_eq!(
+                v1::KINDS.decode(v1::KINDS.encode(kind.code)),
+                kind.code,
+                "{} has no code",
+                kind.name
+            );
         }
     }
 
@@ -356,7 +383,8 @@ mod tests {
     #[test]
     fn holes_by_block_take_the_second_version_and_nothing_else_does() {
         let mut case = decode(&[]);
-        case.geometry = Geometry { pages: 2, blocks: 2, size: 8, holes: 0b1100, ..Geometry::default() };
+        case.geometry =
+            Geometry { pages: 2, blocks: 2, size: 8, holes: 0b1100, ..Geometry::default() };
         case.fix_up();
         assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER, Version::V1));
         assert_eq!(decode(&encode_as(&case, Version::V2)), case);
@@ -379,7 +407,11 @@ mod tests {
             assert!(size <= max);
             let mut again = before.clone();
             again.resize(300, 0);
-            assert_eq!(mutate(&mut again, before.len(), max, seed), size, "a function of bytes and seed");
+            assert_eq!(
+                mutate(&mut again, before.len(), max, seed),
+                size,
+                "a function of bytes and seed"
+            );
             assert_eq!(again[..size], data[..size]);
             let mut out = vec![0; max];
             let crossed = cross(&before, &data[..size], &mut out, seed);

@@ -1,17 +1,19 @@
 //! The executor: tasks as `async fn`s, one step at a time, on one thread.
 //!
-//! A task is a future that runs kernel code. Every await is a scheduling point: the task *announces*
-//! the point where it stands and the object that its next step touches, and returns `Pending`. A
-//! scheduler picks one runnable task; the executor sets the token and polls it; the leaf future at
-//! which the task stood consumes the token and the code runs on to its next await. One poll is one step.
+//! A task is a future that runs kernel code. Every await is a scheduling point: the task
+//! *announces* the point where it stands and the object that its next step touches, and returns
+//! `Pending`. A scheduler picks one runnable task; the executor sets the token and polls it; the
+//! leaf future at which the task stood consumes the token and the code runs on to its next await.
+//! One poll is one step.
 //!
-//! Locks, and bits that are waited for, are *objects*. A task that stands before a lock which it cannot
-//! take is blocked, so a scheduler never picks a step that would do nothing. Waiters are woken together
-//! and race: page locks are not fair, and no rule may rely on it. A reader waits behind a blocked writer
-//! (read-write semaphores of the kernel are fair), so that read recursion can deadlock as it does there.
+//! Locks, and bits that are waited for, are *objects*. A task that stands before a lock which it
+//! cannot take is blocked, so a scheduler never picks a step that would do nothing. Waiters are
+//! woken together and race: page locks are not fair, and no rule may rely on it. A reader waits
+//! behind a blocked writer (read-write semaphores of the kernel are fair), so that read recursion
+//! can deadlock as it does there.
 //!
-//! Left out: wake-up order, priorities, interrupts, per-CPU state. Memory is sequentially consistent at
-//! the granularity of a step.
+//! Left out: wake-up order, priorities, interrupts, per-CPU state. Memory is sequentially
+//! consistent at the granularity of a step.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -79,7 +81,8 @@ pub enum Mode {
     Free,
 }
 
-/// Where a task stands: what it will do when it is picked next. Aligned, so that it moves as one word.
+/// Where a task stands: what it will do when it is picked next. Aligned, so that it moves as one
+/// word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(align(8))]
 pub struct At {
@@ -189,7 +192,8 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
         self.yielded.set(self.yielded.get() | self.current().bit());
     }
 
-    /// Starts `task`: polls it up to its first point. The first point must be an await of this executor.
+    /// Starts `task`: polls it up to its first point. The first point must be an await of this
+    /// executor.
     pub fn spawn<F: Future<Output = ()>>(&self, task: TaskId, future: Pin<&mut F>) {
         self.at[task.index()].set(At::default());
         self.live.set(self.live.get() | task.bit());
@@ -294,8 +298,8 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
         (self.blocked() & task.bit() != 0).then(|| self.at(task).object)
     }
 
-    /// Fails if a wakeup was lost: what a blocked task waits for is held by somebody. Called after each step, in builds
-    /// with debug assertions.
+    /// Fails if a wakeup was lost: what a blocked task waits for is held by somebody. Called after
+    /// each step, in builds with debug assertions.
     pub(crate) fn assert_sound(&self) {
         for task in bits(self.blocked()) {
             let object = self.at(task).object;
@@ -315,7 +319,8 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
 
     fn can_take(&self, object: u8, mode: Mode) -> bool {
         let o = &self.objects[object as usize];
-        o.holder.get() == NOBODY && (o.readers.get() == 0 || (mode == Mode::Shared && !self.writer_waits(o)))
+        o.holder.get() == NOBODY
+            && (o.readers.get() == 0 || (mode == Mode::Shared && !self.writer_waits(o)))
     }
 
     fn writer_waits(&self, o: &Object) -> bool {
@@ -447,7 +452,11 @@ mod tests {
         tasks.step(TaskId(0), a.as_mut());
         tasks.spawn(TaskId(1), b.as_mut());
         tasks.spawn(TaskId(2), c.as_mut());
-        assert_eq!(tasks.runnable(), 0b001, "the writer waits for A, the new reader for the writer");
+        assert_eq!(
+            tasks.runnable(),
+            0b001,
+            "the writer waits for A, the new reader for the writer"
+        );
         tasks.step(TaskId(0), a.as_mut());
         assert_eq!(tasks.runnable(), 0b110, "a free lock can be taken by whoever comes first");
     }

@@ -1,12 +1,13 @@
-//! What differs between kernels, as data: `mm/` and the rules of the judge read it, and nobody guesses it from the
-//! return convention.
+//! What differs between kernels, as data: `mm/` and the rules of the judge read it, and nobody
+//! guesses it from the return convention.
 //!
-//! A caller's facts are about the fault path alone. An era's facts are about every other actor: fsync, writeback,
-//! truncate. In a pair of an implementation with a caller of another time, the caller gives the fault path and the
-//! implementation's own era gives the rest, so that nfs@3.0 has 3.0's fsync under any caller.
+//! A caller's facts are about the fault path alone. An era's facts are about every other actor:
+//! fsync, writeback, truncate. In a pair of an implementation with a caller of another time, the
+//! caller gives the fault path and the implementation's own era gives the rest, so that nfs@3.0 has
+//! 3.0's fsync under any caller.
 
-/// Whether the fault path makes the pte writable first and marks the page dirty later, without the page lock in
-/// between. `false`: the page is locked until it is dirty.
+/// Whether the fault path makes the pte writable first and marks the page dirty later, without the
+/// page lock in between. `false`: the page is locked until it is dirty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DirtiesLate {
     /// Where the pte was present and read-only (do_wp_page).
@@ -36,7 +37,8 @@ pub enum FsyncWait {
     AfterOp,
     /// Before ->fsync, which is called whatever the wait gave (3.0 fs/sync.c: vfs_fsync_range).
     BeforeOp,
-    /// The same inside ->fsync, which ends there after an error (3.10 fs/libfs.c: generic_file_fsync).
+    /// The same inside ->fsync, which ends there after an error (3.10 fs/libfs.c:
+    /// generic_file_fsync).
     InOp,
 }
 
@@ -45,7 +47,8 @@ pub enum FsyncWait {
 pub struct Facts {
     /// When fsync waits.
     pub fsync_wait: FsyncWait,
-    /// A truncate to the same size truncates the page cache too, and so zeroes the last page beyond the end.
+    /// A truncate to the same size truncates the page cache too, and so zeroes the last page beyond
+    /// the end.
     pub truncates_equal_size: bool,
 }
 

@@ -1,14 +1,17 @@
 //! Arbitrary cases for hunting: case `i` of a hunt is a function of (seed, i) and of nothing else.
 //!
-//! Swarm style: each case first draws which kinds of operations it uses and how much of each, and one hot
-//! page, so that most cases are a few operations that fight for the same page; rare shapes (many pages, a
-//! full disk, failing I/O) get a small share of the cases. Some begin with a theme (`theme.rs`): sequences of
-//! operations that random draws hardly ever make. `docs/reach.md` says how often cases reach what bugs need.
+//! Swarm style: each case first draws which kinds of operations it uses and how much of each, and
+//! one hot page, so that most cases are a few operations that fight for the same page; rare shapes
+//! (many pages, a full disk, failing I/O) get a small share of the cases. Some begin with a theme
+//! (`theme.rs`): sequences of operations that random draws hardly ever make. `docs/reach.md` says
+//! how often cases reach what bugs need.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::case::{AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule};
+use crate::case::{
+    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule,
+};
 use crate::theme;
 
 /// The named generator of everything random in this project.
@@ -30,23 +33,17 @@ pub struct Generator {
 /// One case in this many begins with a theme.
 const THEMED_ONE_IN: u32 = 6;
 
-/// The weight of each kind of operation, before a case's swarm changes it.
-const WEIGHTS: &[(u8, u32)] = &[
-    (1, 60),  // store
-    (2, 12),  // load
-    (3, 12),  // read
-    (4, 22),  // write
-    (5, 26),  // truncate
-    (6, 34),  // writeback
-    (7, 14),  // sync_range
-    (8, 24),  // fsync
-    (9, 4),   // msync
-    (10, 10), // invalidate
-    (11, 24), // invalidate2
-    (12, 14), // reclaim
-    (13, 5),  // munmap
-    (14, 5),  // mmap
-];
+/// The code and the weight of each kind of operation, before a case's swarm changes it.
+const WEIGHTS: [(u8, u32); Operation::KINDS.len() - 1] = {
+    let mut weights = [(0, 0); Operation::KINDS.len() - 1];
+    let mut n = 0;
+    while n < weights.len() {
+        let kind = &Operation::KINDS[n + 1]; // the first is the empty slot
+        weights[n] = (kind.code, kind.weight);
+        n += 1;
+    }
+    weights
+};
 
 impl Generator {
     /// `aligned` keeps every file size at a multiple of a page.
@@ -76,7 +73,11 @@ impl Generator {
             actor.mm = if one_in(r, 2) { 0 } else { r.random_range(0..g.mms) };
             actor.operations.clear();
             let many = actors == 1 || one_in(r, 16);
-            let count = if many { r.random_range(1..=16) } else { pick(r, &[(1, 34), (2, 36), (3, 20), (4, 10)]) };
+            let count = if many {
+                r.random_range(1..=16)
+            } else {
+                pick(r, &[(1, 34), (2, 36), (3, 20), (4, 10)])
+            };
             for _ in 0..count {
                 let code = pick(r, &weights);
                 actor.operations.push(operation(r, code, g, hot));
@@ -139,13 +140,14 @@ fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
 
 /// An operation of a kind that the weights draw.
 pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
-    let code = pick(r, WEIGHTS);
+    let code = pick(r, &WEIGHTS);
     operation(r, code, g, hot)
 }
 
 /// An operation of this kind, mostly on the hot page.
 pub(crate) fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
-    let operation = Operation::from_code(code, Range::default()).expect("the weights name known codes");
+    let operation =
+        Operation::from_code(code, Range::default()).expect("the weights name known codes");
     let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
     let range = match operation.kind().operand {
         Operand::None => Range::default(),

@@ -1,12 +1,13 @@
 //! The contract that an implementation fulfils, and how it meets its caller.
 //!
-//! An implementation is a filesystem's behaviour at a kernel version: page_mkwrite, and what it ties to a
-//! dirty page (its *record*): writepage and completion, set_page_dirty, invalidatepage, releasepage,
-//! launder_page, truncate, write_begin and write_end. The machine calls it, so the trait is the machine's.
+//! An implementation is a filesystem's behaviour at a kernel version: page_mkwrite, and what it
+//! ties to a dirty page (its *record*): writepage and completion, set_page_dirty, invalidatepage,
+//! releasepage, launder_page, truncate, write_begin and write_end. The machine calls it, so the
+//! trait is the machine's.
 //!
-//! A [`Registry`] is a set of implementations that share one type of private page data; the kernel is
-//! generic over it. This repository has one; another crate can bring its own implementation as a second
-//! instance without touching anything here.
+//! A [`Filesystem`] is a set of implementations that share one type of private page data; the
+//! kernel is generic over it. This repository has one; another crate can bring its own
+//! implementation as a second instance without touching anything here.
 
 use crate::callers::Caller;
 use crate::case::Range;
@@ -36,7 +37,8 @@ pub const ENOSPC: i32 = -28;
 /// What page_mkwrite may return, and what that means for the page lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Convention {
-    /// There is no page_mkwrite, and dirtiness is not tracked: a read fault already makes the pte writable.
+    /// There is no page_mkwrite, and dirtiness is not tracked: a read fault already makes the pte
+    /// writable.
     Untracked,
     /// There is no page_mkwrite; the vma is only dirty-tracked.
     None,
@@ -49,7 +51,8 @@ pub enum Convention {
 }
 
 impl Convention {
-    /// page_mkwrite did not succeed, with this code: an errno, a fault code, or the wish for a retry.
+    /// page_mkwrite did not succeed, with this code: an errno, a fault code, or the wish for a
+    /// retry.
     pub const fn is_failure(self, code: i32) -> bool {
         code < 0 || code & NOPAGE != 0 || !matches!(self, Convention::Errno) && code & ERROR != 0
     }
@@ -105,7 +108,8 @@ pub struct Declaration {
     pub stable_pages: bool,
     /// What i_size changes under.
     pub size_guard: SizeGuard,
-    /// Results and block counts that may differ from other implementations; see the differential rule.
+    /// Results and block counts that may differ from other implementations; see the differential
+    /// rule.
     pub may_differ: &'static [Aspect],
     /// What it ties to a dirty page.
     pub record: &'static str,
@@ -135,7 +139,8 @@ impl Declaration {
 pub enum SizeGuard {
     /// The holder of the inode lock.
     InodeLock,
-    /// The server has the last word: a reply may change it, under a lock of the filesystem's (i_lock in NFS).
+    /// The server has the last word: a reply may change it, under a lock of the filesystem's
+    /// (i_lock in NFS).
     Server,
 }
 
@@ -149,7 +154,8 @@ pub enum Aspect {
 /// The state of a page's record, for the judge: what this filesystem needs to write back the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// Cells of the page that are dirty and that this filesystem could not write back, one bit each.
+    /// Cells of the page that are dirty and that this filesystem could not write back, one bit
+    /// each.
     pub missing: u8,
     /// Cells below i_size where a store could not be written back.
     pub uncovered: u8,
@@ -175,66 +181,67 @@ pub enum WbSync {
     Reclaim,
 }
 
-/// A filesystem's behaviour at a kernel version, within the registry `R`.
+/// A filesystem's behaviour at a kernel version, within the registry `F`.
 ///
-/// Methods with a default do what the generic kernel code of 2.6.30 does for a filesystem that has none.
+/// Methods with a default do what the generic kernel code of 2.6.30 does for a filesystem that has
+/// none.
 #[allow(async_fn_in_trait)] // one thread: no future needs to be Send
-pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
+pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
     /// What it says of itself.
     fn declaration(self) -> &'static Declaration;
 
-    /// A read-only pte of a shared mapping is about to become writable. Called without the page lock
-    /// (`[page-mkwrite-added]`).
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32;
+    /// A read-only pte of a shared mapping is about to become writable. Called without the page
+    /// lock (`[page-mkwrite-added]`).
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32;
 
-    /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or fail.
-    /// Returns whether the page was clean; tag and inode follow in further steps.
-    fn set_page_dirty(self, k: &Kernel<R>, page: Frame) -> bool {
+    /// set_page_dirty's own step, for a page with a mapping: under private_lock, must not sleep or
+    /// fail. Returns whether the page was clean; tag and inode follow in further steps.
+    fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         k.test_set_page_dirty(page)
     }
 
     /// Writes one page. Called with the page locked and PG_dirty just cleared; unlocks it.
-    async fn writepage(self, k: &Kernel<R>, page: Frame, sync: WbSync) -> Status;
+    async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status;
 
     /// Writes the dirty pages of a range.
-    async fn writepages(self, k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
+    async fn writepages(self, k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
         mm::write_cache_pages(k, pages, sync).await
     }
 
     /// The flusher writes the inode itself, after its pages.
-    async fn write_inode(self, k: &Kernel<R>) {
+    async fn write_inode(self, k: &Kernel<F>) {
         k.write_inode();
     }
 
     /// The data of a request reaches the store. One step.
-    fn transfer(self, k: &Kernel<R>, request: Request);
+    fn transfer(self, k: &Kernel<F>, request: Request);
 
     /// The request is complete: release the record, end writeback.
-    async fn complete(self, k: &Kernel<R>, request: Request);
+    async fn complete(self, k: &Kernel<F>, request: Request);
 
     /// Fills a page from the store. One step, with the page locked.
-    fn readpage(self, k: &Kernel<R>, page: Frame);
+    fn readpage(self, k: &Kernel<F>, page: Frame);
 
     /// write(2) is about to look up the page for these cells of the file.
-    async fn before_write_begin(self, _k: &Kernel<R>, _cells: Range) {}
+    async fn before_write_begin(self, _k: &Kernel<F>, _cells: Range) {}
 
     /// write(2) is about to fill these cells of the page, which is locked and uptodate.
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status;
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status;
 
     /// write(2) has filled these cells: mark them dirty, raise i_size. The page stays locked.
-    async fn write_end(self, k: &Kernel<R>, page: Frame, cells: Range);
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range);
 
     /// The cells of the page from `from` on go away. Called with the page locked.
-    async fn invalidatepage(self, k: &Kernel<R>, page: Frame, from: u8);
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8);
 
     /// Gives up the private data of a clean page, if it can. Called with the page locked.
-    async fn releasepage(self, k: &Kernel<R>, page: Frame) -> bool;
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool;
 
     /// Writes a dirty page that is about to be invalidated, and waits. Called with the page locked.
-    async fn launder_page(self, _k: &Kernel<R>, _page: Frame) {}
+    async fn launder_page(self, _k: &Kernel<F>, _page: Frame) {}
 
     /// ->fsync, with the inode lock held.
-    async fn fsync(self, k: &Kernel<R>) -> Status {
+    async fn fsync(self, k: &Kernel<F>) -> Status {
         if !k.planted(Plant::FsyncNoInode) {
             k.write_inode();
         }
@@ -242,33 +249,33 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     }
 
     /// ->setattr with a new size, with the inode lock held (inode_setattr).
-    async fn setattr(self, k: &Kernel<R>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
         mm::vmtruncate(k, size).await;
         self.after_truncate(k, size).await;
     }
 
     /// ->truncate, after the page cache was truncated to `size`.
-    async fn after_truncate(self, _k: &Kernel<R>, _size: u8) {}
+    async fn after_truncate(self, _k: &Kernel<F>, _size: u8) {}
 
     /// mmap of a file without page cache: makes its pages.
-    fn mount(self, _k: &Kernel<R>) {}
+    fn mount(self, _k: &Kernel<F>) {}
 
     /// ->fault of a mapping without page cache: the page, with a reference, not locked.
-    fn own_page(self, _k: &Kernel<R>, _index: u8) -> Option<Frame> {
+    fn own_page(self, _k: &Kernel<F>, _index: u8) -> Option<Frame> {
         None
     }
 
     /// The record of a page that is dirty, for the judge.
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record;
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record;
 
-    /// The cells of a page that its next writepage will write, one bit each, for the judge. A filesystem that
-    /// does not say so has all of a dirty page written.
-    fn pending(self, k: &Kernel<R>, page: Frame) -> u8 {
+    /// The cells of a page that its next writepage will write, one bit each, for the judge. A
+    /// filesystem that does not say so has all of a dirty page written.
+    fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
         if k.is_dirty(page) { u8::MAX } else { 0 }
     }
 
     /// releasepage would succeed on this page, which is clean, for the judge.
-    fn is_releasable(self, k: &Kernel<R>, page: Frame) -> bool {
+    fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         !self.record(k, page).claims_dirty
     }
 
@@ -278,37 +285,37 @@ pub trait Implementation<R: Registry>: Copy + Eq + std::fmt::Debug {
     }
 
     /// What a cell of the store holds for good.
-    fn durable(self, k: &Kernel<R>, cell: u8) -> Stamp;
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp;
 
     /// What a cell of the page cache would hold if it were read from the store now.
-    fn stored(self, k: &Kernel<R>, cell: u8) -> Stamp {
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         self.durable(k, cell)
     }
 
     /// The size of the file on the store, for good.
-    fn durable_size(self, k: &Kernel<R>) -> u8 {
+    fn durable_size(self, k: &Kernel<F>) -> u8 {
         k.disk_size()
     }
 
-    /// What a cell of the store holds for good as far as an fsync has to answer for it that began at `since`: what was
-    /// made dirty again after that is not its business.
-    fn synced(self, k: &Kernel<R>, cell: u8, _since: u32) -> Stamp {
+    /// What a cell of the store holds for good as far as an fsync has to answer for it that began
+    /// at `since`: what was made dirty again after that is not its business.
+    fn synced(self, k: &Kernel<F>, cell: u8, _since: u32) -> Stamp {
         self.durable(k, cell)
     }
 
     /// The same for the size.
-    fn synced_size(self, k: &Kernel<R>, _since: u32) -> u8 {
+    fn synced_size(self, k: &Kernel<F>, _since: u32) -> u8 {
         self.durable_size(k)
     }
 
     /// The blocks of the file that the store has, one bit each.
-    fn allocated(self, k: &Kernel<R>) -> u32 {
+    fn allocated(self, k: &Kernel<F>) -> u32 {
         k.device.allocated()
     }
 }
 
 /// A set of implementations that the kernel can run, and the private data of their pages.
-pub trait Registry: Implementation<Self> + Send + Sync + 'static {
+pub trait Filesystem: Implementation<Self> + Send + Sync + 'static {
     /// page->private.
     type Private: Copy + Default + PartialEq + Send + std::fmt::Debug + std::fmt::Display;
 
@@ -320,8 +327,8 @@ pub trait Registry: Implementation<Self> + Send + Sync + 'static {
         &[]
     }
 
-    /// The pairs by their numbers in stored inputs of the fuzzing target `implementation`. Without a table such an input
-    /// means another pair when an implementation joins.
+    /// The pairs by their numbers in stored inputs of the fuzzing target `implementation`. Without
+    /// a table such an input means another pair when an implementation joins.
     fn stored_pairs() -> StoredPairs {
         StoredPairs { names: &[], frozen: 0 }
     }
@@ -342,8 +349,8 @@ pub trait Registry: Implementation<Self> + Send + Sync + 'static {
     }
 }
 
-/// Private data of pages that can be a `T`, among other kinds: what the implementations of a registry that tie a `T` to
-/// their pages ask of it.
+/// Private data of pages that can be a `T`, among other kinds: what the implementations of a
+/// registry that tie a `T` to their pages ask of it.
 pub trait Holds<T>: Sized {
     /// It, if it is one.
     fn get(&self) -> Option<T>;
@@ -351,7 +358,7 @@ pub trait Holds<T>: Sized {
     fn put(data: T) -> Self;
 }
 
-/// Pairs by their numbers in stored inputs: see [`Registry::stored_pairs`].
+/// Pairs by their numbers in stored inputs: see [`Filesystem::stored_pairs`].
 #[derive(Clone, Copy, Debug)]
 pub struct StoredPairs {
     /// Names of implementations and callers. Only ever add at the end.
@@ -362,18 +369,18 @@ pub struct StoredPairs {
 
 /// An implementation under a caller: one of the pairs that a case runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pair<R> {
+pub struct Pair<F> {
     /// The filesystem.
-    pub implementation: R,
+    pub implementation: F,
     /// The VM's fault path.
     pub caller: Caller,
     /// What stands between them.
     pub adapter: Adapter,
 }
 
-impl<R: Registry> Pair<R> {
+impl<F: Filesystem> Pair<F> {
     /// The pair, if the conventions meet or an adapter is known; else the reason.
-    pub fn new(implementation: R, caller: Caller) -> Result<Pair<R>, Refused> {
+    pub fn new(implementation: F, caller: Caller) -> Result<Pair<F>, Refused> {
         use Convention as C;
         let declaration = implementation.declaration();
         let adapter = match (declaration.convention, caller.accepts()) {
@@ -384,7 +391,11 @@ impl<R: Registry> Pair<R> {
             (C::Errno, C::Codes | C::Locked) => Adapter::Codes,
             (C::Locked, C::Codes) => Adapter::Unlock,
             (C::Codes, _) => {
-                return Err(Refused::new(implementation, caller, "a positive fault code would read as success"));
+                return Err(Refused::new(
+                    implementation,
+                    caller,
+                    "a positive fault code would read as success",
+                ));
             }
             (C::Locked, _) => {
                 return Err(Refused::new(implementation, caller, "a locked return would deadlock"));
@@ -395,19 +406,22 @@ impl<R: Registry> Pair<R> {
     }
 
     /// The pair of these names.
-    pub fn named(implementation: &str, caller: &str) -> Result<Pair<R>, PairError> {
-        let fs = R::by_name(implementation).ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
-        let caller = Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
+    pub fn named(implementation: &str, caller: &str) -> Result<Pair<F>, PairError> {
+        let fs = F::by_name(implementation)
+            .ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
+        let caller =
+            Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
         Ok(Pair::new(fs, caller)?)
     }
 
     /// The implementation under its natural caller.
-    pub fn natural(implementation: R) -> Pair<R> {
-        Pair::new(implementation, implementation.declaration().natural).expect("a natural caller fits")
+    pub fn natural(implementation: F) -> Pair<F> {
+        Pair::new(implementation, implementation.declaration().natural)
+            .expect("a natural caller fits")
     }
 }
 
-impl<R: Registry> std::fmt::Display for Pair<R> {
+impl<F: Filesystem> std::fmt::Display for Pair<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.implementation.name())?;
         if self.adapter != Adapter::None {
@@ -417,19 +431,25 @@ impl<R: Registry> std::fmt::Display for Pair<R> {
     }
 }
 
-impl<R: Registry> std::str::FromStr for Pair<R> {
+impl<F: Filesystem> std::str::FromStr for Pair<F> {
     type Err = PairError;
 
-    /// Reads what is displayed, such as `nfs@3.0 x 2.6.30`; the name of the adapter may be left out.
-    fn from_str(text: &str) -> Result<Pair<R>, PairError> {
+    /// Reads what is displayed, such as `nfs@3.0 x 2.6.30`; the name of the adapter may be left
+    /// out.
+    fn from_str(text: &str) -> Result<Pair<F>, PairError> {
         let form = || PairError::Form(text.to_owned());
         let (implementation, caller) = text.split_once(" x ").ok_or_else(form)?;
-        let Some((fs, adapter)) = implementation.rsplit_once('+').filter(|_| R::by_name(implementation).is_none())
+        let Some((fs, adapter)) =
+            implementation.rsplit_once('+').filter(|_| F::by_name(implementation).is_none())
         else {
             return Pair::named(implementation, caller);
         };
         let pair = Pair::named(fs, caller)?;
-        if pair.adapter == Adapter::None || pair.adapter.name() != adapter { Err(form()) } else { Ok(pair) }
+        if pair.adapter == Adapter::None || pair.adapter.name() != adapter {
+            Err(form())
+        } else {
+            Ok(pair)
+        }
     }
 }
 
@@ -460,12 +480,12 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new<R: Registry>(implementation: R, caller: Caller, reason: &'static str) -> Refused {
+    fn new<F: Filesystem>(implementation: F, caller: Caller, reason: &'static str) -> Refused {
         Refused { implementation: implementation.name(), caller: caller.name(), reason }
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// Calls page_mkwrite through the adapter of the pair.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> i32 {
         let code = match (self.spoilt_entry(page), self.fs().declaration().convention) {
@@ -505,7 +525,8 @@ impl<R: Registry> Kernel<R> {
         (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
     }
 
-    /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when it began.
+    /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when
+    /// it began.
     fn spoilt_return(&self, page: Frame, size: u8, code: i32) -> i32 {
         let convention = self.fs().declaration().convention;
         if code == NOPAGE && !self.in_mapping(page) && self.planted(Plant::SigbusOnRace) {

@@ -1,17 +1,19 @@
 //! The machine: runs one case on one pair under one scheduler, and shows every step to an observer.
 //!
-//! A run has three parts: the actors and their I/O under the scheduler, until nothing can move; if they do
-//! not end within the case's bound they go on under a fair scheduler, and what does not end there is a
-//! livelock; then the closing program, deterministic, which syncs and unmaps what is left.
+//! A run has three parts: the actors and their I/O under the scheduler, until nothing can move; if
+//! they do not end within the case's bound they go on under a fair scheduler, and what does not end
+//! there is a livelock; then the closing program, deterministic, which syncs and unmaps what is
+//! left.
 //!
-//! The machine is made once and reset per run. The futures of a run live on its stack: no allocation.
+//! The machine is made once and reset per run. The futures of a run live on its stack: no
+//! allocation.
 
 use std::pin::pin;
 
 use crate::case::Case;
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
 use crate::facts::{self, DirtiesLate};
-use crate::implementation::{Convention, Pair, Registry};
+use crate::implementation::{Convention, Filesystem, Pair};
 use crate::kernel::Kernel;
 use crate::kernel::event::Step;
 use crate::kernel::io::{io_task, io_tasks};
@@ -21,7 +23,8 @@ use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 use crate::schedule::{RoundRobin, Scheduler};
 
-/// The most steps that a run may take under the fair scheduler, and the most that the closing program may take.
+/// The most steps that a run may take under the fair scheduler, and the most that the closing
+/// program may take.
 const FAIR_STEPS_MAX: u32 = 1 << 15;
 
 /// How a run ended.
@@ -38,41 +41,41 @@ pub enum End {
 }
 
 /// Watches a run.
-pub trait Observer<R: Registry> {
+pub trait Observer<F: Filesystem> {
     /// The machine has been reset for this case.
-    fn begin(&mut self, _k: &Kernel<R>, _case: &Case) {}
+    fn begin(&mut self, _k: &Kernel<F>, _case: &Case) {}
 
     /// A step has been taken; its events and touched frames are in the kernel.
-    fn step(&mut self, _k: &Kernel<R>, _step: Step) {}
+    fn step(&mut self, _k: &Kernel<F>, _step: Step) {}
 
     /// No task is inside the kernel and no I/O is in flight; the closing program comes next.
-    fn quiescent(&mut self, _k: &Kernel<R>) {}
+    fn quiescent(&mut self, _k: &Kernel<F>) {}
 
     /// The run has ended.
-    fn end(&mut self, _k: &Kernel<R>, _end: End) {}
+    fn end(&mut self, _k: &Kernel<F>, _end: End) {}
 }
 
 /// Watches nothing.
-impl<R: Registry> Observer<R> for () {}
+impl<F: Filesystem> Observer<F> for () {}
 
 /// Two observers, one after the other.
-impl<R: Registry, A: Observer<R>, B: Observer<R>> Observer<R> for (&mut A, &mut B) {
-    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+impl<F: Filesystem, A: Observer<F>, B: Observer<F>> Observer<F> for (&mut A, &mut B) {
+    fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         self.0.begin(k, case);
         self.1.begin(k, case);
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.0.step(k, step);
         self.1.step(k, step);
     }
 
-    fn quiescent(&mut self, k: &Kernel<R>) {
+    fn quiescent(&mut self, k: &Kernel<F>) {
         self.0.quiescent(k);
         self.1.quiescent(k);
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         self.0.end(k, end);
         self.1.end(k, end);
     }
@@ -80,26 +83,28 @@ impl<R: Registry, A: Observer<R>, B: Observer<R>> Observer<R> for (&mut A, &mut 
 
 /// What a run runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Setup<'a, R> {
+pub struct Setup<'a, F> {
     /// The case.
     pub case: &'a Case,
     /// What it runs on.
-    pub target: Target<R>,
+    pub target: Target<F>,
 }
 
-/// What a case runs on: an implementation under a caller, perhaps with a planted bug, perhaps with remedies.
+/// What a case runs on: an implementation under a caller, perhaps with a planted bug, perhaps with
+/// remedies.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Target<R> {
+pub struct Target<F> {
     /// The implementation and its caller.
-    pub pair: Pair<R>,
+    pub pair: Pair<F>,
     /// The planted bug.
     pub plant: Option<Plant>,
     /// The remedies that are on.
     pub remedies: Remedies,
 }
 
-impl<R: Registry> Target<R> {
-    /// Where faults mark the page dirty after the pte became writable, without the page lock in between.
+impl<F: Filesystem> Target<F> {
+    /// Where faults mark the page dirty after the pte became writable, without the page lock in
+    /// between.
     pub fn dirties_late(&self) -> DirtiesLate {
         let facts = self.pair.caller.facts();
         let declaration = self.pair.implementation.declaration();
@@ -112,13 +117,13 @@ impl<R: Registry> Target<R> {
     }
 }
 
-impl<R> From<Pair<R>> for Target<R> {
-    fn from(pair: Pair<R>) -> Target<R> {
+impl<F> From<Pair<F>> for Target<F> {
+    fn from(pair: Pair<F>) -> Target<F> {
         Target { pair, plant: None, remedies: Remedies::NONE }
     }
 }
 
-impl<R: Registry> std::fmt::Display for Target<R> {
+impl<F: Filesystem> std::fmt::Display for Target<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.pair.fmt(f)?;
         if !self.remedies.is_empty() {
@@ -132,36 +137,40 @@ impl<R: Registry> std::fmt::Display for Target<R> {
 }
 
 /// The machine.
-pub struct Machine<R: Registry> {
-    kernel: Kernel<R>,
+pub struct Machine<F: Filesystem> {
+    kernel: Kernel<F>,
 }
 
-impl<R: Registry> Default for Machine<R> {
+impl<F: Filesystem> Default for Machine<F> {
     fn default() -> Self {
         Machine { kernel: Kernel::default() }
     }
 }
 
-impl<R: Registry> Machine<R> {
+impl<F: Filesystem> Machine<F> {
     /// Some run on this machine executed the planted code.
     pub fn plant_reached(&self) -> bool {
         self.kernel.plant_reached()
     }
 
-    /// Bytes of the future of an actor, of an I/O task, and of the closing program. A run has room on the stack for all
-    /// of its tasks.
+    /// Bytes of the future of an actor, of an I/O task, and of the closing program. A run has room
+    /// on the stack for all of its tasks.
     pub fn future_sizes(&self) -> [usize; 3] {
         let (k, case) = (&self.kernel, Case::default());
-        [size_of_val(&mm::actor(k, &case, TaskId(0))), size_of_val(&io_task(k, 0)), size_of_val(&mm::closer(k))]
+        [
+            size_of_val(&mm::actor(k, &case, TaskId(0))),
+            size_of_val(&io_task(k, 0)),
+            size_of_val(&mm::closer(k)),
+        ]
     }
 
     /// Runs a case. Returns how it ended and how many steps it took.
     #[inline(never)]
     pub fn run(
         &mut self,
-        setup: Setup<'_, R>,
+        setup: Setup<'_, F>,
         scheduler: &mut impl Scheduler,
-        observer: &mut impl Observer<R>,
+        observer: &mut impl Observer<F>,
     ) -> (End, u32) {
         let k = &self.kernel;
         let Setup { case, target } = setup;
@@ -219,12 +228,15 @@ impl<R: Registry> Machine<R> {
             match task.io_slot() {
                 Some(slot) => k.tasks.step(task, io[slot].as_mut().as_pin_mut().expect("spawned")),
                 None if task == CLOSER => k.tasks.step(task, closer.as_mut()),
-                None => k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned")),
+                None => {
+                    k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned"))
+                }
             };
             if cfg!(debug_assertions) {
                 k.assert_sound();
             }
-            let point = Point::from_number(at.point).expect("kernel code announces points of the table");
+            let point =
+                Point::from_number(at.point).expect("kernel code announces points of the table");
             observer.step(k, Step { task, point, slot: at.slot, number, object: at.object });
             number += 1;
             if k.is_dead() {

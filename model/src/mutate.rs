@@ -1,6 +1,7 @@
-//! Mutations of cases, for whoever searches from cases that were worth keeping: hunts, and the fuzzing engines
-//! through their custom mutators. A mutation is a small step between programs or schedules, where a changed byte
-//! is any step at all. Adding one is a function and a line of the table.
+//! Mutations of cases, for whoever searches from cases that were worth keeping: hunts, and the
+//! fuzzing engines through their custom mutators. A mutation is a small step between programs or
+//! schedules, where a changed byte is any step at all. Adding one is a function and a line of the
+//! table.
 //!
 //! Mutated cases are fixed up, so that they are in range whatever was done to them.
 
@@ -55,7 +56,8 @@ pub fn mutate(case: &mut Case, r: &mut Random) {
     let total: u32 = MUTATIONS.iter().map(|mutation| mutation.weight).sum();
     for _ in 0..=r.next_u32().trailing_zeros().min(MUTATIONS_PER_CALL_MAX - 1) {
         let draw = r.random_range(0..total);
-        let apply = by_weight(MUTATIONS.iter().map(|mutation| (mutation.apply, mutation.weight)), draw);
+        let apply =
+            by_weight(MUTATIONS.iter().map(|mutation| (mutation.apply, mutation.weight)), draw);
         apply(case, r);
         case.fix_up();
     }
@@ -71,7 +73,8 @@ pub fn reseed(case: &mut Case, r: &mut Random) {
     }
 }
 
-/// Puts programs of another case into this one: some of its actors, or its shape under the programs of this one.
+/// Puts programs of another case into this one: some of its actors, or its shape under the programs
+/// of this one.
 pub fn cross(case: &mut Case, other: &Case, r: &mut Random) {
     for (n, theirs) in other.actors.iter().enumerate() {
         if one_in(r, 2) {
@@ -155,7 +158,10 @@ fn shift(case: &mut Case, r: &mut Random) {
 
 fn retarget(case: &mut Case, r: &mut Random) {
     if let Some((actor, slot)) = any(case, r) {
-        let (code, hot) = (case.actors[actor].operations[slot].kind().code, r.random_range(0..case.geometry.pages));
+        let (code, hot) = (
+            case.actors[actor].operations[slot].kind().code,
+            r.random_range(0..case.geometry.pages),
+        );
         case.actors[actor].operations[slot] = generate::operation(r, code, case.geometry, hot);
     }
 }
@@ -169,7 +175,9 @@ fn replace(case: &mut Case, r: &mut Random) {
 fn splice(case: &mut Case, r: &mut Random) {
     let (a, b) = (any_actor(case, r), any_actor(case, r));
     if a != b {
-        let cut = |case: &Case, r: &mut Random, n: usize| r.random_range(0..=case.actors[n].operations.len());
+        let cut = |case: &Case, r: &mut Random, n: usize| {
+            r.random_range(0..=case.actors[n].operations.len())
+        };
         let (at_a, at_b) = (cut(case, r, a), cut(case, r, b));
         let tail = case.actors[a].operations.split_off(at_a);
         let theirs = case.actors[b].operations.split_off(at_b);
@@ -221,11 +229,16 @@ fn fault(case: &mut Case, r: &mut Random) {
 }
 
 fn preempt(case: &mut Case, r: &mut Random) {
-    let Some((task, slot)) = any(case, r).map(|(actor, slot)| (TaskId(actor as u8), slot as u8)) else { return };
+    let Some((task, slot)) = any(case, r).map(|(actor, slot)| (TaskId(actor as u8), slot as u8))
+    else {
+        return;
+    };
     match &mut case.schedule {
         Schedule::Seed { overrides, .. } => {
             let drawn = Override { task, slot, nth: r.random_range(1..24), priority: r.random() };
-            change(overrides, r, drawn, |o, r| o.nth = (o.nth + r.random_range(0..5)).saturating_sub(2));
+            change(overrides, r, drawn, |o, r| {
+                o.nth = (o.nth + r.random_range(0..5)).saturating_sub(2)
+            });
         }
         Schedule::Order(stops) => {
             let point = Point::ALL[r.random_range(0..Point::ALL.len())];

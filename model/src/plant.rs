@@ -1,10 +1,12 @@
-//! Planted bugs: switches in the paths of callers, actors and implementations, off unless asked for.
+//! Planted bugs: switches in the paths of callers, actors and implementations, off unless asked
+//! for.
 //!
-//! A rule that cannot fail is a defect, so each rule of the judge owns one planted bug that a hunt must
-//! find under the rule's name. Others re-introduce bugs that somebody had; they say who, and name a fact of
-//! docs/sources.md in brackets. A plant removes or misplaces one step of a path; it never edits the world. It acts on
-//! every pair whose code has the step, so the switch stands where the step is written once: in the kernel's helpers, in
-//! what the callers share, at the way in and out of page_mkwrite.
+//! A rule that cannot fail is a defect, so each rule of the judge owns one planted bug that a hunt
+//! must find under the rule's name. Others re-introduce bugs that somebody had; they say who, and
+//! name a fact of docs/sources.md in brackets. A plant removes or misplaces one step of a path; it
+//! never edits the world. It acts on every pair whose code has the step, so the switch stands where
+//! the step is written once: in the kernel's helpers, in what the callers share, at the way in and
+//! out of page_mkwrite.
 
 use crate::remedy::Remedy;
 
@@ -103,7 +105,8 @@ plants! {
 }
 
 impl Plant {
-    /// The remedy without which no run comes to it: it is a mistake in the code that the remedy brings.
+    /// The remedy without which no run comes to it: it is a mistake in the code that the remedy
+    /// brings.
     pub const fn needs(self) -> Option<Remedy> {
         match self {
             Plant::RequestKeepsLength => Some(Remedy::TruncateFirst),
@@ -119,8 +122,14 @@ mod tests {
     #[test]
     fn what_needs_a_remedy_names_it() {
         for &plant in Plant::ALL {
-            let named = plant.what().strip_prefix("with the remedy ").and_then(|rest| rest.split_once(':'));
-            assert_eq!(named.map(|(name, _)| name), plant.needs().map(Remedy::name), "{}", plant.name());
+            let named =
+                plant.what().strip_prefix("with the remedy ").and_then(|rest| rest.split_once(':'));
+            assert_eq!(
+                named.map(|(name, _)| name),
+                plant.needs().map(Remedy::name),
+                "{}",
+                plant.name()
+            );
         }
         assert!(Plant::ALL.iter().any(|plant| plant.needs().is_some()));
     }

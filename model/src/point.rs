@@ -1,9 +1,9 @@
 //! The named scheduling points, in one table.
 //!
-//! A point is a place between two steps. A task that stands at a point has done all before it and nothing
-//! after it; the text says what its next step does. Names are stable and numbers are append-only, because
-//! stored schedules refer to them. All implementations share the points of the page_mkwrite, writepage and
-//! completion contracts, so that one schedule fits them all.
+//! A point is a place between two steps. A task that stands at a point has done all before it and
+//! nothing after it; the text says what its next step does. Names are stable and numbers are
+//! append-only, because stored schedules refer to them. All implementations share the points of the
+//! page_mkwrite, writepage and completion contracts, so that one schedule fits them all.
 
 macro_rules! points {
     ($($number:literal $variant:ident $name:literal $does:literal;)*) => {
@@ -185,7 +185,10 @@ points! {
 }
 
 const _: () = {
-    assert!(Point::ALL.len() < u8::MAX as usize, "points have numbers of 8 bits, and one of these means none");
+    assert!(
+        Point::ALL.len() < u8::MAX as usize,
+        "points have numbers of 8 bits, and one of these means none"
+    );
     let mut n = 0;
     while n < Point::ALL.len() {
         let is_moment = matches!(Point::ALL[n], Point::RunQuiescent | Point::RunEnd);
@@ -215,7 +218,9 @@ mod tests {
         for &point in Point::ALL {
             assert_eq!(Point::from_number(point as u8), Some(point));
             assert_eq!(Point::from_name(point.name()), Some(point));
-            assert!(point.name().bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.')));
+            assert!(
+                point.name().bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
+            );
         }
         assert_eq!(Point::from_number(255), None);
     }

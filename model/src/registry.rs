@@ -1,9 +1,9 @@
 //! [`registry!`](macro@crate::registry): several implementations as one registry.
 
-/// Makes one registry of implementations: an enum with a variant for each type, and an enum of the private data that they
-/// tie to their pages. Each type has its versions in a constant `VERSIONS`, and implements
-/// [`Implementation`](crate::implementation::Implementation) for this registry, or for every one whose private data
-/// [`Holds`](crate::implementation::Holds) what it needs.
+/// Makes one registry of implementations: an enum with a variant for each type, and an enum of the
+/// private data that they tie to their pages. Each type has its versions in a constant `VERSIONS`,
+/// and implements [`Implementation`](crate::implementation::Implementation) for this registry, or
+/// for every one whose private data [`Holds`](crate::implementation::Holds) what it needs.
 #[macro_export]
 macro_rules! registry {
     (
@@ -46,7 +46,7 @@ macro_rules! registry {
             }
         )*
 
-        impl $crate::implementation::Registry for $name {
+        impl $crate::implementation::Filesystem for $name {
             type Private = $private;
 
             fn all() -> &'static [$name] {
@@ -69,7 +69,8 @@ macro_rules! registry {
             }
         }
 
-        // Every method of the trait, also those with a default: what is not here would be the default's.
+        // Every method of the trait, also those with a default: what is not here would be the
+        // default's.
         impl $crate::implementation::Implementation<$name> for $name {
             fn declaration(self) -> &'static $crate::implementation::Declaration {
                 match self { $($name::$variant(fs) => $crate::implementation::Implementation::<$name>::declaration(fs),)* }

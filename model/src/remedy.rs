@@ -1,8 +1,9 @@
-//! Remedies: the opposite of planted bugs. Each is a switch in a code path that closes one window of the old code the
-//! way a later kernel did, or would; off unless asked for.
+//! Remedies: the opposite of planted bugs. Each is a switch in a code path that closes one window
+//! of the old code the way a later kernel did, or would; off unless asked for.
 //!
-//! An entry of the ledger names the remedies that cure it. A pair is also hunted with all remedies of its entries
-//! on, and there nothing is expected: so every line of an old implementation runs somewhere where any breach is new.
+//! An entry of the ledger names the remedies that cure it. A pair is also hunted with all remedies
+//! of its entries on, and there nothing is expected: so every line of an old implementation runs
+//! somewhere where any breach is new.
 
 use std::fmt;
 
@@ -104,7 +105,14 @@ mod tests {
             assert_eq!(Remedy::from_name(remedy.name()), Some(remedy));
         }
         let two = Remedies::from_iter([Remedy::LockedReturn, Remedy::RetryAtEof]);
-        assert_eq!((two.to_string().as_str(), two.iter().count()), ("locked-return,retry-at-eof", 2));
-        assert!(two.contains(Remedies::NONE) && two.has(Remedy::RetryAtEof) && !two.has(Remedy::RetryOnRace));
+        assert_eq!(
+            (two.to_string().as_str(), two.iter().count()),
+            ("locked-return,retry-at-eof", 2)
+        );
+        assert!(
+            two.contains(Remedies::NONE)
+                && two.has(Remedy::RetryAtEof)
+                && !two.has(Remedy::RetryOnRace)
+        );
     }
 }

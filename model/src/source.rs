@@ -1,5 +1,6 @@
-//! How rules, implementations, remedies and entries of the ledger name their sources: a citation that can be opened as
-//! it stands, and after it, in brackets, the facts that it rests on: `2.6.30 mm/memory.c: do_wp_page [locked-return]`.
+//! How rules, implementations, remedies and entries of the ledger name their sources: a citation
+//! that can be opened as it stands, and after it, in brackets, the facts that it rests on: `2.6.30
+//! mm/memory.c: do_wp_page [locked-return]`.
 
 /// The document with the facts, and all sources of each.
 pub const DOCUMENT: &str = "docs/sources.md";
@@ -10,9 +11,12 @@ pub fn anchors(text: &str) -> impl Iterator<Item = &str> {
     brackets.flat_map(|names| names.split(", ")).filter(|name| is_anchor(name))
 }
 
-/// Whether a fact can have this name: words of lowercase letters and digits with hyphens between them.
+/// Whether a fact can have this name: words of lowercase letters and digits with hyphens between
+/// them.
 pub fn is_anchor(name: &str) -> bool {
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.split('-').all(is_word)
 }
 

@@ -1,6 +1,7 @@
-//! Themes: short programs for two actors that bring about what random operations hardly ever do, because it takes three
-//! or four of them, on the same page, at matching offsets. A theme is put in front of a case's own operations; which
-//! ways its actors interleave is left to the schedule. Adding one is a line of the table and its function.
+//! Themes: short programs for two actors that bring about what random operations hardly ever do,
+//! because it takes three or four of them, on the same page, at matching offsets. A theme is put in
+//! front of a case's own operations; which ways its actors interleave is left to the schedule.
+//! Adding one is a line of the table and its function.
 
 use rand::RngExt;
 
@@ -54,7 +55,8 @@ impl Stage<'_> {
         if g.blocks == 1 {
             g.set_blocks(2);
         }
-        g.size = if one_in(self.r, 4) { g.size.max(self.page * g.cells + 1) } else { g.file_cells() };
+        g.size =
+            if one_in(self.r, 4) { g.size.max(self.page * g.cells + 1) } else { g.file_cells() };
     }
 
     fn first(&self) -> u8 {
@@ -93,7 +95,8 @@ impl Stage<'_> {
         Op::Truncate(self.first() + self.r.random_range(1..self.g.cells))
     }
 
-    /// The file grows over the rest of the page: by truncate, by a write behind it, or by one that leaves a gap.
+    /// The file grows over the rest of the page: by truncate, by a write behind it, or by one that
+    /// leaves a gap.
     fn grow(&mut self) -> Op {
         let (end, all) = (self.first() + self.g.cells, self.g.file_cells());
         match self.r.random_range(0..4) {
@@ -104,7 +107,8 @@ impl Stage<'_> {
     }
 }
 
-/// The page is cut inside while it is dirty, under I/O or about to become writable, and the file grows again.
+/// The page is cut inside while it is dirty, under I/O or about to become writable, and the file
+/// grows again.
 fn cut(stage: &mut Stage<'_>) -> Parts {
     let all = stage.g.cells_of(stage.page);
     let mut cut = vec![stage.cut(), stage.grow()];

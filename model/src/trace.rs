@@ -1,9 +1,9 @@
 //! What a run did: one line per step, and a hash of it all.
 //!
-//! A line shows the step (actor, operation, point) and the state that it left behind: the locks that the
-//! actor holds, and for each page that it touched the flags, tags, references, ptes, record and cells.
-//! The hash chains XXH3-64 over the same facts in a fixed binary form, so that the same case has the same
-//! hash on every machine and build.
+//! A line shows the step (actor, operation, point) and the state that it left behind: the locks
+//! that the actor holds, and for each page that it touched the flags, tags, references, ptes,
+//! record and cells. The hash chains XXH3-64 over the same facts in a fixed binary form, so that
+//! the same case has the same hash on every machine and build.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::case::Case;
 use crate::exec::TaskId;
-use crate::implementation::{Convention, Registry};
+use crate::implementation::{Convention, Filesystem};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
 use crate::kernel::{Class, Event, Frame, Kernel, Mm};
@@ -27,17 +27,32 @@ impl TraceHash {
     }
 }
 
-impl<R: Registry> Observer<R> for TraceHash {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for TraceHash {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         self.0 = 0;
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
-        self.add(&[step.task.0, step.slot, step.point as u8, k.i_size(), k.tasks.runnable().count_ones() as u8]);
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
+        self.add(&[
+            step.task.0,
+            step.slot,
+            step.point as u8,
+            k.i_size(),
+            k.tasks.runnable().count_ones() as u8,
+        ]);
         for page in Frame::all(k.touched()) {
-            let tags = u8::from(k.is_tagged_dirty(k.index(page))) | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
+            let tags = u8::from(k.is_tagged_dirty(k.index(page)))
+                | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
             let owner = k.page_lock_owner(page).map_or(u8::MAX, |task| task.0);
-            let state = [page.0, k.index(page), k.flags(page), k.refcount(page) as u8, k.mapcount(page), tags, owner];
+            let state = [
+                page.0,
+                k.index(page),
+                k.flags(page),
+                k.refcount(page) as u8,
+                k.mapcount(page),
+                tags,
+                owner,
+            ];
             self.add(&state);
             let mut cells = [0; 2 * crate::case::CELLS_PER_PAGE_MAX];
             for cell in 0..k.geometry().cells {
@@ -53,7 +68,7 @@ impl<R: Registry> Observer<R> for TraceHash {
         }
     }
 
-    fn end(&mut self, _: &Kernel<R>, end: End) {
+    fn end(&mut self, _: &Kernel<F>, end: End) {
         self.add(&[end as u8]);
     }
 }
@@ -62,20 +77,21 @@ impl<R: Registry> Observer<R> for TraceHash {
 #[derive(Clone, Debug, Default)]
 pub struct Lines(pub Vec<String>);
 
-impl<R: Registry> Observer<R> for Lines {
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+impl<F: Filesystem> Observer<F> for Lines {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.0.push(line(k, step));
     }
 }
 
 /// The line of a step, as the state is right after it.
-pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
+pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
     let Step { task, point, slot, number, .. } = step;
     let operation = match task.io_slot() {
         Some(_) => "io".to_owned(),
         None => k.state(task).operation().to_string(),
     };
-    let mut line = format!("{number:4} {:8} {operation:16} {:24}", format!("{task}.{slot}"), point.name());
+    let mut line =
+        format!("{number:4} {:8} {operation:16} {:24}", format!("{task}.{slot}"), point.name());
     let _ = write!(line, " size {} held {}", k.i_size(), held(k, task));
     for event in k.events() {
         match event {
@@ -85,9 +101,16 @@ pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
             }
             Event::Return => {
                 let outcome = k.outcome(task);
-                let _ = write!(line, " | returns {} after {} cells", outcome.status().name(), outcome.done());
+                let _ = write!(
+                    line,
+                    " | returns {} after {} cells",
+                    outcome.status().name(),
+                    outcome.done()
+                );
             }
-            Event::Bug { what } | Event::NullMapping { what } => _ = write!(line, " | CRASH {what}"),
+            Event::Bug { what } | Event::NullMapping { what } => {
+                _ = write!(line, " | CRASH {what}")
+            }
             _ => {}
         }
     }
@@ -99,7 +122,7 @@ pub fn line<R: Registry>(k: &Kernel<R>, step: Step) -> String {
 }
 
 /// A page in one line.
-pub fn describe<R: Registry>(k: &Kernel<R>, page: Frame) -> String {
+pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
     let index = k.index(page);
     let mut s = format!("page {index} frame {}", page.0);
     if k.is_free(page) {
@@ -144,11 +167,12 @@ pub fn describe<R: Registry>(k: &Kernel<R>, page: Frame) -> String {
     s
 }
 
-fn held<R: Registry>(k: &Kernel<R>, task: TaskId) -> String {
-    let classes =
-        [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte].map(|c| (c, c as u8));
+fn held<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> String {
+    let classes = [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte]
+        .map(|c| (c, c as u8));
     let held = k.state(task).held();
-    let names: Vec<&str> = classes.iter().filter(|(_, n)| held >> n & 1 != 0).map(|(c, _)| c.name()).collect();
+    let names: Vec<&str> =
+        classes.iter().filter(|(_, n)| held >> n & 1 != 0).map(|(c, _)| c.name()).collect();
     if names.is_empty() { "-".to_owned() } else { names.join("+") }
 }
 

@@ -1,20 +1,21 @@
 //! The differential rule: implementations agree wherever the contract fixes the outcome, as POSIX
 //! and the manual pages of the calls do.
 //!
-//! Compared are cases with one actor, enough space and working I/O: there the outcome of every call is fixed. The
-//! status and count agree of every call that returned before either run broke another rule. Of two runs that broke
-//! none, the file's size at the end agrees, and the blocks below it that the store has, unless an implementation
-//! declares that those may differ ([`Aspect`]). What the calls returned and what the file holds is fixed by the
-//! history rules already, for each run alone. Results of writeback, invalidation and reclaim are not results of the
-//! contract.
+//! Compared are cases with one actor, enough space and working I/O: there the outcome of every call
+//! is fixed. The status and count agree of every call that returned before either run broke another
+//! rule. Of two runs that broke none, the file's size at the end agrees, and the blocks below it
+//! that the store has, unless an implementation declares that those may differ ([`Aspect`]). What
+//! the calls returned and what the file holds is fixed by the history rules already, for each run
+//! alone. Results of writeback, invalidation and reclaim are not results of the contract.
 //!
-//! Concurrent cases are not compared: two runs that history explains in exactly one way each may have gone
-//! in two different orders; where they went in the same order, history has fixed what they hold.
+//! Concurrent cases are not compared: two runs that history explains in exactly one way each may
+//! have gone in two different orders; where they went in the same order, history has fixed what
+//! they hold.
 
 use mkwrite_model::End;
-use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation, Range};
+use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Range};
 use mkwrite_model::exec::CLOSER;
-use mkwrite_model::implementation::{Aspect, Pair, Registry};
+use mkwrite_model::implementation::{Aspect, Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::plant::Plant;
@@ -59,7 +60,16 @@ pub struct Summary {
 impl Default for Summary {
     fn default() -> Self {
         let calls = [None; OPERATIONS_MAX];
-        Summary { comparable: false, ended: false, breached: 0, task: 0, calls, size: 0, blocks: 0, steps: 0 }
+        Summary {
+            comparable: false,
+            ended: false,
+            breached: 0,
+            task: 0,
+            calls,
+            size: 0,
+            blocks: 0,
+            steps: 0,
+        }
     }
 }
 
@@ -76,21 +86,11 @@ impl Summary {
         }
     }
 
-    pub(crate) fn returned<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+    pub(crate) fn returned<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
         if !self.comparable || step.task == CLOSER {
             return;
         }
-        let fixed = matches!(
-            k.state(step.task).operation(),
-            Operation::Store(_)
-                | Operation::Load(_)
-                | Operation::Read(_)
-                | Operation::Write(_)
-                | Operation::Truncate(_)
-                | Operation::Fsync
-                | Operation::Msync
-        );
-        if fixed {
+        if k.state(step.task).operation().kind().is_compared {
             let outcome = k.outcome(step.task);
             (self.task, self.steps) = (step.task.0, step.number);
             self.calls[usize::from(step.slot)] = Some(Call {
@@ -102,7 +102,7 @@ impl Summary {
         }
     }
 
-    pub(crate) fn end<R: Registry>(&mut self, k: &Kernel<R>, end: End, breached: u32) {
+    pub(crate) fn end<F: Filesystem>(&mut self, k: &Kernel<F>, end: End, breached: u32) {
         self.comparable &= k.fs().declaration().page_cache;
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
@@ -121,8 +121,14 @@ impl Summary {
         self.comparable.then_some(self.breached)
     }
 
-    /// The first thing in which this run, of `pair`, differs from `reference`, a run of the same case.
-    pub fn differs<R: Registry>(&self, pair: Pair<R>, reference: &Summary, other: Pair<R>) -> Option<Breach> {
+    /// The first thing in which this run, of `pair`, differs from `reference`, a run of the same
+    /// case.
+    pub fn differs<F: Filesystem>(
+        &self,
+        pair: Pair<F>,
+        reference: &Summary,
+        other: Pair<F>,
+    ) -> Option<Breach> {
         if !(self.comparable && reference.comparable) {
             return None;
         }
@@ -153,7 +159,8 @@ impl Summary {
         if !(self.is_clean() && reference.is_clean()) {
             return None;
         }
-        let free = |pair: Pair<R>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
+        let free =
+            |pair: Pair<F>| pair.implementation.declaration().may_differ.contains(&Aspect::Blocks);
         let what = if self.size != reference.size {
             "the file ends with another size than elsewhere"
         } else if self.blocks != reference.blocks && !free(pair) && !free(other) {

@@ -1,12 +1,13 @@
 //! The judge: watches a run and records which rules it breaks.
 //!
-//! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach of the
-//! same rule at the same point by the same kind of operation is recorded once per page and set of conditions. The judge
-//! allocates nothing and keeps no log: its state is a bounded, canonical function of the run so far.
+//! A broken rule is recorded and the run goes on, so that one breach never hides another; a breach
+//! of the same rule at the same point by the same kind of operation is recorded once per page and
+//! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
+//! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Operation, Range};
+use mkwrite_model::case::{Case, Effect, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::UPTODATE;
 use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
@@ -56,7 +57,8 @@ impl Breach {
     }
 }
 
-/// Since which step a page breaks a rule, by which kind of operation, under which conditions, and what is wrong with it.
+/// Since which step a page breaks a rule, by which kind of operation, under which conditions, and
+/// what is wrong with it.
 #[derive(Clone, Copy)]
 struct Since {
     step: Step,
@@ -89,8 +91,8 @@ impl PageStates {
 }
 
 /// What a rule sees, and where it reports to.
-pub(crate) struct Cx<'a, R: Registry> {
-    pub(crate) k: &'a Kernel<R>,
+pub(crate) struct Cx<'a, F: Filesystem> {
+    pub(crate) k: &'a Kernel<F>,
     pub(crate) passes: &'a Passes,
     pub(crate) rule: Rule,
     applicable: u64,
@@ -99,15 +101,16 @@ pub(crate) struct Cx<'a, R: Registry> {
     breaches: &'a mut Breaches,
 }
 
-impl<R: Registry> Cx<'_, R> {
+impl<F: Filesystem> Cx<'_, F> {
     #[inline]
     pub(crate) fn applies(&self, rule: Rule) -> bool {
         self.applicable & rule.bit() != 0
     }
 
-    /// The operation whose step this is; I/O tasks have none.
-    pub(crate) fn actor_operation(&self) -> Option<Operation> {
-        self.step.task.io_slot().is_none().then(|| self.k.state(self.step.task).operation())
+    /// What the operation does whose step this is; I/O tasks have none.
+    pub(crate) fn actor_effect(&self) -> Option<Effect> {
+        let is_actor = self.step.task.io_slot().is_none();
+        is_actor.then(|| self.k.state(self.step.task).operation().effect())
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
@@ -157,8 +160,8 @@ impl<R: Registry> Cx<'_, R> {
         self.report(Some(self.k.geometry().page_of(cell)), Some(cell), cells, when, what);
     }
 
-    /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at the step that
-    /// made it so: that is a later one if something else was wrong before.
+    /// Page `page` breaks the current rule, which is judged now or not yet. It is reported once, at
+    /// the step that made it so: that is a later one if something else was wrong before.
     pub(crate) fn broken_page(
         &mut self,
         states: &mut PageStates,
@@ -175,7 +178,8 @@ impl<R: Registry> Cx<'_, R> {
         let since = &mut states.since[n][self.rule as usize];
         if states.deferred[n] & bit == 0 || since.what != what {
             let when = self.sample(of_file, false);
-            *since = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
+            *since =
+                Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
         }
         if judged {
             let since = *since;
@@ -188,16 +192,37 @@ impl<R: Registry> Cx<'_, R> {
     }
 
     #[cold]
-    fn report(&mut self, page: Option<u8>, cell: Option<u8>, cells: u64, when: Conditions, what: &'static str) {
-        let now = Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
+    fn report(
+        &mut self,
+        page: Option<u8>,
+        cell: Option<u8>,
+        cells: u64,
+        when: Conditions,
+        what: &'static str,
+    ) {
+        let now =
+            Since { step: self.step, operation: operation_name(self.k, self.step), when, what };
         self.report_since(now, page, cell, cells);
     }
 
     #[cold]
     fn report_since(&mut self, since: Since, page: Option<u8>, cell: Option<u8>, cells: u64) {
-        let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } = since;
+        let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } =
+            since;
         let rule = self.rule;
-        self.breaches.push(Breach { rule, point, operation, task, slot, step, page, cell, cells, when, what });
+        self.breaches.push(Breach {
+            rule,
+            point,
+            operation,
+            task,
+            slot,
+            step,
+            page,
+            cell,
+            cells,
+            when,
+            what,
+        });
     }
 }
 
@@ -307,7 +332,11 @@ impl Judge {
         &self.summary
     }
 
-    fn cx<'a, R: Registry>(&'a mut self, k: &'a Kernel<R>, step: Step) -> (Cx<'a, R>, &'a mut PageStates) {
+    fn cx<'a, F: Filesystem>(
+        &'a mut self,
+        k: &'a Kernel<F>,
+        step: Step,
+    ) -> (Cx<'a, F>, &'a mut PageStates) {
         let cx = Cx {
             k,
             passes: &self.passes,
@@ -320,7 +349,7 @@ impl Judge {
         (cx, &mut self.pages)
     }
 
-    fn check_pages<R: Registry>(&mut self, k: &Kernel<R>, pages: u32, step: Step) {
+    fn check_pages<F: Filesystem>(&mut self, k: &Kernel<F>, pages: u32, step: Step) {
         let (mut cx, states) = self.cx(k, step);
         let mut unrecorded = 0;
         for page in Frame::all(pages) {
@@ -328,7 +357,11 @@ impl Judge {
             let broken = if k.is_free(page) { 0 } else { rules::page(&mut cx, states, page) };
             states.reported[n] &= broken;
             states.deferred[n] &= broken;
-            unrecorded |= if states.reported[n] & Rule::DirtyWithoutRecord.bit() != 0 { page.bit() } else { 0 };
+            unrecorded |= if states.reported[n] & Rule::DirtyWithoutRecord.bit() != 0 {
+                page.bit()
+            } else {
+                0
+            };
         }
         for page in Frame::all(unrecorded) {
             self.marks.without_record(when::file_cells(k.geometry(), k.index(page), u8::MAX));
@@ -337,7 +370,7 @@ impl Judge {
 
     /// Shows an event to all who look at events.
     #[inline(always)]
-    fn event<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+    fn event<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         self.marks.event(k, step.task, event);
         self.passes.event(k, step.task, event);
         if matches!(event, Event::Return) {
@@ -349,11 +382,13 @@ impl Judge {
     }
 
     #[inline(always)]
-    fn check_history<R: Registry>(&mut self, k: &Kernel<R>, step: Step, event: Event) {
+    fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
             // That there is no space is for the device to say.
             Event::WriteFailed { cells, io } if io || k.device.is_full() => {
-                self.history.write_failed(cells, io, &|cell| [k.fs().durable(k, cell), k.fs().stored(k, cell)]);
+                self.history.write_failed(cells, io, &|cell| {
+                    [k.fs().durable(k, cell), k.fs().stored(k, cell)]
+                });
             }
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {
@@ -361,14 +396,16 @@ impl Judge {
                 let since = k.state(step.task).began();
                 self.history.returned(
                     step.task,
-                    &history::Outcome {
+                    &history::Observed {
                         status: outcome.status(),
                         done: outcome.done(),
                         value: &|n| outcome.value(n),
                         durable: &|cell| k.fs().synced(k, cell, since),
                         durable_size: &|| k.fs().synced_size(k, since),
                         stored: &|cell| k.fs().stored(k, cell),
-                        visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
+                        visible: &|cell| {
+                            Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell)))
+                        },
                     },
                 );
                 self.take_findings(k, step);
@@ -377,7 +414,7 @@ impl Judge {
         }
     }
 
-    fn take_findings<R: Registry>(&mut self, k: &Kernel<R>, step: Step) {
+    fn take_findings<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
         for finding in self.history.take_findings() {
             let (mut cx, _) = self.cx(k, step);
             rules::finding(&mut cx, finding.flaw, finding.cell);
@@ -386,7 +423,7 @@ impl Judge {
 }
 
 /// The kind of operation that takes a step, in words.
-fn operation_name<R: Registry>(k: &Kernel<R>, step: Step) -> &'static str {
+fn operation_name<F: Filesystem>(k: &Kernel<F>, step: Step) -> &'static str {
     match step.task.io_slot() {
         Some(_) => "io",
         None if step.point == Point::RunQuiescent || step.point == Point::RunEnd => "closing",
@@ -395,14 +432,14 @@ fn operation_name<R: Registry>(k: &Kernel<R>, step: Step) -> &'static str {
 }
 
 /// A cell as the page cache shows it.
-fn visible<R: Registry>(k: &Kernel<R>, cell: u8) -> Option<Stamp> {
+fn visible<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Stamp> {
     let g = k.geometry();
     let page = k.slot(g.page_of(cell)).filter(|page| k.has(*page, UPTODATE))?;
     Some(k.cell(page, cell % g.cells))
 }
 
-/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules that look at that
-/// kind and drops the others.
+/// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules
+/// that look at that kind and drops the others.
 macro_rules! by_kind {
     ($event:ident, $same:expr) => {
         by_kind! { $event, $same;
@@ -417,8 +454,8 @@ macro_rules! by_kind {
     };
 }
 
-impl<R: Registry> Observer<R> for Judge {
-    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+impl<F: Filesystem> Observer<F> for Judge {
+    fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         let target = k.target();
         self.applicable = rules::applicable(&target) & self.only;
         self.history.begin(case);
@@ -430,7 +467,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.summary.begin(case);
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.reached[step.point as usize] += 1;
         self.last = step;
         self.marks.step(step);
@@ -445,7 +482,7 @@ impl<R: Registry> Observer<R> for Judge {
         }
     }
 
-    fn quiescent(&mut self, k: &Kernel<R>) {
+    fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
@@ -455,7 +492,7 @@ impl<R: Registry> Observer<R> for Judge {
         self.take_findings(k, step);
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
         self.reached[step.point as usize] += 1;
         self.end = end;

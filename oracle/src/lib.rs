@@ -1,8 +1,10 @@
-//! The judge of mkwrite: what a run breaks, and whether that is expected. It knows the model alone, no filesystem.
+//! The judge of mkwrite: what a run breaks, and whether that is expected. It knows the model alone,
+//! no filesystem.
 //!
-//! - [`judge`] watches a run; [`rules`], one file each; [`history`]: calls and returns alone; [`differential`]: one run
-//!   against another
-//! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it expects
+//! - [`judge`] watches a run; [`rules`], one file each; [`history`]: calls and returns alone;
+//!   [`differential`]: one run against another
+//! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it
+//!   expects
 //! - [`run`]: machine, scheduler and judge together
 
 #![warn(unreachable_pub)]

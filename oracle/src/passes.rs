@@ -1,11 +1,12 @@
-//! Integrity passes under way: the pages that fsync, msync and sync_range must leave clean, because nobody else has
-//! made them dirty since they began. And removals under way: the pages that reclaim and the invalidates could have for
-//! themselves, because nobody else has touched them since they began.
+//! Integrity passes under way: the pages that fsync, msync and sync_range must leave clean, because
+//! nobody else has made them dirty since they began. And removals under way: the pages that reclaim
+//! and the invalidates could have for themselves, because nobody else has touched them since they
+//! began.
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{Effect, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::PRIVATE;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -25,7 +26,7 @@ impl Passes {
 
     /// Whoever touches a page disturbs the removals of others.
     #[inline]
-    pub(crate) fn step<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    pub(crate) fn step<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         if self.removals == [0; TASKS] {
             return;
         }
@@ -36,15 +37,14 @@ impl Passes {
     }
 
     #[inline(always)]
-    pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
+    pub(crate) fn event<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, event: Event) {
         match event {
             Event::Call => {
-                use Operation as O;
                 let none = Range::new(0, 0);
-                let (written, removed) = match k.state(task).operation() {
-                    O::Fsync | O::Msync => (Range::new(0, PAGES_MAX as u8), none),
-                    O::Integrity(pages) => (pages, none),
-                    O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => (none, pages),
+                let (written, removed) = match k.state(task).operation().effect() {
+                    Effect::Syncs { .. } => (Range::new(0, PAGES_MAX as u8), none),
+                    Effect::WritesBack { pages, integrity: true } => (pages, none),
+                    Effect::Drops { pages, .. } => (none, pages),
                     _ => (none, none),
                 };
                 self.pages[task.index()] = written.bits() as u8;
@@ -66,22 +66,25 @@ impl Passes {
         ones(self.pages[task.index()].into())
     }
 
-    /// The pages of the removal of this task that could go when it began and still could, and that nobody else has
-    /// touched since.
-    pub(crate) fn kept<R: Registry>(&self, k: &Kernel<R>, task: TaskId) -> impl Iterator<Item = u8> + use<R> {
+    /// The pages of the removal of this task that could go when it began and still could, and that
+    /// nobody else has touched since.
+    pub(crate) fn kept<F: Filesystem>(
+        &self,
+        k: &Kernel<F>,
+        task: TaskId,
+    ) -> impl Iterator<Item = u8> + use<F> {
         let left_alone = self.removals[task.index()];
         ones(if left_alone == 0 { 0 } else { (left_alone & could_go(k, task)).into() })
     }
 }
 
-/// The pages that nothing keeps from being removed by the operation that this task runs, one bit each.
-fn could_go<R: Registry>(k: &Kernel<R>, task: TaskId) -> u8 {
-    let (unmaps, launders) = match k.state(task).operation() {
-        Operation::Invalidate(_) => (false, false),
-        Operation::Invalidate2(_) => (true, k.fs().launders()),
-        Operation::Reclaim(_) => (true, false),
-        _ => return 0,
+/// The pages that nothing keeps from being removed by the operation that this task runs, one bit
+/// each.
+fn could_go<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u8 {
+    let Effect::Drops { unmaps, launders, .. } = k.state(task).operation().effect() else {
+        return 0;
     };
+    let launders = launders && k.fs().launders();
     let could_go = |page: &Frame| {
         let mapped = if unmaps { k.mapcount(*page) as i8 } else { 0 };
         let alone = k.refcount(*page) == 1 + i8::from(k.has(*page, PRIVATE)) + mapped;

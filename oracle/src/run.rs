@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::{Pair, PairError, Registry};
-use mkwrite_model::schedule::{self, Kind, Order, Recorder, Scheduler};
+use mkwrite_model::implementation::{Filesystem, Pair, PairError};
+use mkwrite_model::schedule::{self, Order, Recorder, Scheduler, SchedulerKind};
 use mkwrite_model::text::Document;
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup, Target};
@@ -17,71 +17,71 @@ use crate::ledger::{Expected, Ledger};
 use crate::rules::Rule;
 
 /// The caller of a target in reports, and whether remedies are on there.
-pub fn caller_label<R: Registry>(target: Target<R>) -> String {
+pub fn caller_label<F: Filesystem>(target: Target<F>) -> String {
     format!("{}{}", target.pair.caller.name(), remedied_label(target))
 }
 
 /// A target in a headline, which has no room for the names of the remedies.
-pub fn headline<R: Registry>(target: Target<R>) -> String {
+pub fn headline<F: Filesystem>(target: Target<F>) -> String {
     let planted = target.plant.map_or(String::new(), |plant| format!(" planted {}", plant.name()));
     format!("{}{}{planted}", target.pair, remedied_label(target))
 }
 
-fn remedied_label<R: Registry>(target: Target<R>) -> &'static str {
+fn remedied_label<F: Filesystem>(target: Target<F>) -> &'static str {
     if target.remedies.is_empty() { "" } else { " remedied" }
 }
 
 /// What a document runs on: the pairs that it names, with the bug and the remedies that it names.
-pub fn targets_of<R: Registry>(document: &Document) -> Result<Vec<Target<R>>, PairError> {
+pub fn targets_of<F: Filesystem>(document: &Document) -> Result<Vec<Target<F>>, PairError> {
     let target = |(fs, caller): &(String, String)| Ok(switched(document, Pair::named(fs, caller)?));
     document.runs.iter().map(target).collect()
 }
 
 /// A pair with the bug and the remedies that a document names.
-pub fn switched<R: Registry>(document: &Document, pair: Pair<R>) -> Target<R> {
+pub fn switched<F: Filesystem>(document: &Document, pair: Pair<F>) -> Target<F> {
     Target { pair, plant: document.plant, remedies: document.remedies }
 }
 
 /// Who schedules a run.
 #[derive(Clone, Debug)]
-pub enum How {
+pub enum ScheduledBy {
     /// The schedule that the case carries.
     Own,
     /// A random scheduler.
-    Random(Kind, Random),
+    Random(SchedulerKind, Random),
 }
 
 /// A machine with its judge.
-pub struct Runner<R: Registry> {
+pub struct Runner<F: Filesystem> {
     /// Runs cases.
-    pub machine: Machine<R>,
+    pub machine: Machine<F>,
     /// The judge of the last run.
     pub judge: Judge,
 }
 
-impl<R: Registry> Default for Runner<R> {
+impl<F: Filesystem> Default for Runner<F> {
     fn default() -> Self {
         Runner { machine: Machine::default(), judge: Judge::default() }
     }
 }
 
 /// A run that waits for its scheduler.
-struct Prepared<'a, R: Registry, O> {
-    machine: &'a mut Machine<R>,
-    setup: Setup<'a, R>,
+struct Prepared<'a, F: Filesystem, O> {
+    machine: &'a mut Machine<F>,
+    setup: Setup<'a, F>,
     observer: &'a mut O,
 }
 
-impl<R: Registry, O: Observer<R>> schedule::Run<(End, u32)> for Prepared<'_, R, O> {
+impl<F: Filesystem, O: Observer<F>> schedule::Run<(End, u32)> for Prepared<'_, F, O> {
     fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
         self.machine.run(self.setup, scheduler, self.observer)
     }
 }
 
 /// The same, whose schedule is recorded.
-struct Recorded<'a, R: Registry, O>(Prepared<'a, R, O>, &'a mut Vec<Stop>);
+struct Recorded<'a, F: Filesystem, O>(Prepared<'a, F, O>, &'a mut Vec<Stop>);
 
-impl<R: Registry, O: Observer<R>> schedule::Run<(End, u32)> for Recorded<'_, R, O> {
+impl<F: Filesystem, O: Observer<F>> schedule::Run<(End, u32)> for Recorded<'_, F, O> {
     fn run(self, scheduler: &mut impl Scheduler) -> (End, u32) {
         let mut recorder = Recorder::new(scheduler);
         let end = catch_unwind(AssertUnwindSafe(|| self.0.run(&mut recorder)));
@@ -99,42 +99,46 @@ pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Steps that a run of this case may take, for schedulers that want to know. A function of the case alone.
+/// Steps that a run of this case may take, for schedulers that want to know. A function of the case
+/// alone.
 fn expected_length(case: &Case) -> u32 {
     20 + 25 * case.operations().count() as u32
 }
 
-fn with<T>(case: &Case, how: How, run: impl schedule::Run<T>) -> T {
+fn with<T>(case: &Case, how: ScheduledBy, run: impl schedule::Run<T>) -> T {
     match how {
-        How::Own => schedule::with_schedule(&case.schedule, run),
-        How::Random(kind, random) => schedule::with(kind, random, expected_length(case), run),
+        ScheduledBy::Own => schedule::with_schedule(&case.schedule, run),
+        ScheduledBy::Random(kind, random) => {
+            schedule::with(kind, random, expected_length(case), run)
+        }
     }
 }
 
 /// Runs a case, watched by somebody. Returns how it ended, and the steps.
-pub fn observe<R: Registry>(
-    machine: &mut Machine<R>,
-    target: Target<R>,
+pub fn observe<F: Filesystem>(
+    machine: &mut Machine<F>,
+    target: Target<F>,
     case: &Case,
-    how: How,
-    observer: &mut impl Observer<R>,
+    how: ScheduledBy,
+    observer: &mut impl Observer<F>,
 ) -> (End, u32) {
     with(case, how, Prepared { machine, setup: Setup { case, target }, observer })
 }
 
-impl<R: Registry> Runner<R> {
+impl<F: Filesystem> Runner<F> {
     /// Some run reached the bug that was planted there.
     pub fn plant_reached(&self) -> bool {
         self.machine.plant_reached()
     }
 
     /// Runs a case and judges it.
-    pub fn run(&mut self, target: Target<R>, case: &Case, how: How) -> (End, u32) {
+    pub fn run(&mut self, target: Target<F>, case: &Case, how: ScheduledBy) -> (End, u32) {
         observe(&mut self.machine, target, case, how, &mut self.judge)
     }
 
-    /// Runs a case and records the schedule as stops, up to a broken assertion of the model if there is one.
-    pub fn record(&mut self, target: Target<R>, case: &Case, how: How) -> Vec<Stop> {
+    /// Runs a case and records the schedule as stops, up to a broken assertion of the model if
+    /// there is one.
+    pub fn record(&mut self, target: Target<F>, case: &Case, how: ScheduledBy) -> Vec<Stop> {
         let mut stops = Vec::new();
         let setup = Setup { case, target };
         let prepared = Prepared { machine: &mut self.machine, setup, observer: &mut self.judge };
@@ -143,21 +147,31 @@ impl<R: Registry> Runner<R> {
     }
 
     /// Runs a case with its own schedule, judged, watched and traced: the lines, and the hash.
-    pub fn trace(&mut self, target: Target<R>, case: &Case, watch: &mut impl Observer<R>) -> (Vec<String>, u64) {
+    pub fn trace(
+        &mut self,
+        target: Target<F>,
+        case: &Case,
+        watch: &mut impl Observer<F>,
+    ) -> (Vec<String>, u64) {
         let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
-        observe(&mut self.machine, target, case, How::Own, &mut observer);
+        observe(&mut self.machine, target, case, ScheduledBy::Own, &mut observer);
         (lines.0, hash.0)
     }
 
     /// Runs a case under this scheduler and judges it.
-    pub fn run_scheduled(&mut self, target: Target<R>, case: &Case, scheduler: &mut impl Scheduler) -> (End, u32) {
+    pub fn run_scheduled(
+        &mut self,
+        target: Target<F>,
+        case: &Case,
+        scheduler: &mut impl Scheduler,
+    ) -> (End, u32) {
         self.machine.run(Setup { case, target }, scheduler, &mut self.judge)
     }
 
-    /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by number: those that
-    /// were passed over, and those that the run ended before.
-    pub fn missed_stops(&mut self, target: Target<R>, case: &Case) -> Vec<usize> {
+    /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by
+    /// number: those that were passed over, and those that the run ended before.
+    pub fn missed_stops(&mut self, target: Target<F>, case: &Case) -> Vec<usize> {
         let Schedule::Order(stops) = &case.schedule else { return Vec::new() };
         let mut order = Order::new(stops);
         self.run_scheduled(target, case, &mut order);
@@ -168,7 +182,7 @@ impl<R: Registry> Runner<R> {
     }
 
     /// The hash of a run.
-    pub fn hash(&mut self, target: Target<R>, case: &Case, how: How) -> u64 {
+    pub fn hash(&mut self, target: Target<F>, case: &Case, how: ScheduledBy) -> u64 {
         let mut hash = TraceHash::default();
         observe(&mut self.machine, target, case, how, &mut hash);
         hash.0
@@ -176,34 +190,37 @@ impl<R: Registry> Runner<R> {
 }
 
 /// Machines with their judges, one per target, for cases that run on all of them.
-pub struct Targets<'a, R: Registry> {
-    runners: Vec<(Target<R>, Runner<R>)>,
-    ledger: &'a Ledger<R>,
+pub struct Targets<'a, F: Filesystem> {
+    runners: Vec<(Target<F>, Runner<F>)>,
+    ledger: &'a Ledger<F>,
 }
 
-impl<'a, R: Registry> Targets<'a, R> {
+impl<'a, F: Filesystem> Targets<'a, F> {
     /// One machine per target; the ledger says what is expected there.
-    pub fn new(targets: &[Target<R>], ledger: &'a Ledger<R>) -> Targets<'a, R> {
-        Targets { runners: targets.iter().map(|target| (*target, Runner::default())).collect(), ledger }
+    pub fn new(targets: &[Target<F>], ledger: &'a Ledger<F>) -> Targets<'a, F> {
+        Targets {
+            runners: targets.iter().map(|target| (*target, Runner::default())).collect(),
+            ledger,
+        }
     }
 
     /// The same with one rule taken away, to show what that rule alone sees.
-    pub fn without(rule: Rule, targets: &[Target<R>], ledger: &'a Ledger<R>) -> Targets<'a, R> {
+    pub fn without(rule: Rule, targets: &[Target<F>], ledger: &'a Ledger<F>) -> Targets<'a, F> {
         let runner = || Runner { judge: Judge::without(rule), ..Runner::default() };
         Targets { runners: targets.iter().map(|target| (*target, runner())).collect(), ledger }
     }
 
     /// The machines, in the order of the targets.
-    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner<R>> {
+    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner<F>> {
         self.runners.iter().map(|(_, runner)| runner)
     }
 
-    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each breach with the number of
-    /// its target; returns the steps.
+    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each
+    /// breach with the number of its target; returns the steps.
     pub fn run(
         &mut self,
         case: &Case,
-        mut run: impl FnMut(usize, &mut Runner<R>, Target<R>) -> u32,
+        mut run: impl FnMut(usize, &mut Runner<F>, Target<F>) -> u32,
         mut breached: impl FnMut(usize, Breach, Expected),
     ) -> u64 {
         let mut steps = 0;
@@ -222,13 +239,16 @@ impl<'a, R: Registry> Targets<'a, R> {
         steps
     }
 
-    /// The differential rule: each run against the one that goes furthest without a breach, if possible one without a
-    /// plant, and of those one that may not differ in anything.
+    /// The differential rule: each run against the one that goes furthest without a breach, if
+    /// possible one without a plant, and of those one that may not differ in anything.
     fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
-        let until = |runner: &Runner<R>| runner.judge.summary().comparable_until();
+        let until = |runner: &Runner<F>| runner.judge.summary().comparable_until();
         let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
-        let freedom = |target: &Target<R>| target.pair.implementation.declaration().may_differ.len();
-        let rank = |(t, runner): &&(Target<R>, Runner<R>)| (t.plant.is_some(), Reverse(until(runner)), freedom(t));
+        let freedom =
+            |target: &Target<F>| target.pair.implementation.declaration().may_differ.len();
+        let rank = |(t, runner): &&(Target<F>, Runner<F>)| {
+            (t.plant.is_some(), Reverse(until(runner)), freedom(t))
+        };
         let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {
             if !runner.judge.has(Rule::Differential) {
@@ -242,10 +262,10 @@ impl<'a, R: Registry> Targets<'a, R> {
     }
 
     /// Whether the case gives the same trace twice, on every target.
-    pub fn repeats(&mut self, case: &Case, how: How) -> bool {
-        self.runners
-            .iter_mut()
-            .all(|(target, runner)| runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone()))
+    pub fn repeats(&mut self, case: &Case, how: ScheduledBy) -> bool {
+        self.runners.iter_mut().all(|(target, runner)| {
+            runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone())
+        })
     }
 }
 
@@ -280,16 +300,22 @@ mod tests {
         }
         let error = |text: &str| text.parse::<Pair<Builtin>>().unwrap_err().to_string();
         assert_eq!(error("nfs@3.0 2.6.30"), "`nfs@3.0 2.6.30` is no pair: IMPLEMENTATION x CALLER");
-        assert_eq!(error("nfs@3.0+unlock x 2.6.30"), "`nfs@3.0+unlock x 2.6.30` is no pair: IMPLEMENTATION x CALLER");
+        assert_eq!(
+            error("nfs@3.0+unlock x 2.6.30"),
+            "`nfs@3.0+unlock x 2.6.30` is no pair: IMPLEMENTATION x CALLER"
+        );
         assert_eq!(error("nfs x 2.6.30"), "unknown implementation `nfs`");
         assert_eq!(error("nfs@3.0 x 2"), "unknown caller `2`");
-        assert!(error("nfs@3.0 x 2.6.29").starts_with("nfs@3.0 does not run under caller 2.6.29: "));
+        assert!(
+            error("nfs@3.0 x 2.6.29").starts_with("nfs@3.0 does not run under caller 2.6.29: ")
+        );
     }
 
     #[test]
     fn a_headline_has_room_whatever_the_remedies() {
         let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
-        let target = Target { remedies: Remedy::ALL.iter().copied().collect(), ..Target::from(pair) };
+        let target =
+            Target { remedies: Remedy::ALL.iter().copied().collect(), ..Target::from(pair) };
         assert_eq!(headline(target), "nfs@2.6.29 x 2.6.29 remedied");
     }
 
@@ -307,10 +333,12 @@ mod tests {
         Generator::new(false).generate(1, 1, &mut case);
         let pair = Pair::natural(Builtin::all()[0]);
         let record = |steps| {
-            let (mut machine, mut observer, mut stops) = (Machine::default(), Breaks(steps), Vec::new());
+            let (mut machine, mut observer, mut stops) =
+                (Machine::default(), Breaks(steps), Vec::new());
             let setup = Setup { case: &case, target: Target::from(pair) };
             let prepared = Prepared { machine: &mut machine, setup, observer: &mut observer };
-            let end = caught(|| schedule::with_schedule(&case.schedule, Recorded(prepared, &mut stops)));
+            let end =
+                caught(|| schedule::with_schedule(&case.schedule, Recorded(prepared, &mut stops)));
             (end.map(|(_, steps)| steps), stops)
         };
         let (Ok(steps), all) = record(u32::MAX) else { panic!("nothing breaks") };

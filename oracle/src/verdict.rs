@@ -1,6 +1,6 @@
 //! Judges a document: runs it on its pairs, and compares what broke with what it expects.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::text::{Document, Expect, Place, Reach};
@@ -69,12 +69,12 @@ struct Reaches<'a> {
     reached: Vec<bool>,
 }
 
-impl<R: Registry> Observer<R> for Reaches<'_> {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Reaches<'_> {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         self.reached = vec![false; self.wanted.len()];
     }
 
-    fn step(&mut self, k: &Kernel<R>, _: Step) {
+    fn step(&mut self, k: &Kernel<F>, _: Step) {
         let at = |place: &Place| {
             k.tasks.live() & place.task.bit() != 0
                 && k.tasks.at(place.task).point == place.point as u8
@@ -87,14 +87,15 @@ impl<R: Registry> Observer<R> for Reaches<'_> {
 }
 
 /// What the document expects of a target: nothing, if it is about others.
-fn expects<R: Registry>(document: &Document, target: Target<R>) -> &[Expect] {
+fn expects<F: Filesystem>(document: &Document, target: Target<F>) -> &[Expect] {
     // Other remedies, or another bug, are another matter.
     if (target.plant, target.remedies) != (document.plant, document.remedies) {
         return &[];
     }
     let pair = target.pair;
     let (fs, caller) = (pair.implementation.name(), pair.caller.name());
-    let named = document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
+    let named =
+        document.runs.is_empty() || document.runs.iter().any(|(f, c)| f == fs && c == caller);
     if named { &document.expects } else { &[] }
 }
 
@@ -109,10 +110,10 @@ pub fn shows(expect: &Expect, breach: &Breach) -> bool {
 }
 
 /// Runs `document` on `target` and judges it.
-pub fn judge<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
+pub fn judge<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
     document: &Document,
 ) -> Judged {
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
@@ -127,7 +128,8 @@ pub fn judge<R: Registry>(
     };
     let missing: Vec<Expect> = expects.iter().filter(|expect| !met(expect)).cloned().collect();
     let reached = document.reaches.iter().zip(&reaches.reached);
-    let unreached: Vec<Reach> = reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
+    let unreached: Vec<Reach> =
+        reached.filter(|(_, reached)| !**reached).map(|(reach, _)| *reach).collect();
 
     let listed = |b: &Breach| expects.iter().any(|expect| shows(expect, b));
     let new = breaches.iter().any(|(b, expected)| *expected == Expected::No && !listed(b));
@@ -149,8 +151,11 @@ pub fn judge<R: Registry>(
 
 /// What a document of this case should say that it expects on this target.
 pub fn expectations(judge: &Judge) -> Vec<Expect> {
-    let breach =
-        |b: Breach| Expect::Breach { rule: b.rule.id().to_owned(), point: b.point, operation: b.operation.to_owned() };
+    let breach = |b: Breach| Expect::Breach {
+        rule: b.rule.id().to_owned(),
+        point: b.point,
+        operation: b.operation.to_owned(),
+    };
     let mut all: Vec<Expect> = Vec::new();
     for expect in judge.breaches().map(breach) {
         if !all.contains(&expect) {

@@ -1,14 +1,15 @@
-//! When an entry of the ledger holds: conditions, and what the judge notes during a run to tell them.
+//! When an entry of the ledger holds: conditions, and what the judge notes during a run to tell
+//! them.
 //!
-//! A condition is a predicate on the run, sampled at the step that broke a rule, and about what the breach is about:
-//! some cells of the file, or none. Adding one is a line of the table below, a function, and what `Marks` must note
-//! for it.
+//! A condition is a predicate on the run, sampled at the step that broke a rule, and about what the
+//! breach is about: some cells of the file, or none. Adding one is a line of the table below, a
+//! function, and what `Marks` must note for it.
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -59,7 +60,7 @@ macro_rules! conditions {
 
         impl Marks {
             /// The conditions that hold for a breach about `subject`, now.
-            pub(crate) fn sample<R: Registry>(&self, k: &Kernel<R>, subject: Subject) -> Conditions {
+            pub(crate) fn sample<F: Filesystem>(&self, k: &Kernel<F>, subject: Subject) -> Conditions {
                 Conditions(0 $(| u16::from(self.$test(k, subject)) << Condition::$variant as u8)*)
             }
         }
@@ -82,8 +83,8 @@ mkwrite_model::bit_set! {
     Conditions of Condition: u16
 }
 
-/// A fault on its way from page_mkwrite's return, or from its pte where there is no page_mkwrite, to the end of its
-/// set_page_dirty.
+/// A fault on its way from page_mkwrite's return, or from its pte where there is no page_mkwrite,
+/// to the end of its set_page_dirty.
 #[derive(Clone, Copy)]
 struct Fault {
     page: Frame,
@@ -118,8 +119,9 @@ pub(crate) struct Marks {
     /// The last step of another task than the step before.
     switched: u32,
     last: Option<TaskId>,
-    /// For each page of the file, the step after the last one at which a fault stood between its pte and the end of its
-    /// set_page_dirty, or somebody between the flag and the tag, with a step of another task in between.
+    /// For each page of the file, the step after the last one at which a fault stood between its
+    /// pte and the end of its set_page_dirty, or somebody between the flag and the tag, with a step
+    /// of another task in between.
     late_until: [u32; PAGES_MAX],
     /// The step at which each task's call began.
     called: [u32; TASKS],
@@ -132,17 +134,20 @@ pub(crate) struct Marks {
     writing: u32,
     writes: [Writing; TASKS],
     eof: Eof,
-    /// Cells, one bit each: stored to in such a window; of pages that were cleaned in a window; of pages that
-    /// page_mkwrite covered nothing of; of pages that were dirty without a record; in blocks beyond i_size.
+    /// Cells, one bit each: stored to in such a window; of pages that were cleaned in a window; of
+    /// pages that page_mkwrite covered nothing of; of pages that were dirty without a record; in
+    /// blocks beyond i_size.
     stored_late: u64,
     cleaned: u64,
     uncovered: u64,
     unrecorded: u64,
     in_block_beyond: u64,
-    /// Cells in blocks that are beyond i_size now, and those of them that a write(2) to them has allocated.
+    /// Cells in blocks that are beyond i_size now, and those of them that a write(2) to them has
+    /// allocated.
     beyond: u64,
     by_write: u64,
-    /// Cells that a write(2) has set since the last of the first four, and the step at which the write was done.
+    /// Cells that a write(2) has set since the last of the first four, and the step at which the
+    /// write was done.
     overwritten: u64,
     overwritten_at: [u32; CELLS_MAX],
     /// Tasks whose call is a write(2), also when it is done.
@@ -193,7 +198,7 @@ pub(crate) fn file_cells(g: Geometry, page: u8, cells: u8) -> u64 {
 
 impl Marks {
     /// A run begins.
-    pub(crate) fn begin<R: Registry>(&mut self, k: &Kernel<R>) {
+    pub(crate) fn begin<F: Filesystem>(&mut self, k: &Kernel<F>) {
         *self = Marks { dirties_late: k.target().dirties_late(), ..Marks::default() };
         self.eof.begin(k.geometry());
     }
@@ -208,7 +213,8 @@ impl Marks {
         }
     }
 
-    /// A fault under way will mark this page dirty, without the page lock, and this caller does it that way.
+    /// A fault under way will mark this page dirty, without the page lock, and this caller does it
+    /// that way.
     pub(crate) fn will_dirty(&self, page: Frame) -> bool {
         self.faults().any(|fault| fault.late && !fault.flagged && fault.page == page)
     }
@@ -227,7 +233,7 @@ impl Marks {
 
     /// Notes an event of a step.
     #[inline(always)]
-    pub(crate) fn event<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, event: Event) {
+    pub(crate) fn event<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, event: Event) {
         match event {
             Event::Call => self.call(k, task),
             Event::Return => {
@@ -270,7 +276,8 @@ impl Marks {
             Event::WriteFailed { cells, .. } => self.unwritten |= cells,
             Event::Transferred { slot } => {
                 if let Some(request) = k.request(slot).filter(|request| !request.fails) {
-                    self.unwritten &= !file_cells(k.geometry(), k.index(request.page), k.cells_of(&request));
+                    self.unwritten &=
+                        !file_cells(k.geometry(), k.index(request.page), k.cells_of(&request));
                 }
             }
             _ => {}
@@ -286,38 +293,40 @@ impl Marks {
         self.under_way |= task.bit();
     }
 
-    fn close<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    fn close<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.under_way &= !task.bit();
         if let Some(Fault { page, pte: Some(since), .. }) = self.faults[task.index()].take() {
             self.late(k, page, since);
         }
     }
 
-    /// A window of this page, open since that step, closes. It is none if nobody else went on meanwhile.
-    fn late<R: Registry>(&mut self, k: &Kernel<R>, page: Frame, since: u32) {
+    /// A window of this page, open since that step, closes. It is none if nobody else went on
+    /// meanwhile.
+    fn late<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame, since: u32) {
         if self.switched > since {
             self.late_until[usize::from(k.index(page))] = self.step + 1;
         }
     }
 
-    fn call<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    fn call<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
-        match k.state(task).operation() {
-            Operation::Truncate(_) => self.truncating |= task.bit(),
-            Operation::Write(cells) => {
+        match k.state(task).operation().effect() {
+            Effect::Resizes(_) => self.truncating |= task.bit(),
+            Effect::Writes(cells) => {
                 self.writing |= task.bit();
                 self.writers |= task.bit();
-                self.writes[task.index()] = Writing { cells: cells.bits(), start: cells.start, stored: 0 };
+                self.writes[task.index()] =
+                    Writing { cells: cells.bits(), start: cells.start, stored: 0 };
             }
             _ => {}
         }
     }
 
-    /// A write(2) is done. What its cells hold and which records they have is its own doing, unless somebody stored to
-    /// them meanwhile.
-    fn written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId) {
+    /// A write(2) is done. What its cells hold and which records they have is its own doing, unless
+    /// somebody stored to them meanwhile.
+    fn written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.writing &= !task.bit();
         let Writing { start, stored, .. } = std::mem::take(&mut self.writes[task.index()]);
         let cells = Range::new(start, start + k.outcome(task).done()).bits();
@@ -326,8 +335,9 @@ impl Marks {
         ones(own).for_each(|cell| self.overwritten_at[usize::from(cell)] = self.step);
     }
 
-    /// A breach about the content of a cell is none of these when a write(2) has since set the cell; but a call that began
-    /// before the write was done, an fsync say, may still answer for what was there before.
+    /// A breach about the content of a cell is none of these when a write(2) has since set the
+    /// cell; but a call that began before the write was done, an fsync say, may still answer for
+    /// what was there before.
     fn hits(&self, about: Subject, marks: u64) -> bool {
         if !about.content {
             return about.hits(marks);
@@ -341,7 +351,13 @@ impl Marks {
         before || about.hits(marks & !self.overwritten)
     }
 
-    fn mkwrite_returned<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, code: i32) {
+    fn mkwrite_returned<F: Filesystem>(
+        &mut self,
+        k: &Kernel<F>,
+        task: TaskId,
+        page: Frame,
+        code: i32,
+    ) {
         self.gone &= !task.bit();
         if !k.in_mapping(page) {
             self.gone |= task.bit();
@@ -356,10 +372,10 @@ impl Marks {
         self.open(task, Fault { page, pte: None, late: false, cleaned: false, flagged: false });
     }
 
-    /// Notes the blocks that are there and that i_size does not reach into. Those of a step that touched no page are as
-    /// they were.
+    /// Notes the blocks that are there and that i_size does not reach into. Those of a step that
+    /// touched no page are as they were.
     #[inline]
-    pub(crate) fn blocks<R: Registry>(&mut self, k: &Kernel<R>) {
+    pub(crate) fn blocks<F: Filesystem>(&mut self, k: &Kernel<F>) {
         let (g, first) = (k.geometry(), k.geometry().blocks_of(k.i_size()));
         let beyond = u64::from(k.fs().allocated(k)) >> first;
         if beyond == 0 && self.beyond == 0 {
@@ -377,11 +393,12 @@ impl Marks {
     fn pte_set(&mut self, task: TaskId, page: Frame, new: bool) {
         let late = if new { self.dirties_late.miss } else { self.dirties_late.wp };
         let fault = self.faults[task.index()].filter(|fault| fault.page == page);
-        let fault = fault.unwrap_or(Fault { page, pte: None, late, cleaned: false, flagged: false });
+        let fault =
+            fault.unwrap_or(Fault { page, pte: None, late, cleaned: false, flagged: false });
         self.open(task, Fault { pte: fault.pte.or(Some(self.step)), late, ..fault });
     }
 
-    fn dirty_set<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, page: Frame, newly: bool) {
+    fn dirty_set<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, page: Frame, newly: bool) {
         if newly {
             self.tagging[task.index()] = Some((page, self.step));
         }
@@ -400,7 +417,7 @@ impl Marks {
         }
     }
 
-    fn size_written<R: Registry>(&mut self, k: &Kernel<R>, task: TaskId, from: u8, to: u8) {
+    fn size_written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, from: u8, to: u8) {
         let g = k.geometry();
         self.eof.size(g, to);
         if to <= from {
@@ -408,28 +425,30 @@ impl Marks {
             self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
             return;
         }
-        let own = k.state(task).operation();
-        self.raised |=
-            self.truncating & !task.bit() != 0 && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
+        let own = k.state(task).operation().effect();
+        self.raised |= self.truncating & !task.bit() != 0
+            && !matches!(own, Effect::Resizes(_) | Effect::Writes(_));
     }
 
-    fn past_eof<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn past_eof<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         if about.content {
             return about.cells & self.eof.stored != 0;
         }
         about.cells != 0 && self.eof.is_beyond(k.geometry(), about.cells)
     }
 
-    fn page_gone<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn page_gone<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.gone & about.task.bit() != 0
     }
 
-    fn cleaned_in_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
-        let now = |fault: Fault| fault.cleaned && about.hits(file_cells(k.geometry(), k.index(fault.page), u8::MAX));
+    fn cleaned_in_window<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
+        let now = |fault: Fault| {
+            fault.cleaned && about.hits(file_cells(k.geometry(), k.index(fault.page), u8::MAX))
+        };
         self.hits(about, self.cleaned) || self.faults().any(now)
     }
 
-    fn fault_window<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn fault_window<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         let g = k.geometry();
         let of_page = |page: u8| about.hits(file_cells(g, page, u8::MAX));
         let began = self.called[about.task.index()];
@@ -439,21 +458,21 @@ impl Marks {
             || (0..g.pages).any(|page| of_page(page) && self.late_until[usize::from(page)] > began)
     }
 
-    fn nothing_covered<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn nothing_covered<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.hits(about, self.uncovered)
     }
 
-    fn no_record<R: Registry>(&self, _: &Kernel<R>, about: Subject) -> bool {
+    fn no_record<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         self.hits(about, self.unrecorded)
     }
 
-    fn block_beyond<R: Registry>(&self, k: &Kernel<R>, about: Subject) -> bool {
+    fn block_beyond<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
         let g = k.geometry();
         let now = || u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size()) != 0;
         if about.cells == 0 { now() } else { self.in_block_beyond & about.cells != 0 }
     }
 
-    fn raised<R: Registry>(&self, _: &Kernel<R>, _: Subject) -> bool {
+    fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
     }
 }
@@ -481,7 +500,7 @@ impl Eof {
     }
 
     /// The page left the page cache: the next one at its index starts afresh.
-    fn removed<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+    fn removed<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame) {
         self.beyond[usize::from(k.index(page))] = None;
         self.size(k.geometry(), k.i_size());
     }
@@ -494,6 +513,10 @@ impl Eof {
     fn is_beyond(&self, g: Geometry, cells: u64) -> bool {
         let page = cells.trailing_zeros() as u8 / g.cells;
         let of_page = cells >> (u32::from(page) * u32::from(g.cells));
-        self.beyond.get(usize::from(page)).copied().flatten().is_some_and(|beyond| of_page & ((1 << beyond) - 1) == 0)
+        self.beyond
+            .get(usize::from(page))
+            .copied()
+            .flatten()
+            .is_some_and(|beyond| of_page & ((1 << beyond) - 1) == 0)
     }
 }

@@ -1,14 +1,17 @@
-//! What is legal and looks like a breach: a filesystem of this test's own does it, and nobody objects.
+//! What is legal and looks like a breach: a filesystem of this test's own does it, and nobody
+//! objects.
 //!
-//! It has buffer heads in spirit: set_page_dirty marks all of the page, writepage writes all of it below i_size. It can
-//! go without page_mkwrite, and its writepage can redirty the page and write it all the same, as
-//! __block_write_full_page does for a buffer that it cannot lock (2.6.30 fs/buffer.c).
+//! It has buffer heads in spirit: set_page_dirty marks all of the page, writepage writes all of it
+//! below i_size. It can go without page_mkwrite, and its writepage can redirty the page and write
+//! it all the same, as __block_write_full_page does for a buffer that it cannot lock (2.6.30
+//! fs/buffer.c).
 
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
 use mkwrite_model::facts::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Implementation, LOCKED, NOPAGE, Pair, Record, Registry, SizeGuard, WbSync,
+    Convention, Declaration, Filesystem, Implementation, LOCKED, NOPAGE, Pair, Record, SizeGuard,
+    WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::point::Point as P;
@@ -46,7 +49,7 @@ const REDIRTIES: Declaration = Declaration {
     source: "this test",
 };
 
-impl Registry for Plain {
+impl Filesystem for Plain {
     type Private = Nothing;
 
     fn all() -> &'static [Plain] {
@@ -57,7 +60,9 @@ impl Registry for Plain {
 impl Implementation<Plain> for Plain {
     fn declaration(self) -> &'static Declaration {
         match self {
-            Plain::Untold => &Declaration { name: "untold", convention: Convention::None, ..REDIRTIES },
+            Plain::Untold => {
+                &Declaration { name: "untold", convention: Convention::None, ..REDIRTIES }
+            }
             Plain::Redirties => &REDIRTIES,
             Plain::Idle => &Declaration { name: "idle", ..REDIRTIES },
         }
@@ -87,7 +92,8 @@ impl Implementation<Plain> for Plain {
         k.set_page_writeback(page);
         let (mut request, per_page) = (Request::new(page), k.geometry().blocks);
         for (b, block) in request.blocks.iter_mut().enumerate().take(usize::from(per_page)) {
-            *block = k.device.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
+            *block =
+                k.device.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
         }
         k.submit(request);
         k.unlock_page(page);
@@ -152,5 +158,8 @@ fn a_page_may_be_redirtied_and_written() {
 
 #[test]
 fn a_pte_may_become_writable_after_mkclean_without_page_mkwrite() {
-    assert!(!breaks(include_str!("cases/mkclean-without-page-mkwrite.mkw"), Plain::Untold).contains(&"I12"));
+    assert!(
+        !breaks(include_str!("cases/mkclean-without-page-mkwrite.mkw"), Plain::Untold)
+            .contains(&"I12")
+    );
 }

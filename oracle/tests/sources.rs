@@ -1,12 +1,13 @@
-//! Sources: what rules, implementations, remedies, planted bugs and the ledger name stands in docs/sources.md; what
-//! stands there is named by somebody; and nothing names a document that a reader cannot open.
+//! Sources: what rules, implementations, remedies, planted bugs and the ledger name stands in
+//! docs/sources.md; what stands there is named by somebody; and nothing names a document that a
+//! reader cannot open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Implementation, Registry};
+use mkwrite_model::implementation::{Filesystem, Implementation};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::source::{DOCUMENT, anchors, is_anchor};
@@ -28,36 +29,59 @@ fn document() -> String {
 
 /// The text files of the repository, by name, without this one and without the document.
 fn files() -> BTreeMap<String, String> {
-    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
+    let listed = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .expect("git runs");
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
     let names = String::from_utf8(listed.stdout).expect("names are UTF-8");
     let kinds = ["rs", "toml", "mkw", "txt", "md", "snap"];
-    let is_text = |name: &str| Path::new(name).extension().is_some_and(|end| kinds.iter().any(|kind| end == *kind));
-    let names =
-        names.split('\0').filter(|name| is_text(name) && *name != DOCUMENT && !name.ends_with("tests/sources.rs"));
-    names.filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(root().join(name)).ok()?))).collect()
+    let is_text = |name: &str| {
+        Path::new(name).extension().is_some_and(|end| kinds.iter().any(|kind| end == *kind))
+    };
+    let names = names
+        .split('\0')
+        .filter(|name| is_text(name) && *name != DOCUMENT && !name.ends_with("tests/sources.rs"));
+    names
+        .filter_map(|name| {
+            Some((name.to_owned(), std::fs::read_to_string(root().join(name)).ok()?))
+        })
+        .collect()
 }
 
 /// What must name a fact: what it is, and its citation.
 fn citations() -> Vec<(String, String)> {
-    let rules = Rule::ALL.iter().map(|rule| rule.about()).map(|about| (format!("rule {}", about.id), about.source));
-    let all = Builtin::all().iter().map(|fs| (format!("implementation {}", fs.name()), fs.declaration().source));
-    let remedies = Remedy::ALL.iter().map(|remedy| (format!("remedy {}", remedy.name()), remedy.source()));
+    let rules = Rule::ALL
+        .iter()
+        .map(|rule| rule.about())
+        .map(|about| (format!("rule {}", about.id), about.source));
+    let all = Builtin::all()
+        .iter()
+        .map(|fs| (format!("implementation {}", fs.name()), fs.declaration().source));
+    let remedies =
+        Remedy::ALL.iter().map(|remedy| (format!("remedy {}", remedy.name()), remedy.source()));
     let own = rules.chain(all).chain(remedies).map(|(what, source)| (what, source.to_owned()));
-    let entries =
-        Ledger::<Builtin>::own().entries.into_iter().map(|entry| (format!("entry {}", entry.name), entry.source));
+    let entries = Ledger::<Builtin>::own()
+        .entries
+        .into_iter()
+        .map(|entry| (format!("entry {}", entry.name), entry.source));
     own.chain(entries).collect()
 }
 
 /// The facts that texts name: `[fact]` between backticks, in comments and documents.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split("`[").skip(1).filter_map(|rest| Some(rest.split_once("]`")?.0)).filter(|name| is_anchor(name))
+    text.split("`[")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("]`")?.0))
+        .filter(|name| is_anchor(name))
 }
 
 /// The facts that texts link to.
 fn linked(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
-    let names = text.split("sources.md#").skip(1).map(move |rest| rest.split(ends).next().unwrap_or(rest));
+    let names =
+        text.split("sources.md#").skip(1).map(move |rest| rest.split(ends).next().unwrap_or(rest));
     names.filter(|name| !name.is_empty())
 }
 
@@ -70,7 +94,11 @@ fn what_is_named_stands_in_the_document() {
         if anchors(&source).next().is_none() {
             wrong.push(format!("{what} names no fact: {source}"));
         }
-        wrong.extend(anchors(&source).filter(|name| !facts.contains(name)).map(|name| format!("{what}: [{name}]")));
+        wrong.extend(
+            anchors(&source)
+                .filter(|name| !facts.contains(name))
+                .map(|name| format!("{what}: [{name}]")),
+        );
     }
     for plant in Plant::ALL {
         let named = anchors(plant.what()).filter(|name| !facts.contains(name));
@@ -88,12 +116,16 @@ fn what_stands_in_the_document_is_named() {
     let document = document();
     let mut named: BTreeSet<String> = BTreeSet::new();
     let citations = citations();
-    let texts = citations.iter().map(|(_, source)| source.as_str()).chain(Plant::ALL.iter().map(|plant| plant.what()));
+    let texts = citations
+        .iter()
+        .map(|(_, source)| source.as_str())
+        .chain(Plant::ALL.iter().map(|plant| plant.what()));
     named.extend(texts.flat_map(anchors).map(str::to_owned));
     for text in files().values() {
         named.extend(quoted(text).chain(linked(text)).map(str::to_owned));
     }
-    let unnamed: Vec<&str> = facts(&document).into_iter().filter(|fact| !named.contains(*fact)).collect();
+    let unnamed: Vec<&str> =
+        facts(&document).into_iter().filter(|fact| !named.contains(*fact)).collect();
     assert!(unnamed.is_empty(), "named by nobody: {}", unnamed.join(", "));
 }
 
@@ -110,14 +142,17 @@ fn each_fact_has_a_name_of_its_own_and_a_source() {
     }
 }
 
-/// A way of citing that no reader can follow: names of private documents, of their sections and of their sources.
+/// A way of citing that no reader can follow: names of private documents, of their sections and of
+/// their sources.
 fn old_form(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
-    let names = ["dossier", "catalogue", "kernel-variants", "fidelity.md", "stophunt", "reports.md"];
+    let names =
+        ["dossier", "catalogue", "kernel-variants", "fidelity.md", "stophunt", "reports.md"];
     if let Some(name) = names.into_iter().find(|name| lower.contains(name)) {
         return Some(name.to_owned());
     }
-    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let trees = ["18", "20", "24", "29", "30", "300", "310", "419", "515", "65", "612", "618"];
     for (n, word) in words.iter().enumerate() {
@@ -126,8 +161,9 @@ fn old_form(text: &str) -> Option<String> {
         if seed && next.len() == 3 && next.starts_with('0') && digits(next) {
             return Some(format!("{word} {next}"));
         }
-        let numbered =
-            |letter, most: usize| word.strip_prefix(letter).filter(|rest| digits(rest) && rest.len() <= most);
+        let numbered = |letter, most: usize| {
+            word.strip_prefix(letter).filter(|rest| digits(rest) && rest.len() <= most)
+        };
         let tree = numbered('T', 3).is_some_and(|number| trees.contains(&number));
         if tree || numbered('R', 2).is_some() || numbered('G', 2).is_some() {
             return Some((*word).to_owned());
@@ -145,10 +181,12 @@ fn nothing_names_a_document_that_nobody_can_open() {
     });
     let lines: Vec<String> = lines.collect();
     assert!(lines.is_empty(), "{}", lines.join("\n"));
-    for form in ["Dossier 5.1", "seeds 001 and 004", "tree T29", "R17", "G10)", "the catalogue's O2"] {
+    for form in
+        ["Dossier 5.1", "seeds 001 and 004", "tree T29", "R17", "G10)", "the catalogue's O2"]
+    {
         assert!(old_form(form).is_some(), "{form}");
     }
-    for good in ["I20, O4", "--seed 1", "Registry<R>", "TASKS", "2.6.29", "seed 0x001f", "R123"] {
+    for good in ["I20, O4", "--seed 1", "Filesystem<F>", "TASKS", "2.6.29", "seed 0x001f", "R123"] {
         assert_eq!(old_form(good), None, "{good}");
     }
 }

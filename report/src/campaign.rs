@@ -1,5 +1,5 @@
-//! A campaign as data, and as a page: what each engine did, how findings and features grew, what was found, and what
-//! went wrong with engines and files.
+//! A campaign as data, and as a page: what each engine did, how findings and features grew, what
+//! was found, and what went wrong with engines and files.
 
 use maud::{Markup, html};
 use serde::Serialize;
@@ -62,7 +62,8 @@ pub struct Crash {
 impl Crash {
     /// The crash in one line.
     pub fn sentence(&self) -> String {
-        let inputs = if self.count > 1 { format!(" ({} inputs)", self.count) } else { String::new() };
+        let inputs =
+            if self.count > 1 { format!(" ({} inputs)", self.count) } else { String::new() };
         format!("{} of {}: {}{inputs}", self.target, self.engine, self.message)
     }
 }
@@ -119,8 +120,10 @@ impl Campaign {
     pub fn summary(&self) -> String {
         let executions: u64 = self.searches.iter().map(|search| search.executions).sum();
         let broken = self.findings.broken.len();
-        let more = [(self.crashes.len(), "other crashes"), (broken, "broken assertions of the model")];
-        let more: String = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
+        let more =
+            [(self.crashes.len(), "other crashes"), (broken, "broken assertions of the model")];
+        let more: String =
+            more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
         format!(
             "{} of {} searched, {executions} executions; {}{more}",
             duration(self.seconds),
@@ -145,7 +148,11 @@ const STYLE: &str = include_str!("../assets/campaign.css");
 /// The page. `link` turns a path into a URI that leads there from the page.
 pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
     let series = |pick: fn(&Series) -> &Vec<(f64, f64)>| {
-        campaign.series.iter().map(|series| (series.engine.as_str(), pick(series).as_slice())).collect::<Vec<_>>()
+        campaign
+            .series
+            .iter()
+            .map(|series| (series.engine.as_str(), pick(series).as_slice()))
+            .collect::<Vec<_>>()
     };
     let body = html! {
         h1 { "mkwrite campaign" }
@@ -227,7 +234,10 @@ const LEGEND: f64 = 90.0;
 
 /// Lines over time: each holds its value until the next.
 fn plot(title: &str, seconds: f64, series: &[(&str, &[(f64, f64)])]) -> Markup {
-    let top = series.iter().flat_map(|(_, points)| points.iter().map(|point| point.1)).fold(1.0, f64::max);
+    let top = series
+        .iter()
+        .flat_map(|(_, points)| points.iter().map(|point| point.1))
+        .fold(1.0, f64::max);
     let (step, seconds) = (nice(top / 4.0), seconds.max(1.0));
     let top = (top / step).ceil() * step;
     let x = |at: f64| LEFT + at.clamp(0.0, seconds) / seconds * (WIDTH - LEFT - LEGEND);
@@ -326,12 +336,24 @@ pub(crate) mod tests {
             missing: vec![("libfuzzer".to_owned(), "no compiler".to_owned())],
             searches: vec![search],
             series: vec![
-                Series { engine: "afl".to_owned(), signatures: vec![(10.0, 3.0)], features: vec![(1.0, 400.0)] },
-                Series { engine: "hunt".to_owned(), signatures: vec![(5.0, 60.0)], features: vec![] },
+                Series {
+                    engine: "afl".to_owned(),
+                    signatures: vec![(10.0, 3.0)],
+                    features: vec![(1.0, 400.0)],
+                },
+                Series {
+                    engine: "hunt".to_owned(),
+                    signatures: vec![(5.0, 60.0)],
+                    features: vec![],
+                },
             ],
             findings: triage::tests::triage(),
             crashes: vec![crash()],
-            events: vec![Event { seconds: 3.0, subject: "afl codec".to_owned(), what: "was killed".to_owned() }],
+            events: vec![Event {
+                seconds: 3.0,
+                subject: "afl codec".to_owned(),
+                what: "was killed".to_owned(),
+            }],
         }
     }
 
@@ -360,6 +382,9 @@ pub(crate) mod tests {
         // From zero at the left, up in the middle, and on to the right edge.
         assert!(svg.contains("points=\"239.0,212.0 239.0,8.0 430.0,8.0 \""), "{svg}");
         assert_eq!([nice(0.3), nice(3.0), nice(12.0), nice(50.0)], [1.0, 5.0, 20.0, 50.0]);
-        assert_eq!([duration(59.4), duration(61.0), duration(36000.0)], ["59 s", "1:01 min", "10:00 h"]);
+        assert_eq!(
+            [duration(59.4), duration(61.0), duration(36000.0)],
+            ["59 s", "1:01 min", "10:00 h"]
+        );
     }
 }

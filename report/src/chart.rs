@@ -1,5 +1,6 @@
-//! A run laid out for drawing, in HTML, in SVG and on a terminal: which columns there are, which value each has after
-//! each step, where the window of the race is, and which steps are folded. How it looks is the business of those three.
+//! A run laid out for drawing, in HTML, in SVG and on a terminal: which columns there are, which
+//! value each has after each step, where the window of the race is, and which steps are folded. How
+//! it looks is the business of those three.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -12,13 +13,18 @@ use mkwrite_oracle::judge::Breach;
 pub(crate) fn charts(e: &Explanation) -> Vec<Chart<'_>> {
     let breaches: Vec<Breach> = e.breaches.iter().map(|(breach, _)| *breach).collect();
     let Some(isolation) = &e.isolation else {
-        let (id, title) = if e.main.is_some() { ("failing", "The run that breaks it") } else { ("run", "The run") };
+        let (id, title) = if e.main.is_some() {
+            ("failing", "The run that breaks it")
+        } else {
+            ("run", "The run")
+        };
         return vec![Chart::new(id, title, &[&e.timeline], &breaches, None)];
     };
     let (from, to) = isolation.window();
     let window = Window { from, to, first: isolation.first, second: isolation.second };
     let (fails, passes) = (&isolation.failing, &isolation.passing);
-    let failing = Chart::new("failing", "The run that breaks it", &[fails, passes], &breaches, Some(window));
+    let failing =
+        Chart::new("failing", "The run that breaks it", &[fails, passes], &breaches, Some(window));
     let (first, second) = isolation.passing_pair;
     let window = Window { from: second, to: first, first, second };
     let title = "The nearest run that does not";
@@ -49,7 +55,7 @@ impl Window {
 
 /// What kind of value a column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ColumnKind {
     /// The holder of a lock.
     Lock,
     /// A bit or a record of a page.
@@ -72,11 +78,12 @@ pub(crate) enum Flag {
 
 /// One value over the whole run.
 pub(crate) struct Column {
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// What it belongs to: columns of a group stand together.
     pub group: String,
     pub name: String,
-    /// The value after each step; none if the lock is free, the bit is clear, or the page does not exist.
+    /// The value after each step; none if the lock is free, the bit is clear, or the page does not
+    /// exist.
     pub values: Vec<Option<String>>,
 }
 
@@ -89,13 +96,13 @@ impl Column {
     /// What fits into the column.
     pub fn short<'a>(&self, value: &'a str) -> &'a str {
         match self.kind {
-            Kind::Lock if value == "closer" => "c",
-            Kind::Lock => value,
-            Kind::Flag(_) if value == "read-only" => "r",
-            Kind::Flag(_) if value == "writable" => "w",
-            Kind::Flag(_) => "",
-            Kind::Text if value.starts_with("initial@") => "init",
-            Kind::Text => value.split('@').next().unwrap_or(value),
+            ColumnKind::Lock if value == "closer" => "c",
+            ColumnKind::Lock => value,
+            ColumnKind::Flag(_) if value == "read-only" => "r",
+            ColumnKind::Flag(_) if value == "writable" => "w",
+            ColumnKind::Flag(_) => "",
+            ColumnKind::Text if value.starts_with("initial@") => "init",
+            ColumnKind::Text => value.split('@').next().unwrap_or(value),
         }
     }
 }
@@ -129,7 +136,8 @@ pub(crate) struct Chart<'a> {
 }
 
 impl<'a> Chart<'a> {
-    /// Lays out the first of these runs. All of them have the same lanes and columns, so that they can be compared.
+    /// Lays out the first of these runs. All of them have the same lanes and columns, so that they
+    /// can be compared.
     fn new(
         id: &'static str,
         title: &'static str,
@@ -143,7 +151,8 @@ impl<'a> Chart<'a> {
         let last = run.steps.len().saturating_sub(1);
         let mut broken: Vec<(usize, String)> = Vec::new();
         for breach in breaches {
-            let new = ((breach.step as usize).min(last), format!("{}: {}", breach.rule, breach.what));
+            let new =
+                ((breach.step as usize).min(last), format!("{}: {}", breach.rule, breach.what));
             if !broken.contains(&new) {
                 broken.push(new);
             }
@@ -156,11 +165,12 @@ impl<'a> Chart<'a> {
         self.tasks.iter().position(|task| *task == self.run.steps[n].task).unwrap_or(0)
     }
 
-    /// How many characters the last lane must hold: labels reach over the lanes to their right, which take up
-    /// two characters at least.
+    /// How many characters the last lane must hold: labels reach over the lanes to their right,
+    /// which take up two characters at least.
     pub fn label(&self) -> usize {
         let room = |n: usize| 2 * (self.tasks.len() - 1 - self.lane(n));
-        let needs = (0..self.run.steps.len()).map(|n| self.run.steps[n].point.name().len().saturating_sub(room(n)));
+        let needs = (0..self.run.steps.len())
+            .map(|n| self.run.steps[n].point.name().len().saturating_sub(room(n)));
         needs.max().unwrap_or(0).max(14)
     }
 
@@ -178,13 +188,17 @@ impl<'a> Chart<'a> {
     /// What a step does and changes, in words.
     pub fn what(&self, n: usize) -> String {
         let moment = &self.run.steps[n];
-        let what: Vec<&str> = moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
+        let what: Vec<&str> =
+            moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
         what.join("; ")
     }
 
     /// A step with all that marks it, for a reader who listens to the page.
     pub fn spoken(&self, n: usize, label: &str) -> String {
-        let role = self.window.and_then(|w| w.role(n)).map_or(String::new(), |role| format!(", deciding step {role}"));
+        let role = self
+            .window
+            .and_then(|w| w.role(n))
+            .map_or(String::new(), |role| format!(", deciding step {role}"));
         let broken: String = self.broken(n).map(|text| format!(" Breaks {text}.")).collect();
         format!("{label}{role}{broken}")
     }
@@ -213,7 +227,8 @@ impl<'a> Chart<'a> {
             && !self.run.steps[..n].iter().any(|before| operation(before) == operation(moment))
     }
 
-    /// The step belongs to a part that is not shown by operations: what both runs begin with, the closing program.
+    /// The step belongs to a part that is not shown by operations: what both runs begin with, the
+    /// closing program.
     fn whole(&self, n: usize) -> bool {
         n < self.alike || self.run.steps[n].task == CLOSER
     }
@@ -224,8 +239,9 @@ impl<'a> Chart<'a> {
         alike && self.minor(n - 1) && self.minor(n) && (self.whole(n) || !self.begins(n))
     }
 
-    /// The rows. Two or more minor steps in a row are folded; a fold does not reach over the beginning of an operation,
-    /// whose row stays visible, unless the fold is of a part that is not shown by operations.
+    /// The rows. Two or more minor steps in a row are folded; a fold does not reach over the
+    /// beginning of an operation, whose row stays visible, unless the fold is of a part that is not
+    /// shown by operations.
     pub fn items(&self) -> Vec<Item> {
         let (mut items, mut next, mut after) = (Vec::new(), 0, None);
         while next < self.run.steps.len() {
@@ -239,7 +255,11 @@ impl<'a> Chart<'a> {
                 items.push(Item::Begin { n: start, fold: None });
             }
             if let Some(id) = fold {
-                items.push(Item::Fold { id, steps: start..=next - 1, text: self.folded(start..next) });
+                items.push(Item::Fold {
+                    id,
+                    steps: start..=next - 1,
+                    text: self.folded(start..next),
+                });
             }
             for n in start..next {
                 if whole && self.begins(n) {
@@ -294,10 +314,11 @@ struct Columns<'r, 'a> {
 fn columns(runs: &[&Timeline]) -> Vec<Column> {
     let mut columns = Columns { runs, all: Vec::new() };
     let frames = distinct(columns.states().flat_map(|s| &s.pages).map(|page| page.frame));
-    let suffix = |frame: u8| if frames.len() > 1 { format!(", frame {frame}") } else { String::new() };
+    let suffix =
+        |frame: u8| if frames.len() > 1 { format!(", frame {frame}") } else { String::new() };
     for frame in &frames {
         let owner = |s: &State| Some(of_frame(s, *frame)?.locked_by?.to_string());
-        columns.add(Kind::Lock, "locks", format!("page lock{}", suffix(*frame)), owner);
+        columns.add(ColumnKind::Lock, "locks", format!("page lock{}", suffix(*frame)), owner);
     }
     columns.locks();
     for frame in &frames {
@@ -312,25 +333,36 @@ impl<'r, 'a> Columns<'r, 'a> {
         self.runs.iter().flat_map(|run| &run.steps).map(|moment| &moment.state)
     }
 
-    fn add(&mut self, kind: Kind, group: &str, name: String, of: impl Fn(&State) -> Option<String>) {
+    fn add(
+        &mut self,
+        kind: ColumnKind,
+        group: &str,
+        name: String,
+        of: impl Fn(&State) -> Option<String>,
+    ) {
         let values = self.runs[0].steps.iter().map(|moment| of(&moment.state)).collect();
         self.all.push(Column { kind, group: group.to_owned(), name, values });
     }
 
     /// One column for each lock; for each of its holders, if two ever hold it together.
     fn locks(&mut self) {
-        let held = distinct(self.states().flat_map(|s| &s.locks).map(|(holder, lock)| (*lock, holder.as_str())));
+        let held = distinct(
+            self.states().flat_map(|s| &s.locks).map(|(holder, lock)| (*lock, holder.as_str())),
+        );
         for lock in distinct(held.iter().map(|(lock, _)| *lock)) {
             let holders = |s: &State| s.locks.iter().filter(|(_, name)| *name == lock).count();
             if self.states().all(|s| holders(s) < 2) {
-                let holder = |s: &State| s.locks.iter().find(|(_, name)| *name == lock).map(|(who, _)| who.clone());
-                self.add(Kind::Lock, "locks", lock.to_owned(), holder);
+                let holder = |s: &State| {
+                    s.locks.iter().find(|(_, name)| *name == lock).map(|(who, _)| who.clone())
+                };
+                self.add(ColumnKind::Lock, "locks", lock.to_owned(), holder);
                 continue;
             }
             for (_, who) in held.iter().filter(|(name, _)| *name == lock) {
-                let holds = |s: &State| s.locks.iter().any(|(holder, name)| *name == lock && holder == who);
+                let holds =
+                    |s: &State| s.locks.iter().any(|(holder, name)| *name == lock && holder == who);
                 let holder = |s: &State| holds(s).then(|| (*who).to_owned());
-                self.add(Kind::Lock, "locks", format!("{lock}, {who}"), holder);
+                self.add(ColumnKind::Lock, "locks", format!("{lock}, {who}"), holder);
             }
         }
     }
@@ -339,8 +371,9 @@ impl<'r, 'a> Columns<'r, 'a> {
     fn page(&mut self, frame: u8, suffix: &str) {
         let group = format!("frame {frame}");
         let mut bit = |name: &str, flag, test: fn(&PageState) -> bool| {
-            let set = |s: &State| of_frame(s, frame).filter(|page| test(page)).map(|_| "set".to_owned());
-            self.add(Kind::Flag(flag), &group, format!("{name}{suffix}"), set);
+            let set =
+                |s: &State| of_frame(s, frame).filter(|page| test(page)).map(|_| "set".to_owned());
+            self.add(ColumnKind::Flag(flag), &group, format!("{name}{suffix}"), set);
         };
         bit("in page cache", Flag::Cached, |page| page.cached);
         bit("PG_dirty", Flag::Dirty, |page| page.dirty);
@@ -352,36 +385,45 @@ impl<'r, 'a> Columns<'r, 'a> {
         let mms = distinct(pages().flat_map(|page| &page.ptes).map(|pte| pte.mm));
         if records {
             let record = |s: &State| of_frame(s, frame)?.record.clone();
-            self.add(Kind::Flag(Flag::Record), &group, format!("record{suffix}"), record);
+            self.add(ColumnKind::Flag(Flag::Record), &group, format!("record{suffix}"), record);
         }
         for mm in mms {
             let pte = |s: &State| {
                 let pte = of_frame(s, frame)?.ptes.iter().find(|pte| pte.mm == mm)?;
                 Some(if pte.writable { "writable" } else { "read-only" }.to_owned())
             };
-            self.add(Kind::Flag(Flag::Pte), &group, format!("pte of mm {mm}{suffix}"), pte);
+            self.add(ColumnKind::Flag(Flag::Pte), &group, format!("pte of mm {mm}{suffix}"), pte);
         }
     }
 
-    /// i_size if it changes, and the cells that an operation wrote: in the page cache and on the store.
+    /// i_size if it changes, and the cells that an operation wrote: in the page cache and on the
+    /// store.
     fn content(&mut self) {
         if self.states().any(|s| s.size != self.runs[0].initial.size) {
-            self.add(Kind::Text, "content", "i_size".to_owned(), |s| Some(s.size.to_string()));
+            self.add(ColumnKind::Text, "content", "i_size".to_owned(), |s| {
+                Some(s.size.to_string())
+            });
         }
-        let per_page = self.states().flat_map(|s| &s.pages).map(|page| page.cells.len()).next().unwrap_or(1);
+        let per_page =
+            self.states().flat_map(|s| &s.pages).map(|page| page.cells.len()).next().unwrap_or(1);
         let cells = self.runs[0].initial.store.len();
         for cell in 0..cells {
             let cached = |s: &State| {
-                let page = s.pages.iter().find(|page| page.cached && usize::from(page.index) == cell / per_page)?;
+                let page = s
+                    .pages
+                    .iter()
+                    .find(|page| page.cached && usize::from(page.index) == cell / per_page)?;
                 page.cells.get(cell % per_page).cloned()
             };
             let stored = |s: &State| s.store.get(cell).cloned();
             let nobody = |value: String| value == "0" || value.starts_with("initial");
-            let written = self.states().any(|s| !cached(s).is_none_or(nobody) || !stored(s).is_none_or(nobody));
+            let written = self
+                .states()
+                .any(|s| !cached(s).is_none_or(nobody) || !stored(s).is_none_or(nobody));
             if written || self.states().any(|s| stored(s) != stored(&self.runs[0].initial)) {
                 let number = if cells > 1 { format!(" {cell}") } else { String::new() };
-                self.add(Kind::Text, "content", format!("cell{number}, cache"), cached);
-                self.add(Kind::Text, "content", format!("cell{number}, store"), stored);
+                self.add(ColumnKind::Text, "content", format!("cell{number}, cache"), cached);
+                self.add(ColumnKind::Text, "content", format!("cell{number}, store"), stored);
             }
         }
     }

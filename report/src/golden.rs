@@ -1,6 +1,6 @@
 //! The explanation of a filed case, as it stands beside it: plain text, one part per pair.
 
-use mkwrite_model::implementation::{PairError, Registry};
+use mkwrite_model::implementation::{Filesystem, PairError};
 
 use mkwrite_explain::explain::{explain, with_stops};
 use mkwrite_model::text::Document;
@@ -10,8 +10,8 @@ use mkwrite_oracle::run::{Runner, targets_of};
 use crate::terminal;
 
 /// The text for all pairs that the document names.
-pub fn text<R: Registry>(document: &Document) -> Result<String, PairError> {
-    let (ledger, mut runner, mut text) = (Ledger::<R>::own(), Runner::default(), String::new());
+pub fn text<F: Filesystem>(document: &Document) -> Result<String, PairError> {
+    let (ledger, mut runner, mut text) = (Ledger::<F>::own(), Runner::default(), String::new());
     for target in targets_of(document)? {
         let case = with_stops(&mut runner, target, &document.case);
         let document = Document { case, ..document.clone() };

@@ -1,6 +1,6 @@
-//! An explanation as one HTML file, which needs nothing but a browser. The drawing is plain HTML, made here, and can
-//! be read without scripts and on paper; the script only adds the step's details, the keyboard, and folding.
-//! What is drawn, and which steps are folded, `chart` says.
+//! An explanation as one HTML file, which needs nothing but a browser. The drawing is plain HTML,
+//! made here, and can be read without scripts and on paper; the script only adds the step's
+//! details, the keyboard, and folding. What is drawn, and which steps are folded, `chart` says.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use mkwrite_explain::explain::Explanation;
 use mkwrite_model::point::Point;
 use serde_json::{Value, json};
 
-use crate::chart::{Chart, Column, Flag, Item, Kind, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette;
 use crate::terminal::title;
 
@@ -17,7 +17,8 @@ const STYLE: &str = include_str!("../assets/explain.css");
 const SCRIPT: &str = include_str!("../assets/explain.js");
 
 /// Nothing is fetched, whatever the file contains.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The page of an explanation: one file, no network.
 pub fn page(e: &Explanation) -> String {
@@ -187,7 +188,7 @@ fn heads(chart: &Chart, grid: &Grid) -> Markup {
                 b.task.{ "t" (hue(*task)) } style={ "grid-column:" (grid.lane(lane)) } { (task) }
             }
             @for (column, place) in chart.columns.iter().zip(&grid.places) {
-                span.name.text[column.kind == Kind::Text] style={ "grid-column:" (place) } { (column.name) }
+                span.name.text[column.kind == ColumnKind::Text] style={ "grid-column:" (place) } { (column.name) }
             }
         }
     }
@@ -234,7 +235,8 @@ fn row(chart: &Chart, grid: &Grid, item: &Item) -> Markup {
             let role = chart.window.and_then(|w| w.role(*n));
             let broken = chart.broken(*n).next().is_some();
             let what = chart.what(*n);
-            let label = format!("step {}, {}, {}. {}", moment.step, moment.task, moment.point.name(), what);
+            let label =
+                format!("step {}, {}, {}. {}", moment.step, moment.task, moment.point.name(), what);
             html! {
                 li.step.minor[*minor].window[at(*n).is_some()].decides[role.is_some()].broken[broken]
                     .tucked[fold.is_some()] data-fold=[*fold] id={ (chart.id) "-" (n) } data-n=(n) {
@@ -268,8 +270,8 @@ fn bracket(chart: &Chart, n: usize, between: bool) -> Markup {
     }
 }
 
-/// The strips beside a row: the values after these steps. A value is named where it begins, and again after a fold
-/// that hides where it began.
+/// The strips beside a row: the values after these steps. A value is named where it begins, and
+/// again after a fold that hides where it began.
 fn cells(chart: &Chart, grid: &Grid, steps: RangeInclusive<usize>, fold: Option<usize>) -> Markup {
     let (from, to) = (*steps.start(), *steps.end());
     html! {
@@ -320,10 +322,10 @@ fn mark(chart: &Chart) -> Markup {
 /// The classes of a value: locks have the colour of their holder.
 fn class(column: &Column, value: &str) -> String {
     match column.kind {
-        Kind::Lock => format!("lock t{}", hue_of(value)),
-        Kind::Flag(flag) if value == "read-only" => format!("flag {} weak", flag_class(flag)),
-        Kind::Flag(flag) => format!("flag {}", flag_class(flag)),
-        Kind::Text => "text".to_owned(),
+        ColumnKind::Lock => format!("lock t{}", hue_of(value)),
+        ColumnKind::Flag(flag) if value == "read-only" => format!("flag {} weak", flag_class(flag)),
+        ColumnKind::Flag(flag) => format!("flag {}", flag_class(flag)),
+        ColumnKind::Text => "text".to_owned(),
     }
 }
 
@@ -358,7 +360,8 @@ impl Grid {
                 next += 1;
                 group = &column.group;
             }
-            template += if column.kind == Kind::Text { " var(--text)" } else { " var(--strip)" };
+            template +=
+                if column.kind == ColumnKind::Text { " var(--text)" } else { " var(--strip)" };
             places.push(next);
             next += 1;
         }
@@ -422,19 +425,27 @@ pub(crate) mod tests {
 
     #[test]
     fn text_is_escaped_where_it_stands() {
-        let mut e = explained("known/race-nfs-unstable.mkw");
+        let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         e.story = vec!["</li><b>bold</b> & `<i>`".to_owned()];
-        e.isolation.as_mut().unwrap().failing.steps[3].changes = vec!["</script><script>alert(1)</script>".to_owned()];
+        e.isolation.as_mut().unwrap().failing.steps[3].changes =
+            vec!["</script><script>alert(1)</script>".to_owned()];
         let page = page(&e);
-        assert!(page.contains("<li>&lt;/li&gt;&lt;b&gt;bold&lt;/b&gt; &amp; <code>&lt;i&gt;</code></li>"));
+        assert!(
+            page.contains(
+                "<li>&lt;/li&gt;&lt;b&gt;bold&lt;/b&gt; &amp; <code>&lt;i&gt;</code></li>"
+            )
+        );
         assert!(!page.contains("<script>alert"));
-        assert_eq!(data(&page)["runs"][0]["steps"][3]["changes"][0], "</script><script>alert(1)</script>");
+        assert_eq!(
+            data(&page)["runs"][0]["steps"][3]["changes"][0],
+            "</script><script>alert(1)</script>"
+        );
         assert_eq!(page.matches("<script").count(), 2);
     }
 
     #[test]
     fn every_step_is_there() {
-        let e = explained("known/race-nfs-unstable.mkw");
+        let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let (page, isolation) = (page(&e), e.isolation.as_ref().unwrap());
         for (run, id) in [(&isolation.failing, "failing"), (&isolation.passing, "passing")] {
             for n in 0..run.steps.len() {
@@ -443,13 +454,16 @@ pub(crate) mod tests {
             assert!(!page.contains(&format!(r#"id="{id}-{}""#, run.steps.len())));
         }
         let data = data(&page);
-        assert_eq!(data["runs"][0]["steps"].as_array().unwrap().len(), isolation.failing.steps.len());
+        assert_eq!(
+            data["runs"][0]["steps"].as_array().unwrap().len(),
+            isolation.failing.steps.len()
+        );
         assert_eq!(data["start"], e.main.unwrap().step);
     }
 
     #[test]
     fn the_window_is_marked() {
-        let e = explained("known/race-nfs-unstable.mkw");
+        let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let (page, isolation) = (page(&e), e.isolation.as_ref().unwrap());
         let class = |n: usize| {
             let (before, _) = page.split_once(&format!(r#"id="failing-{n}""#)).unwrap();
@@ -460,20 +474,34 @@ pub(crate) mod tests {
             let class = class(n);
             let has = |name: &str| class.split(' ').any(|word| word == name);
             assert_eq!(has("window"), (from..=to).contains(&n), "{n}: {class}");
-            assert_eq!(has("decides"), n == isolation.first || n == isolation.second, "{n}: {class}");
-            assert_eq!(has("broken"), e.breaches.iter().any(|(b, _)| b.step as usize == n), "{n}: {class}");
+            assert_eq!(
+                has("decides"),
+                n == isolation.first || n == isolation.second,
+                "{n}: {class}"
+            );
+            assert_eq!(
+                has("broken"),
+                e.breaches.iter().any(|(b, _)| b.step as usize == n),
+                "{n}: {class}"
+            );
             assert!(!(has("window") && has("tucked")), "{n}: {class}");
         }
     }
 
     #[test]
     fn all_cases_are_drawn() {
-        for case in ["known/late-dirty-truncate", "known/race-fsblock", "known/eof-content", "pass/race-nfs"] {
+        for case in [
+            "known/unlocked-return/late-dirty-truncate",
+            "known/unlocked-return/race-fsblock",
+            "known/eof-extension/eof-content",
+            "pass/race-nfs",
+        ] {
             let e = explained(&format!("{case}.mkw"));
             let charts = charts(&e);
             assert_eq!(charts.len(), 1 + usize::from(e.isolation.is_some()), "{case}");
             for chart in charts {
-                let steps = chart.items().iter().filter(|item| matches!(item, Item::Step { .. })).count();
+                let steps =
+                    chart.items().iter().filter(|item| matches!(item, Item::Step { .. })).count();
                 assert_eq!(steps, chart.run.steps.len(), "{case}");
             }
             assert!(page(&e).contains(e.timeline.end), "{case}");

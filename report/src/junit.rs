@@ -1,5 +1,6 @@
-//! A triage as JUnit XML, for CI: one test per cluster. What is NEW or no longer breaks is a failure, what the
-//! ledger lists has passed; a file that cannot be read was skipped, one that breaks the model is an error.
+//! A triage as JUnit XML, for CI: one test per cluster. What is NEW or no longer breaks is a
+//! failure, what the ledger lists has passed; a file that cannot be read was skipped, one that
+//! breaks the model is an error.
 
 use std::time::Duration;
 
@@ -34,7 +35,10 @@ fn test(triage: &Triage, cluster: &Cluster) -> TestCase {
         Status::New | Status::Fixed => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             let replay = format!("{} {}\n", triage.replay, cluster.file);
-            status.set_message(cluster.sentence()).set_type(cluster.status.name()).set_description(replay);
+            status
+                .set_message(cluster.sentence())
+                .set_type(cluster.status.name())
+                .set_description(replay);
             status
         }
         Status::Expected | Status::Follows => TestCaseStatus::success(),
@@ -47,8 +51,12 @@ fn test(triage: &Triage, cluster: &Cluster) -> TestCase {
 
 fn crash(crash: &Crash) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message(crash.sentence()).set_type("crash").set_description(crash.reproduce.clone().unwrap_or_default());
-    let mut test = TestCase::new(crash.file.clone().unwrap_or_else(|| crash.message.clone()), status);
+    status
+        .set_message(crash.sentence())
+        .set_type("crash")
+        .set_description(crash.reproduce.clone().unwrap_or_default());
+    let mut test =
+        TestCase::new(crash.file.clone().unwrap_or_else(|| crash.message.clone()), status);
     test.set_classname("crashes");
     test
 }
@@ -70,7 +78,11 @@ mod tests {
         let xml = xml(&triage(), &[crash()]).unwrap();
         let report = Report::deserialize_from_str(&xml).unwrap();
         let suite = &report.test_suites[0];
-        assert_eq!((suite.tests, suite.failures, suite.errors, suite.skipped), (7, 2, 2, 1), "{xml}");
+        assert_eq!(
+            (suite.tests, suite.failures, suite.errors, suite.skipped),
+            (7, 2, 2, 1),
+            "{xml}"
+        );
         let new = &suite.test_cases[3];
         assert_eq!(new.name.as_str(), "nfs@2.6.29-2.6.29-I20-NEW");
         assert!(xml.contains("a page &amp; its &lt;record&gt;") && !xml.contains('\u{1}'), "{xml}");

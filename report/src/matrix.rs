@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_cell_says_what_breaks_and_whether_the_schedule_fits() {
-        let cell = Cell { rules: vec!["I20", "I34"], entries: vec!["race".into()], ..Cell::default() };
+        let cell =
+            Cell { rules: vec!["I20", "I34"], entries: vec!["race".into()], ..Cell::default() };
         assert_eq!((cell.text().as_str(), cell.class()), ("I20 I34", "breaks"));
         let moved = Cell { moved: vec!["A.0 x became A.0 y".into()], ..Cell::default() };
         assert_eq!((moved.text().as_str(), moved.class()), ("pass ~", "pass"));
@@ -147,6 +148,9 @@ mod tests {
             cells: vec![vec![Cell { refused: Some("\"no\"".into()), ..Cell::default() }]],
         };
         let page = page(&[matrix]);
-        assert!(page.contains("&lt;b&gt;.mkw") && page.contains("title=\"&quot;no&quot;\""), "{page}");
+        assert!(
+            page.contains("&lt;b&gt;.mkw") && page.contains("title=\"&quot;no&quot;\""),
+            "{page}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The colours of an explanation, for pages and pictures. A page has all of them, for light and for dark, as variables
-//! of its style sheet; a picture has the light ones, since it brings its own background.
+//! The colours of an explanation, for pages and pictures. A page has all of them, for light and for
+//! dark, as variables of its style sheet; a picture has the light ones, since it brings its own
+//! background.
 
 use std::fmt::Write;
 
@@ -75,7 +76,10 @@ const fn task(
     light_back: &'static str,
     dark_back: &'static str,
 ) -> (Colour, Colour) {
-    (Colour { name: "t", light, dark }, Colour { name: "t-back", light: light_back, dark: dark_back })
+    (
+        Colour { name: "t", light, dark },
+        Colour { name: "t-back", light: light_back, dark: dark_back },
+    )
 }
 
 /// The colours of tasks, strong and weak: four actors, I/O, and all others.
@@ -90,7 +94,8 @@ pub(crate) const TASKS: [(Colour, Colour); 6] = [
 
 /// The variables that style sheets use.
 pub(crate) fn style_sheet() -> String {
-    let variable = |Colour { name, light, dark }: Colour| format!("--{name}: light-dark({light}, {dark});");
+    let variable =
+        |Colour { name, light, dark }: Colour| format!("--{name}: light-dark({light}, {dark});");
     let mut text = ":root {\n".to_owned();
     for colour in ALL {
         let _ = writeln!(text, "  {}", variable(*colour));

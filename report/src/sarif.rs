@@ -1,20 +1,23 @@
-//! A triage, and other crashes of a campaign, as SARIF 2.1.0, for code scanning: each rule of the judge, one result per cluster at the case that
-//! shows it, and as notifications what could not be read or broke the model. The signature is the fingerprint,
-//! so that the same bug is the same alert in every triage.
+//! A triage, and other crashes of a campaign, as SARIF 2.1.0, for code scanning: each rule of the
+//! judge, one result per cluster at the case that shows it, and as notifications what could not be
+//! read or broke the model. The signature is the fingerprint, so that the same bug is the same
+//! alert in every triage.
 
 use std::collections::BTreeMap;
 
 use mkwrite_model::source;
 use mkwrite_oracle::Rule;
 use serde_sarif::sarif::{
-    ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString, Notification,
-    PhysicalLocation, ReportingDescriptor, Result, ResultLevel, Run, Sarif, Tool, ToolComponent,
+    ArtifactLocation, Invocation, Location, LogicalLocation, Message, MultiformatMessageString,
+    Notification, PhysicalLocation, ReportingDescriptor, Result, ResultLevel, Run, Sarif, Tool,
+    ToolComponent,
 };
 
 use crate::campaign::Crash;
 use crate::triage::{Cluster, Remark, Status, Triage, uri};
 
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 /// The name of the fingerprint; another number if signatures change.
 const FINGERPRINT: &str = "mkwriteSignature/v1";
 
@@ -32,7 +35,9 @@ pub fn log(triage: &Triage, crashes: &[Crash]) -> Sarif {
     let run = Run::builder()
         .tool(Tool::from(driver.build()))
         .invocations(vec![invocation.build()])
-        .results(triage.clusters.iter().map(result).chain(crashes.iter().map(crash)).collect::<Vec<_>>());
+        .results(
+            triage.clusters.iter().map(result).chain(crashes.iter().map(crash)).collect::<Vec<_>>(),
+        );
     Sarif::builder().schema(SCHEMA).version("2.1.0").runs(vec![run.build()]).build()
 }
 
@@ -46,7 +51,12 @@ fn descriptor(rule: Rule) -> ReportingDescriptor {
         .id(about.id)
         .short_description(text(about.title))
         .full_description(text(about.title))
-        .help(text(&format!("{}. Source: {}. See {}.", about.title, about.source, source::places(about.source))))
+        .help(text(&format!(
+            "{}. Source: {}. See {}.",
+            about.title,
+            about.source,
+            source::places(about.source)
+        )))
         .build()
 }
 
@@ -65,7 +75,10 @@ fn result(cluster: &Cluster) -> Result {
         Status::Fixed => ResultLevel::Warning,
         Status::Expected | Status::Follows => ResultLevel::Note,
     };
-    let index = Rule::ALL.iter().position(|rule| rule.id() == cluster.rule).and_then(|n| i64::try_from(n).ok());
+    let index = Rule::ALL
+        .iter()
+        .position(|rule| rule.id() == cluster.rule)
+        .and_then(|n| i64::try_from(n).ok());
     let related = cluster.files.iter().map(|file| location(file, None));
     let mut result = Result::builder()
         .rule_id(&cluster.rule)
@@ -89,7 +102,10 @@ fn crash(crash: &Crash) -> Result {
         .message(Message::from(&crash.sentence()))
         .locations(at.collect::<Vec<_>>())
         .occurrence_count(i64::try_from(crash.count).unwrap_or(i64::MAX))
-        .partial_fingerprints(BTreeMap::from([(FINGERPRINT.to_owned(), format!("{}-{}", crash.target, crash.message))]))
+        .partial_fingerprints(BTreeMap::from([(
+            FINGERPRINT.to_owned(),
+            format!("{}-{}", crash.target, crash.message),
+        )]))
         .build()
 }
 
@@ -116,8 +132,17 @@ mod tests {
         assert_eq!(run["tool"]["driver"]["name"], "mkwrite");
         let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
         assert_eq!(rules.len(), Rule::ALL.len());
-        assert!(rules.iter().all(|rule| rule["id"].is_string() && rule["shortDescription"]["text"].is_string()));
-        assert!(rules.iter().all(|rule| rule["help"]["text"].as_str().unwrap().contains("See docs/sources.md#")));
+        assert!(
+            rules
+                .iter()
+                .all(|rule| rule["id"].is_string() && rule["shortDescription"]["text"].is_string())
+        );
+        assert!(
+            rules.iter().all(|rule| rule["help"]["text"]
+                .as_str()
+                .unwrap()
+                .contains("See docs/sources.md#"))
+        );
         let results = run["results"].as_array().unwrap();
         let levels: Vec<&Value> = results.iter().map(|result| &result["level"]).collect();
         assert_eq!(levels, ["note", "note", "warning", "error", "error"]);
@@ -126,14 +151,27 @@ mod tests {
         assert_eq!(crash["ruleId"], "crash");
         for result in results {
             assert!(result["message"]["text"].as_str().unwrap().contains("I20"));
-            assert_eq!(rules[result["ruleIndex"].as_u64().unwrap() as usize]["id"], result["ruleId"]);
+            assert_eq!(
+                rules[result["ruleIndex"].as_u64().unwrap() as usize]["id"],
+                result["ruleId"]
+            );
         }
         let new = &results[3];
-        assert_eq!(new["partialFingerprints"], json!({ "mkwriteSignature/v1": "nfs@2.6.29-2.6.29-I20-NEW" }));
-        assert_eq!(new["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "out%20dir/NEW.mkw");
+        assert_eq!(
+            new["partialFingerprints"],
+            json!({ "mkwriteSignature/v1": "nfs@2.6.29-2.6.29-I20-NEW" })
+        );
+        assert_eq!(
+            new["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+            "out%20dir/NEW.mkw"
+        );
         let invocation = &run["invocations"][0];
         assert_eq!(invocation["executionSuccessful"], false);
-        let levels: Vec<_> = invocation["toolExecutionNotifications"].as_array().unwrap().iter().collect();
-        assert_eq!((&levels[0]["level"], &levels[1]["level"]), (&json!("error"), &json!("warning")));
+        let levels: Vec<_> =
+            invocation["toolExecutionNotifications"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            (&levels[0]["level"], &levels[1]["level"]),
+            (&json!("error"), &json!("warning"))
+        );
     }
 }

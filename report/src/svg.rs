@@ -1,12 +1,14 @@
-//! The race window of an explanation as one static SVG, for a README or a report: the steps around the window up to
-//! the breach, or the whole run if it is short. It brings its own background, and asks for no font but a generic one.
+//! The race window of an explanation as one static SVG, for a README or a report: the steps around
+//! the window up to the breach, or the whole run if it is short. It brings its own background, and
+//! asks for no font but a generic one.
 
 use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
 
-use crate::chart::{Chart, Column, Flag, Item, Kind, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette::{
-    BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT, TASKS, WRITEBACK,
+    BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT,
+    TASKS, WRITEBACK,
 };
 use crate::terminal::title;
 
@@ -123,10 +125,14 @@ fn leave_out(chart: &mut Chart, rows: &[Row]) {
 /// The steps to show.
 fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
     let steps = chart.run.steps.len();
-    let Some(breach) = e.main.filter(|_| steps > WHOLE_STEPS_MAX) else { return 0..steps.min(STEPS_MAX) };
+    let Some(breach) = e.main.filter(|_| steps > WHOLE_STEPS_MAX) else {
+        return 0..steps.min(STEPS_MAX);
+    };
     let breach = (breach.step as usize).min(steps - 1);
     let (from, to) =
-        chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| (w.from, w.to.max(breach)));
+        chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| {
+            (w.from, w.to.max(breach))
+        });
     from.min(breach).saturating_sub(MARGIN_STEPS)..(to + MARGIN_STEPS).min(steps)
 }
 
@@ -151,12 +157,20 @@ fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
     rest(0, 0..shown.start, "before").into_iter().for_each(&mut push);
     for item in chart.items() {
         match item {
-            Item::Fold { id, steps, .. } if *steps.end() >= shown.start && *steps.start() < shown.end => {
-                let (from, end) = ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
+            Item::Fold { id, steps, .. }
+                if *steps.end() >= shown.start && *steps.start() < shown.end =>
+            {
+                let (from, end) =
+                    ((*steps.start()).max(shown.start), (steps.end() + 1).min(shown.end));
                 push(Item::Fold { id, steps: from..=end - 1, text: chart.folded(from..end) });
             }
-            Item::Step { fold: Some(_), .. } | Item::Begin { fold: Some(_), .. } | Item::Fold { .. } => {}
-            Item::Step { n, .. } | Item::Begin { n, .. } | Item::Breach { n, .. } | Item::Window { n } => {
+            Item::Step { fold: Some(_), .. }
+            | Item::Begin { fold: Some(_), .. }
+            | Item::Fold { .. } => {}
+            Item::Step { n, .. }
+            | Item::Begin { n, .. }
+            | Item::Breach { n, .. }
+            | Item::Window { n } => {
                 if shown.contains(&n) {
                     push(item);
                 }
@@ -180,7 +194,7 @@ fn places(chart: &Chart, rows: &[Row]) -> (Vec<usize>, usize) {
             group = &column.group;
         }
         places.push(x);
-        x += if column.kind == Kind::Text { 36 } else { 17 };
+        x += if column.kind == ColumnKind::Text { 36 } else { 17 };
     }
     (places, x)
 }
@@ -236,7 +250,15 @@ fn box_width(chart: &Chart, n: usize) -> usize {
     chart.run.steps[n].point.name().len() * 7 + 15
 }
 
-fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right: usize, width: usize) -> Markup {
+fn step(
+    chart: &Chart,
+    row: &Row,
+    n: usize,
+    minor: bool,
+    role: Option<u8>,
+    right: usize,
+    width: usize,
+) -> Markup {
     let moment = &chart.run.steps[n];
     let (strong, weak) = TASKS[hue(moment.task)];
     let (x, y, name) = (LANES + chart.lane(n) * LANE, row.middle() + 4, moment.point.name());
@@ -283,18 +305,18 @@ fn strip(column: &Column, x: usize, rows: &[Row]) -> Markup {
 fn bar(column: &Column, value: &str, x: usize, y: usize, height: usize) -> Markup {
     // Colours of the bar, its edge, and the letter in it.
     let (fill, stroke, ink) = match column.kind {
-        Kind::Lock => (TASKS[hue_of(value)].0.light, None, BACK),
-        Kind::Flag(Flag::Dirty) => (DIRTY.light, None, BACK),
-        Kind::Flag(Flag::DirtyTag) => ("url(#tag-dirty)", Some(DIRTY), BACK),
-        Kind::Flag(Flag::Writeback) => (WRITEBACK.light, None, BACK),
-        Kind::Flag(Flag::WritebackTag) => ("url(#tag-writeback)", Some(WRITEBACK), BACK),
-        Kind::Flag(Flag::Record) => (RECORD.light, None, BACK),
-        Kind::Flag(Flag::Pte) if value == "writable" => (PTE.light, Some(PTE), BACK),
-        Kind::Flag(Flag::Pte) => (BACK.light, Some(PTE), PTE),
-        Kind::Flag(Flag::Cached) | Kind::Text => (CACHED.light, None, BACK),
+        ColumnKind::Lock => (TASKS[hue_of(value)].0.light, None, BACK),
+        ColumnKind::Flag(Flag::Dirty) => (DIRTY.light, None, BACK),
+        ColumnKind::Flag(Flag::DirtyTag) => ("url(#tag-dirty)", Some(DIRTY), BACK),
+        ColumnKind::Flag(Flag::Writeback) => (WRITEBACK.light, None, BACK),
+        ColumnKind::Flag(Flag::WritebackTag) => ("url(#tag-writeback)", Some(WRITEBACK), BACK),
+        ColumnKind::Flag(Flag::Record) => (RECORD.light, None, BACK),
+        ColumnKind::Flag(Flag::Pte) if value == "writable" => (PTE.light, Some(PTE), BACK),
+        ColumnKind::Flag(Flag::Pte) => (BACK.light, Some(PTE), PTE),
+        ColumnKind::Flag(Flag::Cached) | ColumnKind::Text => (CACHED.light, None, BACK),
     };
     html! {
-        @if column.kind == Kind::Text {
+        @if column.kind == ColumnKind::Text {
             line x1=(x + 4) x2=(x + 4) y1=(y) y2=(y + height) stroke=(SOFT) stroke-width="1.5" {}
             text x=(x + 8) y=(y + 13) font-size="10.5" font-weight="bold" { (column.short(value)) }
         } @else {
@@ -329,7 +351,9 @@ fn caption(e: &Explanation) -> Vec<String> {
     if let Some(breach) = e.main {
         let about = breach.rule.about();
         lines.push(match e.isolation {
-            Some(_) => format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title),
+            Some(_) => {
+                format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title)
+            }
             None => format!("It breaks {}: {}.", about.id, about.title),
         });
     }
@@ -353,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_window_is_in_the_picture() {
-        let e = explained("known/race-nfs-unstable.mkw");
+        let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let (picture, isolation) = (picture(&e), e.isolation.as_ref().unwrap());
         let (from, to) = isolation.window();
         for moment in &isolation.failing.steps[from..=to] {
@@ -366,7 +390,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_cut() {
-        let mut e = explained("known/race-nfs-unstable.mkw");
+        let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let isolation = e.isolation.as_mut().unwrap();
         let first = isolation.first;
         isolation.failing.steps[first].events = vec!["<&".to_owned(), "long ".repeat(100)];
@@ -379,7 +403,7 @@ mod tests {
 
     #[test]
     fn without_a_window() {
-        for case in ["known/eof-content.mkw", "pass/race-nfs.mkw"] {
+        for case in ["known/eof-extension/eof-content.mkw", "pass/race-nfs.mkw"] {
             let e = explained(case);
             let picture = picture(&e);
             assert!(picture.contains(&title(&e)), "{case}");

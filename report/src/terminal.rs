@@ -1,6 +1,7 @@
-//! An explanation as text: the story, then one column per task and one row per step, with what each step changed.
-//! What is folded, `chart` says; of the run that does not break the rule all after the window is left out too. With
-//! colour marks; whoever prints strips them where there is no terminal.
+//! An explanation as text: the story, then one column per task and one row per step, with what each
+//! step changed. What is folded, `chart` says; of the run that does not break the rule all after
+//! the window is left out too. With colour marks; whoever prints strips them where there is no
+//! terminal.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -105,7 +106,11 @@ fn steps(out: &mut String, chart: &Chart, every: bool, end: usize) {
 
 fn operation(out: &mut String, chart: &Chart, n: usize) {
     let (moment, column) = (&chart.run.steps[n], chart.lane(n) * COLUMN);
-    let name = if moment.task == CLOSER { String::new() } else { format!("{}.{}: ", moment.task, moment.slot) };
+    let name = if moment.task == CLOSER {
+        String::new()
+    } else {
+        format!("{}.{}: ", moment.task, moment.slot)
+    };
     let _ = writeln!(out, "      {DIM}{:column$}{name}{}{DIM:#}", "", moment.operation);
 }
 

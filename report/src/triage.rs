@@ -1,5 +1,5 @@
-//! A triage as data, and as a page: one row per bug, what it is, and the case that shows it. The data is what
-//! `triage --json` prints; `sarif` and `junit` show the same to tools.
+//! A triage as data, and as a page: one row per bug, what it is, and the case that shows it. The
+//! data is what `triage --json` prints; `sarif` and `junit` show the same to tools.
 
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -103,7 +103,9 @@ impl Cluster {
     pub fn sentence(&self) -> String {
         let Cluster { rule, title, point, what, .. } = self;
         match self.status {
-            Status::Fixed => format!("{rule} ({title}) no longer breaks at {point} on {}", self.pair()),
+            Status::Fixed => {
+                format!("{rule} ({title}) no longer breaks at {point} on {}", self.pair())
+            }
             _ => format!("{rule} ({title}) breaks at {point} on {}: {what}", self.pair()),
         }
     }
@@ -175,7 +177,8 @@ impl Triage {
 }
 
 /// Characters that a path keeps in a URI.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// A path as a URI: relative as it is, absolute with its scheme.
 pub fn uri(path: &str) -> String {
@@ -205,7 +208,8 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
 
 pub(crate) fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
     // Pages are read from the top; a terminal shows the end.
-    let (good, bad): (Vec<_>, Vec<_>) = triage.clusters.iter().partition(|cluster| cluster.status.is_good());
+    let (good, bad): (Vec<_>, Vec<_>) =
+        triage.clusters.iter().partition(|cluster| cluster.status.is_good());
     html! {
         table {
             thead {
@@ -240,7 +244,12 @@ fn inputs(cluster: &Cluster, link: &impl Fn(&str) -> String) -> Markup {
     }
 }
 
-pub(crate) fn remarks(title: &str, all: &[Remark], class: &str, link: &impl Fn(&str) -> String) -> Markup {
+pub(crate) fn remarks(
+    title: &str,
+    all: &[Remark],
+    class: &str,
+    link: &impl Fn(&str) -> String,
+) -> Markup {
     html! {
         @if !all.is_empty() {
             h2 { (title) }
@@ -257,7 +266,8 @@ pub(crate) fn remarks(title: &str, all: &[Remark], class: &str, link: &impl Fn(&
 pub(crate) mod tests {
     use super::*;
 
-    /// A cluster of each status, a skipped file, and a broken one; with names that formats must escape.
+    /// A cluster of each status, a skipped file, and a broken one; with names that formats must
+    /// escape.
     pub(crate) fn triage() -> Triage {
         let cluster = |status: Status| Cluster {
             signature: format!("nfs@2.6.29-2.6.29-I20-{}", status.name()),
@@ -280,7 +290,8 @@ pub(crate) mod tests {
             operations: 3,
             preemptions: 1,
         };
-        let remark = |file: &str, reason: &str| Remark { file: file.to_owned(), reason: reason.to_owned() };
+        let remark =
+            |file: &str, reason: &str| Remark { file: file.to_owned(), reason: reason.to_owned() };
         Triage {
             schema: 1,
             replay: "mkwrite replay".to_owned(),
@@ -289,7 +300,9 @@ pub(crate) mod tests {
             jobs: 1,
             seconds: 0.5,
             interrupted: false,
-            clusters: [Status::Expected, Status::Follows, Status::Fixed, Status::New].map(cluster).to_vec(),
+            clusters: [Status::Expected, Status::Follows, Status::Fixed, Status::New]
+                .map(cluster)
+                .to_vec(),
             skipped: vec![remark("in/e&pty", "the file is empty")],
             ignored: vec!["in/README.txt".to_owned()],
             broken: vec![remark("in/crash-1", "index out of bounds \u{1}")],
@@ -299,14 +312,21 @@ pub(crate) mod tests {
     #[test]
     fn the_page_names_everything_and_escapes_it() {
         let page = page(&triage(), uri);
-        let marks =
-            ["<b>I20</b> a page &amp; its &lt;record&gt;", "class=\"new\">NEW<", "after race-nfs", "in/e&amp;pty"];
+        let marks = [
+            "<b>I20</b> a page &amp; its &lt;record&gt;",
+            "class=\"new\">NEW<",
+            "after race-nfs",
+            "in/e&amp;pty",
+        ];
         for mark in marks {
             assert!(page.contains(mark), "{mark} is missing in\n{page}");
         }
         assert!(page.contains("href=\"out%20dir/NEW.mkw\""), "{page}");
         assert!(page.find(">NEW<") < page.find(">after race-nfs<"), "what is NEW stands first");
-        assert!(page.contains("href=\"in/id%3A000000%2Csig%3A06\"") && !page.contains("<b>\""), "{page}");
+        assert!(
+            page.contains("href=\"in/id%3A000000%2Csig%3A06\"") && !page.contains("<b>\""),
+            "{page}"
+        );
         assert!(!page.contains("src=") && !page.contains("http"), "the page stands alone");
     }
 

@@ -1,6 +1,7 @@
-//! One named test per file of `corpus/regressions`, in both directions: what a case expects must break, or, where
-//! it expects to pass, nothing must. The explanation beside it must be the one that comes out now;
-//! `UPDATE_EXPECT=1 cargo test -p mkwrite-report --test regressions` takes the new one.
+//! One named test per file of `corpus/regressions`, in both directions: what a case expects must
+//! break, or, where it expects to pass, nothing must. The explanation beside it must be the one
+//! that comes out now; `UPDATE_EXPECT=1 cargo test -p mkwrite-report --test regressions` takes the
+//! new one.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,12 @@ fn check(file: &Path) -> Result<(), Failed> {
     for target in targets_of(&document)? {
         let judged = judge(&mut runner, &ledger, target, &document);
         if !judged.verdict.is_good() {
-            return Err(format!("{target}: {}, missing {:?}", judged.verdict.name(), judged.missing).into());
+            return Err(format!(
+                "{target}: {}, missing {:?}",
+                judged.verdict.name(),
+                judged.missing
+            )
+            .into());
         }
     }
     expect_file![file.with_extension("txt")].assert_eq(&golden::text::<Builtin>(&document)?);

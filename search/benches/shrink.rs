@@ -1,5 +1,6 @@
-//! Shrinks 200 random findings as they came out of the hunt's schedulers, and says what became of them: that the
-//! signature held, size before and after, time. `cargo bench -p mkwrite-search --bench shrink`.
+//! Shrinks 200 random findings as they came out of the hunt's schedulers, and says what became of
+//! them: that the signature held, size before and after, time. `cargo bench -p mkwrite-search
+//! --bench shrink`.
 //!
 //! A plain program: what counts is the spread over findings, not the time of one.
 
@@ -28,7 +29,8 @@ fn main() {
         return;
     }
     let ledger = Ledger::<Builtin>::own();
-    let targets: Vec<Target<Builtin>> = ledger.default_pairs().into_iter().map(Target::from).collect();
+    let targets: Vec<Target<Builtin>> =
+        ledger.default_pairs().into_iter().map(Target::from).collect();
     let plan = Plan::new(targets, 200, u64::MAX, ledger);
     let (mut runner, mut case) = (Runner::default(), Case::default());
     let (mut before, mut after, mut times) = (Vec::new(), Vec::new(), Vec::new());
@@ -36,24 +38,32 @@ fn main() {
     let mut races = Vec::new();
     let mut seen: BTreeMap<(String, Signature), usize> = BTreeMap::new();
     for index in 0.. {
-        // One finding per case, of a target that changes with the case, and few of each signature, so that no kind
-        // crowds out the others.
+        // One finding per case, of a target that changes with the case, and few of each signature,
+        // so that no kind crowds out the others.
         let target = plan.targets[index as usize % plan.targets.len()];
         Generator::new(false).generate(plan.seed, index, &mut case);
         runner.run(target, &case, how(&plan, index));
         let mut classifier = plan.ledger.classify(target);
         let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
         let rare = breaches.iter().map(|(breach, expected)| {
-            let signature = Signature { point: Some(breach.point), ..plan.ledger.signature(breach, *expected) };
-            (seen.get(&(target.pair.to_string(), signature)).copied().unwrap_or(0), signature, *expected)
+            let signature =
+                Signature { point: Some(breach.point), ..plan.ledger.signature(breach, *expected) };
+            (
+                seen.get(&(target.pair.to_string(), signature)).copied().unwrap_or(0),
+                signature,
+                *expected,
+            )
         });
-        let Some((n, signature, expected)) = rare.min_by_key(|(n, ..)| *n).filter(|(n, ..)| *n < EACH) else {
+        let Some((n, signature, expected)) =
+            rare.min_by_key(|(n, ..)| *n).filter(|(n, ..)| *n < EACH)
+        else {
             continue;
         };
         seen.insert((target.pair.to_string(), signature), n + 1);
         let stops = runner.record(target, &case, how(&plan, index));
         let raw = with_order(&case, stops);
-        let mut shrinker = Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
+        let mut shrinker =
+            Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
         assert!(shrinker.shows(&raw), "case {index} does not repeat as stops");
         let start = Instant::now();
         let small = shrinker.shrink(raw.clone());
@@ -68,11 +78,14 @@ fn main() {
             &|_| (),
         );
         all_times.push(start.elapsed());
-        let mut shrinker = Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
+        let mut shrinker =
+            Shrinker::new(&mut runner, Goal::Signature(target, signature), &plan.ledger);
         assert!(shrinker.shows(&small), "case {index} slipped");
         assert!(shrinker.not_minimal(&small).is_empty(), "case {index} is not minimal");
         let (raw, small, best) = (Size::of(&raw), Size::of(&small), Size::of(&best));
-        let is_race = |expected| plan.ledger.entry(expected).is_some_and(|entry| entry.name.starts_with("race-"));
+        let is_race = |expected| {
+            plan.ledger.entry(expected).is_some_and(|entry| entry.name.starts_with("race-"))
+        };
         if matches!(expected, Expected::Root(_)) && is_race(expected) {
             races.push((best.operations, best.preemptions));
             if best.operations > 6 || best.preemptions > 3 {

@@ -1,40 +1,44 @@
-//! Which pair the byte [`CHOICE`] of an input means: for the target `implementation`, and for all who run what it left.
+//! Which pair the byte [`CHOICE`] of an input means: for the target `implementation`, and for all
+//! who run what it left.
 //!
-//! Inputs are kept for years, so the filesystems bring a table of names ([`Registry::stored_pairs`]), whatever their list
-//! and the ledger come to say. Bytes of version 1 wrap at the pairs that there were when it was frozen. In version 2 a
-//! byte is the number of its pair; a new pair is added at the end, and takes over one number that nobody has written yet.
+//! Inputs are kept for years, so the filesystems bring a table of names
+//! ([`Filesystem::stored_pairs`]), whatever their list and the ledger come to say. Bytes of version
+//! 1 wrap at the pairs that there were when it was frozen. In version 2 a byte is the number of its
+//! pair; a new pair is added at the end, and takes over one number that nobody has written yet.
 
 use mkwrite_model::bytes::{self, CHOICE, Version};
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::Ledger;
 
 /// The pairs, each at its number.
 #[derive(Clone, Debug)]
-pub struct Choice<R> {
-    pairs: Vec<Pair<R>>,
+pub struct Choice<F> {
+    pairs: Vec<Pair<F>>,
     /// Those that version 1 knows.
     frozen: usize,
 }
 
-impl<R: Registry> Choice<R> {
+impl<F: Filesystem> Choice<F> {
     /// The table of these filesystems, and behind it the default pairs that are not in there.
     ///
     /// # Panics
     ///
     /// The table has a name that is unknown, or a pair that does not fit.
-    pub fn new(ledger: &Ledger<R>) -> Choice<R> {
-        let pair =
-            |(fs, caller): &(&str, &str)| Pair::named(fs, caller).expect("names stay, and what fitted once fits");
-        let stored = R::stored_pairs();
-        let mut pairs: Vec<Pair<R>> = stored.names.iter().map(pair).collect();
-        let others: Vec<Pair<R>> = ledger.default_pairs().into_iter().filter(|other| !pairs.contains(other)).collect();
+    pub fn new(ledger: &Ledger<F>) -> Choice<F> {
+        let pair = |(fs, caller): &(&str, &str)| {
+            Pair::named(fs, caller).expect("names stay, and what fitted once fits")
+        };
+        let stored = F::stored_pairs();
+        let mut pairs: Vec<Pair<F>> = stored.names.iter().map(pair).collect();
+        let others: Vec<Pair<F>> =
+            ledger.default_pairs().into_iter().filter(|other| !pairs.contains(other)).collect();
         pairs.extend(others);
         let frozen = if stored.names.is_empty() { pairs.len() } else { stored.frozen };
         Choice { pairs, frozen }
     }
 
     /// The pairs, each at its number.
-    pub fn pairs(&self) -> &[Pair<R>] {
+    pub fn pairs(&self) -> &[Pair<F>] {
         &self.pairs
     }
 

@@ -1,9 +1,9 @@
-//! The corpus of a hunt, or of a process under an engine, in memory: cases that reached a feature that none before had,
-//! for the next ones to be mutated from.
+//! The corpus of a hunt, or of a process under an engine, in memory: cases that reached a feature
+//! that none before had, for the next ones to be mutated from.
 //!
-//! A hunt goes on in generations. While one runs, the corpus stands still; at its end the cases that reached
-//! something new are taken in the order of their numbers. So a case is a function of (seed, number) and of the
-//! generations before, and the number of threads does not matter.
+//! A hunt goes on in generations. While one runs, the corpus stands still; at its end the cases
+//! that reached something new are taken in the order of their numbers. So a case is a function of
+//! (seed, number) and of the generations before, and the number of threads does not matter.
 
 use mkwrite_model::Case;
 use mkwrite_model::generate::{Generator, Random, random};
@@ -68,8 +68,8 @@ impl Corpus {
         self.seen.len()
     }
 
-    /// Draws case `index` into `case`, reusing its memory: one from nothing, or a mutation of one that was kept.
-    /// Whoever runs it settles it first, whatever way it came.
+    /// Draws case `index` into `case`, reusing its memory: one from nothing, or a mutation of one
+    /// that was kept. Whoever runs it settles it first, whatever way it came.
     pub fn draw(&self, generator: Generator, seed: u64, index: u64, case: &mut Case) {
         let r = &mut random(seed, index, 3);
         if self.is_empty() || r.random_range(0..FRESH_ONE_IN) == 0 {
@@ -94,7 +94,9 @@ impl Corpus {
     /// A case that reached something rare.
     pub fn pick(&self, r: &mut Random) -> &Case {
         let drawn = (0..TOURNAMENT).map(|_| &self.kept[r.random_range(0..self.kept.len())]);
-        let rarest = |kept: &&Kept| kept.features.iter().map(|feature| self.hits[usize::from(*feature)]).min();
+        let rarest = |kept: &&Kept| {
+            kept.features.iter().map(|feature| self.hits[usize::from(*feature)]).min()
+        };
         &drawn.min_by_key(rarest).expect("somebody is drawn").case
     }
 
@@ -111,11 +113,16 @@ impl Corpus {
             self.hits[usize::from(*feature)] += 1;
         }
         if features.iter().any(|feature| !self.seen.contains(*feature)) {
-            self.grow(vec![Kept { index: self.len() as u64, case: case.clone(), features: features.to_vec() }]);
+            self.grow(vec![Kept {
+                index: self.len() as u64,
+                case: case.clone(),
+                features: features.to_vec(),
+            }]);
         }
     }
 
-    /// Ends a generation: takes what it kept, in the order of the numbers, as far as it still is new. Returns that.
+    /// Ends a generation: takes what it kept, in the order of the numbers, as far as it still is
+    /// new. Returns that.
     pub fn grow(&mut self, mut kept: Vec<Kept>) -> &[Kept] {
         let before = self.kept.len();
         kept.sort_by_key(|kept| kept.index);

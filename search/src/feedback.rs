@@ -1,18 +1,19 @@
 //! Feedback: what a run reached, as features that a search can collect.
 //!
-//! Edges of our own code say little about a model whose state is data. Features do: which point follows which at the
-//! same object, in which states pages are seen, which rules are nearly broken. A
-//! feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are one.
+//! Edges of our own code say little about a model whose state is data. Features do: which point
+//! follows which at the same object, in which states pages are seen, which rules are nearly broken.
+//! A feature is a number below [`FEATURES`], a hash of what it stands for; two that collide are
+//! one.
 
 use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{CLOSER, TaskId, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel, Mm, object};
 use mkwrite_model::{End, Observer, Target};
 
 use mkwrite_oracle::Judge;
-use mkwrite_oracle::run::{How, Runner, observe};
+use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
 
 /// Features that can be told apart.
 pub const FEATURES: usize = 1 << 16;
@@ -79,7 +80,11 @@ impl Signals {
 
     /// Their names.
     pub fn names(self) -> Vec<String> {
-        Signal::ALL.iter().filter(|signal| self.has(**signal)).map(|signal| signal.name().to_owned()).collect()
+        Signal::ALL
+            .iter()
+            .filter(|signal| self.has(**signal))
+            .map(|signal| signal.name().to_owned())
+            .collect()
     }
 
     const fn has(self, signal: Signal) -> bool {
@@ -102,7 +107,10 @@ pub struct FeatureSet {
 
 impl Default for FeatureSet {
     fn default() -> FeatureSet {
-        FeatureSet { has: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"), len: 0 }
+        FeatureSet {
+            has: vec![false; FEATURES].into_boxed_slice().try_into().expect("the length is right"),
+            len: 0,
+        }
     }
 }
 
@@ -176,7 +184,8 @@ impl Feedback {
             return;
         }
         // The top bits of a product depend on all bits of its factors (Fibonacci hashing).
-        let mixed = (what.rotate_left(8) ^ (signal as u64) << 56 ^ self.salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (what.rotate_left(8) ^ (signal as u64) << 56 ^ self.salt)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let feature = ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 48) as u16;
         if self.hit.insert(feature) {
             self.list.push(feature);
@@ -199,7 +208,7 @@ impl Feedback {
         }
     }
 
-    fn page<R: Registry>(&mut self, k: &Kernel<R>, step: Step, page: Frame) {
+    fn page<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame) {
         if self.signals.has(Signal::State) || self.signals.has(Signal::At) {
             let state = state(k, page);
             self.note(Signal::State, state);
@@ -208,22 +217,29 @@ impl Feedback {
     }
 
     /// `near` are the rules that do not hold for the page, one bit each.
-    fn near<R: Registry>(&mut self, k: &Kernel<R>, step: Step, page: Frame, near: u64) {
+    fn near<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame, near: u64) {
         let near = near.wrapping_mul(SPREAD);
         self.note(Signal::Near, near ^ step.point as u64);
-        self.note(Signal::Kind, near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()));
+        self.note(
+            Signal::Kind,
+            near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()),
+        );
         if self.signals.has(Signal::Context) {
             let kinds = bits(k.tasks.live()).fold(0, |kinds, task| kinds | 1 << kind(k, task));
             let g = k.geometry();
-            let is_cut = !k.i_size().is_multiple_of(g.cells) && g.page_of(k.i_size()) == k.index(page);
+            let is_cut =
+                !k.i_size().is_multiple_of(g.cells) && g.page_of(k.i_size()) == k.index(page);
             self.note(Signal::Context, near ^ kinds << 1 ^ u64::from(is_cut));
         }
     }
 
-    fn call<R: Registry>(&mut self, k: &Kernel<R>, judge: &Judge, step: Step, returns: bool) {
+    fn call<F: Filesystem>(&mut self, k: &Kernel<F>, judge: &Judge, step: Step, returns: bool) {
         let near = k.frames_in_use().fold(0, |near, page| near | judge.near(page));
         if near != 0 {
-            self.note(Signal::Calls, near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns));
+            self.note(
+                Signal::Calls,
+                near.wrapping_mul(SPREAD) ^ kind(k, step.task) << 1 ^ u64::from(returns),
+            );
         }
     }
 }
@@ -241,12 +257,16 @@ const _: () = {
 };
 
 /// The kind of call that a task is at; I/O has one of its own.
-fn kind<R: Registry>(k: &Kernel<R>, task: TaskId) -> u64 {
-    u64::from(if task.io_slot().is_some() { IO_KIND } else { k.state(task).operation().kind().code })
+fn kind<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u64 {
+    u64::from(if task.io_slot().is_some() {
+        IO_KIND
+    } else {
+        k.state(task).operation().kind().code
+    })
 }
 
 /// A page's flags, ptes and record as a number.
-fn state<R: Registry>(k: &Kernel<R>, page: Frame) -> u64 {
+fn state<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u64 {
     if k.is_free(page) {
         return 0;
     }
@@ -276,13 +296,14 @@ fn state<R: Registry>(k: &Kernel<R>, page: Frame) -> u64 {
 }
 
 impl Feedback {
-    /// Runs a case on target number `number`, judged, and collects the features of the run. Returns the steps.
-    pub fn run<R: Registry>(
+    /// Runs a case on target number `number`, judged, and collects the features of the run. Returns
+    /// the steps.
+    pub fn run<F: Filesystem>(
         &mut self,
-        runner: &mut Runner<R>,
-        target: Target<R>,
+        runner: &mut Runner<F>,
+        target: Target<F>,
         case: &Case,
-        how: How,
+        how: ScheduledBy,
         number: usize,
     ) -> u32 {
         let mut watched = Watched { judge: &mut runner.judge, feedback: self, target: number };
@@ -297,13 +318,13 @@ struct Watched<'a> {
     target: usize,
 }
 
-impl<R: Registry> Observer<R> for Watched<'_> {
-    fn begin(&mut self, k: &Kernel<R>, case: &Case) {
+impl<F: Filesystem> Observer<F> for Watched<'_> {
+    fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         self.judge.begin(k, case);
         self.feedback.begin(self.target);
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.judge.step(k, step);
         let Watched { judge, feedback, .. } = self;
         if feedback.signals.has(Signal::Order) {
@@ -325,11 +346,11 @@ impl<R: Registry> Observer<R> for Watched<'_> {
         }
     }
 
-    fn quiescent(&mut self, k: &Kernel<R>) {
+    fn quiescent(&mut self, k: &Kernel<F>) {
         self.judge.quiescent(k);
     }
 
-    fn end(&mut self, k: &Kernel<R>, end: End) {
+    fn end(&mut self, k: &Kernel<F>, end: End) {
         self.judge.end(k, end);
         if self.feedback.signals.has(Signal::Broken) {
             for breach in self.judge.breaches() {
@@ -345,7 +366,7 @@ mod tests {
     use mkwrite_impls::Builtin;
     use mkwrite_model::generate::Generator;
     use mkwrite_oracle::ledger::Ledger;
-    use mkwrite_oracle::run::{How, Runner};
+    use mkwrite_oracle::run::{Runner, ScheduledBy};
 
     /// The features of one case on one pair.
     fn features(signals: Signals, index: u64, number: usize) -> Vec<u16> {
@@ -354,10 +375,13 @@ mod tests {
         let mut case = Case::default();
         Generator::new(false).generate(9, index, &mut case);
         let (mut feedback, mut runner) = (Feedback::new(signals), Runner::default());
-        feedback.run(&mut runner, target, &case, How::Own, number);
+        feedback.run(&mut runner, target, &case, ScheduledBy::Own, number);
         let features = feedback.features().to_vec();
         feedback.clear();
-        assert!(feedback.features().is_empty() && feedback.hit.is_empty(), "nothing is left behind");
+        assert!(
+            feedback.features().is_empty() && feedback.hit.is_empty(),
+            "nothing is left behind"
+        );
         assert!(!feedback.hit.has.contains(&true), "nothing is left behind");
         features
     }
@@ -366,8 +390,9 @@ mod tests {
     fn every_signal_gives_features_of_its_own() {
         for &signal in Signal::ALL {
             let signals = Signals::of(&[signal]);
-            let all: std::collections::BTreeSet<u16> =
-                (0..60).flat_map(|index| (0..4).flat_map(move |n| features(signals, index, n))).collect();
+            let all: std::collections::BTreeSet<u16> = (0..60)
+                .flat_map(|index| (0..4).flat_map(move |n| features(signals, index, n)))
+                .collect();
             assert!(all.len() >= 5, "{} gives {} features", signal.name(), all.len());
             assert_eq!(signals.names(), [signal.name()]);
             assert_eq!(Signal::from_name(signal.name()), Some(signal));

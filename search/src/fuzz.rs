@@ -1,23 +1,25 @@
-//! What the fuzzing targets do with their input. libFuzzer's and AFL++'s call the same functions with the same
-//! bytes, so that their corpora can be exchanged. A breach that the ledger does not list is a panic in a function of
-//! the rule's name, which is how an engine learns of it and tells one rule from another.
+//! What the fuzzing targets do with their input. libFuzzer's and AFL++'s call the same functions
+//! with the same bytes, so that their corpora can be exchanged. A breach that the ledger does not
+//! list is a panic in a function of the rule's name, which is how an engine learns of it and tells
+//! one rule from another.
 //!
-//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` breaches that the ledger lists are panics too, those
-//! of the entries that it names (`race-nfs,length-0`), or all of them if it says `all`; to the file `MKWRITE_FUZZ_LOG`
-//! goes what was found and how far the target is (see [`crate::log`]).
+//! Two switches in the environment: with `MKWRITE_FUZZ_EXPECTED` breaches that the ledger lists are
+//! panics too, those of the entries that it names (`race-nfs,length-0`), or all of them if it says
+//! `all`; to the file `MKWRITE_FUZZ_LOG` goes what was found and how far the target is (see
+//! [`crate::log`]).
 
 use std::any::Any;
 use std::cell::RefCell;
 
 use mkwrite_model::bytes::{self, CHOICE};
 use mkwrite_model::generate::{Generator, random};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{self, Document, parse};
 use mkwrite_model::{Case, Target};
 use mkwrite_oracle::history::reference;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::{How, Targets};
+use mkwrite_oracle::run::{ScheduledBy, Targets};
 use rand::RngExt;
 
 use crate::choice::Choice;
@@ -26,27 +28,30 @@ use crate::feedback::{FeatureSet, Feedback, Signals};
 use crate::log::Log;
 
 /// The entries of the ledger that the environment names: what they expect is a panic, too.
-fn expected_too<R: Registry>(ledger: &Ledger<R>) -> Vec<String> {
+fn expected_too<F: Filesystem>(ledger: &Ledger<F>) -> Vec<String> {
     let names = std::env::var("MKWRITE_FUZZ_EXPECTED").unwrap_or_default();
-    let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> =
+        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let is_known = |name: &String| name == "all" || ledger.entry_named(name).is_some();
     if let Some(name) = names.iter().find(|name| !is_known(name)) {
-        panic!("MKWRITE_FUZZ_EXPECTED: the ledger has no entry `{name}`; `all` stands for all of them");
+        panic!(
+            "MKWRITE_FUZZ_EXPECTED: the ledger has no entry `{name}`; `all` stands for all of them"
+        );
     }
     names
 }
 
 /// Targets that cases run on, and the cases that reached something new there.
-struct Side<R: Registry> {
+struct Side<F: Filesystem> {
     /// The number of the first target.
     first: usize,
-    targets: Targets<'static, R>,
+    targets: Targets<'static, F>,
     corpus: Corpus,
     runs: u64,
 }
 
-impl<R: Registry> Side<R> {
-    fn new(first: usize, targets: &[Target<R>], ledger: &'static Ledger<R>) -> Side<R> {
+impl<F: Filesystem> Side<F> {
+    fn new(first: usize, targets: &[Target<F>], ledger: &'static Ledger<F>) -> Side<F> {
         Side { first, targets: Targets::new(targets, ledger), corpus: Corpus::default(), runs: 0 }
     }
 }
@@ -57,34 +62,35 @@ const OTHERS: u32 = 4;
 const FRESH: u64 = 128;
 
 /// A process under a fuzzing engine.
-struct Session<R: Registry> {
-    ledger: &'static Ledger<R>,
-    choice: Choice<R>,
+struct Session<F: Filesystem> {
+    ledger: &'static Ledger<F>,
+    choice: Choice<F>,
     expected_too: Vec<String>,
     /// Each pair that an input can choose, as it was and with all remedies of its entries on.
-    targets: Vec<Target<R>>,
-    all: Side<R>,
-    each: Vec<Side<R>>,
+    targets: Vec<Target<F>>,
+    all: Side<F>,
+    each: Vec<Side<F>>,
     feedback: Feedback,
     seen: FeatureSet,
     executions: u64,
     log: Option<Log>,
 }
 
-impl<R: Registry> Session<R> {
-    fn new() -> Session<R> {
+impl<F: Filesystem> Session<F> {
+    fn new() -> Session<F> {
         // One for each process, for as long as it lives.
-        let ledger: &'static Ledger<R> = Box::leak(Box::new(Ledger::own()));
+        let ledger: &'static Ledger<F> = Box::leak(Box::new(Ledger::own()));
         let choice = Choice::new(ledger);
         let (mut targets, mut each) = (Vec::new(), Vec::new());
         for pair in choice.pairs() {
-            let both: Vec<Target<R>> =
+            let both: Vec<Target<F>> =
                 [Some(Target::from(*pair)), ledger.remedied(*pair)].into_iter().flatten().collect();
             each.push(Side::new(targets.len(), &both, ledger));
             targets.extend(both);
         }
         let log = std::env::var_os("MKWRITE_FUZZ_LOG").map(|path| {
-            Log::append(path.as_ref()).unwrap_or_else(|error| panic!("MKWRITE_FUZZ_LOG, {}: {error}", path.display()))
+            Log::append(path.as_ref())
+                .unwrap_or_else(|error| panic!("MKWRITE_FUZZ_LOG, {}: {error}", path.display()))
         });
         Session {
             ledger,
@@ -103,11 +109,23 @@ impl<R: Registry> Session<R> {
 
     /// Runs a case on all targets, or on those of one pair, and shows its features.
     fn run(&mut self, case: &Case, one: Option<usize>, mut feature: impl FnMut(u16)) {
-        let Session { ledger, expected_too, targets: all_targets, all, each, feedback, seen, executions, log, .. } =
-            self;
+        let Session {
+            ledger,
+            expected_too,
+            targets: all_targets,
+            all,
+            each,
+            feedback,
+            seen,
+            executions,
+            log,
+            ..
+        } = self;
         let Side { first, targets, corpus, runs } = one.map_or(all, |one| &mut each[one]);
         (*executions, *runs) = (*executions + 1, *runs + 1);
-        let run = |n, runner: &mut _, target| feedback.run(runner, target, case, How::Own, *first + n);
+        let run = |n, runner: &mut _, target| {
+            feedback.run(runner, target, case, ScheduledBy::Own, *first + n)
+        };
         targets.run(case, run, |n, breach, expected| {
             let n = *first + n;
             if let Some(log) = log {
@@ -130,7 +148,7 @@ impl<R: Registry> Session<R> {
     }
 
     /// What an input runs on: one process runs one kind of target.
-    fn side(&self, input: &[u8]) -> &Side<R> {
+    fn side(&self, input: &[u8]) -> &Side<F> {
         if self.all.runs == 0 { &self.each[self.choice.of(input)] } else { &self.all }
     }
 }
@@ -140,10 +158,10 @@ thread_local! {
     static SESSION: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
-fn session<R: Registry, T>(work: impl FnOnce(&mut Session<R>) -> T) -> T {
+fn session<F: Filesystem, T>(work: impl FnOnce(&mut Session<F>) -> T) -> T {
     SESSION.with_borrow_mut(|session| {
-        if !session.as_ref().is_some_and(|session| session.is::<Session<R>>()) {
-            *session = Some(Box::new(Session::<R>::new()));
+        if !session.as_ref().is_some_and(|session| session.is::<Session<F>>()) {
+            *session = Some(Box::new(Session::<F>::new()));
         }
         let session = session.as_mut().and_then(|session| session.downcast_mut());
         work(session.expect("it was made for these filesystems"))
@@ -151,40 +169,44 @@ fn session<R: Registry, T>(work: impl FnOnce(&mut Session<R>) -> T) -> T {
 }
 
 /// The switch says that this expected breach is a panic too.
-fn is_fatal<R: Registry>(ledger: &Ledger<R>, named: &[String], expected: Expected) -> bool {
+fn is_fatal<F: Filesystem>(ledger: &Ledger<F>, named: &[String], expected: Expected) -> bool {
     let name = ledger.entry(expected).map(|entry| entry.name.as_str());
-    named.iter().any(|wanted| wanted == "all" || matches!(expected, Expected::Root(_)) && name == Some(wanted))
+    named.iter().any(|wanted| {
+        wanted == "all" || matches!(expected, Expected::Root(_)) && name == Some(wanted)
+    })
 }
 
-fn crash<R: Registry>(target: Target<R>, breach: Breach) {
+fn crash<F: Filesystem>(target: Target<F>, breach: Breach) {
     breach.rule.crash(&format!("{} at {} on {}", breach.what, breach.point.name(), target.pair));
 }
 
 /// One program on all pairs of the default hunt. Shows the engine each feature that it reached.
-pub fn differential<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
-    case::<R>(&bytes::decode(input), feature);
+pub fn differential<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
+    case::<F>(&bytes::decode(input), feature);
 }
 
 /// The same for a case that does not come as bytes.
-pub fn case<R: Registry>(case: &Case, feature: impl FnMut(u16)) {
-    session::<R, _>(|session| session.run(case, None, feature));
+pub fn case<F: Filesystem>(case: &Case, feature: impl FnMut(u16)) {
+    session::<F, _>(|session| session.run(case, None, feature));
 }
 
-/// One program on one pair, which the input chooses ([`crate::choice`]): more programs in the same time.
-pub fn implementation<R: Registry>(input: &[u8], feature: impl FnMut(u16)) {
-    session::<R, _>(|session| {
+/// One program on one pair, which the input chooses ([`crate::choice`]): more programs in the same
+/// time.
+pub fn implementation<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
+    session::<F, _>(|session| {
         let one = session.choice.of(input);
         session.run(&bytes::decode(input), Some(one), feature);
     });
 }
 
-/// For the custom mutators of engines: mutates the case in `data[..size]`, in place and in at most `max` bytes; returns
-/// the new size. Mostly it goes on from a case that reached something rare instead, chosen as hunts do: what an engine
-/// knows of an input is how new it was.
-pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
+/// For the custom mutators of engines: mutates the case in `data[..size]`, in place and in at most
+/// `max` bytes; returns the new size. Mostly it goes on from a case that reached something rare
+/// instead, chosen as hunts do: what an engine knows of an input is how new it was.
+pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut random(u64::from(seed), 0, 4);
-    let (choice, version) = (data[..size].get(CHOICE).copied().unwrap_or(0), bytes::version(&data[..size]));
-    session::<R, _>(|session| {
+    let (choice, version) =
+        (data[..size].get(CHOICE).copied().unwrap_or(0), bytes::version(&data[..size]));
+    session::<F, _>(|session| {
         let Side { corpus, runs, .. } = session.side(&data[..size]);
         if *runs < FRESH {
             let mut case = Case::default();
@@ -192,7 +214,11 @@ pub fn mutate<R: Registry>(data: &mut [u8], size: usize, max: usize, seed: u32) 
             return bytes::put(&case, choice, version, &mut data[..max]);
         }
         let is_others = corpus.is_empty() || r.random_ratio(1, OTHERS);
-        let size = if is_others { size } else { bytes::put(corpus.pick(r), choice, version, &mut data[..max]) };
+        let size = if is_others {
+            size
+        } else {
+            bytes::put(corpus.pick(r), choice, version, &mut data[..max])
+        };
         bytes::mutate(data, size, max, seed)
     })
 }
@@ -204,7 +230,8 @@ pub fn history(input: &[u8]) {
     }
 }
 
-/// The parser: any bytes are a document or an error, and a document's canonical text is a fixed point.
+/// The parser: any bytes are a document or an error, and a document's canonical text is a fixed
+/// point.
 pub fn text(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     let _ = text::parse_with_stale(input);
@@ -237,8 +264,11 @@ mod tests {
     fn each_of_the_corpus(mut each: impl FnMut(&str, &[u8])) {
         for folder in ["known", "pass", "regressions"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(folder);
-            let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "mkw")) {
+            let files =
+                walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap().into_path());
+            for file in
+                files.filter(|file| file.extension().is_some_and(|extension| extension == "mkw"))
+            {
                 let text = std::fs::read_to_string(file).unwrap();
                 each(&text, &bytes::encode(&parse(&text).unwrap().case));
             }
@@ -261,7 +291,10 @@ mod tests {
         assert!(same <= 4, "{same} of 200 mutations changed nothing");
         assert_eq!(then, (0..200).map(mutated).collect::<Vec<_>>());
         let own = then.iter().filter(|data| operations(data) > 4).count();
-        assert!((100..190).contains(&own), "{own} of 200 go on from an own case, and not from the empty one");
+        assert!(
+            (100..190).contains(&own),
+            "{own} of 200 go on from an own case, and not from the empty one"
+        );
     }
 
     #[test]
@@ -285,7 +318,8 @@ mod tests {
 
     #[test]
     fn a_crash_is_in_the_function_of_its_rule() {
-        let crash = std::panic::catch_unwind(|| mkwrite_oracle::Rule::by_id("I20").unwrap().crash("text"));
+        let crash =
+            std::panic::catch_unwind(|| mkwrite_oracle::Rule::by_id("I20").unwrap().crash("text"));
         let text = crash.unwrap_err().downcast::<String>().unwrap();
         assert_eq!(*text, "i20_dirty_without_record: text");
     }

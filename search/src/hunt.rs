@@ -1,9 +1,10 @@
 //! Hunting: arbitrary cases, each on every target, on all cores.
 //!
-//! Case `i` and its scheduler derive from (seed, i) and, with feedback, from the corpus before its generation (see
-//! [`crate::corpus`]); of each signature the find with the lowest `i` is kept. So the result of a given number of cases
-//! does not depend on the number of threads. Every thousandth case is run twice and must give the same trace. A panic
-//! is a broken assertion of our own model; it stops the hunt, which has the case then.
+//! Case `i` and its scheduler derive from (seed, i) and, with feedback, from the corpus before its
+//! generation (see [`crate::corpus`]); of each signature the find with the lowest `i` is kept. So
+//! the result of a given number of cases does not depend on the number of threads. Every thousandth
+//! case is run twice and must give the same trace. A panic is a broken assertion of our own model;
+//! it stops the hunt, which has the case then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -12,10 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mkwrite_model::Case;
 use mkwrite_model::Target;
 use mkwrite_model::generate::{Generator, random};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedies;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use rand::Rng;
 
 use crate::corpus::{Corpus, Kept};
@@ -25,43 +26,48 @@ use mkwrite_explain::shrink::{Goal, Shrinker};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{How, Runner, Targets, caught, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, with_order};
 
 /// What to hunt.
 #[derive(Clone, Debug)]
-pub struct Plan<R> {
-    /// What each case runs on. Remedied targets beside their plain pairs come last, and run now and then.
-    pub targets: Vec<Target<R>>,
+pub struct Plan<F> {
+    /// What each case runs on. Remedied targets beside their plain pairs come last, and run now and
+    /// then.
+    pub targets: Vec<Target<F>>,
     /// The seed of everything.
     pub seed: u64,
     /// File sizes are multiples of a page.
     pub aligned: bool,
     /// One scheduler instead of the portfolio.
-    pub scheduler: Option<Kind>,
+    pub scheduler: Option<SchedulerKind>,
     /// Report only this rule.
     pub rule: Option<Rule>,
     /// Stop after this many cases.
     pub cases: u64,
-    /// Collect these features, and mutate cases that reached new ones; without them every case is made from nothing.
+    /// Collect these features, and mutate cases that reached new ones; without them every case is
+    /// made from nothing.
     pub feedback: Option<Signals>,
     /// Cases that come first, each under its own schedule.
     pub seeds: Vec<Case>,
     /// What is expected.
-    pub ledger: Ledger<R>,
+    pub ledger: Ledger<F>,
 }
 
-impl<R: Registry> Plan<R> {
+impl<F: Filesystem> Plan<F> {
     /// Random cases: the portfolio, no feedback, all rules.
-    pub fn new(targets: Vec<Target<R>>, seed: u64, cases: u64, ledger: Ledger<R>) -> Plan<R> {
+    pub fn new(targets: Vec<Target<F>>, seed: u64, cases: u64, ledger: Ledger<F>) -> Plan<F> {
         let (aligned, scheduler, rule, feedback, seeds) = (false, None, None, None, Vec::new());
         Plan { targets, seed, aligned, scheduler, rule, cases, feedback, seeds, ledger }
     }
 
-    /// How many targets run every case. Those behind them have their plain pairs among these: nothing is expected
-    /// there, so they need not see every case, and the plain pairs get on faster.
+    /// How many targets run every case. Those behind them have their plain pairs among these:
+    /// nothing is expected there, so they need not see every case, and the plain pairs get on
+    /// faster.
     fn regulars(&self) -> usize {
-        let plain = |target: &Target<R>| Target { remedies: Remedies::NONE, ..*target };
-        let extra = |target: &Target<R>| !target.remedies.is_empty() && self.targets.contains(&plain(target));
+        let plain = |target: &Target<F>| Target { remedies: Remedies::NONE, ..*target };
+        let extra = |target: &Target<F>| {
+            !target.remedies.is_empty() && self.targets.contains(&plain(target))
+        };
         self.targets.iter().rposition(|target| !extra(target)).map_or(0, |last| last + 1)
     }
 
@@ -115,7 +121,8 @@ impl Progress {
     /// Puts how far the hunt is into the log, now and then.
     pub fn tick(&self) {
         if let Some(log) = &self.log {
-            let (cases, features) = (self.cases.load(Ordering::Relaxed), self.features.load(Ordering::Relaxed));
+            let (cases, features) =
+                (self.cases.load(Ordering::Relaxed), self.features.load(Ordering::Relaxed));
             log.lock().expect("nothing panics while it is held").tick(cases, features);
         }
     }
@@ -147,7 +154,7 @@ pub struct ModelError {
 
 /// What a hunt found.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Hunted {
     /// Signatures.
     pub found: BTreeMap<Key, Found>,
     /// Steps that began at each point, per target.
@@ -175,11 +182,19 @@ const CHECKED_TWICE_ONE_IN: u64 = 1000;
 const _: () = assert!(CHECKED_TWICE_ONE_IN.is_multiple_of(REMEDIED_ONE_IN));
 
 /// Hunts on `jobs` threads until the plan is done or `progress.stop` is set.
-pub fn hunt<R: Registry>(plan: &Plan<R>, jobs: usize, progress: &Progress, save: &dyn Save) -> Outcome {
+pub fn hunt<F: Filesystem>(
+    plan: &Plan<F>,
+    jobs: usize,
+    progress: &Progress,
+    save: &dyn Save,
+) -> Hunted {
     // No more threads than there are chunks of cases.
-    let jobs = jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1));
-    let mut workers: Vec<Worker<R>> = (0..jobs).map(|_| Worker::new(plan, progress, save)).collect();
-    let mut outcome = Outcome { reached: vec![vec![0; 256]; plan.targets.len()], ..Outcome::default() };
+    let jobs =
+        jobs.clamp(1, usize::try_from(plan.cases.div_ceil(CHUNK)).unwrap_or(usize::MAX).max(1));
+    let mut workers: Vec<Worker<F>> =
+        (0..jobs).map(|_| Worker::new(plan, progress, save)).collect();
+    let mut outcome =
+        Hunted { reached: vec![vec![0; 256]; plan.targets.len()], ..Hunted::default() };
     let mut corpus = Corpus::default();
     let next = AtomicU64::new(0);
     while next.load(Ordering::Relaxed) < plan.cases && !progress.stop.load(Ordering::Relaxed) {
@@ -192,7 +207,9 @@ pub fn hunt<R: Registry>(plan: &Plan<R>, jobs: usize, progress: &Progress, save:
         });
         next.store(end, Ordering::Relaxed);
         workers.iter_mut().for_each(|worker| corpus.count(&mut worker.hits));
-        save.kept(corpus.grow(workers.iter_mut().flat_map(|worker| worker.kept.drain(..)).collect()));
+        save.kept(
+            corpus.grow(workers.iter_mut().flat_map(|worker| worker.kept.drain(..)).collect()),
+        );
         progress.kept.store(corpus.len() as u64, Ordering::Relaxed);
         progress.features.store(corpus.features() as u64, Ordering::Relaxed);
     }
@@ -203,12 +220,12 @@ pub fn hunt<R: Registry>(plan: &Plan<R>, jobs: usize, progress: &Progress, save:
     outcome
 }
 
-fn seed<R: Registry>(plan: &Plan<R>, index: u64) -> Option<&Case> {
+fn seed<F: Filesystem>(plan: &Plan<F>, index: u64) -> Option<&Case> {
     plan.seeds.get(usize::try_from(index).ok()?)
 }
 
 /// Case `index` of a hunt: a seed, one from nothing, or a mutation. All ways to a case end here.
-fn draw<R: Registry>(plan: &Plan<R>, index: u64, corpus: &Corpus, case: &mut Case) {
+fn draw<F: Filesystem>(plan: &Plan<F>, index: u64, corpus: &Corpus, case: &mut Case) {
     let generator = Generator::new(plan.aligned);
     match seed(plan, index) {
         Some(seed) => case.clone_from(seed),
@@ -218,20 +235,22 @@ fn draw<R: Registry>(plan: &Plan<R>, index: u64, corpus: &Corpus, case: &mut Cas
 }
 
 /// How case `index` of a hunt is scheduled.
-pub fn how<R: Registry>(plan: &Plan<R>, index: u64) -> How {
+pub fn how<F: Filesystem>(plan: &Plan<F>, index: u64) -> ScheduledBy {
     if seed(plan, index).is_some() {
-        return How::Own;
+        return ScheduledBy::Own;
     }
-    let kind = plan.scheduler.unwrap_or_else(|| Kind::portfolio(random(plan.seed, index, 2).next_u32()));
-    How::Random(kind, random(plan.seed, index, 1))
+    let kind = plan
+        .scheduler
+        .unwrap_or_else(|| SchedulerKind::portfolio(random(plan.seed, index, 2).next_u32()));
+    ScheduledBy::Random(kind, random(plan.seed, index, 1))
 }
 
-struct Worker<'a, R: Registry> {
-    plan: &'a Plan<R>,
+struct Worker<'a, F: Filesystem> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     /// Those that run every case, and the others.
-    targets: [Targets<'a, R>; 2],
-    finds: Finds<'a, R>,
+    targets: [Targets<'a, F>; 2],
+    finds: Finds<'a, F>,
     undecided: u64,
     feedback: Option<Feedback>,
     kept: Vec<Kept>,
@@ -241,8 +260,8 @@ struct Worker<'a, R: Registry> {
     error: Option<ModelError>,
 }
 
-impl<'a, R: Registry> Worker<'a, R> {
-    fn new(plan: &'a Plan<R>, progress: &'a Progress, save: &'a dyn Save) -> Worker<'a, R> {
+impl<'a, F: Filesystem> Worker<'a, F> {
+    fn new(plan: &'a Plan<F>, progress: &'a Progress, save: &'a dyn Save) -> Worker<'a, F> {
         let (regulars, others) = plan.targets.split_at(plan.regulars());
         let targets = [regulars, others].map(|targets| Targets::new(targets, &plan.ledger));
         Worker {
@@ -290,7 +309,9 @@ impl<'a, R: Registry> Worker<'a, R> {
         };
         let message = caught(run).and_then(|result| result).err()?;
         let how = how(self.plan, self.at);
-        let broken = |target: &Target<R>| caught(|| Runner::default().run(*target, &self.case, how.clone())).is_err();
+        let broken = |target: &Target<F>| {
+            caught(|| Runner::default().run(*target, &self.case, how.clone())).is_err()
+        };
         let target = self.plan.targets.iter().position(broken).unwrap_or(0);
         let stops = Runner::default().record(self.plan.targets[target], &self.case, how.clone());
         let case = with_order(&self.case, stops);
@@ -298,12 +319,14 @@ impl<'a, R: Registry> Worker<'a, R> {
     }
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
-        let Worker { plan, progress, targets, finds, undecided, feedback, kept, hits, case, .. } = self;
+        let Worker {
+            plan, progress, targets, finds, undecided, feedback, kept, hits, case, ..
+        } = self;
         draw(plan, index, corpus, case);
         let (case, how) = (&*case, how(plan, index));
         let (mut first, mut steps) = (0, 0);
         for targets in &mut targets[..if plan.is_for_all(index) { 2 } else { 1 }] {
-            let run = |n, runner: &mut Runner<R>, target| match feedback.as_mut() {
+            let run = |n, runner: &mut Runner<F>, target| match feedback.as_mut() {
                 Some(feedback) => feedback.run(runner, target, case, how.clone(), first + n),
                 None => runner.run(target, case, how.clone()).1,
             };
@@ -311,7 +334,8 @@ impl<'a, R: Registry> Worker<'a, R> {
                 finds.add(first + n, (index, case), breach, expected);
             });
             first += targets.runners().len();
-            *undecided += targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
+            *undecided +=
+                targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
         }
         progress.runs.fetch_add(first as u64, Ordering::Relaxed);
         if let Some(feedback) = feedback {
@@ -332,7 +356,7 @@ impl<'a, R: Registry> Worker<'a, R> {
         Ok(steps)
     }
 
-    fn merge_into(self, total: &mut Outcome) {
+    fn merge_into(self, total: &mut Hunted) {
         for (key, found) in self.finds.found {
             total
                 .found
@@ -346,27 +370,36 @@ impl<'a, R: Registry> Worker<'a, R> {
                 })
                 .or_insert(found);
         }
-        for (sum, runner) in total.reached.iter_mut().zip(self.targets.iter().flat_map(Targets::runners)) {
+        for (sum, runner) in
+            total.reached.iter_mut().zip(self.targets.iter().flat_map(Targets::runners))
+        {
             for (sum, n) in sum.iter_mut().zip(runner.judge.reached()) {
                 *sum += u64::from(*n);
             }
         }
         total.undecided += self.undecided;
         total.error = total.error.take().or(self.error);
-        total.plant_reached |= self.targets.iter().flat_map(Targets::runners).any(Runner::plant_reached);
+        total.plant_reached |=
+            self.targets.iter().flat_map(Targets::runners).any(Runner::plant_reached);
     }
 }
 
 /// What a worker found.
-struct Finds<'a, R> {
-    plan: &'a Plan<R>,
+struct Finds<'a, F> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     save: &'a dyn Save,
     found: BTreeMap<Key, Found>,
 }
 
-impl<R: Registry> Finds<'_, R> {
-    fn add(&mut self, target: usize, (index, case): (u64, &Case), breach: Breach, expected: Expected) {
+impl<F: Filesystem> Finds<'_, F> {
+    fn add(
+        &mut self,
+        target: usize,
+        (index, case): (u64, &Case),
+        breach: Breach,
+        expected: Expected,
+    ) {
         let Finds { plan, progress, save, found } = self;
         if plan.rule.is_some_and(|rule| rule != breach.rule) {
             return;
@@ -392,13 +425,14 @@ impl<R: Registry> Finds<'_, R> {
 }
 
 /// The case behind a find, with its schedule as stops.
-pub fn recorded<R: Registry>(plan: &Plan<R>, key: &Key, found: &Found) -> Case {
-    let stops = Runner::default().record(plan.targets[key.target], &found.case, how(plan, found.index));
+pub fn recorded<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case {
+    let stops =
+        Runner::default().record(plan.targets[key.target], &found.case, how(plan, found.index));
     with_order(&found.case, stops)
 }
 
 /// The case behind a find, with its schedule as stops, made smaller.
-pub fn reproduce<R: Registry>(plan: &Plan<R>, key: &Key, found: &Found) -> Case {
+pub fn reproduce<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case {
     let (mut runner, target) = (Runner::default(), plan.targets[key.target]);
     let case = recorded(plan, key, found);
     // Where the signature says any point, the case keeps the one that it has.
@@ -411,7 +445,7 @@ pub fn reproduce<R: Registry>(plan: &Plan<R>, key: &Key, found: &Found) -> Case 
 }
 
 /// The points that no target of a hunt has reached.
-pub fn unreached(outcome: &Outcome) -> Vec<Point> {
+pub fn unreached(outcome: &Hunted) -> Vec<Point> {
     let seen = |point: &Point| outcome.reached.iter().any(|counts| counts[*point as usize] != 0);
     Point::ALL.iter().copied().filter(|point| !seen(point)).collect()
 }
@@ -451,8 +485,18 @@ mod tests {
         let outcome = hunt(plan, jobs, &Progress::default(), &saved);
         assert!(outcome.error.is_none());
         assert!(saved.found.into_inner().unwrap().iter().eq(outcome.found.keys()));
-        assert!(saved.kept.into_inner().unwrap().into_iter().eq(outcome.corpus.iter().map(|kept| kept.index)));
-        let found = outcome.found.into_iter().map(|(key, found)| (key, found.index, found.count, found.case));
+        assert!(
+            saved
+                .kept
+                .into_inner()
+                .unwrap()
+                .into_iter()
+                .eq(outcome.corpus.iter().map(|kept| kept.index))
+        );
+        let found = outcome
+            .found
+            .into_iter()
+            .map(|(key, found)| (key, found.index, found.count, found.case));
         (found.collect(), outcome.corpus.into_iter().map(|kept| (kept.index, kept.case)).collect())
     }
 
@@ -479,7 +523,8 @@ mod tests {
         for (key, index, _, case) in found.iter().filter(|(_, index, ..)| *index > 300).take(5) {
             let mut shown = false;
             let targets = [plan.targets[key.target]];
-            let run = |_, runner: &mut Runner<_>, target| runner.run(target, case, how(&plan, *index)).1;
+            let run =
+                |_, runner: &mut Runner<_>, target| runner.run(target, case, how(&plan, *index)).1;
             Targets::new(&targets, &plan.ledger).run(case, run, |_, breach, expected| {
                 shown |= key.signature.matches(&breach, expected);
             });
@@ -509,13 +554,19 @@ mod tests {
     #[test]
     fn remedied_pairs_run_every_fourth_case_and_take_nothing_from_the_plain_ones() {
         let ledger = Ledger::<Builtin>::own();
-        let pairs = ledger.default_pairs().into_iter().map(|pair| (Target::from(pair), ledger.remedied(pair)));
-        let (plain, cured): (Vec<_>, Vec<_>) = pairs.filter_map(|(plain, cured)| Some((plain, cured?))).take(3).unzip();
+        let pairs = ledger
+            .default_pairs()
+            .into_iter()
+            .map(|pair| (Target::from(pair), ledger.remedied(pair)));
+        let (plain, cured): (Vec<_>, Vec<_>) =
+            pairs.filter_map(|(plain, cured)| Some((plain, cured?))).take(3).unzip();
         let go = |targets: &[&[Target<Builtin>]]| {
-            let (plan, progress) = (Plan::new(targets.concat(), 4, 4000, ledger.clone()), Progress::default());
+            let (plan, progress) =
+                (Plan::new(targets.concat(), 4, 4000, ledger.clone()), Progress::default());
             let found = hunt(&plan, 2, &progress, &()).found.into_iter();
             let of_plain = found.filter(|(key, _)| plan.targets[key.target].remedies.is_empty());
-            let shown: Vec<_> = of_plain.map(|(key, found)| (key, found.index, found.count)).collect();
+            let shown: Vec<_> =
+                of_plain.map(|(key, found)| (key, found.index, found.count)).collect();
             (shown, progress.runs.into_inner())
         };
         let (alone, both) = (go(&[&plain]), go(&[&plain, &cured]));
@@ -530,6 +581,9 @@ mod tests {
         plan.seeds = (0..3).map(|index| outcome(&plan, 1).1[index].1.clone()).collect();
         let (_, kept) = outcome(&plan, 2);
         assert_eq!((kept[0].0, &kept[0].1), (0, &plan.seeds[0]));
-        assert!(matches!(how(&plan, 2), How::Own) && matches!(how(&plan, 3), How::Random(..)));
+        assert!(
+            matches!(how(&plan, 2), ScheduledBy::Own)
+                && matches!(how(&plan, 3), ScheduledBy::Random(..))
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! The search for cases that break rules.
 //!
-//! - [`hunt`]: arbitrary cases on all cores; [`feedback`]: what a run reaches, and [`corpus`]: the cases worth keeping
-//! - [`fuzz`]: what the fuzzing targets do, [`choice`]: on which pair; [`log`]: what a search has found so far
+//! - [`hunt`]: arbitrary cases on all cores; [`feedback`]: what a run reaches, and [`corpus`]: the
+//!   cases worth keeping
+//! - [`fuzz`]: what the fuzzing targets do, [`choice`]: on which pair; [`log`]: what a search has
+//!   found so far
 //! - [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
 
 #![warn(unreachable_pub)]

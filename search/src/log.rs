@@ -1,8 +1,8 @@
-//! The log of a search: what it found and how far it has come, one line of JSON each, appended, so that many
-//! processes can write to one file and whoever reads it needs none of them alive.
+//! The log of a search: what it found and how far it has come, one line of JSON each, appended, so
+//! that many processes can write to one file and whoever reads it needs none of them alive.
 
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -49,7 +49,7 @@ pub struct Find {
 }
 
 impl Find {
-    fn new<R: Registry>(ledger: &Ledger<R>, target: Target<R>, key: &Key) -> Find {
+    fn new<F: Filesystem>(ledger: &Ledger<F>, target: Target<F>, key: &Key) -> Find {
         let expected = key.signature.expected;
         Find {
             implementation: target.pair.implementation.name().to_owned(),
@@ -94,12 +94,12 @@ impl Log {
     }
 
     /// Notes a find, if it is the first of its kind.
-    pub fn found<R: Registry>(
+    pub fn found<F: Filesystem>(
         &mut self,
         executions: u64,
         features: u64,
-        ledger: &Ledger<R>,
-        target: Target<R>,
+        ledger: &Ledger<F>,
+        target: Target<F>,
         key: Key,
     ) {
         if self.seen.insert(key) {
@@ -115,7 +115,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The lines that are there since the last time. A line that a kill or a full disk has cut short is passed over.
+    /// The lines that are there since the last time. A line that a kill or a full disk has cut
+    /// short is passed over.
     pub fn more(&mut self, path: &Path) -> std::io::Result<Vec<Line>> {
         let (mut file, mut text) = (File::open(path)?, Vec::new());
         file.seek(SeekFrom::Start(self.offset))?;
@@ -123,7 +124,10 @@ impl Reader {
         // What is behind the last end of a line is still being written.
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         self.offset += text.len() as u64;
-        Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(String::from_utf8_lossy(&text)
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 }
 
@@ -160,7 +164,8 @@ mod tests {
         // The torn line is one with what another process writes behind it.
         Log::append(&path).unwrap().found(11, 3, &ledger, target, key);
         Log::append(&path).unwrap().found(12, 3, &ledger, target, key);
-        let more: Vec<u64> = reader.more(&path).unwrap().iter().map(|line| line.executions).collect();
+        let more: Vec<u64> =
+            reader.more(&path).unwrap().iter().map(|line| line.executions).collect();
         assert_eq!((more, reader.more(&path).unwrap()), (vec![12], vec![]));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(lines.len(), 1, "the second find is known, and it is not time yet");

@@ -1,9 +1,9 @@
 //! Every planted bug on every pair: is it NEW there, or does the ledger swallow it?
 //!
-//! A bug is hunted on a pair and on the pair's remedied form at once, until something is NEW on either. What is not
-//! found within the bound is *swallowed*, if some run came to the switch, and *not applicable* otherwise: the pair
-//! has no such step. Some bugs can do no harm on some pairs although their step is there; [`HARMLESS`] says which,
-//! and why.
+//! A bug is hunted on a pair and on the pair's remedied form at once, until something is NEW on
+//! either. What is not found within the bound is *swallowed*, if some run came to the switch, and
+//! *not applicable* otherwise: the pair has no such step. Some bugs can do no harm on some pairs
+//! although their step is there; [`HARMLESS`] says which, and why.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use mkwrite_explain::causes::Shown;
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use wildmatch::WildMatch;
 
@@ -27,11 +27,31 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
         "nfs@*",
         "setattr flushes and waits before it truncates, and a WRITE carries cells of the file, not blocks",
     ),
-    (Plant::FsyncSkipsWait, "nfs@2.6.*", "->fsync of these versions waits for every request itself"),
-    (Plant::DirtyPageOnly, "block@*", "page_mkwrite and write_end have marked every block below i_size already"),
-    (Plant::DirtyPageOnly, "fsblock@*", "page_mkwrite and write_end have marked every block below i_size already"),
-    (Plant::WriteFillsHoles, "fsblock@2007*", "it may allocate more blocks than it must, and declares so"),
-    (Plant::WriteFillsHoles, "filemap@*", "it may allocate more blocks than it must, and declares so"),
+    (
+        Plant::FsyncSkipsWait,
+        "nfs@2.6.*",
+        "->fsync of these versions waits for every request itself",
+    ),
+    (
+        Plant::DirtyPageOnly,
+        "block@*",
+        "page_mkwrite and write_end have marked every block below i_size already",
+    ),
+    (
+        Plant::DirtyPageOnly,
+        "fsblock@*",
+        "page_mkwrite and write_end have marked every block below i_size already",
+    ),
+    (
+        Plant::WriteFillsHoles,
+        "fsblock@2007*",
+        "it may allocate more blocks than it must, and declares so",
+    ),
+    (
+        Plant::WriteFillsHoles,
+        "filemap@*",
+        "it may allocate more blocks than it must, and declares so",
+    ),
     (Plant::WriteFillsHoles, "ext3@*", "it may allocate more blocks than it must, and declares so"),
     (Plant::CutSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
@@ -41,8 +61,9 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
 
 /// What came of a planted bug on a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Found: after how many cases, by which rule, and whether on the pair as it was, or only on its remedied form.
+pub enum PlantResult {
+    /// Found: after how many cases, by which rule, and whether on the pair as it was, or only on
+    /// its remedied form.
     New {
         /// Cases until found.
         cases: u64,
@@ -61,92 +82,119 @@ pub enum Outcome {
 
 /// A planted bug on a pair.
 #[derive(Clone, Debug)]
-pub struct Cell<R> {
+pub struct Cell<F> {
     /// The bug.
     pub plant: Plant,
     /// The pair.
-    pub pair: Pair<R>,
+    pub pair: Pair<F>,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: PlantResult,
 }
 
 /// Cases after which a bug that no run has come to is not applicable.
 const REACHED_WITHIN: u64 = 3000;
 
 /// Ends a hunt with the first NEW signature on a target that has the bug.
-struct First<'a, R> {
-    plan: &'a Plan<R>,
+struct First<'a, F> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     found: Mutex<Option<(Key, u64)>>,
 }
 
-impl<R: Registry> Save for First<'_, R> {
+impl<F: Filesystem> Save for First<'_, F> {
     fn found(&self, key: &Key, found: &Found) {
         if key.signature.expected == Expected::No && self.plan.targets[key.target].plant.is_some() {
-            self.found.lock().expect("nothing panics while it is held").get_or_insert((*key, found.index));
+            self.found
+                .lock()
+                .expect("nothing panics while it is held")
+                .get_or_insert((*key, found.index));
             self.progress.stop.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// The pairs to hunt a bug beside, without it: those of a bug that only a comparison of runs shows, and else none.
-pub fn references<R: Registry>(plant: Plant) -> Vec<Pair<R>> {
+/// The pairs to hunt a bug beside, without it: those of a bug that only a comparison of runs shows,
+/// and else none.
+pub fn references<F: Filesystem>(plant: Plant) -> Vec<Pair<F>> {
     if plant != Rule::Differential.about().plant {
         return Vec::new();
     }
-    ["block@2.6.30", "fsblock@2009", "nfs@3.0"].into_iter().filter_map(R::by_name).map(Pair::natural).collect()
+    ["block@2.6.30", "fsblock@2009", "nfs@3.0"]
+        .into_iter()
+        .filter_map(F::by_name)
+        .map(Pair::natural)
+        .collect()
 }
 
 /// Hunts a bug on a pair, for so many cases, on one thread.
-fn try_plant<R: Registry>(ledger: &Ledger<R>, plant: Plant, pair: Pair<R>, seed: u64, cases: u64) -> Outcome {
-    let own = ledger.with_remedied(&[pair]).into_iter().map(|target| Target { plant: Some(plant), ..target });
+fn try_plant<F: Filesystem>(
+    ledger: &Ledger<F>,
+    plant: Plant,
+    pair: Pair<F>,
+    seed: u64,
+    cases: u64,
+) -> PlantResult {
+    let own = ledger
+        .with_remedied(&[pair])
+        .into_iter()
+        .map(|target| Target { plant: Some(plant), ..target });
     let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
-    let all: Vec<Target<R>> = own.chain(others).collect();
-    let remedied: Vec<Target<R>> = all.iter().filter(|target| !target.remedies.is_empty()).copied().collect();
+    let all: Vec<Target<F>> = own.chain(others).collect();
+    let remedied: Vec<Target<F>> =
+        all.iter().filter(|target| !target.remedies.is_empty()).copied().collect();
     // Beside its plain pair the remedied form runs a part of the cases; alone it runs all.
     let rounds = [(all.clone(), REACHED_WITHIN.min(cases)), (remedied, cases), (all, cases)];
     for (targets, bound) in rounds.into_iter().filter(|(targets, _)| !targets.is_empty()) {
-        let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, bound, ledger.clone()) };
+        let plan = Plan {
+            feedback: Some(Signals::default()),
+            ..Plan::new(targets, seed, bound, ledger.clone())
+        };
         let progress = Progress::default();
         let watch = First { plan: &plan, progress: &progress, found: Mutex::new(None) };
         let outcome = hunt(&plan, 1, &progress, &watch);
         if let Some((key, index)) = watch.found.into_inner().expect("nothing panicked") {
             let remedied = !plan.targets[key.target].remedies.is_empty();
-            return Outcome::New { cases: index + 1, rule: key.signature.rule, remedied };
+            return PlantResult::New { cases: index + 1, rule: key.signature.rule, remedied };
         }
         if !outcome.plant_reached {
-            return Outcome::NotApplicable;
+            return PlantResult::NotApplicable;
         }
     }
     let name = pair.to_string();
-    let harmless = HARMLESS.iter().find(|(bug, pairs, _)| *bug == plant && WildMatch::new(pairs).matches(&name));
-    harmless.map_or(Outcome::Swallowed, |(_, _, why)| Outcome::Harmless(why))
+    let harmless = HARMLESS
+        .iter()
+        .find(|(bug, pairs, _)| *bug == plant && WildMatch::new(pairs).matches(&name));
+    harmless.map_or(PlantResult::Swallowed, |(_, _, why)| PlantResult::Harmless(why))
 }
 
-/// What is NEW on these pairs and their remedied forms without any bug: then the table would say nothing.
-pub fn baseline<R: Registry>(
-    ledger: &Ledger<R>,
-    pairs: &[Pair<R>],
+/// What is NEW on these pairs and their remedied forms without any bug: then the table would say
+/// nothing.
+pub fn baseline<F: Filesystem>(
+    ledger: &Ledger<F>,
+    pairs: &[Pair<F>],
     (seed, cases): (u64, u64),
     jobs: usize,
-) -> Vec<(Target<R>, Rule)> {
+) -> Vec<(Target<F>, Rule)> {
     let targets = ledger.with_remedied(pairs);
-    let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, cases, ledger.clone()) };
+    let plan = Plan {
+        feedback: Some(Signals::default()),
+        ..Plan::new(targets, seed, cases, ledger.clone())
+    };
     let outcome = hunt(&plan, jobs, &Progress::default(), &());
     let new = outcome.found.keys().filter(|key| key.signature.expected == Expected::No);
     new.map(|key| (plan.targets[key.target], key.signature.rule)).collect()
 }
 
 /// Tries every bug on every pair, on `jobs` threads. Shows how many are done.
-pub fn table<R: Registry>(
-    ledger: &Ledger<R>,
+pub fn table<F: Filesystem>(
+    ledger: &Ledger<F>,
     plants: &[Plant],
-    pairs: &[Pair<R>],
+    pairs: &[Pair<F>],
     (seed, cases): (u64, u64),
     jobs: usize,
     done: &(impl Fn(usize) + Sync),
-) -> Vec<Cell<R>> {
-    let all: Vec<(Plant, Pair<R>)> =
+) -> Vec<Cell<F>> {
+    let all: Vec<(Plant, Pair<F>)> =
         plants.iter().flat_map(|plant| pairs.iter().map(move |pair| (*plant, *pair))).collect();
     let outcomes = Mutex::new(vec![None; all.len()]);
     parallel(
@@ -163,25 +211,29 @@ pub fn table<R: Registry>(
         },
     );
     let outcomes = outcomes.into_inner().expect("nothing panicked");
-    let cell = |((plant, pair), outcome): ((Plant, Pair<R>), Option<Outcome>)| Cell {
+    let cell = |((plant, pair), outcome): ((Plant, Pair<F>), Option<PlantResult>)| Cell {
         plant,
         pair,
         outcome: outcome.expect("each was tried"),
     };
     all.into_iter().zip(outcomes).map(cell).collect()
 }
-/// What is NEW where this bug is planted on these pairs and their remedied forms: each finding with its case made smaller.
-pub fn found<R: Registry>(
-    ledger: &Ledger<R>,
+/// What is NEW where this bug is planted on these pairs and their remedied forms: each finding with
+/// its case made smaller.
+pub fn found<F: Filesystem>(
+    ledger: &Ledger<F>,
     plant: Plant,
-    pairs: &[Pair<R>],
+    pairs: &[Pair<F>],
     (seed, cases): (u64, u64),
-) -> Vec<Shown<R>> {
+) -> Vec<Shown<F>> {
     let mut targets = ledger.with_remedied(pairs);
     targets.iter_mut().for_each(|target| target.plant = Some(plant));
     let others = references(plant).into_iter().map(Target::from);
     targets.extend(others);
-    let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, seed, cases, ledger.clone()) };
+    let plan = Plan {
+        feedback: Some(Signals::default()),
+        ..Plan::new(targets, seed, cases, ledger.clone())
+    };
     let outcome = hunt(&plan, 1, &Progress::default(), &());
     let new = outcome.found.iter().filter(|(key, _)| key.signature.expected == Expected::No);
     let shown = |(key, found): (&Key, &Found)| Shown {

@@ -1,14 +1,15 @@
-//! Shapes: what a run can reach that some kind of bug needs. A shape is a predicate on runs of code without bugs:
-//! where a bug would be a state that right code never comes to, the shape is the way to it.
+//! Shapes: what a run can reach that some kind of bug needs. A shape is a predicate on runs of code
+//! without bugs: where a bug would be a state that right code never comes to, the shape is the way
+//! to it.
 //!
-//! An observer says which shapes a run reached; [`measure`] counts them over the cases that a hunt without feedback
-//! draws, and `docs/reach.md` is its table. A test holds each shape above its bound, so that a change of the generator
-//! cannot make one rare unseen.
+//! An observer says which shapes a run reached; [`measure`] counts them over the cases that a hunt
+//! without feedback draws, and `docs/reach.md` is its table. A test holds each shape above its
+//! bound, so that a change of the generator cannot make one rare unseen.
 
 use mkwrite_model::case::{Case, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId, bits};
 use mkwrite_model::generate::Generator;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel, NO_BLOCK, Request, Status, object};
 use mkwrite_model::point::Point as P;
@@ -41,8 +42,8 @@ macro_rules! shapes {
                 match self { $(Shape::$variant => $help,)* }
             }
 
-            /// Of 100,000 cases at least so many must reach it, on each of [`SUBJECTS`]; 0 where it cannot come, or
-            /// means nothing (NFS has no blocks, and its setattr flushes first).
+            /// Of 100,000 cases at least so many must reach it, on each of [`SUBJECTS`]; 0 where it
+            /// cannot come, or means nothing (NFS has no blocks, and its setattr flushes first).
             pub const fn bounds(self) -> [u64; 3] {
                 match self { $(Shape::$variant => [$block, $filemap, $nfs],)* }
             }
@@ -105,7 +106,7 @@ impl Shapes {
     }
 
     /// The states of a page that a step touched.
-    fn page<R: Registry>(&mut self, k: &Kernel<R>, page: Frame) {
+    fn page<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame) {
         if k.is_free(page) || !k.is_dirty(page) || !k.in_mapping(page) {
             return;
         }
@@ -115,7 +116,8 @@ impl Shapes {
         let (mut same, mut differs, mut hole, mut block) = (false, false, false, false);
         for b in 0..end.div_ceil(g.block_cells()) {
             let file_block = index * g.blocks + b;
-            let cells = Range::new(b * g.block_cells(), (b + 1) * g.block_cells()).clip(Range::new(0, end));
+            let cells =
+                Range::new(b * g.block_cells(), (b + 1) * g.block_cells()).clip(Range::new(0, end));
             let durable = |cell: u8| k.device.durable(file_block, cell % g.block_cells());
             match k.device.block(file_block) {
                 None => hole = true,
@@ -131,7 +133,7 @@ impl Shapes {
     }
 
     /// Somebody changes these cells of the file.
-    fn changes<R: Registry>(&mut self, k: &Kernel<R>, shape: Shape, cells: Range) {
+    fn changes<F: Filesystem>(&mut self, k: &Kernel<F>, shape: Shape, cells: Range) {
         let g = k.geometry();
         for request in requests(k) {
             let here = cells.clip(g.cells_of(k.index(request.page)));
@@ -142,12 +144,13 @@ impl Shapes {
         }
     }
 
-    fn size<R: Registry>(&mut self, k: &Kernel<R>, from: u8, to: u8) {
+    fn size<F: Filesystem>(&mut self, k: &Kernel<F>, from: u8, to: u8) {
         let g = k.geometry();
         if to > from {
             for (index, cut) in self.cuts.iter_mut().enumerate() {
-                let over =
-                    |at: Option<u8>| at.is_some_and(|at| from >= at && to > at && from < (index as u8 + 1) * g.cells);
+                let over = |at: Option<u8>| {
+                    at.is_some_and(|at| from >= at && to > at && from < (index as u8 + 1) * g.cells)
+                };
                 let (in_block, before_lock) = (over(cut.in_block), over(cut.before_lock));
                 self.seen |= u32::from(in_block) << Shape::CutAndGrown as u32;
                 self.seen |= u32::from(before_lock) << Shape::CutBeforeLock as u32;
@@ -174,7 +177,7 @@ impl Shapes {
     }
 
     /// Truncate cuts inside this page: what does its I/O in flight carry?
-    fn cut_io<R: Registry>(&mut self, k: &Kernel<R>, page: Frame, size: u8) {
+    fn cut_io<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame, size: u8) {
         let g = k.geometry();
         let first = g.blocks_of(size) - k.index(page) * g.blocks;
         let cut = (first..g.blocks).fold(0u8, |mask, b| mask | 1 << b);
@@ -182,7 +185,8 @@ impl Shapes {
             let both = carried(k, request) & cut;
             self.see_if(Shape::CutUnderIo, both != 0);
             self.see_if(Shape::CutBesideIo, both == 0 && cut != 0);
-            let blocks = (first..g.blocks).map(|b| (request.blocks[usize::from(b)], k.index(page) * g.blocks + b));
+            let blocks = (first..g.blocks)
+                .map(|b| (request.blocks[usize::from(b)], k.index(page) * g.blocks + b));
             self.carried.extend(blocks.filter(|(block, _)| *block != NO_BLOCK));
         }
     }
@@ -206,39 +210,48 @@ impl Shapes {
 }
 
 /// The requests in flight.
-fn requests<R: Registry>(k: &Kernel<R>) -> impl Iterator<Item = Request> + '_ {
+fn requests<F: Filesystem>(k: &Kernel<F>) -> impl Iterator<Item = Request> + '_ {
     (0..PAGES_MAX as u8).filter_map(|slot| k.request(slot))
 }
 
 /// The blocks of its page that a request carries, one bit each.
-fn carried<R: Registry>(k: &Kernel<R>, request: Request) -> u8 {
+fn carried<F: Filesystem>(k: &Kernel<F>, request: Request) -> u8 {
     let block_cells = k.geometry().block_cells();
     let sent = request.cells.iter().fold(0, |mask, cell| mask | 1 << (cell / block_cells));
     let written = request.blocks.iter().enumerate().filter(|(_, block)| **block != NO_BLOCK);
     written.fold(sent, |mask, (b, _)| mask | 1 << b)
 }
 
-impl<R: Registry> Observer<R> for Shapes {
-    fn begin(&mut self, _: &Kernel<R>, _: &Case) {
+impl<F: Filesystem> Observer<F> for Shapes {
+    fn begin(&mut self, _: &Kernel<F>, _: &Case) {
         let mut carried = std::mem::take(&mut self.carried);
         carried.clear();
         *self = Shapes { carried, ..Shapes::default() };
     }
 
-    fn step(&mut self, k: &Kernel<R>, step: Step) {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
         let (g, size) = (k.geometry(), k.i_size());
         self.see_if(Shape::EofInBlock, !size.is_multiple_of(g.block_cells()));
         for event in k.events() {
             match event {
-                Event::Call => self.called(g, size, k.device.allocated(), k.state(step.task).operation()),
+                Event::Call => {
+                    self.called(g, size, k.device.allocated(), k.state(step.task).operation())
+                }
                 Event::Stored { cells } => self.changes(k, Shape::StoreBesideIo, cells),
                 Event::SizeWritten { from, to, .. } => self.size(k, from, to),
-                Event::Removed { page, .. } => self.cuts[usize::from(k.index(page))].in_block = None,
+                Event::Removed { page, .. } => {
+                    self.cuts[usize::from(k.index(page))].in_block = None
+                }
                 Event::WriteFailed { io: false, .. } => {
                     self.lacking[step.task.index()] = true;
                     self.space(true);
                 }
-                Event::Return if matches!(k.outcome(step.task).status(), Status::NoSpace | Status::Sigbus) => {
+                Event::Return
+                    if matches!(
+                        k.outcome(step.task).status(),
+                        Status::NoSpace | Status::Sigbus
+                    ) =>
+                {
                     self.space(false);
                 }
                 _ => {}
@@ -247,14 +260,17 @@ impl<R: Registry> Observer<R> for Shapes {
         match (step.point, k.state(step.task).operation()) {
             (P::WriteCopy, Operation::Write(range)) => self.changes(k, Shape::WriteBesideIo, range),
             (P::WritepageSubmit, _) => self.lacking[step.task.index()] = false,
-            (P::WritepageEnd, _) if self.lacking[step.task.index()] => self.see(Shape::NothingToSend),
+            (P::WritepageEnd, _) if self.lacking[step.task.index()] => {
+                self.see(Shape::NothingToSend)
+            }
             _ => {}
         }
         for page in Frame::all(k.touched()) {
             self.page(k, page);
         }
         let is_reused = |(block, was): &(u8, u8)| {
-            (0..g.pages * g.blocks).any(|file_block| file_block != *was && k.device.block(file_block) == Some(*block))
+            (0..g.pages * g.blocks)
+                .any(|file_block| file_block != *was && k.device.block(file_block) == Some(*block))
         };
         let came = self.carried.iter().any(is_reused);
         self.see_if(Shape::CutReused, came);
@@ -280,23 +296,29 @@ impl Reach {
 
     /// What comes up too rarely: the shapes, and the number of the subject.
     pub fn rare(&self) -> impl Iterator<Item = (Shape, usize)> + '_ {
-        let all = Shape::ALL.iter().flat_map(|shape| (0..SUBJECTS.len()).map(|subject| (*shape, subject)));
-        all.filter(|(shape, subject)| self.counts[*shape as usize][*subject] < self.bound(*shape, *subject))
+        let all = Shape::ALL
+            .iter()
+            .flat_map(|shape| (0..SUBJECTS.len()).map(|subject| (*shape, subject)));
+        all.filter(|(shape, subject)| {
+            self.counts[*shape as usize][*subject] < self.bound(*shape, *subject)
+        })
     }
 }
 
-/// Counts shapes over the first cases that a hunt with this seed and without feedback runs. None: one of [`SUBJECTS`]
-/// is not there.
-pub fn measure<R: Registry>(seed: u64, cases: u64) -> Option<Reach> {
-    let subject = |name: &&str| R::by_name(name).map(|fs| Target::from(Pair::natural(fs)));
-    let targets: Vec<Target<R>> = SUBJECTS.iter().map(subject).collect::<Option<_>>()?;
+/// Counts shapes over the first cases that a hunt with this seed and without feedback runs. None:
+/// one of [`SUBJECTS`] is not there.
+pub fn measure<F: Filesystem>(seed: u64, cases: u64) -> Option<Reach> {
+    let subject = |name: &&str| F::by_name(name).map(|fs| Target::from(Pair::natural(fs)));
+    let targets: Vec<Target<F>> = SUBJECTS.iter().map(subject).collect::<Option<_>>()?;
     let plan = Plan::new(targets, seed, cases, Ledger::default());
-    let (mut machine, mut shapes, mut case) = (Machine::default(), Shapes::default(), Case::default());
+    let (mut machine, mut shapes, mut case) =
+        (Machine::default(), Shapes::default(), Case::default());
     let mut reach = Reach { cases, counts: vec![[0; SUBJECTS.len()]; Shape::ALL.len()], steps: 0 };
     for index in 0..cases {
         Generator::new(false).generate(seed, index, &mut case);
         for (subject, target) in plan.targets.iter().enumerate() {
-            reach.steps += u64::from(observe(&mut machine, *target, &case, how(&plan, index), &mut shapes).1);
+            reach.steps +=
+                u64::from(observe(&mut machine, *target, &case, how(&plan, index), &mut shapes).1);
             for shape in Shape::ALL.iter().filter(|shape| shapes.has(**shape)) {
                 reach.counts[*shape as usize][subject] += 1;
             }
@@ -310,7 +332,7 @@ mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
     use mkwrite_model::text::parse;
-    use mkwrite_oracle::run::How;
+    use mkwrite_oracle::run::ScheduledBy;
 
     /// The shapes of a run: the file, the actors' programs, and the order.
     fn shapes(subject: usize, file: &str, actors: &[&[&str]], order: &[&str]) -> Vec<&'static str> {
@@ -325,7 +347,7 @@ mod tests {
         let case = parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")).case;
         let target = Target::from(Pair::natural(Builtin::by_name(SUBJECTS[subject]).unwrap()));
         let mut shapes = Shapes::default();
-        observe(&mut Machine::default(), target, &case, How::Own, &mut shapes);
+        observe(&mut Machine::default(), target, &case, ScheduledBy::Own, &mut shapes);
         Shape::ALL.iter().filter(|shape| shapes.has(**shape)).map(|shape| shape.name()).collect()
     }
 
@@ -337,11 +359,18 @@ mod tests {
             let order: Vec<&str> = all.iter().map(String::as_str).collect();
             shapes(subject, file, &[program], &order).contains(&name)
         };
-        let beside = |name, operation| sees(name, 0, two, &["write 0..2", "writeback 0..1", operation]);
-        assert!(beside("store-beside-io", "store 2..4") && !beside("store-beside-io", "store 0..2"));
-        assert!(beside("write-beside-io", "write 2..4") && !beside("write-beside-io", "write 0..2"));
+        let beside =
+            |name, operation| sees(name, 0, two, &["write 0..2", "writeback 0..1", operation]);
+        assert!(
+            beside("store-beside-io", "store 2..4") && !beside("store-beside-io", "store 0..2")
+        );
+        assert!(
+            beside("write-beside-io", "write 2..4") && !beside("write-beside-io", "write 0..2")
+        );
         assert!(beside("cut-beside-io", "truncate 2") && !beside("cut-under-io", "truncate 2"));
-        assert!(beside("mixed-blocks", "load 0..1") && !sees("mixed-blocks", 0, two, &["write 0..4"]));
+        assert!(
+            beside("mixed-blocks", "load 0..1") && !sees("mixed-blocks", 0, two, &["write 0..4"])
+        );
 
         let cut = |size| sees("cut-under-io", 0, two, &["store 0..4", "writeback 0..1", size]);
         assert!(cut("truncate 2") && !cut("truncate 3"));
@@ -349,39 +378,64 @@ mod tests {
             let program = ["store 0..4", "writeback 0..1", "truncate 2", "write 4..8"];
             sees("cut-reused", 0, file, &program)
         };
-        assert!(reused("pages 2 cells 4 blocks 2 size 8 mms 1") && !reused("pages 2 cells 4 blocks 1 size 8 mms 1"));
-        let grown = |file| sees("cut-and-grown", 0, file, &["load 0..1", "truncate 2", "truncate 4"]);
-        assert!(grown("pages 1 cells 4 blocks 1") && !grown(two), "2 is inside a block, or between two");
+        assert!(
+            reused("pages 2 cells 4 blocks 2 size 8 mms 1")
+                && !reused("pages 2 cells 4 blocks 1 size 8 mms 1")
+        );
+        let grown =
+            |file| sees("cut-and-grown", 0, file, &["load 0..1", "truncate 2", "truncate 4"]);
+        assert!(
+            grown("pages 1 cells 4 blocks 1") && !grown(two),
+            "2 is inside a block, or between two"
+        );
         let race = |stop| {
             let order = [stop, "B.0 *", "B.1 *"];
-            shapes(0, two, &[&["store 0..4"], &["truncate 2", "truncate 4"]], &order).contains(&"cut-before-lock")
+            shapes(0, two, &[&["store 0..4"], &["truncate 2", "truncate 4"]], &order)
+                .contains(&"cut-before-lock")
         };
         assert!(race("A.0 mkwrite.lock_page") && !race("A.0 user.store"));
 
-        assert!(sees("eof-in-block", 0, "size 1", &["fsync"]) && !sees("eof-in-block", 0, "size 4", &["fsync"]));
+        assert!(
+            sees("eof-in-block", 0, "size 1", &["fsync"])
+                && !sees("eof-in-block", 0, "size 4", &["fsync"])
+        );
         let eof = |file| sees("eof-in-page", 0, file, &["store 0..1"]);
         assert!(eof("size 2") && !eof("size 4"));
         let gap = |program: &[&str]| sees("gap-write", 0, "size 1", program);
         assert!(gap(&["write 3..4"]) && !gap(&["write 1..4"]));
         let holes = |file| sees("two-holes-write", 0, file, &["write 3..5"]);
-        assert!(holes("pages 2 blocks 2 size 8 holes 0.1,1.0") && !holes("pages 2 blocks 2 size 8 holes 0.1"));
+        assert!(
+            holes("pages 2 blocks 2 size 8 holes 0.1,1.0")
+                && !holes("pages 2 blocks 2 size 8 holes 0.1")
+        );
         let hole = |file| sees("hole-beside-block", 1, file, &["store 0..1"]);
         assert!(hole("blocks 2 holes 0.1") && !hole("blocks 2 holes 0"));
         let space = |name, file| sees(name, 1, file, &["store 0..4", "fsync"]);
-        assert!(space("space-in-writepage", "holes 0 free 0") && space("nothing-to-send", "holes 0 free 0"));
+        assert!(
+            space("space-in-writepage", "holes 0 free 0")
+                && space("nothing-to-send", "holes 0 free 0")
+        );
         assert!(
             space("space-in-writepage", "blocks 2 holes 0 free 1")
                 && !space("nothing-to-send", "blocks 2 holes 0 free 1")
         );
-        assert!(!sees("space-in-writepage", 0, "holes 0 free 0", &["store 0..4", "fsync"]), "page_mkwrite allocates");
+        assert!(
+            !sees("space-in-writepage", 0, "holes 0 free 0", &["store 0..4", "fsync"]),
+            "page_mkwrite allocates"
+        );
     }
 
     #[test]
     fn no_shape_comes_up_too_rarely() {
         let reach = measure::<Builtin>(1, 20_000).expect("they are there");
         for (shape, subject) in reach.rare() {
-            let (count, bound) = (reach.counts[shape as usize][subject], reach.bound(shape, subject));
-            println!("{} on {}: {count} of 20,000 cases; the bound is {bound}", shape.name(), SUBJECTS[subject]);
+            let (count, bound) =
+                (reach.counts[shape as usize][subject], reach.bound(shape, subject));
+            println!(
+                "{} on {}: {count} of 20,000 cases; the bound is {bound}",
+                shape.name(),
+                SUBJECTS[subject]
+            );
         }
         assert_eq!(reach.rare().count(), 0, "the generator makes them too rare");
     }

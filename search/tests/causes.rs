@@ -1,8 +1,9 @@
-//! Findings folded into causes: one bug is one cause, on one pair and on many; bugs of two filesystems are two.
+//! Findings folded into causes: one bug is one cause, on one pair and on many; bugs of two
+//! filesystems are two.
 
 use mkwrite_explain::causes::{Shown, fold};
 use mkwrite_impls::Builtin;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::Ledger;
 use mkwrite_search::plants::found;
@@ -28,7 +29,8 @@ fn one_bug_is_one_cause_however_many_rules_it_breaks() {
         let shown = shown(&ledger, plant, &[on]);
         assert!(shown.len() >= least, "{plant}: {}", shown.len());
         let causes = fold(&ledger, &shown);
-        let roots: Vec<&str> = causes.iter().map(|cause| shown[cause.root].signature.rule.id()).collect();
+        let roots: Vec<&str> =
+            causes.iter().map(|cause| shown[cause.root].signature.rule.id()).collect();
         assert_eq!(roots, [root], "{plant}");
         assert_eq!(causes[0].findings.len(), shown.len());
     }
@@ -44,9 +46,13 @@ fn what_several_filesystems_share_is_one_cause_and_what_two_have_is_two() {
     let of_block = two.len();
     two.extend(shown(&ledger, "fsync-no-commit", &["nfs@3.0"]));
     let causes = fold(&ledger, &two);
-    let is_of_both =
-        |findings: &[usize]| findings.iter().any(|n| *n < of_block) && findings.iter().any(|n| *n >= of_block);
-    assert!(causes.len() >= 2 && !causes.iter().any(|cause| is_of_both(&cause.findings)), "{causes:?}");
+    let is_of_both = |findings: &[usize]| {
+        findings.iter().any(|n| *n < of_block) && findings.iter().any(|n| *n >= of_block)
+    };
+    assert!(
+        causes.len() >= 2 && !causes.iter().any(|cause| is_of_both(&cause.findings)),
+        "{causes:?}"
+    );
 }
 
 #[test]
@@ -65,5 +71,8 @@ fn what_is_expected_is_folded_by_entry_and_stands_behind_what_is_new() {
     shown.splice(0..0, expected);
     let causes = fold(&ledger, &shown);
     assert_eq!(causes.len(), 2);
-    assert!(causes[0].findings.iter().all(|n| *n >= new) && causes[1].findings.iter().all(|n| *n < new), "{causes:?}");
+    assert!(
+        causes[0].findings.iter().all(|n| *n >= new) && causes[1].findings.iter().all(|n| *n < new),
+        "{causes:?}"
+    );
 }

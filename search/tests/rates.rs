@@ -1,10 +1,10 @@
-//! How often each entry of the ledger explains something, with a fixed seed and number of cases, against committed
-//! counts: a bug that an entry swallows shows as a rate that is off. (Of bugs planted to try this, every one that was
-//! swallowed was off by a factor of 10 or more.)
+//! How often each entry of the ledger explains something, with a fixed seed and number of cases,
+//! against committed counts: a bug that an entry swallows shows as a rate that is off. (Of bugs
+//! planted to try this, every one that was swallowed was off by a factor of 10 or more.)
 //!
-//! The file has a line per pair, entry and rule that came up at least [`LEAST`] times. A factor of [`FACTOR`] fails, and
-//! so does a line that is missing. `UPDATE_RATES=1 cargo test -p mkwrite-search --test rates` writes the file anew; the
-//! commit says why the rates changed.
+//! The file has a line per pair, entry and rule that came up at least [`LEAST`] times. A factor of
+//! [`FACTOR`] fails, and so does a line that is missing. `UPDATE_RATES=1 cargo test -p
+//! mkwrite-search --test rates` writes the file anew; the commit says why the rates changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +29,8 @@ fn rates() -> BTreeMap<String, u64> {
     let outcome = hunt(&plan, jobs, &Progress::default(), &());
     let mut rates = BTreeMap::new();
     for (key, found) in &outcome.found {
-        let entry = plan.ledger.entry(key.signature.expected).map_or("NEW", |entry| entry.name.as_str());
+        let entry =
+            plan.ledger.entry(key.signature.expected).map_or("NEW", |entry| entry.name.as_str());
         let name = format!("{}  {entry}  {}", plan.targets[key.target].pair, key.signature.rule);
         *rates.entry(name).or_insert(0) += found.count;
     }
@@ -61,7 +62,9 @@ fn entries_explain_as_much_as_they_did() {
             wrong.push(format!("{name}: {count} then, {now} now"));
         }
     }
-    for (name, count) in now.iter().filter(|(name, count)| !then.contains_key(*name) && **count > LEAST * FACTOR) {
+    for (name, count) in
+        now.iter().filter(|(name, count)| !then.contains_key(*name) && **count > LEAST * FACTOR)
+    {
         wrong.push(format!("{name}: not there then, {count} now"));
     }
     assert!(wrong.is_empty(), "in {CASES} cases:\n{}", wrong.join("\n"));

@@ -1,7 +1,8 @@
-//! One named test per rule: a hunt finds the bug that is planted for the rule, under the rule's name. One more per rule
-//! takes it away: then the cases that it was found in are no longer reported under its name, and nothing at all is
-//! reported unless another rule sees the bug too. [`SEEN_TOO`] says which. And one per planted bug that is no rule's own:
-//! it is found under a rule that names its harm.
+//! One named test per rule: a hunt finds the bug that is planted for the rule, under the rule's
+//! name. One more per rule takes it away: then the cases that it was found in are no longer
+//! reported under its name, and nothing at all is reported unless another rule sees the bug too.
+//! [`SEEN_TOO`] says which. And one per planted bug that is no rule's own: it is found under a rule
+//! that names its harm.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -10,12 +11,12 @@ use std::sync::{Arc, LazyLock, Mutex};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::{How, Runner, Targets};
+use mkwrite_oracle::run::{Runner, ScheduledBy, Targets};
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
 use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
@@ -34,7 +35,8 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FsLockOverTruncate, Rule::LockOrder),
 ];
 
-/// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen by nobody else.
+/// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen
+/// by nobody else.
 const SEEN_TOO: &[(Rule, Rule)] = &[
     (Rule::MkwriteLock, Rule::LockLeak),
     (Rule::LockLeak, Rule::LockOrder),
@@ -72,8 +74,10 @@ const SEEN_TOO: &[(Rule, Rule)] = &[
 
 fn main() {
     let arguments = Arguments::from_args();
-    let hunts: Vec<_> =
-        Rule::ALL.iter().map(|rule| (*rule, Arc::new(LazyLock::new(|| Hunt::of_rule(*rule))))).collect();
+    let hunts: Vec<_> = Rule::ALL
+        .iter()
+        .map(|rule| (*rule, Arc::new(LazyLock::new(|| Hunt::of_rule(*rule)))))
+        .collect();
     let mut trials = Vec::new();
     for (rule, hunt) in &hunts {
         let (rule, hunt) = (*rule, Arc::clone(hunt));
@@ -85,7 +89,8 @@ fn main() {
     }
     // Behind all the others, so that nobody waits for the hunt of the same rule.
     for (rule, hunt) in hunts {
-        trials.push(Trial::test(format!("without::{rule}"), move || hunt.goes_unseen_without(rule)));
+        trials
+            .push(Trial::test(format!("without::{rule}"), move || hunt.goes_unseen_without(rule)));
     }
     let others: &[(&str, fn())] = &[
         ("an_error_silences_nothing_else", an_error_silences_nothing_else),
@@ -96,7 +101,10 @@ fn main() {
             "what_a_write_sets_during_a_sync_is_still_the_known_race",
             what_a_write_sets_during_a_sync_is_still_the_known_race,
         ),
-        ("an_fsync_that_never_commits_is_seen_on_every_nfs", an_fsync_that_never_commits_is_seen_on_every_nfs),
+        (
+            "an_fsync_that_never_commits_is_seen_on_every_nfs",
+            an_fsync_that_never_commits_is_seen_on_every_nfs,
+        ),
         ("each_remedy_of_nfs_is_needed", each_remedy_of_nfs_is_needed),
         ("no_two_rules_share_a_planted_bug", no_two_rules_share_a_planted_bug),
         ("every_planted_bug_has_a_rule", every_planted_bug_has_a_rule),
@@ -121,8 +129,8 @@ const CASES: u64 = 15_000;
 /// Cases after which it is said that no other rule has seen the bug.
 const ALONE: u64 = 2000;
 
-/// Ends a hunt when each of some rules has been NEW, not before this many cases. On one thread, so that it ends with the
-/// same case every time.
+/// Ends a hunt when each of some rules has been NEW, not before this many cases. On one thread, so
+/// that it ends with the same case every time.
 struct Until<'a> {
     plan: &'a Plan<Builtin>,
     progress: &'a Progress,
@@ -132,8 +140,8 @@ struct Until<'a> {
 
 impl Until<'_> {
     fn end_if_done(&self) {
-        let is_done =
-            self.missing.lock().unwrap().is_empty() && self.progress.cases.load(Ordering::Relaxed) >= self.least;
+        let is_done = self.missing.lock().unwrap().is_empty()
+            && self.progress.cases.load(Ordering::Relaxed) >= self.least;
         self.progress.stop.fetch_or(is_done, Ordering::Relaxed);
     }
 }
@@ -157,8 +165,8 @@ fn is_new(plan: &Plan<Builtin>, key: &Key) -> bool {
 }
 
 impl Hunt {
-    /// Hunts the bug of this rule: until it and the other that sees it have found it, or, if no other does, until one
-    /// should have.
+    /// Hunts the bug of this rule: until it and the other that sees it have found it, or, if no
+    /// other does, until one should have.
     fn of_rule(rule: Rule) -> Hunt {
         match SEEN_TOO.iter().find(|(seen, _)| *seen == rule) {
             Some((_, other)) => Hunt::until(rule.about().plant, &[rule, *other], 0),
@@ -172,13 +180,15 @@ impl Hunt {
         let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
         // What breaks without its remedy can be NEW only with it.
         let ledger = Ledger::<Builtin>::own();
-        let mended = ledger.remedied(target.pair).map(|mended| Target { plant: Some(plant), ..mended });
+        let mended =
+            ledger.remedied(target.pair).map(|mended| Target { plant: Some(plant), ..mended });
         let mut targets: Vec<Target<Builtin>> = [target].into_iter().chain(mended).collect();
         if plant == Rule::Differential.about().plant {
             let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
             targets.push(Target::from(Pair::natural(other)));
         }
-        let plan = Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, CASES, ledger) };
+        let plan =
+            Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, CASES, ledger) };
         let progress = Progress::default();
         let missing = Mutex::new(rules.iter().copied().collect());
         let until = Until { plan: &plan, progress: &progress, missing, least };
@@ -201,7 +211,8 @@ impl Hunt {
     /// The rules that are NEW where a find was, when its case runs again on these machines.
     fn rules(&self, (key, found): &(Key, Found), mut on: Targets<'_, Builtin>) -> BTreeSet<Rule> {
         let (mut rules, how) = (BTreeSet::new(), how(&self.plan, found.index));
-        let run = |_, runner: &mut Runner<_>, target| runner.run(target, &found.case, how.clone()).1;
+        let run =
+            |_, runner: &mut Runner<_>, target| runner.run(target, &found.case, how.clone()).1;
         on.run(&found.case, run, |target, breach, expected| {
             if target == key.target && expected == Expected::No {
                 rules.insert(breach.rule);
@@ -216,17 +227,26 @@ impl Hunt {
         self.finds(rule)?;
         let seen: BTreeSet<Rule> = self.new.iter().map(|(key, _)| key.signature.rule).collect();
         for find in self.under(rule) {
-            assert!(self.rules(find, Targets::new(targets, ledger)).contains(&rule), "a find shows what was found");
+            assert!(
+                self.rules(find, Targets::new(targets, ledger)).contains(&rule),
+                "a find shows what was found"
+            );
             let others = without(find);
             assert!(!others.contains(&rule), "reported by a rule that has been taken away");
             assert!(others.is_subset(&seen), "{others:?} is reported only without {rule}");
         }
         match SEEN_TOO.iter().find(|(seen, _)| *seen == rule) {
-            None if seen.len() > 1 => Err(format!("not seen by it alone: {seen:?}; SEEN_TOO does not say so").into()),
+            None if seen.len() > 1 => {
+                Err(format!("not seen by it alone: {seen:?}; SEEN_TOO does not say so").into())
+            }
             None => Ok(()),
             Some((_, other)) => match self.under(*other).next() {
-                None => Err(format!("SEEN_TOO says that {other} sees it, which it does not").into()),
-                Some(find) if !without(find).contains(other) => Err(format!("{other} needs {rule} to see it").into()),
+                None => {
+                    Err(format!("SEEN_TOO says that {other} sees it, which it does not").into())
+                }
+                Some(find) if !without(find).contains(other) => {
+                    Err(format!("{other} needs {rule} to see it").into())
+                }
                 Some(_) => Ok(()),
             },
         }
@@ -236,7 +256,11 @@ impl Hunt {
 fn every_planted_bug_has_a_rule() {
     for &plant in Plant::ALL {
         let is_other = OTHERS.iter().any(|(other, _)| *other == plant);
-        assert!(Rule::ALL.iter().any(|rule| rule.about().plant == plant) != is_other, "{}", plant.name());
+        assert!(
+            Rule::ALL.iter().any(|rule| rule.about().plant == plant) != is_other,
+            "{}",
+            plant.name()
+        );
     }
 }
 
@@ -248,7 +272,8 @@ fn no_two_rules_share_a_planted_bug() {
     }
 }
 
-/// What a failed write excuses is its own cells: a loss on another page breaks the same rules as without the failure.
+/// What a failed write excuses is its own cells: a loss on another page breaks the same rules as
+/// without the failure.
 fn an_error_silences_nothing_else() {
     let text = |eio: &str| {
         format!(
@@ -259,8 +284,12 @@ fn an_error_silences_nothing_else() {
         let case = mkwrite_model::text::parse(&text(eio)).unwrap().case;
         let pair = Pair::natural(Builtin::by_name("block@2.6.30").unwrap());
         let mut runner = Runner::default();
-        runner.run(Target { plant, ..Target::from(pair) }, &case, How::Own);
-        runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect::<Vec<_>>()
+        runner.run(Target { plant, ..Target::from(pair) }, &case, ScheduledBy::Own);
+        runner
+            .judge
+            .breaches()
+            .map(|breach| (breach.rule.id(), breach.point.name()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(breaches("eio 0\n", None), []);
     let with = breaches("eio 0\n", Some(Plant::ReadRereadsDirty));
@@ -268,50 +297,74 @@ fn an_error_silences_nothing_else() {
     assert_eq!(with[0], ("I37", "read.copy"));
 }
 
-/// A store that is lost to a reported lack of space: one read has seen that, a slower one that began before has not.
+/// A store that is lost to a reported lack of space: one read has seen that, a slower one that
+/// began before has not.
 fn a_reported_shortage_is_no_breach() {
     let case = mkwrite_model::text::parse(include_str!("cases/reported-enospc.mkw")).unwrap().case;
     let mut runner = Runner::default();
-    runner.run(Target::from(Pair::natural(Builtin::by_name("filemap@3.10").unwrap())), &case, How::Own);
+    runner.run(
+        Target::from(Pair::natural(Builtin::by_name("filemap@3.10").unwrap())),
+        &case,
+        ScheduledBy::Own,
+    );
     assert_eq!(runner.judge.breaches().map(|breach| breach.rule.id()).collect::<Vec<_>>(), [""; 0]);
 }
 
-/// Two things that a rule forbids, one after the other, while somebody holds the page lock: what is reported when it is
-/// unlocked is the second, at the step that brought it about.
+/// Two things that a rule forbids, one after the other, while somebody holds the page lock: what is
+/// reported when it is unlocked is the second, at the step that brought it about.
 fn a_deferred_breach_is_that_of_its_own_step() {
     let text = include_str!("cases/deferred-since.mkw");
     let case = mkwrite_model::text::parse(text).unwrap().case;
     let pair = Pair::natural(Builtin::by_name("nfs@2.6.29").unwrap());
     let mut runner = Runner::default();
-    runner.run(Target::from(pair), &case, How::Own);
-    let breaches: Vec<_> = runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect();
-    assert_eq!(breaches, [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]);
+    runner.run(Target::from(pair), &case, ScheduledBy::Own);
+    let breaches: Vec<_> =
+        runner.judge.breaches().map(|breach| (breach.rule.id(), breach.point.name())).collect();
+    assert_eq!(
+        breaches,
+        [("I31", "truncate.refresh"), ("I20", "io.record"), ("kernel-bug", "writepage.record")]
+    );
 }
 
 fn a_breach_beyond_i_size_hides_none_within() {
     let case = mkwrite_model::text::parse(include_str!("cases/past-eof.mkw")).unwrap().case;
     let pair: Pair<Builtin> = "fsblock@2007 x try3".parse().unwrap();
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    runner.run(Target::from(pair), &case, How::Own);
-    let records = runner.judge.breaches().filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");
-    assert_eq!(records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(), [(85, true), (117, false)]);
+    runner.run(Target::from(pair), &case, ScheduledBy::Own);
+    let records = runner
+        .judge
+        .breaches()
+        .filter(|b| b.rule.id() == "I20" && b.point.name() == "wp.set_page_dirty");
+    assert_eq!(
+        records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(),
+        [(85, true), (117, false)]
+    );
     let mut classifier = ledger.classify(Target::from(pair));
-    assert!(runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No), "it is the known race");
+    assert!(
+        runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No),
+        "it is the known race"
+    );
 }
 
-/// A write(2) that is done while an msync runs does not take from the ledger what the msync has to answer for.
+/// A write(2) that is done while an msync runs does not take from the ledger what the msync has to
+/// answer for.
 fn what_a_write_sets_during_a_sync_is_still_the_known_race() {
-    let case = mkwrite_model::text::parse(include_str!("cases/overwritten-during-sync.mkw")).unwrap().case;
-    let target: Target<Builtin> = Target::from("block@2.6.29 x try3".parse::<Pair<Builtin>>().unwrap());
+    let case =
+        mkwrite_model::text::parse(include_str!("cases/overwritten-during-sync.mkw")).unwrap().case;
+    let target: Target<Builtin> =
+        Target::from("block@2.6.29 x try3".parse::<Pair<Builtin>>().unwrap());
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    runner.run(target, &case, How::Own);
+    runner.run(target, &case, ScheduledBy::Own);
     let mut classifier = ledger.classify(target);
-    let breaches = runner.judge.breaches().map(|breach| (breach.rule.id(), classifier.next(&breach) != Expected::No));
+    let breaches = runner
+        .judge
+        .breaches()
+        .map(|breach| (breach.rule.id(), classifier.next(&breach) != Expected::No));
     assert_eq!(breaches.collect::<Vec<_>>(), [("I8", true), ("I34", true)]);
 }
 
-/// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies close every window
-/// of these versions, so that with them nothing else breaks.
+/// An fsync that never sends COMMIT leaves the store on the server in its cache alone. The remedies
+/// close every window of these versions, so that with them nothing else breaks.
 fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     let case = mkwrite_model::text::parse(include_str!("cases/fsync-no-commit.mkw")).unwrap().case;
     let remedies: Remedies = Remedy::ALL.iter().copied().collect();
@@ -320,13 +373,17 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
         let pair = Pair::natural(Builtin::by_name(fs).unwrap());
         for (plant, cases) in [(None, 3000), (Some(Plant::FsyncNoCommit), 200)] {
             let target = Target { pair, plant, remedies };
-            runner.run(target, &case, How::Own);
+            runner.run(target, &case, ScheduledBy::Own);
             let seen = runner.judge.breaches().any(|breach| breach.rule == Rule::NotDurable);
             assert_eq!(seen, plant.is_some(), "{target}");
             let plan = Plan::new(vec![target], 5, cases, Ledger::default());
             let outcome = hunt(&plan, 2, &Progress::default(), &());
             let found = outcome.found.keys().any(|key| key.signature.rule == Rule::NotDurable);
-            assert_eq!((found, outcome.found.is_empty()), (plant.is_some(), plant.is_none()), "{target}");
+            assert_eq!(
+                (found, outcome.found.is_empty()),
+                (plant.is_some(), plant.is_none()),
+                "{target}"
+            );
         }
     }
 }
@@ -347,9 +404,13 @@ fn each_remedy_of_nfs_is_needed() {
         let all = Ledger::<Builtin>::own().remedies(pair);
         for off in [Remedy::GrowFile, Remedy::TruncateFirst, Remedy::NfsLastPage] {
             let remedies = all.iter().filter(|remedy| *remedy != off).collect();
-            let plan = Plan::new(vec![Target { pair, plant: None, remedies }], 5, 2000, Ledger::default());
+            let plan =
+                Plan::new(vec![Target { pair, plant: None, remedies }], 5, 2000, Ledger::default());
             let progress = Progress::default();
-            assert!(!hunt(&plan, 1, &progress, &First(&progress)).found.is_empty(), "{fs} without {off}");
+            assert!(
+                !hunt(&plan, 1, &progress, &First(&progress)).found.is_empty(),
+                "{fs} without {off}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Stored inputs keep their meaning: bytes of version 1, and the pair that their last header byte chooses, against what
-//! they meant when the form was frozen. These files are written by hand or not at all: if a test here fails, the decoder
-//! is wrong, and what is new belongs into a new version.
+//! Stored inputs keep their meaning: bytes of version 1, and the pair that their last header byte
+//! chooses, against what they meant when the form was frozen. These files are written by hand or
+//! not at all: if a test here fails, the decoder is wrong, and what is new belongs into a new
+//! version.
 
 use std::fmt::Write;
 

@@ -1,24 +1,26 @@
-//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of age; and with each
-//! remedy.
+//! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of
+//! age; and with each remedy.
 
 use anyhow::Result;
-use mkwrite_explain::bisect::{Outcome, Series, Station, bisect};
+use mkwrite_explain::bisect::{Series, Station, Tried, bisect};
 use mkwrite_explain::cure::{Attempt, Cures, SCHEDULES, cures};
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{How, Runner};
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 use mkwrite_report::json::bisect::Bisect;
 
 use super::subject::Subject;
 use crate::Exit;
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
 
-/// Run a case over the versions of its filesystem and over the callers: the first that breaks, the first that does not
+/// Run a case over the versions of its filesystem and over the callers: the first that breaks, the
+/// first that does not
 ///
-/// The schedule is carried over by named points; what had to be realigned is said. Then each remedy is tried.
+/// The schedule is carried over by named points; what had to be realigned is said. Then each remedy
+/// is tried.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -29,13 +31,13 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let document = args.subject.read::<R>()?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let document = args.subject.read::<F>()?;
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let series = bisect(&mut runner, &ledger, target, &case);
-    runner.run(target, &case, How::Own);
+    runner.run(target, &case, ScheduledBy::Own);
     let rule = runner.judge.breaches().next().map(|breach| breach.rule);
     let cures = rule.map(|rule| (rule, cures(&mut runner, &ledger, target, &case, rule)));
     if args.json {
@@ -54,21 +56,27 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn print_cures<R: Registry>(target: Target<R>, rule: Rule, cures: &Cures) {
+fn print_cures<F: Filesystem>(target: Target<F>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
-    line(format!("  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules", "none", cures.without));
+    line(format!(
+        "  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules",
+        "none", cures.without
+    ));
     for Attempt { remedies, breaks, closes } in &cures.attempts {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
-        line(format!("  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules", remedies.to_string()));
+        line(format!(
+            "  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules",
+            remedies.to_string()
+        ));
     }
 }
 
-fn print<R: Registry>(series: &Series<R>) {
+fn print<F: Filesystem>(series: &Series<F>) {
     line(format!("{BOLD}{}{BOLD:#}", series.what));
     for station in &series.stations {
         let text = match &station.outcome {
-            Outcome::Refused(reason) => format!("{DIM}refused: {reason}{DIM:#}"),
-            Outcome::Ran { translation, breaches, new } => {
+            Tried::Refused(reason) => format!("{DIM}refused: {reason}{DIM:#}"),
+            Tried::Ran { translation, breaches, new } => {
                 let mut rules: Vec<String> = Vec::new();
                 for (breach, expected) in breaches {
                     let mark = if *new && *expected == Expected::No { " NEW" } else { "" };
@@ -93,6 +101,10 @@ fn print<R: Registry>(series: &Series<R>) {
         line(format!("  {:28} {text}", station.to_string()));
     }
     let (first, fixed) = series.turn();
-    let say = |station: Option<&Station<R>>| station.map_or("none".to_owned(), ToString::to_string);
-    line(format!("  first that breaks: {}; first after it that does not: {}\n", say(first), say(fixed)));
+    let say = |station: Option<&Station<F>>| station.map_or("none".to_owned(), ToString::to_string);
+    line(format!(
+        "  first that breaks: {}; first after it that does not: {}\n",
+        say(first),
+        say(fixed)
+    ));
 }

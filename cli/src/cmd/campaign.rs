@@ -1,8 +1,9 @@
-//! `mkwrite campaign`: one command for a night. All engines and targets share the time, slice by slice; what they
-//! leave is merged and sorted at the end.
+//! `mkwrite campaign`: one command for a night. All engines and targets share the time, slice by
+//! slice; what they leave is merged and sorted at the end.
 //!
-//! The folder is the campaign: its state is written after every slice, whole or not at all, so that the same command
-//! goes on where a killed one stopped. Engines are processes of their own; one that dies is noted and started again.
+//! The folder is the campaign: its state is written after every slice, whole or not at all, so that
+//! the same command goes on where a killed one stopped. Engines are processes of their own; one
+//! that dies is noted and started again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -12,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::PossibleValuesParser;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::campaign::{Event, duration};
 use mkwrite_report::json::SCHEMA;
 use serde::{Deserialize, Serialize};
@@ -26,19 +27,23 @@ mod corpus;
 mod report;
 mod search;
 
-/// Search for a long time: all engines that are installed, on all targets, and a report in the morning
+/// Search for a long time: all engines that are installed, on all targets, and a report in the
+/// morning
 ///
-/// The same command goes on with a campaign that was interrupted or killed, and lets a finished one grow: its corpus
-/// is where the next one starts. Needs a checkout for engines other than `hunt`, whose targets are built first.
+/// The same command goes on with a campaign that was interrupted or killed, and lets a finished one
+/// grow: its corpus is where the next one starts. Needs a checkout for engines other than `hunt`,
+/// whose targets are built first.
 ///
-/// In DIR: report.html, .json, .sarif, .junit.xml; findings (a small case for each bug); crashes (inputs on which a
-/// target failed in any other way); corpus (inputs by target); work (what the engines left).
+/// In DIR: report.html, .json, .sarif, .junit.xml; findings (a small case for each bug); crashes
+/// (inputs on which a target failed in any other way); corpus (inputs by target); work (what the
+/// engines left).
 #[derive(clap::Args)]
 pub struct Args {
     /// Minutes of searching; building before and sorting after come on top
     #[arg(long, default_value_t = 480.0, value_name = "N")]
     minutes: f64,
-    /// Cores to use: engines at the same time, and if there are fewer of them, threads of each (all cores without it)
+    /// Cores to use: engines at the same time, and if there are fewer of them, threads of each (all
+    /// cores without it)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Only these engines
@@ -50,7 +55,8 @@ pub struct Args {
     /// The campaign's folder
     #[arg(long, default_value = "campaign", value_name = "DIR")]
     out: PathBuf,
-    /// The checkout from which targets are built (without it the one that the current folder lies in)
+    /// The checkout from which targets are built (without it the one that the current folder lies
+    /// in)
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     /// Cases to start from, besides the campaign's corpus (without it the checkout's corpus)
@@ -59,8 +65,8 @@ pub struct Args {
     /// The seed (drawn without it)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Seconds that an engine runs on a target before the next one has its turn (without it a third of its share, 10 to
-    /// 900)
+    /// Seconds that an engine runs on a target before the next one has its turn (without it a third
+    /// of its share, 10 to 900)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     slice: Option<u64>,
     /// Shrink no case for longer than this at the end
@@ -144,12 +150,15 @@ struct Session<'a> {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if !(args.minutes > 0.0 && args.minutes <= 525_600.0) {
-        return Err(anyhow!("--minutes {}: not a time", args.minutes)).context("give minutes, such as 5 or 0.5");
+        return Err(anyhow!("--minutes {}: not a time", args.minutes))
+            .context("give minutes, such as 5 or 0.5");
     }
     if let Some(folder) = &args.seeds {
-        std::fs::read_dir(folder).map_err(|error| anyhow!("{}: {error}", folder.display())).context("mend --seeds")?;
+        std::fs::read_dir(folder)
+            .map_err(|error| anyhow!("{}: {error}", folder.display()))
+            .context("mend --seeds")?;
     }
     files::prepare_folder(&args.out)?;
     let mut session = Session::open(args)?;
@@ -161,14 +170,14 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     built?;
-    session.prepare::<R>();
+    session.prepare::<F>();
     session.search(&interrupted);
     session.merge(&interrupted);
     session.save();
     let help = "free some space, or mend what is wrong, and run the same command again: it goes on";
     // A second Ctrl-C ends the sorting too.
     let stopped = interrupted.swap(false, Ordering::Relaxed);
-    let report = session.report::<R>(stopped, &interrupted).context(help)?;
+    let report = session.report::<F>(stopped, &interrupted).context(help)?;
     report::write(args, &report).context(help)?;
     // Only now may what the engines left be removed, by the next campaign in this folder.
     let failed = session.next(&[]).is_none();
@@ -199,14 +208,17 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 impl<'a> Session<'a> {
     fn open(args: &'a Args) -> Result<Session<'a>> {
         let out = args.out.canonicalize()?;
-        let lock = File::options().create(true).truncate(false).write(true).open(out.join("lock"))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(out.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(anyhow!("{}: a campaign is running there", args.out.display()))
                     .context("wait for it, end it, or give another folder with --out");
             }
-            Err(TryLockError::Error(error)) => return Err(error).context("give another folder with --out"),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context("give another folder with --out");
+            }
         }
         let path = args.out.join("state.json");
         let mut state = match std::fs::read_to_string(&path) {
@@ -235,12 +247,26 @@ impl<'a> Session<'a> {
             note(format!("the seed of this campaign stays {}", state.seed));
         }
         if !state.sessions.is_empty() {
-            note(format!("going on: {} of {} are over", duration(state.seconds), duration(state.planned)));
+            note(format!(
+                "going on: {} of {} are over",
+                duration(state.seconds),
+                duration(state.planned)
+            ));
         }
         state.sessions.push((now(), state.seconds));
         let (places, missing, unsaved) = (Vec::new(), Vec::new(), None);
         let source = engine::checkout(args.source.as_deref().unwrap_or(Path::new(".")));
-        Ok(Session { args, out, source, state, began: Instant::now(), places, missing, unsaved, _lock: lock })
+        Ok(Session {
+            args,
+            out,
+            source,
+            state,
+            began: Instant::now(),
+            places,
+            missing,
+            unsaved,
+            _lock: lock,
+        })
     }
 
     /// A folder of the campaign, as people call it.
@@ -267,13 +293,22 @@ impl<'a> Session<'a> {
     }
 
     fn elapsed(&self) -> f64 {
-        self.state.sessions.last().map_or(0.0, |(_, before)| before + self.began.elapsed().as_secs_f64())
+        self.state
+            .sessions
+            .last()
+            .map_or(0.0, |(_, before)| before + self.began.elapsed().as_secs_f64())
     }
 
     fn event(&mut self, subject: impl Into<String>, what: impl Into<String>) {
-        let event = Event { seconds: self.state.seconds, subject: subject.into(), what: what.into() };
+        let event =
+            Event { seconds: self.state.seconds, subject: subject.into(), what: what.into() };
         note(format!("{YELLOW}{}{YELLOW:#}: {}", event.subject, event.what));
-        if !self.state.events.iter().any(|known| (&known.subject, &known.what) == (&event.subject, &event.what)) {
+        if !self
+            .state
+            .events
+            .iter()
+            .any(|known| (&known.subject, &known.what) == (&event.subject, &event.what))
+        {
             self.state.events.push(event);
         }
     }
@@ -281,7 +316,8 @@ impl<'a> Session<'a> {
     /// Writes the state. What cannot be written now is tried again after the next slice.
     fn save(&mut self) {
         let text = serde_json::to_vec_pretty(&self.state).expect("the state is plain data");
-        self.unsaved = files::write(&self.folder("state.json"), &text).err().map(|error| format!("{error:#}"));
+        self.unsaved =
+            files::write(&self.folder("state.json"), &text).err().map(|error| format!("{error:#}"));
     }
 
     fn missing(&mut self, what: String, why: String) {
@@ -292,7 +328,8 @@ impl<'a> Session<'a> {
     /// Builds the targets of all engines.
     fn build(&mut self, interrupted: &AtomicBool) -> Result<()> {
         let args = self.args;
-        let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
+        let wanted =
+            |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
         for engine in ENGINES.iter().filter(|engine| wanted(&args.engines, engine.name)) {
             if interrupted.load(Ordering::Relaxed) {
                 break;
@@ -300,20 +337,27 @@ impl<'a> Session<'a> {
             note(format!("{DIM}building the targets of {}{DIM:#}", engine.name));
             let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@=:,".contains(c);
             let paths = [Some(self.out.clone()), self.source.clone()].into_iter().flatten();
-            let strange = paths.map(|path| path.to_string_lossy().into_owned()).find(|path| !path.chars().all(plain));
+            let strange = paths
+                .map(|path| path.to_string_lossy().into_owned())
+                .find(|path| !path.chars().all(plain));
             if let Some(path) = strange.filter(|_| engine.shell) {
-                let why = format!("it hands names to a shell; give --out and --source other names than `{path}`");
+                let why = format!(
+                    "it hands names to a shell; give --out and --source other names than `{path}`"
+                );
                 self.missing(engine.name.to_owned(), why);
                 continue;
             }
             match (engine.build)(self.source.as_deref()) {
                 Err(error) => self.missing(engine.name.to_owned(), format!("{error:#}")),
                 Ok(built) => {
-                    for target in TARGETS.iter().filter(|target| wanted(&args.targets, target.name)) {
+                    for target in TARGETS.iter().filter(|target| wanted(&args.targets, target.name))
+                    {
                         let place = Place { engine, target };
                         if let Some(executable) = built.targets.get(target.name) {
                             self.places.push((place, executable.clone()));
-                        } else if let Some((_, why)) = built.missing.iter().find(|(name, _)| *name == target.name) {
+                        } else if let Some((_, why)) =
+                            built.missing.iter().find(|(name, _)| *name == target.name)
+                        {
                             self.missing(place.name(), why.clone());
                         }
                     }

@@ -1,4 +1,5 @@
-//! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW should be one cause.
+//! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW
+//! should be one cause.
 //!
 //! Left out: two bugs at once, which a target cannot have.
 
@@ -8,7 +9,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{Cause, Shown, fold};
 use mkwrite_explain::parallel::parallel;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
@@ -20,7 +21,8 @@ use crate::output::{self, note, print_table};
 
 /// Plant each bug, hunt it, and fold what is NEW: into how many causes?
 ///
-/// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the default hunt.
+/// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the
+/// default hunt.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these bugs (see `list plants`)
@@ -38,22 +40,25 @@ pub struct Args {
 }
 
 /// What came of one bug.
-struct Folded<R: Registry> {
+struct Folded<F: Filesystem> {
     plant: Plant,
-    shown: Vec<Shown<R>>,
+    shown: Vec<Shown<F>>,
     causes: Vec<Cause>,
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::<R>::own();
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let ledger = Ledger::<F>::own();
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,
     };
     let all = ledger.default_pairs();
     let bar = ProgressBar::new(plants.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
+            .expect("a valid template"),
+    );
     let results = Mutex::new(Vec::new());
     parallel(
         super::jobs(),
@@ -62,24 +67,32 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         || (),
         |(), n| {
             let plant = plants[n];
-            let own: Vec<Pair<R>> = implementations(&[plant.implementation().to_owned()])
+            let own: Vec<Pair<F>> = implementations(&[plant.implementation().to_owned()])
                 .map(|found| found.into_iter().map(Pair::natural).collect())
                 .unwrap_or_default();
-            let shown = found(&ledger, plant, if args.all_pairs { &all } else { &own }, (args.seed, args.cases));
+            let shown = found(
+                &ledger,
+                plant,
+                if args.all_pairs { &all } else { &own },
+                (args.seed, args.cases),
+            );
             let causes = fold(&ledger, &shown);
-            results.lock().expect("nothing panics while it is held").push((n, Folded { plant, shown, causes }));
+            results
+                .lock()
+                .expect("nothing panics while it is held")
+                .push((n, Folded { plant, shown, causes }));
             bar.inc(1);
         },
     );
     bar.finish_and_clear();
     let mut results = results.into_inner().expect("nothing panicked");
     results.sort_by_key(|(n, _)| *n);
-    let results: Vec<Folded<R>> = results.into_iter().map(|(_, folded)| folded).collect();
+    let results: Vec<Folded<F>> = results.into_iter().map(|(_, folded)| folded).collect();
     print(&results);
     Ok(Exit::Good)
 }
 
-fn print<R: Registry>(results: &[Folded<R>]) {
+fn print<F: Filesystem>(results: &[Folded<F>]) {
     let mut table = output::table(["bug", "findings", "causes", "the causes"]);
     for Folded { plant, shown, causes } in results {
         let about = |cause: &Cause| {
@@ -87,13 +100,20 @@ fn print<R: Registry>(results: &[Folded<R>]) {
             format!("{} at {} ({})", signature.rule.id(), breach.point.name(), cause.findings.len())
         };
         let about: Vec<String> = causes.iter().map(about).collect();
-        table.add_row([plant.name().to_owned(), shown.len().to_string(), causes.len().to_string(), about.join(", ")]);
+        table.add_row([
+            plant.name().to_owned(),
+            shown.len().to_string(),
+            causes.len().to_string(),
+            about.join(", "),
+        ]);
     }
     print_table(&table);
-    let mut counts: Vec<usize> = results.iter().map(|folded| folded.causes.len()).filter(|n| *n > 0).collect();
+    let mut counts: Vec<usize> =
+        results.iter().map(|folded| folded.causes.len()).filter(|n| *n > 0).collect();
     counts.sort_unstable();
     let findings: usize = results.iter().map(|folded| folded.shown.len()).sum();
-    let (median, most) = (counts.get(counts.len() / 2).copied().unwrap_or(0), counts.last().copied().unwrap_or(0));
+    let (median, most) =
+        (counts.get(counts.len() / 2).copied().unwrap_or(0), counts.last().copied().unwrap_or(0));
     note(format!(
         "{} that show: {} of {}; causes per bug: median {median}, at most {most}",
         count(counts.len(), "bug"),

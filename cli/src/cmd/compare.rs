@@ -1,5 +1,5 @@
-//! `mkwrite compare`: what a scheduler, a feedback or an engine is worth, as executions until each expected breach is
-//! found.
+//! `mkwrite compare`: what a scheduler, a feedback or an engine is worth, as executions until each
+//! expected breach is found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::parallel::parallel;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_report::json::compare::{Compare, Factors};
 use mkwrite_search::feedback::Signal;
 use mkwrite_search::log::{self, Line};
@@ -26,12 +26,14 @@ use crate::{Exit, files};
 /// Compare schedulers, feedback and engines: executions until each expected breach is found
 ///
 /// An execution is one case on all pairs. Each contender runs with each seed, from nothing; the
-/// table shows medians over the seeds, rarest breaches last. Results are kept in the file --results, so that a
-/// comparison can be interrupted, and more contenders or seeds added; those of another build count no longer.
+/// table shows medians over the seeds, rarest breaches last. Results are kept in the file
+/// --results, so that a comparison can be interrupted, and more contenders or seeds added; those of
+/// another build count no longer.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Contenders: schedulers (without feedback), `random` (all schedulers, no feedback), `hunt`, `hunt-SIGNAL`
-    /// (see `list signals`), `libfuzzer`, `afl`, `derived` (libFuzzer with a derived Arbitrary)
+    /// Contenders: schedulers (without feedback), `random` (all schedulers, no feedback), `hunt`,
+    /// `hunt-SIGNAL` (see `list signals`), `libfuzzer`, `afl`, `derived` (libFuzzer with a derived
+    /// Arbitrary)
     #[arg(value_name = "NAME", default_values = ["random", "walk", "pct3", "pos", "hunt", "libfuzzer", "afl", "derived"])]
     contenders: Vec<String>,
     /// Seeds
@@ -43,7 +45,8 @@ pub struct Args {
     /// How many run at the same time (all cores without it)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// The checkout from which targets are built (without it the one that the current folder lies in)
+    /// The checkout from which targets are built (without it the one that the current folder lies
+    /// in)
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     /// Where results are kept: a line of JSON for each run
@@ -86,12 +89,16 @@ pub fn run(args: &Args) -> Result<Exit> {
     let executables = executables(args)?;
     let mut runs = read(&args.results)?;
     let before = runs.len();
-    runs.retain(|run| executables.get(run.contender.as_str()).is_none_or(|(_, build)| *build == run.build));
+    runs.retain(|run| {
+        executables.get(run.contender.as_str()).is_none_or(|(_, build)| *build == run.build)
+    });
     if runs.len() < before {
         note(format!("{} results of other builds are passed over", before - runs.len()));
     }
     let is_done = |contender: &str, seed: u64| {
-        runs.iter().any(|run| run.contender == contender && run.seed == seed && run.executions == args.executions)
+        runs.iter().any(|run| {
+            run.contender == contender && run.seed == seed && run.executions == args.executions
+        })
     };
     // Seed by seed, so that an interrupted comparison has something of everyone.
     let pairs = (1..=args.seeds).flat_map(|seed| executables.keys().map(move |name| (*name, seed)));
@@ -99,7 +106,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     if !left.is_empty() {
         runs.extend(play(args, &left, &executables, &interrupted)?);
     }
-    let is_wanted = |run: &Run| executables.contains_key(run.contender.as_str()) && run.seed <= args.seeds;
+    let is_wanted =
+        |run: &Run| executables.contains_key(run.contender.as_str()) && run.seed <= args.seeds;
     runs.retain(|run| is_wanted(run) && run.executions == args.executions);
     let table = Table::new(args, &runs);
     if args.json {
@@ -122,18 +130,26 @@ pub fn run(args: &Args) -> Result<Exit> {
 
 /// Everything that can be compared.
 fn names() -> Vec<String> {
-    let schedulers = Kind::ALL.iter().map(|kind| kind.name().to_owned());
+    let schedulers = SchedulerKind::ALL.iter().map(|kind| kind.name().to_owned());
     let signals = Signal::ALL.iter().map(|signal| format!("hunt-{}", signal.name()));
     let engines = ENGINES.iter().map(|engine| engine.name.to_owned());
-    schedulers.chain(["random", "derived"].map(str::to_owned)).chain(engines).chain(signals).collect()
+    schedulers
+        .chain(["random", "derived"].map(str::to_owned))
+        .chain(engines)
+        .chain(signals)
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<Run>> {
     let content = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.with_context(|| format!("give another file than {} with --results", path.display()))?,
+        other => other
+            .with_context(|| format!("give another file than {} with --results", path.display()))?,
     };
-    Ok(String::from_utf8_lossy(&content).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok(String::from_utf8_lossy(&content)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
 }
 
 /// The executable of each contender, and the build that it is.
@@ -147,8 +163,10 @@ fn executables(args: &Args) -> Result<BTreeMap<&str, (PathBuf, String)>> {
             None => engine::own,
         };
         note(format!("building {name}"));
-        let targets = build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?.targets;
-        let executable = [DIFFERENTIAL.name, "derived"].iter().find_map(|target| targets.get(*target));
+        let targets =
+            build(source.as_deref()).with_context(|| format!("leave `{name}` out"))?.targets;
+        let executable =
+            [DIFFERENTIAL.name, "derived"].iter().find_map(|target| targets.get(*target));
         let executable = executable.context("the engine has no such target")?.clone();
         let build = files::sha1(&std::fs::read(&executable)?);
         all.insert(name.as_str(), (executable, build));
@@ -171,10 +189,15 @@ fn play(
     results.write_all(b"\n")?;
     let (done, failed) = (Mutex::new((Vec::new(), results)), Mutex::new(None));
     let bar = ProgressBar::new(left.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg} {eta}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg} {eta}")
+            .expect("a valid template"),
+    );
     let work = |(contender, seed): (&str, u64)| -> Result<()> {
         bar.set_message(format!("{contender} {seed}"));
-        let Some(run) = one(args, contender, seed, executables, interrupted)? else { return Ok(()) };
+        let Some(run) = one(args, contender, seed, executables, interrupted)? else {
+            return Ok(());
+        };
         let text = serde_json::to_string(&run)? + "\n";
         let mut done = done.lock().expect("nothing panics while it is held");
         done.1.write_all(text.as_bytes())?;
@@ -248,13 +271,18 @@ fn one(
     };
     let lines = if log.exists() { log::read(&log)? } else { Vec::new() };
     let codes = ENGINES.iter().filter_map(|engine| engine.found);
-    if lines.is_empty() || !status.success() && codes.into_iter().all(|code| status.code() != Some(code)) {
+    if lines.is_empty()
+        || !status.success() && codes.into_iter().all(|code| status.code() != Some(code))
+    {
         let output = std::fs::read_to_string(start.folder.join("output.txt")).unwrap_or_default();
         let last: Vec<&str> = output.lines().rev().take(3).collect();
         return Err(anyhow!("{contender} ended with {status}: {}", last.join(" / ")));
     }
-    let new = lines.iter().filter_map(|line| line.found.as_ref()).filter(|find| find.entry.is_none());
-    let new = new.map(|find| format!("{} on {} x {}", find.rule, find.implementation, find.caller)).collect();
+    let new =
+        lines.iter().filter_map(|line| line.found.as_ref()).filter(|find| find.entry.is_none());
+    let new = new
+        .map(|find| format!("{} on {} x {}", find.rule, find.implementation, find.caller))
+        .collect();
     let (contender, build) = (contender.to_owned(), version.clone());
     Ok(Some(Run { contender, build, seed, executions: args.executions, found: found(&lines), new }))
 }
@@ -265,7 +293,9 @@ fn arguments(contender: &str) -> Vec<String> {
         "random" => vec!["--feedback", "none"],
         // libFuzzer's own mutations come several at a time.
         "derived" => vec!["-mutate_depth=5"],
-        _ if Kind::from_name(contender).is_some() => vec!["--feedback", "none", "--scheduler", contender],
+        _ if SchedulerKind::from_name(contender).is_some() => {
+            vec!["--feedback", "none", "--scheduler", contender]
+        }
         _ => match contender.strip_prefix("hunt-") {
             Some(signal) => vec!["--feedback", signal],
             None => vec![],
@@ -274,7 +304,8 @@ fn arguments(contender: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// Executions until each listed breach was found. An engine that restarts its target counts on from there.
+/// Executions until each listed breach was found. An engine that restarts its target counts on from
+/// there.
 fn found(lines: &[Line]) -> BTreeMap<String, u64> {
     let (mut found, mut before, mut last) = (BTreeMap::new(), 0, (0, 0));
     for line in lines {
@@ -287,7 +318,10 @@ fn found(lines: &[Line]) -> BTreeMap<String, u64> {
         {
             let breach = format!("{} x {}: {entry}", find.implementation, find.caller);
             let executions = before + line.executions;
-            found.entry(breach).and_modify(|least: &mut u64| *least = executions.min(*least)).or_insert(executions);
+            found
+                .entry(breach)
+                .and_modify(|least: &mut u64| *least = executions.min(*least))
+                .or_insert(executions);
         }
     }
     found
@@ -298,7 +332,8 @@ struct Table {
     contenders: Vec<String>,
     /// How many seeds each contender has run.
     seeds: Vec<usize>,
-    /// Breaches, the rarest last, with the median of each contender; nothing where most seeds did not find it.
+    /// Breaches, the rarest last, with the median of each contender; nothing where most seeds did
+    /// not find it.
     rows: Vec<(String, Vec<Option<f64>>)>,
     /// The rarest third begins here.
     rare: usize,
@@ -307,15 +342,19 @@ struct Table {
 impl Table {
     fn new(args: &Args, runs: &[Run]) -> Table {
         let breaches: BTreeSet<&String> = runs.iter().flat_map(|run| run.found.keys()).collect();
-        let of = |contender: &String| runs.iter().filter(|run| run.contender == *contender).collect::<Vec<_>>();
+        let of = |contender: &String| {
+            runs.iter().filter(|run| run.contender == *contender).collect::<Vec<_>>()
+        };
         let mut seen = BTreeSet::new();
-        let contenders: Vec<String> = args.contenders.iter().filter(|name| seen.insert(*name)).cloned().collect();
+        let contenders: Vec<String> =
+            args.contenders.iter().filter(|name| seen.insert(*name)).cloned().collect();
         let all: Vec<Vec<&Run>> = contenders.iter().map(of).collect();
         let medians = |breach: &String| all.iter().map(|runs| median(runs, breach)).collect();
         let mut rows: Vec<(String, Vec<Option<f64>>)> =
             breaches.into_iter().map(|breach| (breach.clone(), medians(breach))).collect();
         rows.sort_by(|(_, a), (_, b)| {
-            let first = |row: &[Option<f64>]| row.first().copied().flatten().unwrap_or(f64::INFINITY);
+            let first =
+                |row: &[Option<f64>]| row.first().copied().flatten().unwrap_or(f64::INFINITY);
             first(a).total_cmp(&first(b))
         });
         let rare = rows.len() - rows.len() / 3;
@@ -323,14 +362,17 @@ impl Table {
         Table { contenders, seeds, rows, rare }
     }
 
-    /// How many times fewer executions than the first contender one needs, over the rarest third: the geometric mean
-    /// and the median. Who did not find a breach counts as if at the end of its runs.
+    /// How many times fewer executions than the first contender one needs, over the rarest third:
+    /// the geometric mean and the median. Who did not find a breach counts as if at the end of its
+    /// runs.
     fn factors(&self, args: &Args, contender: usize) -> Option<(f64, f64)> {
         let number = |median: Option<f64>| median.unwrap_or(args.executions as f64);
         let rows = &self.rows[self.rare..];
-        let mut factors: Vec<f64> = rows.iter().map(|(_, row)| number(row[0]) / number(row[contender])).collect();
+        let mut factors: Vec<f64> =
+            rows.iter().map(|(_, row)| number(row[0]) / number(row[contender])).collect();
         factors.sort_by(f64::total_cmp);
-        let mean = (factors.iter().map(|factor| factor.ln()).sum::<f64>() / factors.len() as f64).exp();
+        let mean =
+            (factors.iter().map(|factor| factor.ln()).sum::<f64>() / factors.len() as f64).exp();
         let middle = factors.get(factors.len() / 2)?;
         Some((mean, *middle))
     }
@@ -341,14 +383,21 @@ impl Table {
 
     /// The rows below the breaches: what is found at all, and the factors.
     fn summary(&self, args: &Args) -> Vec<(String, Vec<String>)> {
-        let each = |cell: &dyn Fn(usize) -> String| (0..self.contenders.len()).map(cell).collect::<Vec<_>>();
-        let found = |n: usize| self.rows.iter().filter(|(_, row)| row[n].is_some()).count().to_string();
+        let each = |cell: &dyn Fn(usize) -> String| {
+            (0..self.contenders.len()).map(cell).collect::<Vec<_>>()
+        };
+        let found =
+            |n: usize| self.rows.iter().filter(|(_, row)| row[n].is_some()).count().to_string();
         let total = |n: usize| {
             let rare = self.rows[self.rare..].iter();
             thousands(rare.map(|(_, row)| row[n].unwrap_or(args.executions as f64)).sum::<f64>())
         };
-        let factors = |n: usize| self.factors(args, n).map_or(String::new(), |(mean, _)| format!("{mean:.1}"));
-        let middle = |n: usize| self.factors(args, n).map_or(String::new(), |(_, median)| format!("{median:.1}"));
+        let factors = |n: usize| {
+            self.factors(args, n).map_or(String::new(), |(mean, _)| format!("{mean:.1}"))
+        };
+        let middle = |n: usize| {
+            self.factors(args, n).map_or(String::new(), |(_, median)| format!("{median:.1}"))
+        };
         vec![
             (format!("found, of {}", self.rows.len()), each(&found)),
             ("rarest third: sum".to_owned(), each(&total)),
@@ -359,7 +408,10 @@ impl Table {
 
     fn cells(&self, args: &Args) -> Vec<(String, Vec<String>)> {
         let cell = |median: &Option<f64>| median.map_or("-".to_owned(), thousands);
-        let rows = self.shown(args).iter().map(|(breach, row)| (breach.clone(), row.iter().map(cell).collect()));
+        let rows = self
+            .shown(args)
+            .iter()
+            .map(|(breach, row)| (breach.clone(), row.iter().map(cell).collect()));
         rows.chain(self.summary(args)).collect()
     }
 
@@ -407,8 +459,12 @@ fn median(runs: &[&Run], breach: &str) -> Option<f64> {
 
 fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|c| std::str::from_utf8(c).expect("digits")).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|c| std::str::from_utf8(c).expect("digits"))
+        .collect();
     groups.join(",")
 }
 
@@ -430,25 +486,51 @@ mod tests {
 
     #[test]
     fn a_median_needs_a_majority_and_numbers_are_grouped() {
-        let runs = [run("a", 1, &[("x", 5)]), run("a", 2, &[("x", 7), ("y", 9)]), run("a", 3, &[("x", 90)])];
+        let runs = [
+            run("a", 1, &[("x", 5)]),
+            run("a", 2, &[("x", 7), ("y", 9)]),
+            run("a", 3, &[("x", 90)]),
+        ];
         let all: Vec<&Run> = runs.iter().collect();
-        assert_eq!((median(&all, "x"), median(&all, "y"), median(&[], "x")), (Some(7.0), None, None));
-        assert_eq!((median(&all[..2], "x"), thousands(1_234_567.0)), (Some(6.0), "1,234,567".to_owned()));
+        assert_eq!(
+            (median(&all, "x"), median(&all, "y"), median(&[], "x")),
+            (Some(7.0), None, None)
+        );
+        assert_eq!(
+            (median(&all[..2], "x"), thousands(1_234_567.0)),
+            (Some(6.0), "1,234,567".to_owned())
+        );
     }
 
     #[test]
     fn executions_go_on_over_a_restart_and_the_first_find_counts() {
         let find = |entry: &str, follows| {
             let [implementation, caller, rule] = ["i", "c", "I1"].map(str::to_owned);
-            Some(log::Find { implementation, caller, rule, point: None, entry: Some(entry.to_owned()), follows })
+            Some(log::Find {
+                implementation,
+                caller,
+                rule,
+                point: None,
+                entry: Some(entry.to_owned()),
+                follows,
+            })
         };
-        let line = |process, executions, found| Line { time: 0.0, process, executions, features: 0, found };
+        let line = |process, executions, found| Line {
+            time: 0.0,
+            process,
+            executions,
+            features: 0,
+            found,
+        };
         let lines = [
             line(1, 10, find("a", false)),
             line(1, 20, find("b", true)),
             line(2, 5, find("a", false)),
             line(2, 6, find("c", false)),
         ];
-        assert_eq!(found(&lines), [("i x c: a".to_owned(), 10), ("i x c: c".to_owned(), 26)].into());
+        assert_eq!(
+            found(&lines),
+            [("i x c: a".to_owned(), 10), ("i x c: c".to_owned(), 26)].into()
+        );
     }
 }

@@ -8,7 +8,8 @@ use crate::{Cli, Exit, output};
 
 /// Print a script that completes subcommands and options in a shell
 ///
-/// In bash, for one session: `source <(mkwrite completions bash)`; in fish: `mkwrite completions fish | source`.
+/// In bash, for one session: `source <(mkwrite completions bash)`; in fish: `mkwrite completions
+/// fish | source`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The shell

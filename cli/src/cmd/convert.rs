@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mkwrite_model::bytes;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 use crate::{Exit, files, output};
 
 /// Convert a case between text (.mkw) and bytes, the fuzzers' form
 ///
-/// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise. Bytes carry
-/// the case alone: what it runs on and what is expected stands beside it, in text. A fuzzer runs bytes under several
-/// schedules; text has the first, and `shrink FILE` writes the one that breaks something.
+/// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise.
+/// Bytes carry the case alone: what it runs on and what is expected stands beside it, in text. A
+/// fuzzer runs bytes under several schedules; text has the first, and `shrink FILE` writes the one
+/// that breaks something.
 #[derive(clap::Args)]
 pub struct Args {
     /// The file to read
@@ -26,10 +27,11 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let document = files::read::<R>(&args.file)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let document = files::read::<F>(&args.file)?;
     let to_text = args.to.as_deref().map_or(!files::is_text(&args.file), |to| to == "text");
-    let content = if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
+    let content =
+        if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
     match &args.output {
         Some(path) => files::write(path, &content)?,
         None => output::bytes(&content),

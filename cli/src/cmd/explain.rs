@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mkwrite_explain::explain::{Explanation, explain, with_stops};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
@@ -17,8 +17,9 @@ use crate::{Exit, files};
 
 /// Explain what a case breaks: what was lost, when, and between which two steps the race lies
 ///
-/// One column per task and one row per step, with every change of state; then the nearest schedule that breaks
-/// nothing. A case that names several pairs is explained on the first, or on the one given here.
+/// One column per task and one row per step, with every change of state; then the nearest schedule
+/// that breaks nothing. A case that names several pairs is explained on the first, or on the one
+/// given here.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -38,9 +39,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let document = args.subject.read::<R>()?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let document = args.subject.read::<F>()?;
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };

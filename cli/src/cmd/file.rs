@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use mkwrite_explain::finding;
 use mkwrite_explain::shrink::Shrinker;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
@@ -16,10 +16,11 @@ use super::subject::Subject;
 use crate::output::{DIM, line, note};
 use crate::{Exit, files};
 
-/// File a case as a regression test: a minimal case below corpus/regressions, and its explanation beside it
+/// File a case as a regression test: a minimal case below corpus/regressions, and its explanation
+/// beside it
 ///
-/// `cargo test` then runs it as a test of its own: what it expects must break, or, with --fixed, nothing must. A
-/// changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
+/// `cargo test` then runs it as a test of its own: what it expects must break, or, with --fixed,
+/// nothing must. A changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -39,30 +40,34 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if args.name.is_empty() || !args.name.chars().all(valid) {
-        return Err(
-            anyhow!("`{}` is not a name for a test", args.name).context("lower-case letters, digits and dashes")
-        );
+        return Err(anyhow!("`{}` is not a name for a test", args.name)
+            .context("lower-case letters, digits and dashes"));
     }
     let folder = args.corpus.join("regressions");
     if !args.corpus.is_dir() {
-        return Err(
-            anyhow!("{} is no folder", args.corpus.display()).context("run it in the repository, or give --corpus")
-        );
+        return Err(anyhow!("{} is no folder", args.corpus.display())
+            .context("run it in the repository, or give --corpus"));
     }
-    std::fs::create_dir_all(&folder).map_err(|error| anyhow!("cannot make {}: {error}", folder.display()))?;
-    let (case_path, text_path) = (folder.join(format!("{}.mkw", args.name)), folder.join(format!("{}.txt", args.name)));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| anyhow!("cannot make {}: {error}", folder.display()))?;
+    let (case_path, text_path) =
+        (folder.join(format!("{}.mkw", args.name)), folder.join(format!("{}.txt", args.name)));
     if case_path.exists() && !args.force {
-        return Err(anyhow!("{} exists", case_path.display()).context("choose another name, or give --force"));
+        return Err(anyhow!("{} exists", case_path.display())
+            .context("choose another name, or give --force"));
     }
 
-    let document = args.subject.read::<R>()?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
-    let document =
-        if args.fixed { fixed(args, &ledger, &mut runner, document)? } else { minimal(args, &ledger, document)? };
-    let text = golden::text::<R>(&document).map_err(|error| anyhow!("{error}"))?;
+    let document = args.subject.read::<F>()?;
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let document = if args.fixed {
+        fixed(args, &ledger, &mut runner, document)?
+    } else {
+        minimal(args, &ledger, document)?
+    };
+    let text = golden::text::<F>(&document).map_err(|error| anyhow!("{error}"))?;
     files::write(&case_path, document.to_string().as_bytes())?;
     files::write(&text_path, text.as_bytes())?;
     line(format!("{}\n{}", case_path.display(), text_path.display()));
@@ -71,10 +76,10 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 }
 
 /// The case as it is, which must pass on the pairs that were chosen.
-fn fixed<R: Registry>(
+fn fixed<F: Filesystem>(
     args: &Args,
-    ledger: &Ledger<R>,
-    runner: &mut Runner<R>,
+    ledger: &Ledger<F>,
+    runner: &mut Runner<F>,
     mut document: Document,
 ) -> Result<Document> {
     let targets = args.subject.targets(&document)?;
@@ -82,14 +87,23 @@ fn fixed<R: Registry>(
     document.expects = vec![Expect::Pass];
     for target in &targets {
         if let Some((breach, _)) = judge(runner, ledger, *target, &document).breaches.first() {
-            bail!("it still breaks {} at {} on {}", breach.rule.id(), breach.point.name(), target.pair);
+            bail!(
+                "it still breaks {} at {} on {}",
+                breach.rule.id(),
+                breach.point.name(),
+                target.pair
+            );
         }
     }
     Ok(document)
 }
 
 /// The case made smaller, with what it breaks.
-fn minimal<R: Registry>(args: &Args, ledger: &Ledger<R>, mut document: Document) -> Result<Document> {
+fn minimal<F: Filesystem>(
+    args: &Args,
+    ledger: &Ledger<F>,
+    mut document: Document,
+) -> Result<Document> {
     let mut runner = Runner::default();
     let goal = args.subject.goal(None, ledger, &mut runner, &mut document)?;
     let case = Shrinker::new(&mut runner, goal.clone(), ledger).shrink(document.case.clone());

@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{self, Cause, Shown};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
@@ -26,7 +26,7 @@ use mkwrite_report::json::{Document, hunt as json};
 use mkwrite_report::triage::Status;
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
-use mkwrite_search::hunt::{self, Found, ModelError, Outcome, Plan, Progress};
+use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress};
 use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
 
@@ -38,8 +38,10 @@ use crate::{Exit, files};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
-/// Without arguments: 20 seconds on all cores, every implementation under its natural caller and the pairs
-/// that the ledger lists, these also with all remedies of their entries on every fourth case, where nothing is expected. With --seed and --cases the result is the same for any --jobs, apart from times.
+/// Without arguments: 20 seconds on all cores, every implementation under its natural caller and
+/// the pairs that the ledger lists, these also with all remedies of their entries on every fourth
+/// case, where nothing is expected. With --seed and --cases the result is the same for any --jobs,
+/// apart from times.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these implementations (see `list implementations`)
@@ -51,10 +53,12 @@ pub struct Args {
     /// Report only this rule (see `list rules`)
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Plant this bug, on the implementation that it is meant for unless --impl says otherwise (see `list plants`)
+    /// Plant this bug, on the implementation that it is meant for unless --impl says otherwise (see
+    /// `list plants`)
     #[arg(long, value_name = "NAME")]
     plant: Option<String>,
-    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the ledger has for each pair
+    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the
+    /// ledger has for each pair
     #[arg(long = "remedy", value_delimiter = ',', value_name = "NAME")]
     remedies: Vec<String>,
     /// Keep every file size at a multiple of a page
@@ -72,13 +76,15 @@ pub struct Args {
     /// Threads (all cores without it)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// What makes a case worth keeping and mutating (see `list signals`); `none` makes every case from nothing
+    /// What makes a case worth keeping and mutating (see `list signals`); `none` makes every case
+    /// from nothing
     #[arg(long, value_delimiter = ',', value_name = "SIGNAL", default_values_t = Signals::default().names())]
     feedback: Vec<String>,
     /// Begin with the cases in this folder, in bytes, and put those there that were worth keeping
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
-    /// Append what is found, and once a second how far the hunt is, to this file: a line of JSON each
+    /// Append what is found, and once a second how far the hunt is, to this file: a line of JSON
+    /// each
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// One scheduler instead of the portfolio (see `list schedulers`)
@@ -106,14 +112,15 @@ const RULES_SHOWN: usize = 4;
 const DEFAULT_SECONDS: u64 = 20;
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let plan = plan::<R>(args)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
 
     let log = args.log.as_ref().map(|path| {
-        let log = Log::append(path).map_err(|error| anyhow!("cannot write to {}: {error}", path.display()));
+        let log = Log::append(path)
+            .map_err(|error| anyhow!("cannot write to {}: {error}", path.display()));
         log.context("give another file with --log").map(Mutex::new)
     });
     let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
@@ -122,7 +129,13 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         let (pairs, threads) = (count(plan.targets.len(), "pair"), count(jobs, "thread"));
         note(format!("hunting on {pairs}, {threads}, seed {}", plan.seed));
     }
-    let saver = Saver { args, plan: &plan, progress: &progress, files: AtomicUsize::new(0), failed: Mutex::new(None) };
+    let saver = Saver {
+        args,
+        plan: &plan,
+        progress: &progress,
+        files: AtomicUsize::new(0),
+        failed: Mutex::new(None),
+    };
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&progress, &interrupted, seconds, args.cases, start));
@@ -135,12 +148,15 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     if let Some(error) = saver.failed.into_inner().expect("nothing panics while it is held") {
         return Err(error);
     }
-    if let Some(plant) = planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed)) {
+    if let Some(plant) =
+        planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed))
+    {
         return Err(missed(&plan, plant));
     }
     let findings = save(args, &plan, &outcome)?;
     let causes = fold(&plan, &findings);
-    let report = Document::new(report(&plan, jobs, &progress, elapsed, &outcome, (&findings, &causes)));
+    let report =
+        Document::new(report(&plan, jobs, &progress, elapsed, &outcome, (&findings, &causes)));
     files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
     if args.json {
         output::json(&report)?;
@@ -162,39 +178,55 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 }
 
 /// No run reached the bug: what would.
-fn missed<R: Registry>(plan: &Plan<R>, plant: Plant) -> anyhow::Error {
+fn missed<F: Filesystem>(plan: &Plan<F>, plant: Plant) -> anyhow::Error {
     let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
-    let remedy = plant.needs().filter(lacks).map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
+    let remedy = plant
+        .needs()
+        .filter(lacks)
+        .map_or(String::new(), |remedy| format!(" with --remedy {remedy}"));
     anyhow!("no run reached the planted bug `{}`", plant.name())
         .context(format!("hunt it on {}{remedy}, or longer", plant.implementation()))
 }
 
 /// The bug that is planted on some target.
-fn planted<R: Registry>(plan: &Plan<R>) -> Option<Plant> {
+fn planted<F: Filesystem>(plan: &Plan<F>) -> Option<Plant> {
     plan.targets.iter().find_map(|target| target.plant)
 }
 
-fn plan<R: Registry>(args: &Args) -> Result<Plan<R>> {
-    let ledger = Ledger::<R>::own();
+fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
+    let ledger = Ledger::<F>::own();
     let rule = args.rule.as_deref().map(rule).transpose()?;
     let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
     let plant = args.plant.as_deref().map(plant).transpose()?;
     let callers = callers(&args.callers)?;
-    let targets: Vec<Target<R>> = match plant {
+    let targets: Vec<Target<F>> = match plant {
         Some(plant) => {
             let own = [plant.implementation().to_owned()];
-            let list = if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
+            let list =
+                if args.implementations.is_empty() { &own[..] } else { &args.implementations[..] };
             let planted = pairs(&implementations(list)?, &callers)?;
-            let others = references(plant).into_iter().filter(|pair| !planted.contains(pair)).map(Target::from);
-            let with_plant = planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
+            let others = references(plant)
+                .into_iter()
+                .filter(|pair| !planted.contains(pair))
+                .map(Target::from);
+            let with_plant =
+                planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
             with_plant.chain(others).collect()
         }
         None if args.implementations.is_empty() && callers.is_empty() => ledger.default_targets(),
-        None if args.implementations.is_empty() => pairs_that_fit(&callers).into_iter().map(Target::from).collect(),
-        None => pairs(&implementations(&args.implementations)?, &callers)?.into_iter().map(Target::from).collect(),
+        None if args.implementations.is_empty() => {
+            pairs_that_fit(&callers).into_iter().map(Target::from).collect()
+        }
+        None => pairs(&implementations(&args.implementations)?, &callers)?
+            .into_iter()
+            .map(Target::from)
+            .collect(),
     };
     let switches = Switches { plant: None, remedies: args.remedies.clone() };
-    let targets = targets.into_iter().map(|target| switches.apply(&ledger, target)).collect::<Result<Vec<_>>>()?;
+    let targets = targets
+        .into_iter()
+        .map(|target| switches.apply(&ledger, target))
+        .collect::<Result<Vec<_>>>()?;
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let cases = args.cases.unwrap_or(u64::MAX);
     let seeds = args.corpus.as_deref().map_or(Ok(Vec::new()), corpus)?;
@@ -217,17 +249,26 @@ fn corpus(folder: &Path) -> Result<Vec<Case>> {
     let entries = entries
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
         .context("give another folder with --corpus")?;
-    let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut all: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     all.sort();
     let case = |path: &PathBuf| {
-        let content = std::fs::read(path).ok().filter(|content| !content.is_empty() && !files::is_text(path))?;
+        let content = std::fs::read(path)
+            .ok()
+            .filter(|content| !content.is_empty() && !files::is_text(path))?;
         Some(bytes::decode(&content))
     };
     Ok(all.iter().filter_map(case).collect())
 }
 
 /// Draws the progress bar and ends the hunt when its time is up.
-fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, cases: Option<u64>, start: Instant) {
+fn watch(
+    progress: &Progress,
+    interrupted: &AtomicBool,
+    seconds: Option<u64>,
+    cases: Option<u64>,
+    start: Instant,
+) {
     let length = match (seconds, cases) {
         (Some(seconds), _) => seconds * 1000,
         (None, cases) => cases.unwrap_or(0),
@@ -236,14 +277,18 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
     let template = "{bar:30} {percent:>3}%  {msg}";
     bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
     while !progress.stop.load(Ordering::Relaxed) {
-        let (done, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
+        let (done, runs) =
+            (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
         let (found, new) = progress.signatures();
         let elapsed = start.elapsed();
         let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
         let features = progress.features.load(Ordering::Relaxed);
         let features = if features > 0 { format!("{features} features, ") } else { String::new() };
-        bar.set_message(format!("{done} cases, {rate:.0} runs/s, {features}{}, {new} NEW", count(found, "signature")));
+        bar.set_message(format!(
+            "{done} cases, {rate:.0} runs/s, {features}{}, {new} NEW",
+            count(found, "signature")
+        ));
         progress.tick();
         let over = seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
         if over || interrupted.load(Ordering::Relaxed) {
@@ -255,26 +300,26 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, seconds: Option<u64>, ca
 }
 
 /// A signature, with the file that shows it.
-struct Finding<R> {
+struct Finding<F> {
     key: Key,
     found: Found,
-    target: Target<R>,
+    target: Target<F>,
     /// As it was saved.
     case: Case,
     file: Option<PathBuf>,
 }
 
 /// What was found so far is on disk, as it was found.
-struct Saver<'a, R> {
+struct Saver<'a, F> {
     args: &'a Args,
-    plan: &'a Plan<R>,
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     /// How many files were written.
     files: AtomicUsize,
     failed: Mutex<Option<anyhow::Error>>,
 }
 
-impl<R: Registry> Saver<'_, R> {
+impl<F: Filesystem> Saver<'_, F> {
     /// What cannot be saved ends the hunt.
     fn save(&self, path: &Path, content: &[u8]) {
         if let Err(error) = files::write(path, content) {
@@ -284,9 +329,11 @@ impl<R: Registry> Saver<'_, R> {
     }
 }
 
-impl<R: Registry> hunt::Save for Saver<'_, R> {
+impl<F: Filesystem> hunt::Save for Saver<'_, F> {
     fn found(&self, key: &Key, found: &Found) {
-        if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX || key.signature.expected == Expected::No {
+        if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX
+            || key.signature.expected == Expected::No
+        {
             let case = hunt::recorded(self.plan, key, found);
             let document = document(self.args, self.plan, key, found, case, false);
             self.save(&file(self.args, self.plan, key), document.to_string().as_bytes());
@@ -302,13 +349,13 @@ impl<R: Registry> hunt::Save for Saver<'_, R> {
     }
 }
 
-fn file<R: Registry>(args: &Args, plan: &Plan<R>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &Key) -> PathBuf {
     args.out.join(Name::of(&plan.ledger, plan.targets[key.target], &key.signature).file())
 }
 
-/// Writes a case for each signature: shrunk, with its schedule by named points, under a name that depends on
-/// the signature alone.
-fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<Vec<Finding<R>>> {
+/// Writes a case for each signature: shrunk, with its schedule by named points, under a name that
+/// depends on the signature alone.
+fn save<F: Filesystem>(args: &Args, plan: &Plan<F>, outcome: &Hunted) -> Result<Vec<Finding<F>>> {
     let mut findings = Vec::new();
     // What is new first: the number of files is bounded.
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
@@ -322,18 +369,31 @@ fn save<R: Registry>(args: &Args, plan: &Plan<R>, outcome: &Outcome) -> Result<V
         }
         let mut case = found.case.clone();
         if let Some(file) = &file {
-            case = if args.raw { hunt::recorded(plan, key, found) } else { hunt::reproduce(plan, key, found) };
-            files::write(file, document(args, plan, key, found, case.clone(), !args.raw).to_string().as_bytes())?;
+            case = if args.raw {
+                hunt::recorded(plan, key, found)
+            } else {
+                hunt::reproduce(plan, key, found)
+            };
+            files::write(
+                file,
+                document(args, plan, key, found, case.clone(), !args.raw).to_string().as_bytes(),
+            )?;
         }
-        findings.push(Finding { key: *key, found: found.clone(), target: plan.targets[key.target], case, file });
+        findings.push(Finding {
+            key: *key,
+            found: found.clone(),
+            target: plan.targets[key.target],
+            case,
+            file,
+        });
     }
     findings.sort_by_key(|finding| finding.key);
     Ok(findings)
 }
 
-fn document<R: Registry>(
+fn document<F: Filesystem>(
     args: &Args,
-    plan: &Plan<R>,
+    plan: &Plan<F>,
     key: &Key,
     found: &Found,
     case: Case,
@@ -346,7 +406,7 @@ fn document<R: Registry>(
 }
 
 /// Which case of which hunt it is.
-fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
+fn origin<F: Filesystem>(args: &Args, plan: &Plan<F>, index: u64) -> String {
     let mut hunt = format!("hunt --seed {}", plan.seed);
     if let Some(plant) = planted(plan) {
         hunt += &format!(" --plant {}", plant.name());
@@ -372,30 +432,32 @@ fn origin<R: Registry>(args: &Args, plan: &Plan<R>, index: u64) -> String {
 }
 
 /// A case that breaks an assertion of the model.
-fn broken<R: Registry>(args: &Args, plan: &Plan<R>, error: &ModelError) -> text::Document {
+fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> text::Document {
     let mut document = text::Document::new(error.case.clone());
     finding::set_targets(&mut document, &[plan.targets[error.target]]);
-    let comments = [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
+    let comments =
+        [format!("The model is broken: {}", error.message), origin(args, plan, error.index) + "."];
     document.comments = comments.map(|text| ("mkw".to_owned(), text.replace('\n', " "))).into();
     document
 }
 
-fn report<R: Registry>(
-    plan: &Plan<R>,
+fn report<F: Filesystem>(
+    plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
     elapsed: Duration,
-    outcome: &Outcome,
-    (all, causes): (&[Finding<R>], &[Cause]),
+    outcome: &Hunted,
+    (all, causes): (&[Finding<F>], &[Cause]),
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
-        let counts = Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
+        let counts =
+            Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
         (target.to_string(), counts.collect())
     });
     json::Hunt {
         seed: plan.seed,
         aligned: plan.aligned,
-        scheduler: plan.scheduler.map(Kind::name),
+        scheduler: plan.scheduler.map(SchedulerKind::name),
         rule: plan.rule.map(Rule::id),
         plant: planted(plan).map(Plant::name),
         error: outcome.error.as_ref().map(ToString::to_string),
@@ -414,7 +476,7 @@ fn report<R: Registry>(
     }
 }
 
-fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Finding {
+fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Finding<F>) -> json::Finding {
     let Finding { key, found, target, file, .. } = finding;
     let entry = plan.ledger.entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
@@ -434,8 +496,9 @@ fn finding_report<R: Registry>(plan: &Plan<R>, finding: &Finding<R>) -> json::Fi
     }
 }
 
-/// The findings folded into causes: what is NEW first, and of what is expected last what lies past the end of the file.
-fn fold<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) -> Vec<Cause> {
+/// The findings folded into causes: what is NEW first, and of what is expected last what lies past
+/// the end of the file.
+fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<Cause> {
     let shown = all.iter().map(|finding| Shown {
         target: finding.target,
         signature: finding.key.signature,
@@ -445,7 +508,8 @@ fn fold<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) -> Vec<Cause> {
     let mut causes = causes::fold(&plan.ledger, &shown.collect::<Vec<_>>());
     causes.sort_by_key(|cause| {
         let expected = all[cause.root].key.signature.expected;
-        let past_eof = plan.ledger.entry(expected).is_some_and(|entry| entry.when.has(Condition::PastEof));
+        let past_eof =
+            plan.ledger.entry(expected).is_some_and(|entry| entry.when.has(Condition::PastEof));
         (expected != Expected::No, past_eof, expected)
     });
     causes
@@ -462,15 +526,15 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-fn rules<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<&'static str> {
+fn rules<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<&'static str> {
     distinct(cause.findings.iter().map(|n| all[*n].key.signature.rule.id()))
 }
 
-fn targets<R: Registry>(all: &[Finding<R>], cause: &Cause) -> Vec<Target<R>> {
+fn targets<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<Target<F>> {
     distinct(cause.findings.iter().map(|n| all[*n].target))
 }
 
-fn cause_report<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], cause: &Cause) -> json::Cause {
+fn cause_report<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], cause: &Cause) -> json::Cause {
     let Finding { key, found, file, .. } = &all[cause.root];
     json::Cause {
         title: key.signature.rule.about().harm,
@@ -482,13 +546,18 @@ fn cause_report<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], cause: &Cause) 
         rules: rules(all, cause),
         pairs: targets(all, cause).into_iter().map(headline).collect(),
         findings: cause.findings.len(),
-        cases_until_found: cause.findings.iter().map(|n| all[*n].found.index + 1).min().unwrap_or_default(),
+        cases_until_found: cause
+            .findings
+            .iter()
+            .map(|n| all[*n].found.index + 1)
+            .min()
+            .unwrap_or_default(),
         file: file.as_ref().map(|file| file.display().to_string()),
     }
 }
 
 /// How a finding stands to the ledger, in words.
-fn status<R: Registry>(plan: &Plan<R>, expected: Expected) -> String {
+fn status<F: Filesystem>(plan: &Plan<F>, expected: Expected) -> String {
     let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
     match expected {
         Expected::Root(_) => format!("expected: {entry}"),
@@ -498,12 +567,16 @@ fn status<R: Registry>(plan: &Plan<R>, expected: Expected) -> String {
 }
 
 /// One row per cause.
-fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause]) {
+fn print_causes<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], causes: &[Cause]) {
     let mut table = output::table(["what goes wrong", "rules", "on", "findings", "status"]);
     for cause in causes {
         let Finding { key, .. } = &all[cause.root];
         let (rules, targets) = (rules(all, cause), targets(all, cause));
-        let more = if rules.len() > RULES_SHOWN { format!(" +{}", rules.len() - RULES_SHOWN) } else { String::new() };
+        let more = if rules.len() > RULES_SHOWN {
+            format!(" +{}", rules.len() - RULES_SHOWN)
+        } else {
+            String::new()
+        };
         table.add_row([
             key.signature.rule.about().harm.to_owned(),
             rules.into_iter().take(RULES_SHOWN).collect::<Vec<_>>().join(" ") + &more,
@@ -518,10 +591,17 @@ fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause
     }
     print_table(&table);
     let program = output::program();
-    for cause in causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No) {
+    for cause in
+        causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No)
+    {
         let Finding { key, found, target, file, .. } = &all[cause.root];
         let (rule, point) = (key.signature.rule, found.breach.point.name());
-        line(format!("{RED}NEW{RED:#} {}: {} at {point} on {}", rule.about().harm, rule.id(), headline(*target)));
+        line(format!(
+            "{RED}NEW{RED:#} {}: {} at {point} on {}",
+            rule.about().harm,
+            rule.id(),
+            headline(*target)
+        ));
         if let Some(file) = file {
             line(format!("    {program} explain {}", output::quoted(file)));
         }
@@ -529,9 +609,16 @@ fn print_causes<R: Registry>(plan: &Plan<R>, all: &[Finding<R>], causes: &[Cause
 }
 
 /// One row per finding.
-fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
-    let mut table =
-        output::table(["implementation", "caller", "rule", "point", "status", "cases until found", "replay"]);
+fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) {
+    let mut table = output::table([
+        "implementation",
+        "caller",
+        "rule",
+        "point",
+        "status",
+        "cases until found",
+        "replay",
+    ]);
     let program = output::program();
     for Finding { key, found, target, file, .. } in all {
         table.add_row([
@@ -541,23 +628,24 @@ fn print_findings<R: Registry>(plan: &Plan<R>, all: &[Finding<R>]) {
             found.breach.point.name().to_owned(),
             status(plan, key.signature.expected),
             (found.index + 1).to_string(),
-            file.as_ref().map_or(String::new(), |file| format!("{program} replay {}", output::quoted(file))),
+            file.as_ref()
+                .map_or(String::new(), |file| format!("{program} replay {}", output::quoted(file))),
         ]);
     }
     print_table(&table);
 }
 
 /// What a hunt has found, for printing.
-struct Results<'a, R: Registry> {
-    plan: &'a Plan<R>,
+struct Results<'a, F: Filesystem> {
+    plan: &'a Plan<F>,
     progress: &'a Progress,
     elapsed: Duration,
-    outcome: &'a Outcome,
-    all: &'a [Finding<R>],
+    outcome: &'a Hunted,
+    all: &'a [Finding<F>],
     causes: &'a [Cause],
 }
 
-fn print<R: Registry>(args: &Args, results: &Results<'_, R>) {
+fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
     let Results { plan, progress, elapsed, outcome, all, causes } = results;
     if all.is_empty() {
         line(format!("{GREEN}no rule was broken{GREEN:#}"));
@@ -566,10 +654,14 @@ fn print<R: Registry>(args: &Args, results: &Results<'_, R>) {
     } else {
         print_causes(plan, all, causes);
     }
-    let (cases, runs) = (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
+    let (cases, runs) =
+        (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
     let steps = progress.steps.load(Ordering::Relaxed);
     let seconds = elapsed.as_secs_f64();
-    let new = causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No).count();
+    let new = causes
+        .iter()
+        .filter(|cause| all[cause.root].key.signature.expected == Expected::No)
+        .count();
     let style = if new > 0 { RED } else { GREEN };
     note(format!(
         "{BOLD}{}{BOLD:#}, {}, {steps} steps in {seconds:.1} s ({:.0} runs/s); \

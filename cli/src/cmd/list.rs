@@ -6,12 +6,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operand, Operation};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::when::Condition;
@@ -22,7 +22,8 @@ use mkwrite_search::feedback::Signal;
 use crate::output::{self, print_table};
 use crate::{Exit, files};
 
-/// List implementations, callers, rules, operations, points, plants, remedies, entries of the ledger and so on
+/// List implementations, callers, rules, operations, points, plants, remedies, entries of the
+/// ledger and so on
 ///
 /// Names in brackets, after a source, are facts of docs/sources.md.
 #[derive(clap::Args)]
@@ -61,14 +62,16 @@ enum What {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
     }
     if args.ledger.is_some() && args.what != What::Entries {
-        return Err(anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger"));
+        return Err(
+            anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger")
+        );
     }
-    let (columns, rows) = rows::<R>(args)?;
+    let (columns, rows) = rows::<F>(args)?;
     if args.json {
         let what = args.what.to_possible_value().expect("no value is skipped");
         output::document(&List::new(what.get_name(), columns, &rows))?;
@@ -82,11 +85,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
 
 type Rows = (&'static [&'static str], Vec<Vec<String>>);
 
-fn rows<R: Registry>(args: &Args) -> Result<Rows> {
+fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
     let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     Ok(match args.what {
         What::Implementations => {
-            let all = R::all().iter().map(|fs| {
+            let all = F::all().iter().map(|fs| {
                 let d = fs.declaration();
                 row(&[fs.name(), d.convention.name(), d.natural.name(), d.record, d.source])
             });
@@ -122,30 +125,45 @@ fn rows<R: Registry>(args: &Args) -> Result<Rows> {
         }
         What::Plants => {
             let all = Plant::ALL.iter().map(|plant| {
-                let rule = Rule::ALL.iter().find(|rule| rule.about().plant == *plant).map_or("", |rule| rule.id());
+                let rule = Rule::ALL
+                    .iter()
+                    .find(|rule| rule.about().plant == *plant)
+                    .map_or("", |rule| rule.id());
                 row(&[plant.name(), rule, plant.implementation(), plant.what()])
             });
             (&["name", "rule", "implementation", "what is wrong"], all.collect())
         }
         What::Remedies => {
-            let all = Remedy::ALL.iter().map(|remedy| row(&[remedy.name(), remedy.what(), remedy.source()]));
+            let all = Remedy::ALL
+                .iter()
+                .map(|remedy| row(&[remedy.name(), remedy.what(), remedy.source()]));
             (&["name", "what it does", "source"], all.collect())
         }
         What::Conditions => {
-            let all = Condition::ALL.iter().map(|condition| row(&[condition.name(), condition.what()]));
+            let all =
+                Condition::ALL.iter().map(|condition| row(&[condition.name(), condition.what()]));
             (&["name", "holds for a breach if"], all.collect())
         }
         What::Entries => {
-            let ledger = args.ledger.as_deref().map_or_else(|| Ok(Ledger::<R>::own()), files::read_ledger)?;
+            let ledger = args
+                .ledger
+                .as_deref()
+                .map_or_else(|| Ok(Ledger::<F>::own()), files::read_ledger)?;
             let all = ledger.entries.iter().map(|entry| {
                 let pairs = entry.pairs.len().to_string();
                 let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();
-                row(&[&entry.name, &pairs, &when.join(" "), &entry.remedies.to_string(), &entry.source])
+                row(&[
+                    &entry.name,
+                    &pairs,
+                    &when.join(" "),
+                    &entry.remedies.to_string(),
+                    &entry.source,
+                ])
             });
             (&["name", "pairs", "when", "remedy", "source"], all.collect())
         }
         What::Schedulers => {
-            let all = Kind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
+            let all = SchedulerKind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
             (&["name", "what"], all.collect())
         }
         What::Signals => {
@@ -153,7 +171,8 @@ fn rows<R: Registry>(args: &Args) -> Result<Rows> {
             (&["name", "what"], all.collect())
         }
         What::Mutations => {
-            let all = MUTATIONS.iter().map(|one| row(&[one.name, &one.weight.to_string(), one.help]));
+            let all =
+                MUTATIONS.iter().map(|one| row(&[one.name, &one.weight.to_string(), one.help]));
             (&["name", "weight", "what"], all.collect())
         }
     })
@@ -163,12 +182,17 @@ fn rows<R: Registry>(args: &Args) -> Result<Rows> {
 fn unreached(args: &Args) -> Result<Vec<Point>> {
     let path = args.from.display();
     let help = "run `mkwrite hunt` first, or name its report with --from";
-    let text = std::fs::read_to_string(&args.from).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
-    let reached: Reached = serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
+    let text = std::fs::read_to_string(&args.from)
+        .map_err(|error| anyhow!("{path}: {error}"))
+        .context(help)?;
+    let reached: Reached =
+        serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
     let reached = reached.points;
     if reached.is_empty() || !reached.values().all(|pair| pair.contains_key(Point::ALL[0].name())) {
         return Err(anyhow!("{path}: `points` is not that of a hunt")).context(help);
     }
-    let seen = |point: &Point| reached.values().any(|pair| pair.get(point.name()).is_some_and(|count| *count > 0));
+    let seen = |point: &Point| {
+        reached.values().any(|pair| pair.get(point.name()).is_some_and(|count| *count > 0))
+    };
     Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
 }

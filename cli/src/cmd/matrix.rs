@@ -1,18 +1,20 @@
-//! `mkwrite matrix`: cases on every implementation under every caller. Which convention closes which race.
+//! `mkwrite matrix`: cases on every implementation under every caller. Which convention closes
+//! which race.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use mkwrite_explain::bisect::{Outcome, home, outcome};
+use mkwrite_explain::bisect::{Tried, home, outcome};
 use mkwrite_explain::cure::cures;
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json;
 use mkwrite_report::matrix::{Cell, Matrix, page};
+use walkdir::WalkDir;
 
 use crate::names::{callers, implementations};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note, print_table};
@@ -20,8 +22,9 @@ use crate::{Exit, files};
 
 /// Run cases on all implementations under all callers: which convention closes which race
 ///
-/// A schedule that does not fit an implementation is realigned by named points: a stop becomes the next point that
-/// both come to. Where a case breaks, each remedy is tried. The table marks where that was done (~), and where it could not be (?): there the run went without.
+/// A schedule that does not fit an implementation is realigned by named points: a stop becomes the
+/// next point that both come to. Where a case breaks, each remedy is tried. The table marks where
+/// that was done (~), and where it could not be (?): there the run went without.
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases, or folders of .mkw files
@@ -42,22 +45,27 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
-    let columns = if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
+    let columns =
+        if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
     let cases = cases(&args.paths)?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let mut all = Vec::new();
     for path in &cases {
-        let document = files::read::<R>(path)?;
-        let home = home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
+        let document = files::read::<F>(path)?;
+        let home =
+            home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
-        let mut cell = |fs: R, caller: Caller| {
+        let mut cell = |fs: F, caller: Caller| {
             let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
             let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);
             Cell { closed_by, ..cell(&ledger, outcome) }
         };
-        let cells = rows.iter().map(|fs| columns.iter().map(|caller| cell(*fs, *caller)).collect()).collect();
+        let cells = rows
+            .iter()
+            .map(|fs| columns.iter().map(|caller| cell(*fs, *caller)).collect())
+            .collect();
         all.push(Matrix {
             case: path.display().to_string(),
             home: home.pair.to_string(),
@@ -82,7 +90,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(if new { Exit::Breach } else { Exit::Good })
 }
 
-/// The files, and the .mkw files of folders, in order of their names.
+/// The files, and the .mkw files below folders, in order of their paths.
 fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for path in paths {
@@ -90,37 +98,41 @@ fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             all.push(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut files: Vec<PathBuf> = files.filter(|file: &PathBuf| files::is_text(Path::new(file))).collect();
-        files.sort();
-        if files.is_empty() {
+        let before = all.len();
+        for entry in WalkDir::new(path).sort_by_file_name() {
+            let file = entry?.into_path();
+            if files::is_text(&file) {
+                all.push(file);
+            }
+        }
+        if all.len() == before {
             bail!("{}: there are no .mkw files", path.display());
         }
-        all.extend(files);
     }
     Ok(all)
 }
 
 /// The remedies that close what breaks first on a pair.
-fn closed_by<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    home: Target<R>,
-    outcome: &Outcome,
-    fs: R,
+fn closed_by<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    home: Target<F>,
+    outcome: &Tried,
+    fs: F,
     caller: Caller,
 ) -> Vec<String> {
-    let Outcome::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
-    let (Some((breach, _)), Ok(pair)) = (breaches.first(), Pair::new(fs, caller)) else { return Vec::new() };
+    let Tried::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
+    let (Some((breach, _)), Ok(pair)) = (breaches.first(), Pair::new(fs, caller)) else {
+        return Vec::new();
+    };
     let cures = cures(runner, ledger, Target { pair, ..home }, &translation.case, breach.rule);
     cures.closing().map(|attempt| attempt.remedies.to_string()).collect()
 }
 
-fn cell<R: Registry>(ledger: &Ledger<R>, outcome: Outcome) -> Cell {
+fn cell<F: Filesystem>(ledger: &Ledger<F>, outcome: Tried) -> Cell {
     match outcome {
-        Outcome::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
-        Outcome::Ran { translation, breaches, new } => {
+        Tried::Refused(reason) => Cell { refused: Some(reason), ..Cell::default() },
+        Tried::Ran { translation, breaches, new } => {
             let mut rules: Vec<&'static str> = Vec::new();
             for (breach, _) in &breaches {
                 if !rules.contains(&breach.rule.id()) {
@@ -164,7 +176,9 @@ fn print(matrix: &Matrix) {
     }
     print_table(&table);
     for (fs, row) in matrix.implementations.iter().zip(&matrix.cells) {
-        for (caller, cell) in matrix.callers.iter().zip(row).filter(|(_, cell)| !cell.rules.is_empty()) {
+        for (caller, cell) in
+            matrix.callers.iter().zip(row).filter(|(_, cell)| !cell.rules.is_empty())
+        {
             let closed_by = match cell.closed_by.as_slice() {
                 [] => "no remedy closes it".to_owned(),
                 names => format!("closed by {}", names.join(" or ")),

@@ -32,15 +32,18 @@ pub fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// A signal that comes with another, as from a program that signals its child and then the group, is no second one.
+/// A signal that comes with another, as from a program that signals its child and then the group,
+/// is no second one.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Ctrl-C sets the flag that this returns; if that has not helped, the next Ctrl-C ends the program, after `last`.
+/// Ctrl-C sets the flag that this returns; if that has not helped, the next Ctrl-C ends the
+/// program, after `last`.
 pub fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let (set, mut before) = (Arc::clone(&flag), None);
     ctrlc::set_handler(move || {
-        if before.replace(Instant::now()).is_some_and(|before: Instant| before.elapsed() < TOGETHER) {
+        if before.replace(Instant::now()).is_some_and(|before: Instant| before.elapsed() < TOGETHER)
+        {
             return;
         }
         if set.swap(true, Ordering::Relaxed) {
@@ -61,12 +64,14 @@ pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    /// What stands behind `super::` or `cmd::` in a source: the first name, or those of a list in braces.
+    /// What stands behind `super::` or `cmd::` in a source: the first name, or those of a list in
+    /// braces.
     fn named(source: &str) -> Vec<&str> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let behind = |prefix| source.split(prefix).skip(1);
         let names = behind("super::").chain(behind("cmd::")).flat_map(|rest| {
-            let list = rest.strip_prefix('{').map(|list| list.split('}').next().unwrap_or_default());
+            let list =
+                rest.strip_prefix('{').map(|list| list.split('}').next().unwrap_or_default());
             list.unwrap_or(rest.split(|c| !is_name(c)).next().unwrap_or_default()).split(',')
         });
         names.map(|name| name.trim().split(|c| !is_name(c)).next().unwrap_or_default()).collect()
@@ -75,13 +80,17 @@ mod tests {
     #[test]
     fn no_command_uses_another() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cmd");
-        let files = walkdir::WalkDir::new(&folder).into_iter().map(|entry| entry.unwrap().into_path());
+        let files =
+            walkdir::WalkDir::new(&folder).into_iter().map(|entry| entry.unwrap().into_path());
         let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
-        let top = |path: &Path| path.strip_prefix(&folder).unwrap().iter().next().unwrap().to_str().unwrap().to_owned();
+        let top = |path: &Path| {
+            path.strip_prefix(&folder).unwrap().iter().next().unwrap().to_str().unwrap().to_owned()
+        };
         let command = |path: &Path| top(path).trim_end_matches(".rs").to_owned();
         // What several commands share is no command.
         let is_command = |name: &str| !["mod", "subject"].contains(&name);
-        let commands: Vec<String> = files.iter().map(|path| command(path)).filter(|name| is_command(name)).collect();
+        let commands: Vec<String> =
+            files.iter().map(|path| command(path)).filter(|name| is_command(name)).collect();
         assert!(commands.contains(&"hunt".to_owned()));
         for path in files.iter().filter(|path| is_command(&command(path))) {
             let source = std::fs::read_to_string(path).unwrap();

@@ -1,15 +1,16 @@
-//! `mkwrite plants`: every planted bug on every pair that hunts look at. Does the judge see it there?
+//! `mkwrite plants`: every planted bug on every pair that hunts look at. Does the judge see it
+//! there?
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_model::implementation::{Pair, Registry};
+use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
 use mkwrite_report::json::plants as json;
-use mkwrite_search::plants::{Cell, Outcome, baseline, table};
+use mkwrite_search::plants::{Cell, PlantResult, baseline, table};
 
 use crate::Exit;
 use crate::names::{callers, implementations, pairs, pairs_that_fit, plant};
@@ -17,7 +18,8 @@ use crate::output::{self, BOLD, GREEN, RED, line, note};
 
 /// Plant each bug on each pair and hunt it: NEW there, not applicable, or swallowed by the ledger
 ///
-/// A bug counts as found if something is NEW on the pair or on its remedied form. Exit code 1 if one is swallowed.
+/// A bug counts as found if something is NEW on the pair or on its remedied form. Exit code 1 if
+/// one is swallowed.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only these bugs (see `list plants`)
@@ -47,27 +49,32 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::<R>::own();
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let ledger = Ledger::<F>::own();
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,
     };
     let callers = callers(&args.callers)?;
-    let pairs: Vec<Pair<R>> = match (args.implementations.is_empty(), callers.is_empty()) {
+    let pairs: Vec<Pair<F>> = match (args.implementations.is_empty(), callers.is_empty()) {
         (true, true) => ledger.default_pairs(),
         (true, false) => pairs_that_fit(&callers),
         _ => pairs(&implementations(&args.implementations)?, &callers)?,
     };
     let bar = ProgressBar::new((plants.len() * pairs.len()) as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}").expect("a valid template"));
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
+            .expect("a valid template"),
+    );
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     if let Some((target, rule)) = baseline(&ledger, &pairs, (args.seed, args.cases), jobs).first() {
         bar.finish_and_clear();
         return Err(anyhow!("{rule} is NEW on {target} without any planted bug")
             .context("hunt there, and mend it first: the table would say nothing"));
     }
-    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| bar.set_position(done as u64));
+    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| {
+        bar.set_position(done as u64)
+    });
     bar.finish_and_clear();
     if args.json {
         let cells = cells.iter().map(report).collect();
@@ -77,7 +84,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     } else {
         print(&plants, &cells);
     }
-    let swallowed = cells.iter().filter(|cell| cell.outcome == Outcome::Swallowed).count();
+    let swallowed = cells.iter().filter(|cell| cell.outcome == PlantResult::Swallowed).count();
     if !args.json {
         let style = if swallowed == 0 { GREEN } else { RED };
         let (plants, pairs) = (count(plants.len(), "bug"), count(pairs.len(), "pair"));
@@ -86,12 +93,16 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     Ok(if swallowed == 0 { Exit::Good } else { Exit::Breach })
 }
 
-fn report<R: Registry>(cell: &Cell<R>) -> json::Cell {
+fn report<F: Filesystem>(cell: &Cell<F>) -> json::Cell {
     let (outcome, cases, rule, remedied, why) = match cell.outcome {
-        Outcome::New { cases, rule, remedied } => ("new", Some(cases), Some(rule.id()), Some(remedied), None),
-        Outcome::NotApplicable => ("not applicable", None, None, None, Some("no run comes to the step")),
-        Outcome::Harmless(why) => ("not applicable", None, None, None, Some(why)),
-        Outcome::Swallowed => ("swallowed", None, None, None, None),
+        PlantResult::New { cases, rule, remedied } => {
+            ("new", Some(cases), Some(rule.id()), Some(remedied), None)
+        }
+        PlantResult::NotApplicable => {
+            ("not applicable", None, None, None, Some("no run comes to the step"))
+        }
+        PlantResult::Harmless(why) => ("not applicable", None, None, None, Some(why)),
+        PlantResult::Swallowed => ("swallowed", None, None, None, None),
     };
     json::Cell {
         plant: cell.plant.name(),
@@ -106,13 +117,13 @@ fn report<R: Registry>(cell: &Cell<R>) -> json::Cell {
 }
 
 /// A line per bug.
-fn print<R: Registry>(plants: &[Plant], cells: &[Cell<R>]) {
+fn print<F: Filesystem>(plants: &[Plant], cells: &[Cell<F>]) {
     for plant in plants {
-        let own: Vec<&Cell<R>> = cells.iter().filter(|cell| cell.plant == *plant).collect();
+        let own: Vec<&Cell<F>> = cells.iter().filter(|cell| cell.plant == *plant).collect();
         let mut cases: Vec<u64> = Vec::new();
         let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
         for cell in &own {
-            if let Outcome::New { cases: n, rule, .. } = cell.outcome {
+            if let PlantResult::New { cases: n, rule, .. } = cell.outcome {
                 cases.push(n);
                 *rules.entry(rule.id()).or_default() += 1;
             }
@@ -129,19 +140,20 @@ fn print<R: Registry>(plants: &[Plant], cells: &[Cell<R>]) {
             _ => "found nowhere".to_owned(),
         };
         line(format!("{BOLD}{:<26}{BOLD:#} {found}", plant.name()));
-        for cell in own.iter().filter(|cell| cell.outcome == Outcome::Swallowed) {
+        for cell in own.iter().filter(|cell| cell.outcome == PlantResult::Swallowed) {
             line(format!("  {RED}swallowed{RED:#} on {}", cell.pair));
         }
     }
 }
 
 /// The table of the docs: a row per bug, a column per pair.
-fn markdown<R: Registry>(plants: &[Plant], pairs: &[Pair<R>], cells: &[Cell<R>]) -> String {
+fn markdown<F: Filesystem>(plants: &[Plant], pairs: &[Pair<F>], cells: &[Cell<F>]) -> String {
     let mut text = String::from("| bug |");
     let mut legend = String::new();
     for (n, pair) in pairs.iter().enumerate() {
         text += &format!(" {} |", n + 1);
-        legend += &format!("{}. {} under {}\n", n + 1, pair.implementation.name(), pair.caller.name());
+        legend +=
+            &format!("{}. {} under {}\n", n + 1, pair.implementation.name(), pair.caller.name());
     }
     text += &format!("\n| --- |{}\n", " ---: |".repeat(pairs.len()));
     let mut why: Vec<&str> = Vec::new();
@@ -149,21 +161,26 @@ fn markdown<R: Registry>(plants: &[Plant], pairs: &[Pair<R>], cells: &[Cell<R>])
         text += &format!("| {} |", plant.name());
         for cell in cells.iter().filter(|cell| cell.plant == *plant) {
             let shown = match cell.outcome {
-                Outcome::New { cases, remedied, .. } => format!("{cases}{}", if remedied { "r" } else { "" }),
-                Outcome::NotApplicable => "-".to_owned(),
-                Outcome::Harmless(reason) => {
+                PlantResult::New { cases, remedied, .. } => {
+                    format!("{cases}{}", if remedied { "r" } else { "" })
+                }
+                PlantResult::NotApplicable => "-".to_owned(),
+                PlantResult::Harmless(reason) => {
                     let n = why.iter().position(|known| *known == reason).unwrap_or_else(|| {
                         why.push(reason);
                         why.len() - 1
                     });
                     format!("({})", char::from(b'a' + n as u8))
                 }
-                Outcome::Swallowed => "**swallowed**".to_owned(),
+                PlantResult::Swallowed => "**swallowed**".to_owned(),
             };
             text += &format!(" {shown} |");
         }
         text += "\n";
     }
-    let reasons = why.iter().enumerate().map(|(n, reason)| format!("- ({}) {reason}\n", char::from(b'a' + n as u8)));
+    let reasons = why
+        .iter()
+        .enumerate()
+        .map(|(n, reason)| format!("- ({}) {reason}\n", char::from(b'a' + n as u8)));
     format!("{legend}\n{text}\n{}", reasons.collect::<String>())
 }

@@ -1,8 +1,8 @@
 //! `mkwrite replay`: runs cases as they are, and says what breaks.
 //!
-//! A schedule may have gone stale: a line names a point that does not exist any more, or one that its task does not
-//! come to. Replay says which line, and where the case no longer shows what it expects it offers a schedule that
-//! does.
+//! A schedule may have gone stale: a line names a point that does not exist any more, or one that
+//! its task does not come to. Replay says which line, and where the case no longer shows what it
+//! expects it offers a schedule that does.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use mkwrite_explain::realign::mend;
 use mkwrite_model::Target;
 use mkwrite_model::case::Schedule;
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::implementation::Registry;
-use mkwrite_model::schedule::Kind;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Stale};
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::Runner;
@@ -28,11 +28,11 @@ use crate::output::{self, DIM, GREEN, RED, YELLOW, line};
 
 /// Replay cases and say which rules they break
 ///
-/// A case runs on the pairs that its file names, or on those given here. It is as expected if all that the
-/// file expects breaks, and nothing else that the ledger does not list.
+/// A case runs on the pairs that its file names, or on those given here. It is as expected if all
+/// that the file expects breaks, and nothing else that the ledger does not list.
 ///
-/// With --times the operations run under fresh schedules, and replay says how often each signature of the case's
-/// own schedule, or any other, comes of it.
+/// With --times the operations run under fresh schedules, and replay says how often each signature
+/// of the case's own schedule, or any other, comes of it.
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases: .mkw text, or bytes
@@ -67,19 +67,20 @@ pub struct Args {
 }
 
 /// A file that was read, and what it runs on.
-struct Input<'a, R> {
+struct Input<'a, F> {
     path: &'a Path,
     document: Document,
     stale: Vec<Stale>,
-    targets: Vec<Target<R>>,
+    targets: Vec<Target<F>>,
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
-        let (document, stale) = files::read_with_stale::<R>(path)?;
-        let targets = targets::<R>(&args.implementations, &args.callers, &args.switches, &document)?;
+        let (document, stale) = files::read_with_stale::<F>(path)?;
+        let targets =
+            targets::<F>(&args.implementations, &args.callers, &args.switches, &document)?;
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
@@ -89,15 +90,17 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     }
 }
 
-fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit> {
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
         for target in &input.targets {
             let judged = judge(&mut runner, &ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
-            let is_stale = !missed.is_empty() && (!judged.verdict.is_good() || !input.stale.is_empty());
-            let realigned = is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
+            let is_stale =
+                !missed.is_empty() && (!judged.verdict.is_good() || !input.stale.is_empty());
+            let realigned =
+                is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
             if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
                 exit = Exit::Breach;
             }
@@ -119,32 +122,37 @@ fn run_once<R: Registry>(args: &Args, inputs: &[Input<'_, R>]) -> Result<Exit> {
 }
 
 /// What is stale in the schedule, on a target: the line, if it has one, and why.
-fn stale_lines<R: Registry>(
-    runner: &mut Runner<R>,
-    target: Target<R>,
-    input: &Input<'_, R>,
+fn stale_lines<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    input: &Input<'_, F>,
 ) -> Vec<(Option<usize>, String)> {
-    let unknown = input.stale.iter().map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
+    let unknown = input
+        .stale
+        .iter()
+        .map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
     let mut all: Vec<_> = unknown.collect();
     let Schedule::Order(stops) = &input.document.case.schedule else { return all };
     let text = std::fs::read_to_string(input.path).unwrap_or_default();
     for missed in runner.missed_stops(target, &input.document.case) {
         // Lines that were taken out stand before it, too.
         let before = input.stale.iter().filter(|stale| stale.position <= missed).count();
-        let line = files::is_text(input.path).then(|| files::line_of(&text, "order", missed + before));
+        let line =
+            files::is_text(input.path).then(|| files::line_of(&text, "order", missed + before));
         all.push((line, format!("`order {}` is never reached", stops[missed])));
     }
     all
 }
 
 /// A document whose schedule fits, and shows what it expects.
-fn realign<R: Registry>(
-    runner: &mut Runner<R>,
-    ledger: &Ledger<R>,
-    target: Target<R>,
-    input: &Input<'_, R>,
+fn realign<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
+    input: &Input<'_, F>,
 ) -> Option<Document> {
-    let gaps: Vec<(usize, TaskId, u8)> = input.stale.iter().map(|s| (s.position, s.task, s.slot)).collect();
+    let gaps: Vec<(usize, TaskId, u8)> =
+        input.stale.iter().map(|s| (s.position, s.task, s.slot)).collect();
     let case = mend(runner, ledger, target, &input.document, &gaps)?;
     let mut document = input.document.clone();
     document.set_case(case);
@@ -152,21 +160,21 @@ fn realign<R: Registry>(
 }
 
 /// What came of a file on a pair.
-struct Run<'a, R> {
-    input: &'a Input<'a, R>,
-    target: Target<R>,
+struct Run<'a, F> {
+    input: &'a Input<'a, F>,
+    target: Target<F>,
     judged: Judged,
     missed: Vec<(Option<usize>, String)>,
     is_stale: bool,
     realigned: Option<Document>,
 }
 
-impl<R: Registry> Run<'_, R> {
+impl<F: Filesystem> Run<'_, F> {
     fn verdict(&self) -> &'static str {
         if self.is_stale { "stale" } else { self.judged.verdict.name() }
     }
 
-    fn report(&self, ledger: &Ledger<R>, trace: bool) -> json::Run {
+    fn report(&self, ledger: &Ledger<F>, trace: bool) -> json::Run {
         let Judged { breaches, missing, unreached, lines, hash, .. } = &self.judged;
         let rules = breaches.iter().map(|(breach, expected)| json::Broken {
             rule: breach.rule.id(),
@@ -178,7 +186,8 @@ impl<R: Registry> Run<'_, R> {
             entry: ledger.entry(*expected).map(|entry| entry.name.clone()),
             what: breach.what,
         });
-        let stale = self.missed.iter().map(|(line, what)| json::Stale { line: *line, what: what.clone() });
+        let stale =
+            self.missed.iter().map(|(line, what)| json::Stale { line: *line, what: what.clone() });
         json::Run {
             file: self.input.path.display().to_string(),
             on: self.target.into(),
@@ -202,7 +211,12 @@ impl<R: Registry> Run<'_, R> {
             for (number, text) in lines.iter().enumerate() {
                 line(text);
                 for (b, _) in breaches.iter().filter(|(b, _)| b.step as usize == number) {
-                    line(format!("     {RED}{}{RED:#} {}: {}", b.rule, b.rule.about().title, b.what));
+                    line(format!(
+                        "     {RED}{}{RED:#} {}: {}",
+                        b.rule,
+                        b.rule.about().title,
+                        b.what
+                    ));
                 }
             }
         }
@@ -213,7 +227,10 @@ impl<R: Registry> Run<'_, R> {
                 Expected::No => "not in the ledger",
             };
             let (rule, title, point) = (b.rule, b.rule.about().title, b.point);
-            line(format!("  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})", b.step, b.operation, b.what));
+            line(format!(
+                "  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})",
+                b.step, b.operation, b.what
+            ));
         }
         for expect in missing {
             line(format!("  {RED}missing{RED:#}  expect {expect}"));
@@ -232,28 +249,38 @@ impl<R: Registry> Run<'_, R> {
                     line(format!("    {text}"));
                 }
             }
-            None if self.is_stale => line("  No schedule was found that shows what the case expects."),
+            None if self.is_stale => {
+                line("  No schedule was found that shows what the case expects.")
+            }
             None => {}
         }
     }
 }
 
-fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> Result<Exit> {
-    let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(Kind::Pos);
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+fn run_often<F: Filesystem>(args: &Args, times: u64, inputs: &[Input<'_, F>]) -> Result<Exit> {
+    let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(SchedulerKind::Pos);
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {
         for target in &input.targets {
-            let rates = rate(&mut runner, &ledger, *target, &input.document.case, kind, args.seed, times);
-            new |= rates.iter().any(|rate| rate.signature.expected == Expected::No && rate.hits > 0);
+            let rates =
+                rate(&mut runner, &ledger, *target, &input.document.case, kind, args.seed, times);
+            new |=
+                rates.iter().any(|rate| rate.signature.expected == Expected::No && rate.hits > 0);
             if args.json {
                 runs.push(often(args, times, kind, input.path, *target, &rates));
                 continue;
             }
-            line(format!("{}  {}  {times} schedules by {}", input.path.display(), target, kind.name()));
+            line(format!(
+                "{}  {}  {times} schedules by {}",
+                input.path.display(),
+                target,
+                kind.name()
+            ));
             for Rate { signature, point, own, hits, first, .. } in &rates {
                 let style = if signature.expected == Expected::No { RED } else { DIM };
-                let entry = ledger.entry(signature.expected).map_or("NEW", |entry| entry.name.as_str());
+                let entry =
+                    ledger.entry(signature.expected).map_or("NEW", |entry| entry.name.as_str());
                 let first = first.map_or("never".to_owned(), |n| format!("first {n}"));
                 let share = 100.0 * *hits as f64 / times as f64;
                 let (rule, own) = (signature.rule, if *own { "its own" } else { "" });
@@ -273,22 +300,23 @@ fn run_often<R: Registry>(args: &Args, times: u64, inputs: &[Input<'_, R>]) -> R
 }
 
 /// How often each signature breaks, as a document.
-fn often<R: Registry>(
+fn often<F: Filesystem>(
     args: &Args,
     times: u64,
-    kind: Kind,
+    kind: SchedulerKind,
     path: &Path,
-    target: Target<R>,
+    target: Target<F>,
     rates: &[Rate],
 ) -> json::Often {
-    let signatures = rates.iter().map(|Rate { signature, point, own, hits, first, .. }| json::Rate {
-        rule: signature.rule.id(),
-        point: point.name(),
-        own: *own,
-        expected: signature.expected != Expected::No,
-        hits: *hits,
-        first: *first,
-    });
+    let signatures =
+        rates.iter().map(|Rate { signature, point, own, hits, first, .. }| json::Rate {
+            rule: signature.rule.id(),
+            point: point.name(),
+            own: *own,
+            expected: signature.expected != Expected::No,
+            hits: *hits,
+            first: *first,
+        });
     json::Often {
         file: path.display().to_string(),
         implementation: target.pair.implementation.name(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::count;
 
 use crate::engine::TARGETS;
@@ -13,10 +13,11 @@ use crate::{Exit, files};
 
 /// Write seeds, a dictionary and options for each fuzzing target
 ///
-/// For each target NAME of fuzz/Cargo.toml, as OSS-Fuzz and ClusterFuzzLite take them: NAME_seed_corpus.zip, NAME.dict
-/// and NAME.options. The zip's entries are named by the SHA-1 of their content. Targets of cases get the .mkw files as
-/// bytes, the parser gets them as they are, and the history checker, which takes no cases, gets small histories.
-/// A file that cannot be read is reported and passed over; the exit code is 2 then.
+/// For each target NAME of fuzz/Cargo.toml, as OSS-Fuzz and ClusterFuzzLite take them:
+/// NAME_seed_corpus.zip, NAME.dict and NAME.options. The zip's entries are named by the SHA-1 of
+/// their content. Targets of cases get the .mkw files as bytes, the parser gets them as they are,
+/// and the history checker, which takes no cases, gets small histories. A file that cannot be read
+/// is reported and passed over; the exit code is 2 then.
 #[derive(clap::Args)]
 pub struct Args {
     /// A folder of .mkw files, searched to the bottom
@@ -25,20 +26,21 @@ pub struct Args {
     /// Where to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Write the seeds of each target into a folder NAME, for cargo fuzz and AFL++, instead of a zip
+    /// Write the seeds of each target into a folder NAME, for cargo fuzz and AFL++, instead of a
+    /// zip
     #[arg(long)]
     folders: bool,
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let (cases, unread) = seeds::read::<R>(&args.corpus)?;
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let (cases, unread) = seeds::read::<F>(&args.corpus)?;
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());
     }
     files::prepare_folder(&args.out)?;
     for target in TARGETS {
-        let (name, start) = (target.name, Start::new::<R>(target, &cases));
+        let (name, start) = (target.name, Start::new::<F>(target, &cases));
         if args.folders {
             let folder = args.out.join(name);
             files::prepare_folder(&folder)?;
@@ -50,7 +52,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         }
         files::write(&args.out.join(format!("{name}.dict")), start.dictionary.as_bytes())?;
         files::write(&args.out.join(format!("{name}.options")), start.options().as_bytes())?;
-        output::line(format!("{name}: {} seeds, {} words", start.seeds.len(), start.dictionary.lines().count()));
+        output::line(format!(
+            "{name}: {} seeds, {} words",
+            start.seeds.len(),
+            start.dictionary.lines().count()
+        ));
     }
     for error in &unread {
         output::error(error);

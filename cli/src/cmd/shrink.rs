@@ -11,7 +11,7 @@ use mkwrite_explain::explain::explain;
 use mkwrite_explain::parallel::Until;
 use mkwrite_explain::shrink::{Axis, Shrinker, Size, shrink};
 use mkwrite_model::case::Case;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json::shrink::Shrink;
@@ -23,9 +23,10 @@ use crate::{Exit, files, names};
 
 /// Shrink a case, and keep what it breaks
 ///
-/// A case that says what it expects is held to all of it, on each pair that it names. Any other is held to one
-/// signature (rule, implementation, caller, point): the first breach that the ledger does not list, or else the
-/// first; choose another with --rule, --impl and --caller. Ctrl-C keeps the best so far.
+/// A case that says what it expects is held to all of it, on each pair that it names. Any other is
+/// held to one signature (rule, implementation, caller, point): the first breach that the ledger
+/// does not list, or else the first; choose another with --rule, --impl and --caller. Ctrl-C keeps
+/// the best so far.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -45,9 +46,9 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
-    let mut document = args.subject.read::<R>()?;
-    let (ledger, mut runner) = (Ledger::<R>::own(), Runner::default());
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let mut document = args.subject.read::<F>()?;
+    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let rule = args.rule.as_deref().map(names::rule).transpose()?;
     let goal = args.subject.goal(rule, &ledger, &mut runner, &mut document)?;
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
@@ -67,7 +68,10 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
     bar.enable_steady_tick(Duration::from_millis(100));
     let case = shrink(&before, &goal, &ledger, jobs, Until::from(&*stop), &|better| {
         let size = Size::of(better);
-        bar.set_message(format!("{} operations, {} preemptions", size.operations, size.preemptions));
+        bar.set_message(format!(
+            "{} operations, {} preemptions",
+            size.operations, size.preemptions
+        ));
         if let Err(error) = save(better) {
             failed.lock().expect("no thread panics here").get_or_insert(error);
         }
@@ -77,8 +81,11 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         return Err(error);
     }
     let interrupted = stop.load(Ordering::Relaxed);
-    let left =
-        if interrupted { Vec::new() } else { Shrinker::new(&mut runner, goal.clone(), &ledger).not_minimal(&case) };
+    let left = if interrupted {
+        Vec::new()
+    } else {
+        Shrinker::new(&mut runner, goal.clone(), &ledger).not_minimal(&case)
+    };
     report(args, &output, &before, &case, &left, interrupted, start.elapsed())?;
     if !args.json {
         let smaller = goal.document(&document, case);
@@ -122,11 +129,18 @@ fn report(
         from.actors,
         to.actors,
     ));
-    let names: Vec<&str> = Axis::ALL.iter().filter(|axis| minimal(**axis)).map(|axis| axis.name()).collect();
+    let names: Vec<&str> =
+        Axis::ALL.iter().filter(|axis| minimal(**axis)).map(|axis| axis.name()).collect();
     line(match (interrupted, names.len() == Axis::ALL.len()) {
         (true, _) => "  interrupted: the best so far".to_owned(),
-        (_, true) => "  1-minimal on every axis: actors, operations, preemptions, sizes, implementations".to_owned(),
-        (_, false) => format!("  1-minimal in {}; smaller on the others only with another schedule", names.join(", ")),
+        (_, true) => {
+            "  1-minimal on every axis: actors, operations, preemptions, sizes, implementations"
+                .to_owned()
+        }
+        (_, false) => format!(
+            "  1-minimal in {}; smaller on the others only with another schedule",
+            names.join(", ")
+        ),
     });
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use mkwrite_explain::shrink::{Goal, NoGoal, Wanted};
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
@@ -38,7 +38,8 @@ pub struct Switches {
     /// Plant this bug (see `list plants`)
     #[arg(long, value_name = "NAME")]
     pub plant: Option<String>,
-    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the ledger has for the pair
+    /// Switch these remedies on (see `list remedies`); `all` are those of the entries that the
+    /// ledger has for the pair
     #[arg(long = "remedy", value_delimiter = ',', value_name = "NAME")]
     pub remedies: Vec<String>,
 }
@@ -55,7 +56,7 @@ impl Switches {
     }
 
     /// The target with these switches; what is not named here stays as it is.
-    pub fn apply<R: Registry>(&self, ledger: &Ledger<R>, target: Target<R>) -> Result<Target<R>> {
+    pub fn apply<F: Filesystem>(&self, ledger: &Ledger<F>, target: Target<F>) -> Result<Target<F>> {
         let plant = self.plant()?.or(target.plant);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
@@ -72,8 +73,8 @@ impl Switches {
 
 impl Subject {
     /// The case.
-    pub fn read<R: Registry>(&self) -> Result<Document> {
-        files::read::<R>(&self.file)
+    pub fn read<F: Filesystem>(&self) -> Result<Document> {
+        files::read::<F>(&self.file)
     }
 
     /// The command line names the pair, or a part of it.
@@ -82,50 +83,53 @@ impl Subject {
     }
 
     /// What the case is to run on.
-    pub fn targets<R: Registry>(&self, document: &Document) -> Result<Vec<Target<R>>> {
+    pub fn targets<F: Filesystem>(&self, document: &Document) -> Result<Vec<Target<F>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
         targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
-    /// What is held of the case while it shrinks: by name, or else all that the document expects, or else a breach. The
-    /// document's case gets a schedule by stops.
-    pub fn goal<R: Registry>(
+    /// What is held of the case while it shrinks: by name, or else all that the document expects,
+    /// or else a breach. The document's case gets a schedule by stops.
+    pub fn goal<F: Filesystem>(
         &self,
         rule: Option<Rule>,
-        ledger: &Ledger<R>,
-        runner: &mut Runner<R>,
+        ledger: &Ledger<F>,
+        runner: &mut Runner<F>,
         document: &mut Document,
-    ) -> Result<Goal<R>> {
+    ) -> Result<Goal<F>> {
         let chosen = self.is_chosen() || rule.is_some();
         let wanted = if chosen { Wanted::Breach(rule) } else { Wanted::Expectations };
         let targets = self.targets(document)?;
         Goal::of(document, targets, wanted, ledger, runner).map_err(|error| match error {
-            NoGoal::Missing(..) => anyhow!(error).context("give --rule, --impl or --caller to hold something else"),
+            NoGoal::Missing(..) => {
+                anyhow!(error).context("give --rule, --impl or --caller to hold something else")
+            }
             NoGoal::Nothing => anyhow!("{}: {error}", self.file.display()),
             NoGoal::Unrepeatable => anyhow!(error).context("report this: it is a bug of mkwrite"),
         })
     }
 
     /// The first of these.
-    pub fn target<R: Registry>(&self, document: &Document) -> Result<Target<R>> {
+    pub fn target<F: Filesystem>(&self, document: &Document) -> Result<Target<F>> {
         self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
     }
 }
 
 /// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
-pub fn targets<R: Registry>(
+pub fn targets<F: Filesystem>(
     named: &[String],
     under: &[String],
     switches: &Switches,
     document: &Document,
-) -> Result<Vec<Target<R>>> {
-    let (ledger, callers) = (Ledger::<R>::own(), callers(under)?);
-    let found: Vec<Target<R>> = if !named.is_empty() {
+) -> Result<Vec<Target<F>>> {
+    let (ledger, callers) = (Ledger::<F>::own(), callers(under)?);
+    let found: Vec<Target<F>> = if !named.is_empty() {
         let pairs = pairs(&implementations(named)?, &callers)?;
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else if document.runs.is_empty() {
         // What engines and hunts run it on.
-        let pairs = if callers.is_empty() { ledger.default_pairs() } else { pairs_that_fit(&callers) };
+        let pairs =
+            if callers.is_empty() { ledger.default_pairs() } else { pairs_that_fit(&callers) };
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
     } else {
         let own = targets_of(document).map_err(|error| anyhow!(error))?;

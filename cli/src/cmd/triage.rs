@@ -1,10 +1,11 @@
-//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small case for each.
+//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small
+//! case for each.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::triage::{Remark, Status, Triage, page};
 use mkwrite_report::{count, junit, sarif};
 
@@ -15,13 +16,15 @@ use crate::{Exit, files};
 
 /// Sort what fuzzers and hunts have left: replay it, one row per bug, one small case for each
 ///
-/// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and slow-unit-*, and for
-/// AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it; links to folders and hidden folders
-/// are passed over. A file that is named here is taken whatever its name. A .mkw file runs on the pairs that it
-/// names, anything else on those of a hunt. A file that cannot be read is listed and skipped.
+/// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and
+/// slow-unit-*, and for AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it;
+/// links to folders and hidden folders are passed over. A file that is named here is taken whatever
+/// its name. A .mkw file runs on the pairs that it names, anything else on those of a hunt. A file
+/// that cannot be read is listed and skipped.
 ///
-/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there is one; Ctrl-C
-/// ends with what there is. `fixed` is a file that says what it breaks and no longer does.
+/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there
+/// is one; Ctrl-C ends with what there is. `fixed` is a file that says what it breaks and no longer
+/// does.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folders, or files
@@ -51,7 +54,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     for folder in &args.folders {
         std::fs::metadata(folder)
             .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -63,7 +66,7 @@ pub fn run<R: Registry>(args: &Args) -> Result<Exit> {
         limit: args.seconds_per_case.map(Duration::from_secs),
         jobs: args.jobs.map_or_else(super::jobs, usize::from),
     }
-    .run::<R>(&*stop_on_interrupt()?)?;
+    .run::<F>(&*stop_on_interrupt()?)?;
     write(args, &report)?;
     if args.json {
         output::json(&report)?;
@@ -97,7 +100,8 @@ fn write(args: &Args, report: &Triage) -> Result<()> {
 }
 
 fn print(args: &Args, report: &Triage) {
-    let header = ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
+    let header =
+        ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
     let mut table = output::table(header);
     for cluster in &report.clusters {
         table.add_row([

@@ -1,4 +1,5 @@
-//! libFuzzer's target: one case on all filesystems. `cargo run -p own-filesystem --features fuzz --bin own-filesystem-fuzz`.
+//! libFuzzer's target: one case on all filesystems. `cargo run -p own-filesystem --features fuzz
+//! --bin own-filesystem-fuzz`.
 
 #![no_main]
 

@@ -1,6 +1,7 @@
-//! minimalfs: an invented filesystem that leaves everything to buffer heads but page_mkwrite. Two versions: in the first
-//! page_mkwrite does not look whether the page is still in the mapping once it has the page lock, in the second it does. A
-//! hunt finds the bug of the first within a second: `cargo run --release -p own-filesystem -- hunt --impl minimalfs@1`.
+//! minimalfs: an invented filesystem that leaves everything to buffer heads but page_mkwrite. Two
+//! versions: in the first page_mkwrite does not look whether the page is still in the mapping once
+//! it has the page lock, in the second it does. A hunt finds the bug of the first within a second:
+//! `cargo run --release -p own-filesystem -- hunt --impl minimalfs@1`.
 
 use mkwrite::fs::*;
 
@@ -18,7 +19,7 @@ impl Minimalfs {
     pub const VERSIONS: &[Minimalfs] = &[Minimalfs::V1, Minimalfs::V2];
 }
 
-impl<R: BufferHeads> Implementation<R> for Minimalfs {
+impl<F: BufferHeads> Implementation<F> for Minimalfs {
     fn declaration(self) -> &'static Declaration {
         const V2: Declaration = Declaration {
             name: "minimalfs@2",
@@ -38,7 +39,7 @@ impl<R: BufferHeads> Implementation<R> for Minimalfs {
         }
     }
 
-    async fn page_mkwrite(self, k: &Kernel<R>, page: Frame) -> i32 {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
         k.lock_page(page, P::MkwriteLock).await;
         if self >= Minimalfs::V2 && !k.in_mapping(page) {
             k.unlock_page(page);
@@ -57,11 +58,11 @@ impl<R: BufferHeads> Implementation<R> for Minimalfs {
 
     mkwrite::buffer_heads!();
 
-    async fn write_begin(self, k: &Kernel<R>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
         buffer::write_begin(k, page, cells).await
     }
 
-    fn record(self, k: &Kernel<R>, page: Frame) -> Record {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         buffer::record(k, page)
     }
 }

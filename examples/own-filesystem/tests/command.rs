@@ -1,4 +1,5 @@
-//! The command with a filesystem of somebody else: it hunts, replays, shrinks and explains there, beside the built-in ones.
+//! The command with a filesystem of somebody else: it hunts, replays, shrinks and explains there,
+//! beside the built-in ones.
 
 use std::path::Path;
 use std::process::{Command, Output};

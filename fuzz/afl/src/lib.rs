@@ -1,7 +1,7 @@
 //! What AFL++'s targets share: the features, as entries of its map.
 //!
-//! AFL++ calls this IJON, and its runtime takes such entries only from a target that says that it has them. That
-//! symbol is the one place where this package needs `unsafe`.
+//! AFL++ calls this IJON, and its runtime takes such entries only from a target that says that it
+//! has them. That symbol is the one place where this package needs `unsafe`.
 
 use std::sync::atomic::AtomicU32;
 

@@ -1,9 +1,10 @@
-//! Actors that run at the same time: a process per address space, in it a thread per actor, started together and
-//! delayed at random before each operation.
+//! Actors that run at the same time: a process per address space, in it a thread per actor, started
+//! together and delayed at random before each operation.
 //!
-//! The processes are forked for a case and repeat it as often as they are told. The file is inherited, so that all actors
-//! share one open file as in the model; what is shared besides lies in anonymous shared memory. This process only
-//! starts the rounds and looks at the file afterwards: it has no mapping, and none of the locks that go with one.
+//! The processes are forked for a case and repeat it as often as they are told. The file is
+//! inherited, so that all actors share one open file as in the model; what is shared besides lies
+//! in anonymous shared memory. This process only starts the rounds and looks at the file
+//! afterwards: it has no mapping, and none of the locks that go with one.
 
 use std::cell::UnsafeCell;
 use std::io;
@@ -41,16 +42,20 @@ struct Board {
 /// The board in memory that forked processes share.
 struct Shared(*mut Board);
 
-// SAFETY: all fields but the records are atomic, and of the records each has one writer, see `Board`.
+// SAFETY: all fields but the records are atomic, and of the records each has one writer, see
+// `Board`.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
 impl Shared {
     fn new() -> io::Result<Shared> {
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         // SAFETY: new memory, at an address of the kernel's choice.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Board>(), protection, flags, -1, 0) };
+        let at = unsafe {
+            libc::mmap(std::ptr::null_mut(), size_of::<Board>(), protection, flags, -1, 0)
+        };
         if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Shared(at.cast())) }
     }
 }
@@ -73,9 +78,14 @@ impl Drop for Shared {
 
 /// Waits until this word is no longer `old`, or for this long.
 fn wait_while(word: &AtomicU32, old: u32, patience: Duration) {
-    let time = libc::timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
+    let time = libc::timespec {
+        tv_sec: patience.as_secs() as i64,
+        tv_nsec: patience.subsec_nanos().into(),
+    };
     // SAFETY: a futex of this address, shared between processes; the time outlives the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, old, &raw const time) };
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, old, &raw const time)
+    };
 }
 
 fn wake_all(word: &AtomicU32) {
@@ -97,7 +107,8 @@ pub struct TeamRun<'a> {
     pub size: u64,
     /// What a read saw then, word by word.
     pub seen: Vec<Stamp>,
-    /// What the store held after the closing program, if that can be seen, or else what a read saw then.
+    /// What the store held after the closing program, if that can be seen, or else what a read saw
+    /// then.
     pub stored: Vec<Stamp>,
     /// What the closing program met.
     pub trouble: Option<String>,
@@ -108,7 +119,9 @@ impl TeamRun<'_> {
     pub fn record(&self, task: TaskId, slot: u8) -> &Record {
         match &self.records {
             // SAFETY: the round is over, so the threads write no more.
-            Records::Board(board) => unsafe { &*board.records[task.index()][usize::from(slot)].get() },
+            Records::Board(board) => unsafe {
+                &*board.records[task.index()][usize::from(slot)].get()
+            },
             #[cfg(test)]
             Records::Given(records) => &records[task.index()],
         }
@@ -138,11 +151,20 @@ pub struct Team {
 }
 
 impl Team {
-    /// Starts the processes of a case on this folder. The words of its first round have the number after `first_run`.
+    /// Starts the processes of a case on this folder. The words of its first round have the number
+    /// after `first_run`.
     pub fn start(place: &Place, case: &Case, first_run: u32) -> io::Result<Team> {
         let subject = Subject::create(place, first_run)?;
         let (board, buffer) = (Shared::new()?, Buffer::new());
-        let mut team = Team { case: case.clone(), board, subject, children: Vec::new(), rounds: 0, first_run, buffer };
+        let mut team = Team {
+            case: case.clone(),
+            board,
+            subject,
+            children: Vec::new(),
+            rounds: 0,
+            first_run,
+            buffer,
+        };
         for mm in 0..case.geometry.mms {
             if case.actors.iter().any(|actor| actor.mm == mm) {
                 team.fork(mm)?;
@@ -154,17 +176,21 @@ impl Team {
     fn fork(&mut self, mm: u8) -> io::Result<()> {
         // SAFETY: no memory is involved.
         let parent = unsafe { libc::getpid() };
-        // SAFETY: the child uses memory of its own and what is shared for the purpose, and leaves by _exit. Locks that
-        // other threads of this process hold are not taken: the allocator's are taken care of by fork itself.
+        // SAFETY: the child uses memory of its own and what is shared for the purpose, and leaves
+        // by _exit. Locks that other threads of this process hold are not taken: the allocator's
+        // are taken care of by fork itself.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
-                // SAFETY: no memory is involved. The second test is for a parent that was gone before the first call.
+                // SAFETY: no memory is involved. The second test is for a parent that was gone
+                // before the first call.
                 unsafe {
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     libc::signal(libc::SIGINT, libc::SIG_IGN);
                     if libc::getppid() == parent {
-                        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.serve(mm)));
+                        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                            self.serve(mm)
+                        }));
                         libc::_exit(i32::from(result.is_err()));
                     }
                     libc::_exit(1)
@@ -205,7 +231,8 @@ impl Team {
                 return;
             }
             actor.run = self.first_run.wrapping_add(seen);
-            // Whoever comes first in this address space maps; a mapping that cannot be made shows as SIGSEGV.
+            // Whoever comes first in this address space maps; a mapping that cannot be made shows
+            // as SIGSEGV.
             let _ = space.map(actor.file);
             board.ready.fetch_add(1, Ordering::AcqRel);
             while board.ready.load(Ordering::Acquire) < seen * count {
@@ -219,16 +246,23 @@ impl Team {
                 for _ in 0..next(&mut random) % (delay + 1) {
                     std::hint::spin_loop();
                 }
-                // SAFETY: this thread is the only one that writes here, and nobody reads before it has finished.
+                // SAFETY: this thread is the only one that writes here, and nobody reads before it
+                // has finished.
                 let record = unsafe { &mut *board.records[task.index()][slot].get() };
-                actor.perform(slot as u8, *operation, || board.sequence.fetch_add(1, Ordering::SeqCst) + 1, record);
+                actor.perform(
+                    slot as u8,
+                    *operation,
+                    || board.sequence.fetch_add(1, Ordering::SeqCst) + 1,
+                    record,
+                );
             }
             board.finished.fetch_add(1, Ordering::AcqRel);
             wake_all(&board.finished);
         }
     }
 
-    /// Runs the case once, with delays of up to so many turns of a loop. None if it does not come to its end.
+    /// Runs the case once, with delays of up to so many turns of a loop. None if it does not come
+    /// to its end.
     pub fn round(&mut self, delay: u32) -> io::Result<Option<TeamRun<'_>>> {
         self.rounds += 1;
         let (g, run) = (self.case.geometry, self.first_run.wrapping_add(self.rounds));
@@ -260,14 +294,17 @@ impl Team {
         Ok(Some(TeamRun { records: Records::Board(&self.board), size, seen, stored, trouble }))
     }
 
-    /// The mappings are the other processes'. They stay: a dirty page is found through its pte by the fsync.
+    /// The mappings are the other processes'. They stay: a dirty page is found through its pte by
+    /// the fsync.
     fn close(&self) -> io::Result<()> {
         close(&self.subject.file, || Ok(()))
     }
 
     fn has_died(&self) -> bool {
         // SAFETY: no memory but the status is involved.
-        self.children.iter().any(|child| unsafe { libc::waitpid(*child, &mut 0, libc::WNOHANG) } == *child)
+        self.children
+            .iter()
+            .any(|child| unsafe { libc::waitpid(*child, &mut 0, libc::WNOHANG) } == *child)
     }
 }
 
@@ -276,7 +313,8 @@ impl Drop for Team {
         self.board.round.store(u32::MAX, Ordering::Release);
         wake_all(&self.board.round);
         for child in &self.children {
-            // SAFETY: children of this process that nobody else waits for. Whoever does not leave is made to.
+            // SAFETY: children of this process that nobody else waits for. Whoever does not leave
+            // is made to.
             unsafe {
                 let gone = (0..200).any(|_| {
                     let gone = libc::waitpid(*child, &mut 0, libc::WNOHANG) != 0;
@@ -294,8 +332,8 @@ impl Drop for Team {
     }
 }
 
-/// Keeps this thread on one CPU, the n-th of those that it may use: actors that share one while another is idle hardly
-/// ever overlap. Where that fails it runs all the same.
+/// Keeps this thread on one CPU, the n-th of those that it may use: actors that share one while
+/// another is idle hardly ever overlap. Where that fails it runs all the same.
 fn pin(n: usize) {
     let size = size_of::<libc::cpu_set_t>();
     // SAFETY: zeros are an empty set; both calls know its size, and CPU_ISSET stays inside it.
@@ -304,7 +342,8 @@ fn pin(n: usize) {
         if libc::sched_getaffinity(0, size, &mut allowed) != 0 {
             return;
         }
-        let cpus: Vec<usize> = (0..size * 8).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect();
+        let cpus: Vec<usize> =
+            (0..size * 8).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect();
         let mut own: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpus[n % cpus.len()], &mut own);
         libc::sched_setaffinity(0, size, &own);
@@ -343,9 +382,16 @@ mod tests {
             actors: vec![
                 actor(
                     0,
-                    vec![Operation::Store(Range::new(0, 4)), Operation::Munmap, Operation::Load(Range::new(0, 1))],
+                    vec![
+                        Operation::Store(Range::new(0, 4)),
+                        Operation::Munmap,
+                        Operation::Load(Range::new(0, 1)),
+                    ],
                 ),
-                actor(1, vec![Operation::Store(Range::new(4, 8)), Operation::Load(Range::new(4, 8))]),
+                actor(
+                    1,
+                    vec![Operation::Store(Range::new(4, 8)), Operation::Load(Range::new(4, 8))],
+                ),
             ],
             ..Case::default()
         };

@@ -1,12 +1,13 @@
-//! Callers: the fault path of the VM, era by era. One file each; a new one is a file and a line below.
+//! Callers: the fault path of the VM, era by era. One file each; a new one is a file and a line
+//! below.
 //!
-//! A caller takes a write fault from the pte that it saw to a writable pte on a dirty page, by the WP path
-//! (the pte is present and read-only) or the MISS path (the pte is none). The differences between the files
-//! are the differences between the kernels; read them side by side.
+//! A caller takes a write fault from the pte that it saw to a writable pte on a dirty page, by the
+//! WP path (the pte is present and read-only) or the MISS path (the pte is none). The differences
+//! between the files are the differences between the kernels; read them side by side.
 //!
-//! Structural difference of the two paths: WP revalidates with pte_same, and every remover of a page unmaps
-//! it first, so a removed page makes pte_same fail. MISS saw none and sees none again, so its pte check
-//! proves nothing about the page; only the page lock with a mapping check does.
+//! Structural difference of the two paths: WP revalidates with pte_same, and every remover of a
+//! page unmaps it first, so a removed page makes pte_same fail. MISS saw none and sees none again,
+//! so its pte check proves nothing about the page; only the page lock with a mapping check does.
 
 mod try3;
 mod v2_6_29;
@@ -14,7 +15,7 @@ mod v2_6_30;
 mod v2_6_30_rc;
 
 use crate::facts::{self, DirtiesLate, FaultFacts, LATE};
-use crate::implementation::{Convention, Registry};
+use crate::implementation::{Convention, Filesystem};
 use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
 use crate::plant::Plant;
 use crate::point::Point;
@@ -71,12 +72,13 @@ macro_rules! callers {
         }
 
         /// Takes a fault on a present, read-only pte. The pte lock is held and gets dropped.
-        pub(crate) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+        pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
             match k.caller() { $(Caller::$variant => $module::do_wp_page(k, fault, page).await,)* }
         }
 
-        /// Takes a fault on a pte that is none; `->fault` has returned `page` locked, with a reference.
-        pub(crate) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+        /// Takes a fault on a pte that is none; `->fault` has returned `page` locked, with a
+        /// reference.
+        pub(crate) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
             match k.caller() { $(Caller::$variant => $module::do_fault(k, fault, page).await,)* }
         }
     };
@@ -91,11 +93,14 @@ callers! {
     V2_6_30   v2_6_30    "2.6.30"    Locked LOCKED LATE_WP,  "the patch as landed: locked from page_mkwrite's return until set_page_dirty";
 }
 
-impl<R: Registry> Kernel<R> {
-    /// balance_dirty_pages_ratelimited. In this era the caller itself may write pages back, so it must not
-    /// hold a page lock; here it only reports that it ran. A NULL mapping is dereferenced.
+impl<F: Filesystem> Kernel<F> {
+    /// balance_dirty_pages_ratelimited. In this era the caller itself may write pages back, so it
+    /// must not hold a page lock; here it only reports that it ran. A NULL mapping is dereferenced.
     pub(crate) fn balance_dirty_pages(&self, mapping: bool) {
-        self.dereference_mapping(mapping, "balance_dirty_pages_ratelimited: mapping->backing_dev_info");
+        self.dereference_mapping(
+            mapping,
+            "balance_dirty_pages_ratelimited: mapping->backing_dev_info",
+        );
         self.event(Event::Throttled { page_locks: self.task().page_locks() });
     }
 
@@ -105,10 +110,16 @@ impl<R: Registry> Kernel<R> {
     }
 }
 
-impl<R: Registry> Kernel<R> {
-    /// set_page_dirty_balance: dirties without the page lock; throttles if the page was clean or page_mkwrite
-    /// was called; a NULL mapping is tolerated.
-    async fn set_page_dirty_balance(&self, page: Frame, page_mkwrite: bool, dirty: Point, throttle: Point) {
+impl<F: Filesystem> Kernel<F> {
+    /// set_page_dirty_balance: dirties without the page lock; throttles if the page was clean or
+    /// page_mkwrite was called; a NULL mapping is tolerated.
+    async fn set_page_dirty_balance(
+        &self,
+        page: Frame,
+        page_mkwrite: bool,
+        dirty: Point,
+        throttle: Point,
+    ) {
         self.at_page(dirty, page).await;
         if self.set_page_dirty(page).await || page_mkwrite {
             self.throttle(page, throttle).await;

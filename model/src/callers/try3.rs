@@ -1,16 +1,17 @@
 //! The patch as posted on 15 April 2009 ("try 3"; `[patch-as-posted]`).
 //!
-//! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two bugs that
-//! the landed form does not have: file_update_time still runs before set_page_dirty, now with the page
-//! locked; and balance_dirty_pages is called with whatever page->mapping was, also NULL. Each has its remedy.
+//! The page stays locked from page_mkwrite's return until set_page_dirty, as in what landed. Two
+//! bugs that the landed form does not have: file_update_time still runs before set_page_dirty, now
+//! with the page locked; and balance_dirty_pages is called with whatever page->mapping was, also
+//! NULL. Each has its remedy.
 
 use super::Fault;
-use crate::implementation::{ERROR, LOCKED, NOPAGE, Registry};
+use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
 use crate::remedy::Remedy;
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -75,7 +76,7 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
     0
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, write } = fault;
     let mut page_mkwrite = false;
     if write && k.has_page_mkwrite() {

@@ -1,22 +1,24 @@
-//! 2.6.23 to 2.6.29: 2.6.24 and 2.6.29 mm/memory.c, do_wp_page and __do_fault (`[unlocked-return]`).
+//! 2.6.23 to 2.6.29: 2.6.24 and 2.6.29 mm/memory.c, do_wp_page and __do_fault
+//! (`[unlocked-return]`).
 //!
-//! page_mkwrite is called and returns with the page unlocked. The MISS path relocks and tests for a NULL
-//! mapping; the WP path never locks. set_page_dirty runs unlocked in both: WP waits until the page is
-//! unlocked, MISS has just unlocked it. Any negative return is SIGBUS.
+//! page_mkwrite is called and returns with the page unlocked. The MISS path relocks and tests for a
+//! NULL mapping; the WP path never locks. set_page_dirty runs unlocked in both: WP waits until the
+//! page is unlocked, MISS has just unlocked it. Any negative return is SIGBUS.
 //!
-//! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`, `dirty-before-pte`), and a
-//! callee can ask for a retry (`retry-on-race`). No callee of this era returns such a code without a remedy.
+//! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`,
+//! `dirty-before-pte`), and a callee can ask for a retry (`retry-on-race`). No callee of this era
+//! returns such a code without a remedy.
 
 use super::Fault;
-use crate::implementation::{LOCKED, NOPAGE, Registry, SIGBUS};
+use crate::implementation::{Filesystem, LOCKED, NOPAGE, SIGBUS};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     wp(k, fault, page, failure).await
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     miss(k, fault, page, failure).await
 }
 
@@ -28,9 +30,10 @@ fn failure(ret: i32) -> Option<i32> {
     (ret < 0).then_some(SIGBUS)
 }
 
-/// `failure` is how a return of page_mkwrite is read: the code with which the fault ends, or `None` to go on.
-pub(super) async fn wp<R: Registry>(
-    k: &Kernel<R>,
+/// `failure` is how a return of page_mkwrite is read: the code with which the fault ends, or `None`
+/// to go on.
+pub(super) async fn wp<F: Filesystem>(
+    k: &Kernel<F>,
     fault: Fault,
     page: Frame,
     failure: impl Fn(i32) -> Option<i32>,
@@ -81,8 +84,8 @@ pub(super) async fn wp<R: Registry>(
     0
 }
 
-pub(super) async fn miss<R: Registry>(
-    k: &Kernel<R>,
+pub(super) async fn miss<F: Filesystem>(
+    k: &Kernel<F>,
     fault: Fault,
     page: Frame,
     failure: impl Fn(i32) -> Option<i32>,

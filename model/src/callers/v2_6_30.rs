@@ -1,17 +1,17 @@
-//! The patch as landed (commit b827e496c893): 2.6.30 mm/memory.c, do_wp_page and __do_fault, unchanged in substance
-//! to 3.5 (`[locked-return]`).
+//! The patch as landed (commit b827e496c893): 2.6.30 mm/memory.c, do_wp_page and __do_fault,
+//! unchanged in substance to 3.5 (`[locked-return]`).
 //!
-//! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks it and
-//! tests for a NULL mapping. The lock is held until the pte and the page are dirty. Throttling tolerates a
-//! NULL mapping, and file_update_time comes last, without the page lock.
+//! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks
+//! it and tests for a NULL mapping. The lock is held until the pte and the page are dirty.
+//! Throttling tolerates a NULL mapping, and file_update_time comes last, without the page lock.
 
 use super::Fault;
-use crate::implementation::{ERROR, LOCKED, NOPAGE, Registry};
+use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
-pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -69,7 +69,7 @@ pub(super) async fn do_wp_page<R: Registry>(k: &Kernel<R>, fault: Fault, page: F
     0
 }
 
-pub(super) async fn do_fault<R: Registry>(k: &Kernel<R>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
     let Fault { mm, index, pte, write } = fault;
     let mut page_mkwrite = false;
     if write && k.has_page_mkwrite() {

@@ -1,11 +1,12 @@
-//! The page cache of the one file: the tree with its tags, i_size, the inode's dirty state and error state.
-//! 2.6.30 mm/filemap.c and mm/page-writeback.c (`[mapping-and-tree]`, `[tags]`, `[mapping-error]`).
+//! The page cache of the one file: the tree with its tags, i_size, the inode's dirty state and
+//! error state. 2.6.30 mm/filemap.c and mm/page-writeback.c (`[mapping-and-tree]`, `[tags]`,
+//! `[mapping-error]`).
 
 use super::event::Event;
 use super::page::{CACHED, DIRTY, Frame, MAPPING};
 use super::{Kernel, NO_FRAME};
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
 /// A batch of pages that a lookup took references on (a pagevec).
@@ -36,7 +37,7 @@ impl Pagevec {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// i_size, in cells.
     #[inline]
     pub fn i_size(&self) -> u8 {
@@ -106,7 +107,8 @@ impl<R: Registry> Kernel<R> {
         found
     }
 
-    /// add_to_page_cache: a new page, locked by this task, which also holds a reference. `None`: no memory.
+    /// add_to_page_cache: a new page, locked by this task, which also holds a reference. `None`: no
+    /// memory.
     pub fn add_to_page_cache(&self, index: u8) -> Option<Frame> {
         let page = self.alloc_page(index)?;
         let locked = self.trylock_page(page);
@@ -119,8 +121,8 @@ impl<R: Registry> Kernel<R> {
         Some(page)
     }
 
-    /// remove_from_page_cache: tree, tags and page->mapping change under the tree lock. The page cache's
-    /// reference goes to the caller.
+    /// remove_from_page_cache: tree, tags and page->mapping change under the tree lock. The page
+    /// cache's reference goes to the caller.
     pub(crate) fn remove_from_page_cache(&self, page: Frame) {
         self.tree_lock();
         let index = self.index(page);
@@ -192,7 +194,8 @@ impl<R: Registry> Kernel<R> {
         self.errors.set(self.errors.get() | bit);
     }
 
-    /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c: wait_on_page_writeback_range).
+    /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c:
+    /// wait_on_page_writeback_range).
     pub(crate) fn mapping_take_error(&self) -> Status {
         match self.errors.replace(0) {
             0 => Status::Ok,

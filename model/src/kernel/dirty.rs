@@ -1,19 +1,20 @@
-//! PG_dirty, PG_writeback and the tags: helpers of 2.6.30 mm/page-writeback.c
-//! (`[tags]`, `[clear-dirty-order]`, `[dirty-count]`).
+//! PG_dirty, PG_writeback and the tags: helpers of 2.6.30 mm/page-writeback.c (`[tags]`,
+//! `[clear-dirty-order]`, `[dirty-count]`).
 //!
-//! PG_dirty and the tag DIRTY are set in two steps; the window is legal. The tag DIRTY is left set while a
-//! page is cleaned for I/O, on purpose, and the two become coherent again in set_page_writeback.
+//! PG_dirty and the tag DIRTY are set in two steps; the window is legal. The tag DIRTY is left set
+//! while a page is cleaned for I/O, on purpose, and the two become coherent again in
+//! set_page_writeback.
 
 use super::event::{Event, Written};
 use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
 use super::{Kernel, writeback};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
-impl<R: Registry> Kernel<R> {
-    /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag. May be
-    /// called without the page lock. Returns whether the page was clean.
+impl<F: Filesystem> Kernel<F> {
+    /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag.
+    /// May be called without the page lock. Returns whether the page was clean.
     pub async fn set_page_dirty(&self, page: Frame) -> bool {
         let newly = self.set_page_dirty_flag(page);
         if newly {
@@ -27,10 +28,15 @@ impl<R: Registry> Kernel<R> {
         if self.is_free(page) {
             self.event(Event::UsedFreed { page });
         }
-        if self.in_mapping(page) { self.fs().set_page_dirty(self, page) } else { self.test_set_page_dirty(page) }
+        if self.in_mapping(page) {
+            self.fs().set_page_dirty(self, page)
+        } else {
+            self.test_set_page_dirty(page)
+        }
     }
 
-    /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the inode.
+    /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the
+    /// inode.
     pub(crate) async fn finish_set_page_dirty(&self, page: Frame) {
         if !self.in_mapping(page) || !self.tracks_dirty() {
             return;
@@ -50,7 +56,8 @@ impl<R: Registry> Kernel<R> {
         self.set_inode_dirty(true);
     }
 
-    /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own method does.
+    /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own
+    /// method does.
     pub async fn set_page_dirty_nobuffers(&self, page: Frame) {
         if self.test_set_page_dirty(page) {
             self.finish_set_page_dirty(page).await;
@@ -91,10 +98,12 @@ impl<R: Registry> Kernel<R> {
         }
     }
 
-    /// clear_page_dirty_for_io, with the page locked: collect the dirty bits of the ptes and protect them,
-    /// tell the filesystem if there was one, then clear PG_dirty. Returns whether the page was dirty.
+    /// clear_page_dirty_for_io, with the page locked: collect the dirty bits of the ptes and
+    /// protect them, tell the filesystem if there was one, then clear PG_dirty. Returns whether the
+    /// page was dirty.
     pub async fn clear_page_dirty_for_io(&self, page: Frame) -> bool {
-        if self.tracks_dirty() && !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await {
+        if self.tracks_dirty() && !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await
+        {
             self.at_page(Point::ClearRedirty, page).await;
             self.set_page_dirty(page).await;
         }
@@ -111,12 +120,16 @@ impl<R: Registry> Kernel<R> {
         self.event(Event::Mkcleaned { page });
     }
 
-    /// set_page_writeback: the flag, the tag WRITEBACK, and the tag DIRTY goes if PG_dirty is clear.
-    /// Returns whether the flag was set already.
+    /// set_page_writeback: the flag, the tag WRITEBACK, and the tag DIRTY goes if PG_dirty is
+    /// clear. Returns whether the flag was set already.
     pub fn set_page_writeback(&self, page: Frame) -> bool {
         self.tree_lock();
         let again = self.is_writeback(page);
-        self.event(Event::WritebackStarted { page, again, locked_by_us: self.is_locked_by_us(page) });
+        self.event(Event::WritebackStarted {
+            page,
+            again,
+            locked_by_us: self.is_locked_by_us(page),
+        });
         self.tasks.set_busy(writeback(page));
         if self.in_mapping(page) {
             let bit = 1 << self.index(page);

@@ -1,8 +1,8 @@
 //! What a step did, for the judge: facts sampled at the moment when they were true.
 //!
-//! Kernel code does not know the rules. It reports events; rules look at the events of a step and at the
-//! pages that it touched. An event belongs to the task whose step it is, and to the point where that task
-//! stood before the step.
+//! Kernel code does not know the rules. It reports events; rules look at the events of a step and
+//! at the pages that it touched. An event belongs to the task whose step it is, and to the point
+//! where that task stood before the step.
 
 use std::cell::Cell;
 
@@ -10,8 +10,8 @@ use super::page::Frame;
 use crate::case::Range;
 use crate::exec::TaskId;
 
-/// Lock classes, in the order in which they may be taken (2.6.30 mm/filemap.c and mm/rmap.c, head comments;
-/// `[lock-order]`).
+/// Lock classes, in the order in which they may be taken (2.6.30 mm/filemap.c and mm/rmap.c, head
+/// comments; `[lock-order]`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {
@@ -115,10 +115,11 @@ pub enum Event {
     Submitted { page: Frame, tail: bool },
     /// The data of a request reached the device or the server.
     Transferred { slot: u8 },
-    /// A WRITE made the file on the server longer than the last SETATTR left it, although nobody extended it since:
-    /// `right` would be its size.
+    /// A WRITE made the file on the server longer than the last SETATTR left it, although nobody
+    /// extended it since: `right` would be its size.
     Regrown { right: u8 },
-    /// What these cells of the file held, one bit each, could not be written: a request failed, or there is no space.
+    /// What these cells of the file held, one bit each, could not be written: a request failed, or
+    /// there is no space.
     WriteFailed { cells: u64, io: bool },
     /// A page was unlocked, by its owner or not.
     Unlocked { page: Frame, owner: bool },

@@ -1,24 +1,28 @@
 //! The backing store and the I/O in flight.
 //!
-//! A block device: a block map, an allocator that hands out the lowest free block (so that freed blocks are
-//! reused at once and still hold what they held), and a count of free blocks. A server like NFS's: content
-//! per cell, in its cache or on stable storage. A request is submitted by writepage and completes later, in
-//! any order, by an I/O task. The data of a request is read from the live page in one step that may come
-//! any time before completion, so stores made during writeback may or may not be in it.
+//! A block device: a block map, an allocator that hands out the lowest free block (so that freed
+//! blocks are reused at once and still hold what they held), and a count of free blocks. A server
+//! like NFS's: content per cell, in its cache or on stable storage. A request is submitted by
+//! writepage and completes later, in any order, by an I/O task. The data of a request is read from
+//! the live page in one step that may come any time before completion, so stores made during
+//! writeback may or may not be in it.
 //!
-//! Left out: torn writes inside a page, a volatile write cache of the device, read requests (a page is read
-//! in one step, with the page locked). The server has a file of its own: SETATTR cuts or extends it, a WRITE that ends
-//! beyond its end extends it, whatever i_size is by then, and a reply tells what its size was when the server answered.
-//! The inode on a block device is its size alone, written in one step.
+//! Left out: torn writes inside a page, a volatile write cache of the device, read requests (a page
+//! is read in one step, with the page locked). The server has a file of its own: SETATTR cuts or
+//! extends it, a WRITE that ends beyond its end extends it, whatever i_size is by then, and a reply
+//! tells what its size was when the server answered. The inode on a block device is its size alone,
+//! written in one step.
 
 use std::cell::Cell;
 
 use super::event::Event;
 use super::page::{Frame, Stamp};
 use super::{Kernel, object};
-use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range};
+use crate::case::{
+    AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range,
+};
 use crate::exec::{IO_MAX, Mode, TaskId};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
@@ -61,7 +65,8 @@ impl Default for Device {
             written: Cell::new(0),
             budget: Cell::new(AMPLE),
             capacity: Cell::new(AMPLE),
-            medium: [const { [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX] }; DEVICE_BLOCKS],
+            medium: [const { [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX] };
+                DEVICE_BLOCKS],
         }
     }
 }
@@ -110,7 +115,10 @@ impl Device {
 
     fn assign(&self, file_block: u8) -> u8 {
         let block = self.free.get().trailing_zeros() as u8;
-        assert!(usize::from(block) < DEVICE_BLOCKS, "the device has twice the blocks of the largest file");
+        assert!(
+            usize::from(block) < DEVICE_BLOCKS,
+            "the device has twice the blocks of the largest file"
+        );
         self.free.set(self.free.get() & !(1 << block));
         self.used.set(self.used.get() | 1 << block);
         self.written.set(self.written.get() & !(1 << block));
@@ -119,7 +127,8 @@ impl Device {
         block
     }
 
-    /// Takes the blocks of the file from `first` on out of its map, and frees them; bugs leave out one of the two.
+    /// Takes the blocks of the file from `first` on out of its map, and frees them; bugs leave out
+    /// one of the two.
     fn release_from(&self, first: u8, unmap: bool, free: bool) {
         for slot in self.map[usize::from(first)..].iter().filter(|slot| slot.get() != NO_BLOCK) {
             if free {
@@ -142,7 +151,8 @@ impl Device {
         self.map.iter().map(Cell::get).filter(|block| *block != NO_BLOCK)
     }
 
-    /// What is wrong with the ownership of blocks: each is free, or has one place in the file's map.
+    /// What is wrong with the ownership of blocks: each is free, or has one place in the file's
+    /// map.
     pub fn audit(&self) -> Option<&'static str> {
         let mut owned = self.free.get();
         for block in self.mapped() {
@@ -155,13 +165,13 @@ impl Device {
             return Some("a block is neither free nor in the file");
         }
         let budget = self.budget.get();
-        let adds_up =
-            budget == AMPLE || usize::from(self.capacity.get()) == usize::from(budget) + self.mapped().count();
+        let adds_up = budget == AMPLE
+            || usize::from(self.capacity.get()) == usize::from(budget) + self.mapped().count();
         (!adds_up).then_some("the count of free blocks is off")
     }
 
-    /// One cell of the file after a crash: a block that was not written since it was allocated is not part
-    /// of the file yet (data is ordered before the block map).
+    /// One cell of the file after a crash: a block that was not written since it was allocated is
+    /// not part of the file yet (data is ordered before the block map).
     pub fn durable(&self, file_block: u8, cell: u8) -> Stamp {
         let written = self.block(file_block).filter(|block| self.written.get() >> block & 1 != 0);
         written.map_or(Stamp::ZERO, |block| self.read(block, cell))
@@ -259,7 +269,8 @@ impl Server {
         self.stable_size.set(self.size.get());
     }
 
-    /// A SETATTR arrives: the file is cut or extended to `size` cells, on stable storage before the reply.
+    /// A SETATTR arrives: the file is cut or extended to `size` cells, on stable storage before the
+    /// reply.
     pub fn set_size(&self, size: u8) {
         self.size.set(size);
         self.stable_size.set(size);
@@ -303,7 +314,7 @@ impl Request {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     pub(super) fn reset_store(&self, case: &Case) {
         self.device.reset(case.geometry.free);
         self.server.reset();
@@ -317,28 +328,39 @@ impl<R: Registry> Kernel<R> {
             let stamp = Stamp::initial(cell);
             self.server.write(cell, stamp, true);
             let file_block = cell / g.block_cells();
-            let block = self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
+            let block =
+                self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
             self.device.write(block, cell % g.block_cells(), stamp);
         }
         // Holes at the end are part of the server's file.
         self.server.size.set(g.size);
         self.server.stable_size.set(g.size);
         self.disk_size.set(g.size);
-        self.device.capacity.set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
+        self.device
+            .capacity
+            .set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
     }
 
     /// ->truncate gives the blocks of the file from `first` on back.
     pub fn free_blocks_from(&self, first: u8) {
-        self.device.release_from(first, !self.planted(Plant::BlocksStayMapped), !self.planted(Plant::LeakBlocks));
+        self.device.release_from(
+            first,
+            !self.planted(Plant::BlocksStayMapped),
+            !self.planted(Plant::LeakBlocks),
+        );
     }
 
-    /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and failures
-    /// from the case.
+    /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and
+    /// failures from the case.
     pub fn submit(&self, request: Request) {
         let n = self.writes.replace(self.writes.get() + 1);
         let faults = self.faults.get();
         let bit = |mask: u16| n < 16 && mask >> n & 1 != 0;
-        let request = Request { stable: request.stable || bit(faults.stable), fails: bit(faults.eio), ..request };
+        let request = Request {
+            stable: request.stable || bit(faults.stable),
+            fails: bit(faults.eio),
+            ..request
+        };
         let index = usize::from(self.index(request.page));
         let slot = std::iter::once(index)
             .chain(0..IO_MAX)
@@ -349,8 +371,8 @@ impl<R: Registry> Kernel<R> {
         self.touch(request.page);
     }
 
-    /// Reports what [`Kernel::submit`] will send, for the rule about the tail of the last page: `size` is
-    /// the i_size by which writepage zeroed the tail.
+    /// Reports what [`Kernel::submit`] will send, for the rule about the tail of the last page:
+    /// `size` is the i_size by which writepage zeroed the tail.
     pub fn note_submitted(&self, page: Frame, size: u8) {
         let from = size.saturating_sub(self.first_cell(page));
         let tail = (from..self.geometry().cells).any(|cell| self.cell(page, cell) != Stamp::ZERO);
@@ -366,7 +388,9 @@ impl<R: Registry> Kernel<R> {
     pub fn cells_of(&self, request: &Request) -> u8 {
         let per_block = self.geometry().block_cells();
         let blocks = (0u8..).zip(&request.blocks).filter(|(_, block)| **block != NO_BLOCK);
-        let cells = blocks.flat_map(|(b, _)| b * per_block..(b + 1) * per_block).chain(request.cells.iter());
+        let cells = blocks
+            .flat_map(|(b, _)| b * per_block..(b + 1) * per_block)
+            .chain(request.cells.iter());
         cells.fold(0, |mask, cell| mask | 1 << cell)
     }
 
@@ -381,7 +405,11 @@ impl<R: Registry> Kernel<R> {
                 continue;
             }
             for cell in 0..block_cells {
-                self.device.write(block, cell, self.cell(request.page, b as u8 * block_cells + cell));
+                self.device.write(
+                    block,
+                    cell,
+                    self.cell(request.page, b as u8 * block_cells + cell),
+                );
             }
         }
     }
@@ -396,7 +424,8 @@ impl<R: Registry> Kernel<R> {
         self.disk_size.set(self.i_size());
     }
 
-    /// Sends the cells of a request to the server from the live page: those it was made with, wherever i_size is now.
+    /// Sends the cells of a request to the server from the live page: those it was made with,
+    /// wherever i_size is now.
     pub fn transfer_cells(&self, request: Request) {
         let first = self.first_cell(request.page);
         for cell in request.cells.iter() {
@@ -406,7 +435,7 @@ impl<R: Registry> Kernel<R> {
 }
 
 /// The task that serves one I/O slot: waits for a request, transfers its data, completes it.
-pub(crate) async fn io_task<R: Registry>(k: &Kernel<R>, slot: u8) {
+pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
     let mut served = 0u8;
     loop {
         k.tasks.begin_slot(served);

@@ -1,16 +1,16 @@
-//! Locks of the machine: page lock, mmap lock, pte lock, i_mmap lock, inode lock, a filesystem's flush lock,
-//! and the writeback bit as something to wait for (`[page-lock]`, `[lock-order]`).
+//! Locks of the machine: page lock, mmap lock, pte lock, i_mmap lock, inode lock, a filesystem's
+//! flush lock, and the writeback bit as something to wait for (`[page-lock]`, `[lock-order]`).
 //!
-//! Each acquisition is checked against the order of the era. The tree lock and private_lock are never held
-//! across a step, so they are not objects: the code that holds them runs in one step, and
-//! `Kernel::tree_lock` only checks the order. A violation is reported and the run goes on.
+//! Each acquisition is checked against the order of the era. The tree lock and private_lock are
+//! never held across a step, so they are not objects: the code that holds them runs in one step,
+//! and `Kernel::tree_lock` only checks the order. A violation is reported and the run goes on.
 
 use super::event::{Class, Event};
 use super::page::{Frame, MKCLEANED};
 use super::{Kernel, object, page_lock, record_lock, writeback};
 use crate::case::MMS_MAX;
 use crate::exec::{Mode, TaskId};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::point::Point;
 
 /// An address space's number.
@@ -24,7 +24,7 @@ impl Mm {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     fn hold(&self, class: Class) {
         let task = self.task();
         if class == Class::Page {
@@ -49,8 +49,15 @@ impl<R: Registry> Kernel<R> {
     fn check_order(&self, wanted: Class) {
         let after = self.task().held.get() >> wanted as u8;
         if after != 0 {
-            const CLASSES: [Class; 7] =
-                [Class::Inode, Class::Mmap, Class::Flush, Class::Page, Class::IMmap, Class::Pte, Class::Tree];
+            const CLASSES: [Class; 7] = [
+                Class::Inode,
+                Class::Mmap,
+                Class::Flush,
+                Class::Page,
+                Class::IMmap,
+                Class::Pte,
+                Class::Tree,
+            ];
             let held = CLASSES[usize::from(wanted as u8) + after.trailing_zeros() as usize];
             self.event(Event::LockOrder { held, wanted });
         }
@@ -233,8 +240,8 @@ impl<R: Registry> Kernel<R> {
         self.unhold(Class::Flush);
     }
 
-    /// The lock of a filesystem's commit (NFS_INO_COMMIT): one at a time. Taken last; nothing is waited for under it
-    /// but the server's reply.
+    /// The lock of a filesystem's commit (NFS_INO_COMMIT): one at a time. Taken last; nothing is
+    /// waited for under it but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
         self.tasks.acquire(at as u8, object::COMMIT, Mode::Exclusive).await;

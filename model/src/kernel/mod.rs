@@ -1,8 +1,9 @@
 //! The simulated kernel: state, and the primitives that kernel paths are written with.
 //!
-//! One file with its page cache, up to three address spaces that map it, a backing store. The state is
-//! what the paths look at and no more; all of it is `Cell`s, so that the tasks of a run can share one `&Kernel`.
-//! A kernel is generic over the registry whose implementation it runs; it is made once and reset per run.
+//! One file with its page cache, up to three address spaces that map it, a backing store. The state
+//! is what the paths look at and no more; all of it is `Cell`s, so that the tasks of a run can
+//! share one `&Kernel`. A kernel is generic over the filesystems that it can run; it is made once
+//! and reset per run.
 
 pub mod cache;
 pub mod dirty;
@@ -20,7 +21,7 @@ use crate::callers::Caller;
 use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::facts::Facts;
-use crate::implementation::{Adapter, Pair, Registry};
+use crate::implementation::{Adapter, Filesystem, Pair};
 use crate::machine::Target;
 use crate::plant::Plant;
 use crate::point::Point;
@@ -101,8 +102,8 @@ pub(crate) const fn record_lock(page: Frame) -> u8 {
 const NO_FRAME: u8 = u8::MAX;
 const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits");
 
-/// What the client of a server keeps per inode and per open file, beside the page cache. The actors share one open
-/// file.
+/// What the client of a server keeps per inode and per open file, beside the page cache. The actors
+/// share one open file.
 #[derive(Default)]
 pub struct Client {
     error: Cell<bool>,
@@ -150,8 +151,8 @@ impl Client {
         self.asked.get()
     }
 
-    /// How many SETATTRs the server had answered when the client's last change of the size was over; `None` while one
-    /// is under way.
+    /// How many SETATTRs the server had answered when the client's last change of the size was
+    /// over; `None` while one is under way.
     pub fn sized(&self) -> Option<u8> {
         self.sized.get()
     }
@@ -174,7 +175,7 @@ pub struct TaskState {
     pub(crate) began: Cell<u32>,
     /// The operation that runs, for actors.
     pub(crate) operation: Cell<crate::case::Operation>,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Returned,
 }
 
 impl TaskState {
@@ -207,7 +208,7 @@ impl TaskState {
     }
 
     /// The result of the operation that the task runs, so far.
-    pub fn outcome(&self) -> &Outcome {
+    pub fn outcome(&self) -> &Returned {
         &self.outcome
     }
 
@@ -218,19 +219,23 @@ impl TaskState {
 }
 
 /// The result of an operation.
-pub struct Outcome {
+pub struct Returned {
     status: Cell<Status>,
     done: Cell<u8>,
     values: [Cell<Stamp>; CELLS_MAX],
 }
 
-impl Default for Outcome {
+impl Default for Returned {
     fn default() -> Self {
-        Outcome { status: Cell::default(), done: Cell::new(0), values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX] }
+        Returned {
+            status: Cell::default(),
+            done: Cell::new(0),
+            values: [const { Cell::new(Stamp::ZERO) }; CELLS_MAX],
+        }
     }
 }
 
-impl Outcome {
+impl Returned {
     pub(crate) fn begin(&self) {
         self.status.set(Status::Ok);
         self.done.set(0);
@@ -262,20 +267,20 @@ impl Outcome {
 }
 
 /// The simulated kernel.
-pub struct Kernel<R: Registry> {
+pub struct Kernel<F: Filesystem> {
     /// The tasks of the run and the objects they wait for.
     pub tasks: Tasks<{ object::COUNT }>,
     /// The block device.
     pub device: Device,
     /// The server.
     pub server: Server,
-    pub(crate) pair: Cell<Option<Pair<R>>>,
+    pub(crate) pair: Cell<Option<Pair<F>>>,
     plant: Cell<Option<Plant>>,
     remedies: Cell<Remedies>,
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
     faults: Cell<Faults>,
-    frames: [Page<R::Private>; FRAMES],
+    frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
     tree: [Cell<u8>; PAGES_MAX],
     dirty_tags: Cell<u8>,
@@ -298,7 +303,7 @@ pub struct Kernel<R: Registry> {
     misused: Cell<bool>,
 }
 
-impl<R: Registry> Default for Kernel<R> {
+impl<F: Filesystem> Default for Kernel<F> {
     fn default() -> Self {
         Kernel {
             tasks: Tasks::default(),
@@ -334,10 +339,10 @@ impl<R: Registry> Default for Kernel<R> {
     }
 }
 
-impl<R: Registry> Kernel<R> {
-    /// Puts the machine into the state in which the case begins: a file on the store, nothing cached, the
-    /// file mapped in every address space.
-    pub(crate) fn reset(&self, case: &Case, target: Target<R>) {
+impl<F: Filesystem> Kernel<F> {
+    /// Puts the machine into the state in which the case begins: a file on the store, nothing
+    /// cached, the file mapped in every address space.
+    pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
         let Target { pair, plant, remedies } = target;
         self.tasks.reset();
         self.pair.set(Some(pair));
@@ -399,18 +404,18 @@ impl<R: Registry> Kernel<R> {
 
     /// The implementation that runs.
     #[inline]
-    pub fn fs(&self) -> R {
+    pub fn fs(&self) -> F {
         self.pair().implementation
     }
 
     /// Implementation, caller and adapters of this run.
     #[inline]
-    pub fn pair(&self) -> Pair<R> {
+    pub fn pair(&self) -> Pair<F> {
         self.pair.get().expect("a run has begun")
     }
 
     /// What this run runs on.
-    pub fn target(&self) -> Target<R> {
+    pub fn target(&self) -> Target<F> {
         Target { pair: self.pair(), plant: self.plant.get(), remedies: self.remedies.get() }
     }
 
@@ -468,7 +473,7 @@ impl<R: Registry> Kernel<R> {
     }
 
     /// The result of the operation that `task` runs or has just run.
-    pub fn outcome(&self, task: TaskId) -> &Outcome {
+    pub fn outcome(&self, task: TaskId) -> &Returned {
         &self.states[task.index()].outcome
     }
 

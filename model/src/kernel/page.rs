@@ -1,8 +1,8 @@
 //! Page frames: flags, references, contents (`[page-references]`, `[frame-freed]`).
 //!
-//! A frame has an identity. A page that was removed from the page cache lives on while a pte or a task
-//! refers to it; when the last reference goes the frame is free, and the lowest free frame is used next,
-//! so that reuse happens at once.
+//! A frame has an identity. A page that was removed from the page cache lives on while a pte or a
+//! task refers to it; when the last reference goes the frame is free, and the lowest free frame is
+//! used next, so that reuse happens at once.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ use super::event::{Event, Loose};
 use crate::bit_set::ones;
 use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX};
 use crate::exec::{CLOSER, TaskId};
-use crate::implementation::{Holds, Registry};
+use crate::implementation::{Filesystem, Holds};
 use crate::plant::Plant;
 
 /// Frames of the machine.
@@ -141,9 +141,9 @@ impl<P: Copy + Default> Default for Page<P> {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     #[inline]
-    pub(crate) fn page(&self, page: Frame) -> &Page<R::Private> {
+    pub(crate) fn page(&self, page: Frame) -> &Page<F::Private> {
         &self.frames[page.index()]
     }
 
@@ -200,7 +200,8 @@ impl<R: Registry> Kernel<R> {
         self.has(page, MAPPING)
     }
 
-    /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated meanwhile.
+    /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated
+    /// meanwhile.
     pub fn still_in_mapping(&self, page: Frame) -> bool {
         self.in_mapping(page) || self.planted(Plant::NoMappingCheck)
     }
@@ -282,7 +283,8 @@ impl<R: Registry> Kernel<R> {
     /// Takes the lowest free frame, with one reference held by this task. `None` is out of memory.
     pub(crate) fn alloc_page(&self, index: u8) -> Option<Frame> {
         // A frame that was freed while locked stays out of use: its owner still believes in it.
-        let page = Frame::all(self.free.get()).find(|page| self.tasks.is_free(super::page_lock(*page)))?;
+        let page =
+            Frame::all(self.free.get()).find(|page| self.tasks.is_free(super::page_lock(*page)))?;
         self.free.set(self.free.get() & !page.bit());
         let p = self.page(page);
         p.flags.set(0);
@@ -290,7 +292,7 @@ impl<R: Registry> Kernel<R> {
         p.refcount.set(0);
         p.mapcount.set(0);
         p.transient.set(0);
-        p.private.set(R::Private::default());
+        p.private.set(F::Private::default());
         for cell in &p.data {
             cell.set(Stamp::ZERO);
         }
@@ -299,7 +301,7 @@ impl<R: Registry> Kernel<R> {
     }
 
     /// A page that is not in the page cache: uptodate, without mapping, kept by its private data.
-    pub fn new_uncached_page(&self, index: u8, private: R::Private) {
+    pub fn new_uncached_page(&self, index: u8, private: F::Private) {
         let page = self.alloc_page(index).expect("a mapping has fewer pages than there are frames");
         self.set(page, UPTODATE);
         self.set_private(page, private);
@@ -308,7 +310,8 @@ impl<R: Registry> Kernel<R> {
 
     /// A page that is in the page cache from the start: uptodate and dirty.
     pub fn new_cached_page(&self, index: u8, content: impl Fn(u8) -> Stamp) {
-        let page = self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
+        let page =
+            self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
         for cell in 0..self.geometry().cells {
             self.set_cell(page, cell, content(cell));
         }
@@ -381,12 +384,12 @@ impl<R: Registry> Kernel<R> {
 
     /// The private data of the page, `None` if PG_private is clear.
     #[inline]
-    pub fn private(&self, page: Frame) -> Option<R::Private> {
+    pub fn private(&self, page: Frame) -> Option<F::Private> {
         self.has(page, PRIVATE).then(|| self.page(page).private.get())
     }
 
     /// Attaches private data, or changes what is attached. Attached data holds a reference.
-    pub fn set_private(&self, page: Frame, private: R::Private) {
+    pub fn set_private(&self, page: Frame, private: F::Private) {
         if !self.has(page, PRIVATE) {
             self.set(page, PRIVATE);
             let p = self.page(page);
@@ -399,7 +402,7 @@ impl<R: Registry> Kernel<R> {
     /// The private data of the page, if it is of this kind.
     pub fn attached<T>(&self, page: Frame) -> Option<T>
     where
-        R::Private: Holds<T>,
+        F::Private: Holds<T>,
     {
         self.private(page).and_then(|private| private.get())
     }
@@ -407,7 +410,7 @@ impl<R: Registry> Kernel<R> {
     /// Attaches private data of this kind, or changes what is attached.
     pub fn attach<T>(&self, page: Frame, data: T)
     where
-        R::Private: Holds<T>,
+        F::Private: Holds<T>,
     {
         self.set_private(page, Holds::put(data));
     }
@@ -416,7 +419,7 @@ impl<R: Registry> Kernel<R> {
     pub fn clear_private(&self, page: Frame) {
         if self.has(page, PRIVATE) {
             self.clear(page, PRIVATE);
-            self.page(page).private.set(R::Private::default());
+            self.page(page).private.set(F::Private::default());
             self.drop_reference(page);
         }
     }

@@ -1,9 +1,9 @@
-//! Page tables: one vma that maps the whole file, shared and writable, in each of up to three address
-//! spaces (`[write-notify]`, `[pte-dirty-bit]`).
+//! Page tables: one vma that maps the whole file, shared and writable, in each of up to three
+//! address spaces (`[write-notify]`, `[pte-dirty-bit]`).
 //!
-//! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is made writable only by
-//! a write fault. In others (tmpfs) a read fault makes it writable too, and clean. Left out: private mappings, fork,
-//! mprotect, mremap, the accessed bit, stale TLB entries.
+//! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is
+//! made writable only by a write fault. In others (tmpfs) a read fault makes it writable too, and
+//! clean. Left out: private mappings, fork, mprotect, mremap, the accessed bit, stale TLB entries.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ use super::event::Event;
 use super::lock::Mm;
 use super::page::{Frame, MAPPING};
 use crate::case::PAGES_MAX;
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 
 /// A page table entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ impl Default for AddressSpace {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// The pte of page `index` of the file.
     #[inline]
     pub fn pte(&self, mm: Mm, index: u8) -> Pte {
@@ -102,7 +102,8 @@ impl<R: Registry> Kernel<R> {
         }
     }
 
-    /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the pte's.
+    /// MISS: installs a pte, writable and dirty for a write; the task's reference becomes the
+    /// pte's.
     pub fn install_pte(&self, mm: Mm, index: u8, page: Frame, write: bool) {
         let flags = match write {
             true => PRESENT | WRITE | DIRTY,

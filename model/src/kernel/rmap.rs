@@ -1,20 +1,21 @@
 //! Reverse mapping: page_mkclean, unmap_mapping_range, try_to_unmap; 2.6.30 mm/rmap.c and
 //! mm/memory.c (`[mkclean]`, `[pte-dirty-bit]`).
 //!
-//! Each pte is one step under its pte lock, with other actors in between. Clearing a pte and
-//! moving its dirty bit to PG_dirty is one step; the tag follows in a step of its own, with the pte lock
+//! Each pte is one step under its pte lock, with other actors in between. Clearing a pte and moving
+//! its dirty bit to PG_dirty is one step; the tag follows in a step of its own, with the pte lock
 //! still held. mkclean takes the pte lock even for a pte that is none (2.6.27 and later).
 
 use super::Kernel;
 use super::lock::Mm;
 use super::page::Frame;
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::Point;
 
-impl<R: Registry> Kernel<R> {
-    /// page_mkclean: write-protects and cleans every pte of the page. Returns whether there was one.
+impl<F: Filesystem> Kernel<F> {
+    /// page_mkclean: write-protects and cleans every pte of the page. Returns whether there was
+    /// one.
     pub async fn page_mkclean(&self, page: Frame) -> bool {
         let mut cleaned = false;
         if self.is_mapped(page) {

@@ -1,9 +1,11 @@
-//! What holds of the machine itself after every step, whatever rules of the kernel a filesystem breaks: checked in builds
-//! with debug assertions, on the frames that the step touched. A failure here is a bug of the model.
+//! What holds of the machine itself after every step, whatever rules of the kernel a filesystem
+//! breaks: checked in builds with debug assertions, on the frames that the step touched. A failure
+//! here is a bug of the model.
 //!
-//! Rules of the kernel are the judge's (`oracle/src/rules`) and are not repeated: a page that is freed while something
-//! holds on to it, a reference that nobody held, or a tag on a page that is gone, are breaches that a run must survive.
-//! Once a frame was misused like that, counts of later owners of the frame are off, and are no longer checked.
+//! Rules of the kernel are the judge's (`oracle/src/rules`) and are not repeated: a page that is
+//! freed while something holds on to it, a reference that nobody held, or a tag on a page that is
+//! gone, are breaches that a run must survive. Once a frame was misused like that, counts of later
+//! owners of the frame are off, and are no longer checked.
 
 use super::event::Event;
 use super::lock::Mm;
@@ -11,21 +13,29 @@ use super::page::{CACHED, Frame, PRIVATE};
 use super::{Kernel, NO_FRAME, object};
 use crate::case::PAGES_MAX;
 use crate::exec::IO_MAX;
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// Fails if the machine contradicts itself. Called after each step.
     pub(crate) fn assert_sound(&self) {
-        let misuse =
-            |event| matches!(event, Event::FreedInUse { .. } | Event::PutUnheld { .. } | Event::UsedFreed { .. });
+        let misuse = |event| {
+            matches!(
+                event,
+                Event::FreedInUse { .. } | Event::PutUnheld { .. } | Event::UsedFreed { .. }
+            )
+        };
         if self.events().any(misuse) {
             self.misused.set(true);
         }
         self.tasks.assert_sound();
         for slot in 0..IO_MAX as u8 {
             let idle = !self.tasks.is_free(object::IO + slot);
-            assert_eq!(self.request(slot).is_none(), idle, "an I/O task waits unless it has a request: slot {slot}");
+            assert_eq!(
+                self.request(slot).is_none(),
+                idle,
+                "an I/O task waits unless it has a request: slot {slot}"
+            );
         }
         for page in Frame::all(self.touched()) {
             self.assert_locked_by_a_task(page);
@@ -42,19 +52,29 @@ impl<R: Registry> Kernel<R> {
     /// The owner of a page lock counts it among those that it holds.
     fn assert_locked_by_a_task(&self, page: Frame) {
         if let Some(task) = self.page_lock_owner(page) {
-            assert_ne!(self.state(task).page_locks(), 0, "{task} holds the lock of frame {} and no page lock", page.0);
+            assert_ne!(
+                self.state(task).page_locks(),
+                0,
+                "{task} holds the lock of frame {} and no page lock",
+                page.0
+            );
         }
     }
 
-    /// The references to a page are those of tasks on their way, of ptes, of the page cache and of private data. Free is
-    /// what has none, and nothing maps it. The mapcount goes down a step or two after the pte is cleared, under the pte
-    /// lock, so it is ahead by one per address space at the most.
+    /// The references to a page are those of tasks on their way, of ptes, of the page cache and of
+    /// private data. Free is what has none, and nothing maps it. The mapcount goes down a step or
+    /// two after the pte is cleared, under the pte lock, so it is ahead by one per address space at
+    /// the most.
     fn assert_counted(&self, page: Frame) {
         let (frame, ptes) = (page.0, self.ptes_of(page).count());
         let mapcount = usize::from(self.mapcount(page));
         assert!(ptes <= mapcount, "{ptes} ptes map frame {frame}, of which {mapcount} are counted");
         if self.is_free(page) {
-            assert_eq!((self.refcount(page), mapcount), (0, 0), "frame {frame} is free: references, ptes");
+            assert_eq!(
+                (self.refcount(page), mapcount),
+                (0, 0),
+                "frame {frame} is free: references, ptes"
+            );
             return;
         }
         let kept = [CACHED, PRIVATE].into_iter().filter(|flag| self.has(page, *flag)).count();
@@ -63,7 +83,10 @@ impl<R: Registry> Kernel<R> {
         assert_ne!(all, 0, "frame {frame} is in use, and has no references");
         assert_eq!(all, known, "frame {frame}: references, and those of somebody");
         let cleared = mapcount - ptes;
-        assert!(cleared <= Mm::all().count(), "frame {frame} counts {cleared} ptes that do not map it");
+        assert!(
+            cleared <= Mm::all().count(),
+            "frame {frame} counts {cleared} ptes that do not map it"
+        );
     }
 
     /// The page tree and the flag that says so agree.
@@ -74,7 +97,9 @@ impl<R: Registry> Kernel<R> {
     }
 
     fn assert_tags_are_of_cached_pages(&self) {
-        for index in (0..PAGES_MAX as u8).filter(|index| self.tree[usize::from(*index)].get() == NO_FRAME) {
+        for index in
+            (0..PAGES_MAX as u8).filter(|index| self.tree[usize::from(*index)].get() == NO_FRAME)
+        {
             let tagged = self.is_tagged_dirty(index) || self.is_tagged_writeback(index);
             assert!(!tagged, "page {index} has a tag and is not in the page tree");
         }

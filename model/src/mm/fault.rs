@@ -1,12 +1,13 @@
-//! The way into a fault, and ->fault: 2.6.30 mm/memory.c, handle_pte_fault; mm/filemap.c, filemap_fault.
+//! The way into a fault, and ->fault: 2.6.30 mm/memory.c, handle_pte_fault; mm/filemap.c,
+//! filemap_fault.
 //!
-//! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte; what
-//! follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page locked, with a
-//! reference, and checks i_size before and after. Left out: readahead, page table allocation, the bounded
-//! retry counter of 2.6.23, fault-around.
+//! The entry takes mmap_lock for reading, finds the vma, takes the pte lock and looks at the pte;
+//! what follows is the caller's. ->fault is filemap_fault of 2.6.23 to 3.5: it returns the page
+//! locked, with a reference, and checks i_size before and after. Left out: readahead, page table
+//! allocation, the bounded retry counter of 2.6.23, fault-around.
 
 use crate::callers::{Fault, do_fault, do_wp_page};
-use crate::implementation::{OOM, Registry, SIGBUS, SIGSEGV};
+use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
@@ -14,20 +15,31 @@ use crate::point::Point as P;
 
 /// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
 /// instruction is executed again.
-pub(super) async fn handle_mm_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: bool) -> i32 {
+pub(super) async fn handle_mm_fault<F: Filesystem>(
+    k: &Kernel<F>,
+    mm: Mm,
+    index: u8,
+    write: bool,
+) -> i32 {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
-    let code = if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
+    let code =
+        if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
     k.event(Event::FaultReturned);
     k.mmap_read_unlock(mm);
     code
 }
 
-async fn handle_pte_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: bool) -> i32 {
+async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> i32 {
     k.pte_lock(mm, P::FaultPte).await;
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
     match pte.page() {
-        Some(page) if write && !pte.is_writable() && k.is_dirty(page) && k.planted(Plant::DirtyRefused) => {
+        Some(page)
+            if write
+                && !pte.is_writable()
+                && k.is_dirty(page)
+                && k.planted(Plant::DirtyRefused) =>
+        {
             k.pte_unlock(mm);
             SIGSEGV
         }
@@ -47,7 +59,7 @@ async fn handle_pte_fault<R: Registry>(k: &Kernel<R>, mm: Mm, index: u8, write: 
 }
 
 /// ->fault, and the VM's lock_page if it returned the page unlocked.
-async fn find_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i32> {
+async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
     if k.fs().declaration().page_cache {
         return filemap_fault(k, index).await;
     }
@@ -56,7 +68,7 @@ async fn find_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i32> 
     Ok(page)
 }
 
-async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i32> {
+async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
     let past_the_end = if k.planted(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
@@ -89,7 +101,7 @@ async fn filemap_fault<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, i
     }
 }
 
-async fn read_for_fault<R: Registry>(k: &Kernel<R>, page: Frame) {
+async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     let fs_lock = k.planted(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
@@ -101,7 +113,7 @@ async fn read_for_fault<R: Registry>(k: &Kernel<R>, page: Frame) {
     }
 }
 
-impl<R: Registry> Kernel<R> {
+impl<F: Filesystem> Kernel<F> {
     /// ->readpage: fills the page from the store, with the page locked.
     pub(super) fn read_page(&self, page: Frame) {
         self.fs().readpage(self, page);

@@ -1,23 +1,25 @@
-//! read(2) and write(2) through the page cache: 2.6.30 mm/filemap.c; fs/buffer.c, generic_write_end.
+//! read(2) and write(2) through the page cache: 2.6.30 mm/filemap.c; fs/buffer.c,
+//! generic_write_end.
 //!
-//! read looks the page up, reads i_size after the page is uptodate, and copies without the page lock.
-//! write holds the inode lock, and per page: write_begin locks it, reads it if needed and gets space; the
-//! copy; write_end dirties it and raises i_size while it is still locked.
-//! Left out: readahead; reading only the blocks that a partial write needs (the whole page is read);
-//! faults on the user's buffer (it is never a mapping of the same file).
+//! read looks the page up, reads i_size after the page is uptodate, and copies without the page
+//! lock. write holds the inode lock, and per page: write_begin locks it, reads it if needed and
+//! gets space; the copy; write_end dirties it and raises i_size while it is still locked. Left out:
+//! readahead; reading only the blocks that a partial write needs (the whole page is read); faults
+//! on the user's buffer (it is never a mapping of the same file).
 //!
-//! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy, too.
+//! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy,
+//! too.
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
-use crate::implementation::{LOCKED, NOPAGE, Registry};
+use crate::implementation::{Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// read(2): the cells below i_size, page by page.
-pub(super) async fn read<R: Registry>(k: &Kernel<R>, cells: Range) -> Status {
+pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     for (index, cells) in by_page(k, cells) {
         let page = match find_uptodate_page(k, index).await {
             Ok(page) => page,
@@ -40,7 +42,7 @@ pub(super) async fn read<R: Registry>(k: &Kernel<R>, cells: Range) -> Status {
 }
 
 /// The page at `index`, uptodate, with a reference.
-async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Frame, Status> {
+async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::ReadFind, index).await;
         match k.find_get_page(index) {
@@ -75,7 +77,7 @@ async fn find_uptodate_page<R: Registry>(k: &Kernel<R>, index: u8) -> Result<Fra
 }
 
 /// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
-pub async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i32 {
+pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> i32 {
     k.lock_page(page, P::MkwriteLock).await;
     if !k.still_in_mapping(page) {
         k.unlock_page(page);
@@ -90,12 +92,14 @@ pub async fn filemap_page_mkwrite<R: Registry>(k: &Kernel<R>, page: Frame) -> i3
 }
 
 /// write(2): generic_file_aio_write and generic_perform_write.
-pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) -> Status {
+pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
-    let fills_gap = treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
+    let fills_gap =
+        treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
     if fills_gap {
-        // The rest of the last page becomes part of the file first, as cont_write_begin has it (2.6.30 fs/buffer.c).
+        // The rest of the last page becomes part of the file first, as cont_write_begin has it
+        // (2.6.30 fs/buffer.c).
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;
@@ -144,7 +148,7 @@ pub(super) async fn write<R: Registry>(k: &Kernel<R>, slot: u8, cells: Range) ->
 }
 
 /// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
-pub(super) async fn grab_page<R: Registry>(k: &Kernel<R>, index: u8) -> Option<Frame> {
+pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option<Frame> {
     loop {
         k.at_slot(P::WriteFind, index).await;
         let page = match k.find_get_page(index) {

@@ -1,19 +1,20 @@
 //! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10.
 //!
-//! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK, without the inode
-//! lock; ->fsync under it, before or after the wait as the era has it. The wait tests and clears the mapping's error,
-//! and the first error wins. msync does not walk ptes: since 2.6.19 dirty ptes mean dirty pages.
-//! Left out: PG_error of a page that was waited for, which is -EIO too; a file of size 0, which is not waited for.
+//! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK,
+//! without the inode lock; ->fsync under it, before or after the wait as the era has it. The wait
+//! tests and clears the mapping's error, and the first error wins. msync does not walk ptes: since
+//! 2.6.19 dirty ptes mean dirty pages. Left out: PG_error of a page that was waited for, which is
+//! -EIO too; a file of size 0, which is not waited for.
 
 use crate::case::{PAGES_MAX, Range};
 use crate::facts::FsyncWait;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// fsync(2).
-pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
+pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.at(P::FsyncStart).await;
     k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await;
     match k.facts().fsync_wait {
@@ -35,7 +36,7 @@ pub(super) async fn fsync<R: Registry>(k: &Kernel<R>) -> Status {
     }
 }
 
-async fn fsync_op<R: Registry>(k: &Kernel<R>) -> Status {
+async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.inode_lock(P::FsyncInode).await;
     let status = k.fs().fsync(k).await;
     k.inode_unlock();
@@ -43,7 +44,7 @@ async fn fsync_op<R: Registry>(k: &Kernel<R>) -> Status {
 }
 
 /// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.
-pub(super) async fn msync<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
+pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
     let mapped = k.is_file_mapped(mm);
     k.mmap_read_unlock(mm);
@@ -51,7 +52,7 @@ pub(super) async fn msync<R: Registry>(k: &Kernel<R>, mm: Mm) -> Status {
 }
 
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
-pub async fn filemap_fdatawait<R: Registry>(k: &Kernel<R>) {
+pub async fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) {
     if k.planted(Plant::FsyncSkipsWait) {
         return;
     }

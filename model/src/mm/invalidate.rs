@@ -1,19 +1,19 @@
-//! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they share
-//! with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
+//! Invalidation: invalidate_mapping_pages, invalidate_inode_pages2_range, and the removal that they
+//! share with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
 //!
-//! The first never blocks and never discards dirty data. The second unmaps, waits for writeback, launders
-//! dirty pages, and removes even pages that others hold references to; it fails with EBUSY if the page is
-//! dirty again, or if its private data cannot be released.
+//! The first never blocks and never discards dirty data. The second unmaps, waits for writeback,
+//! launders dirty pages, and removes even pages that others hold references to; it fails with EBUSY
+//! if the page is dirty again, or if its private data cannot be released.
 
 use crate::case::Range;
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// invalidate_mapping_pages.
-pub(super) async fn invalidate_mapping_pages<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.at_tree(P::InvalidateFind).await;
     let batch = k.pagevec_lookup(pages);
     for page in batch.iter() {
@@ -30,7 +30,7 @@ pub(super) async fn invalidate_mapping_pages<R: Registry>(k: &Kernel<R>, pages: 
     Status::Ok
 }
 
-async fn invalidate_complete_page<R: Registry>(k: &Kernel<R>, page: Frame) {
+async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
         if !k.fs().releasepage(k, page).await {
@@ -41,9 +41,9 @@ async fn invalidate_complete_page<R: Registry>(k: &Kernel<R>, page: Frame) {
     remove_mapping(k, page);
 }
 
-/// remove_mapping: only a page that nobody else refers to, and that is still clean. The references are
-/// frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
-pub(super) fn remove_mapping<R: Registry>(k: &Kernel<R>, page: Frame) {
+/// remove_mapping: only a page that nobody else refers to, and that is still clean. The references
+/// are frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
+pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     k.tree_lock();
     let unused = k.in_mapping(page) && k.refcount(page) == 2;
     if unused && k.planted(Plant::CountLeavesOut) {
@@ -60,7 +60,7 @@ pub(super) fn remove_mapping<R: Registry>(k: &Kernel<R>, page: Frame) {
 }
 
 /// invalidate_inode_pages2_range, as direct I/O and revalidation call it: with the inode lock held.
-pub(super) async fn invalidate_inode_pages2<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.inode_lock(P::Invalidate2Inode).await;
     let mut status = Status::Ok;
     k.at_tree(P::InvalidateFind).await;
@@ -79,7 +79,7 @@ pub(super) async fn invalidate_inode_pages2<R: Registry>(k: &Kernel<R>, pages: R
 }
 
 /// One locked page. Returns whether it was removed.
-async fn invalidate_page2<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
     if k.is_mapped(page) {
         let index = k.index(page);

@@ -1,20 +1,21 @@
-//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to 3.0 does
-//! it. One file per path; each reads top to bottom like the function that it models.
+//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to
+//! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
 
 mod fault;
-mod filemap;
-mod fsync;
-mod invalidate;
-mod mmap;
-mod reclaim;
-mod truncate;
-mod user;
-mod writeback;
+pub(crate) mod filemap;
+pub(crate) mod fsync;
+pub(crate) mod invalidate;
+pub(crate) mod mmap;
+pub(crate) mod reclaim;
+pub(crate) mod truncate;
+pub(crate) mod user;
+pub(crate) mod writeback;
 
 use crate::case::{Case, Operation, Range};
 use crate::exec::TaskId;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::Filesystem;
 use crate::kernel::{Event, Kernel, Mm, Status};
+use crate::operation::perform;
 use crate::point::Point;
 
 pub use filemap::filemap_page_mkwrite;
@@ -23,7 +24,7 @@ pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;
 
 /// An actor: runs the operations of its program, one after the other.
-pub(crate) async fn actor<R: Registry>(k: &Kernel<R>, case: &Case, task: TaskId) {
+pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskId) {
     let program = &case.actors[task.index()];
     let mm = Mm(program.mm);
     for (slot, &operation) in program.operations.iter().enumerate() {
@@ -33,9 +34,9 @@ pub(crate) async fn actor<R: Registry>(k: &Kernel<R>, case: &Case, task: TaskId)
     }
 }
 
-/// What the closing actor does once the others are done and all I/O has completed: one fsync with the
-/// mappings still there, then no mappings, then another fsync if that left anything dirty.
-pub(crate) async fn closer<R: Registry>(k: &Kernel<R>) {
+/// What the closing actor does once the others are done and all I/O has completed: one fsync with
+/// the mappings still there, then no mappings, then another fsync if that left anything dirty.
+pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
         slot += 1;
@@ -50,51 +51,28 @@ pub(crate) async fn closer<R: Registry>(k: &Kernel<R>) {
     }
 }
 
-async fn run<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
+async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) {
     k.tasks.begin_slot(slot);
     k.at(Point::OpStart).await;
     k.task().operation.set(operation);
     k.task().outcome.begin();
     k.task().began.set(k.clock());
-    use Operation as O;
-    if !k.fs().declaration().page_cache && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap) {
+    if !k.fs().declaration().page_cache && !operation.effect().is_about_mapping() {
         return; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
-    perform(k, slot, mm, operation).await;
+    let status = perform(k, slot, mm, operation).await;
+    if status != Status::Ok {
+        k.task().outcome.fail(status);
+    }
     k.event(Event::Return);
 }
 
-async fn perform<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, operation: Operation) {
-    use Operation as O;
-    let outcome = &k.task().outcome;
-    let status = match operation {
-        O::Empty => Status::Ok,
-        O::Store(cells) => user::access(k, slot, mm, cells, true).await,
-        O::Load(cells) => user::access(k, slot, mm, cells, false).await,
-        O::Read(cells) => filemap::read(k, cells).await,
-        O::Write(cells) => filemap::write(k, slot, cells).await,
-        O::Truncate(size) => truncate::truncate(k, size).await,
-        O::Background(pages) => writeback::background(k, pages).await,
-        O::Integrity(pages) => {
-            k.fs().writepages(k, pages, WbSync::Integrity).await;
-            Status::Ok
-        }
-        O::Fsync => fsync::fsync(k).await,
-        O::Msync => fsync::msync(k, mm).await,
-        O::Invalidate(pages) => invalidate::invalidate_mapping_pages(k, pages).await,
-        O::Invalidate2(pages) => invalidate::invalidate_inode_pages2(k, pages).await,
-        O::Reclaim(pages) => reclaim::reclaim(k, pages).await,
-        O::Munmap => mmap::munmap(k, mm).await,
-        O::Mmap => mmap::mmap(k, mm).await,
-    };
-    if status != Status::Ok {
-        outcome.fail(status);
-    }
-}
-
 /// The cells of a range, page by page: (page, cells of the page counted from its start).
-fn by_page<R: Registry>(k: &Kernel<R>, cells: Range) -> impl Iterator<Item = (u8, Range)> + use<R> {
+fn by_page<F: Filesystem>(
+    k: &Kernel<F>,
+    cells: Range,
+) -> impl Iterator<Item = (u8, Range)> + use<F> {
     let g = k.geometry();
     let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
     (g.page_of(cells.start)..last).map(move |page| {

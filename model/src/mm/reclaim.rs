@@ -1,18 +1,18 @@
 //! Reclaim: shrink_page_list and pageout of 2.6.30 mm/vmscan.c (`[reclaim]`).
 //!
-//! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private data,
-//! remove it if nobody else refers to it and it is clean. Left out: aging and the accessed bit (every page
-//! is old), congestion, swap, the synchronous ramdisk case of pageout.
+//! Per page: trylock, skip writeback, unmap every pte, write it if it is dirty, release private
+//! data, remove it if nobody else refers to it and it is clean. Left out: aging and the accessed
+//! bit (every page is old), congestion, swap, the synchronous ramdisk case of pageout.
 
 use super::invalidate::remove_mapping;
 use crate::case::Range;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::point::Point as P;
 
 /// shrink_page_list over the pages of a range.
-pub(super) async fn reclaim<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+pub(crate) async fn reclaim<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     for index in pages.iter() {
         k.at_slot(P::ReclaimFind, index).await;
         let Some(page) = k.find_get_page(index) else { continue };
@@ -26,7 +26,7 @@ pub(super) async fn reclaim<R: Registry>(k: &Kernel<R>, pages: Range) -> Status 
 }
 
 /// One locked page. Returns whether writepage has unlocked it.
-async fn shrink_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.is_writeback(page) {
         return false;
     }

@@ -1,15 +1,15 @@
-//! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and 2.6.30
-//! (`[truncate-order]`, `[partial-page]`).
+//! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and
+//! 2.6.30 (`[truncate-order]`, `[partial-page]`).
 //!
-//! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the partial page,
-//! a second pass that waits), unmap again, free the blocks. Extension is only the write of i_size and the
-//! filesystem's ->truncate. A page is removed in this order: unmap if mapped, invalidatepage, cancel_dirty,
-//! remove (2.6.29 and later).
+//! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the
+//! partial page, a second pass that waits), unmap again, free the blocks. Extension is only the
+//! write of i_size and the filesystem's ->truncate. A page is removed in this order: unmap if
+//! mapped, invalidatepage, cancel_dirty, remove (2.6.29 and later).
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::Registry;
+use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
@@ -17,7 +17,7 @@ use crate::point::Point as P;
 use crate::remedy::Remedy;
 
 /// ftruncate(2).
-pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
+pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
         k.fs().setattr(k, size).await;
@@ -27,7 +27,7 @@ pub(super) async fn truncate<R: Registry>(k: &Kernel<R>, size: u8) -> Status {
 }
 
 /// vmtruncate, with the inode lock held; also what a failed write(2) trims itself back with.
-pub async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
+pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
     let fs_lock = k.planted(Plant::FsLockOverTruncate);
@@ -57,18 +57,20 @@ pub async fn vmtruncate<R: Registry>(k: &Kernel<R>, size: u8) {
     }
 }
 
-/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a remedy.
-pub(super) fn treats_eof_page<R: Registry>(k: &Kernel<R>) -> bool {
+/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a
+/// remedy.
+pub(super) fn treats_eof_page<F: Filesystem>(k: &Kernel<F>) -> bool {
     k.remedied(Remedy::IsizeExtended) || k.remedied(Remedy::ZeroTail)
 }
 
 /// Writes a larger i_size, with the inode lock held.
 ///
-/// By the remedies the page that holds the end is first made as truncate leaves it: write-protected, zeroed and
-/// without dirty blocks beyond the end. 6.13 does that after it has written i_size, with the page unlocked in
-/// between: a store then is cut off, writeback sends the old tail and cleans the page, and then it is not zeroed at
-/// all. So here the page stays locked until i_size is written, as write(2) keeps the page that it extends.
-pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
+/// By the remedies the page that holds the end is first made as truncate leaves it:
+/// write-protected, zeroed and without dirty blocks beyond the end. 6.13 does that after it has
+/// written i_size, with the page unlocked in between: a store then is cut off, writeback sends the
+/// old tail and cleans the page, and then it is not zeroed at all. So here the page stays locked
+/// until i_size is written, as write(2) keeps the page that it extends.
+pub(super) async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
     let page = if treats_eof_page(k) { lock_eof_page(k).await } else { None };
     if let Some(page) = page {
         close_eof_page(k, page).await;
@@ -81,8 +83,9 @@ pub(super) async fn extend<R: Registry>(k: &Kernel<R>, size: u8) {
     }
 }
 
-/// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a reference.
-async fn lock_eof_page<R: Registry>(k: &Kernel<R>) -> Option<Frame> {
+/// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a
+/// reference.
+async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
     let g = k.geometry();
     if k.i_size().is_multiple_of(g.cells) {
         return None;
@@ -100,8 +103,9 @@ async fn lock_eof_page<R: Registry>(k: &Kernel<R>) -> Option<Frame> {
     }
 }
 
-/// Takes the write permission from the page that holds the end of the file, and what lies beyond the end.
-async fn close_eof_page<R: Registry>(k: &Kernel<R>, page: Frame) {
+/// Takes the write permission from the page that holds the end of the file, and what lies beyond
+/// the end.
+async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     let from = k.length_below_eof(page);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
     if k.tracks_dirty() && k.page_mkclean(page).await {
@@ -117,7 +121,7 @@ async fn close_eof_page<R: Registry>(k: &Kernel<R>, page: Frame) {
     }
 }
 
-async fn truncate_inode_pages<R: Registry>(k: &Kernel<R>, size: u8) {
+async fn truncate_inode_pages<F: Filesystem>(k: &Kernel<F>, size: u8) {
     let g = k.geometry();
     let pages = Range::new(g.pages_of(size), PAGES_MAX as u8);
 
@@ -161,7 +165,7 @@ async fn truncate_inode_pages<R: Registry>(k: &Kernel<R>, size: u8) {
 }
 
 /// Unmaps and removes one locked page. Returns whether the page cache has let go of it.
-async fn truncate_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.is_mapped(page) {
         let index = k.index(page);
         k.unmap_mapping_range(Range::new(index, index + 1)).await;
@@ -185,7 +189,7 @@ async fn truncate_page<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
 }
 
 /// truncate_partial_page: the tail of the page that holds the new end reads as zero.
-async fn truncate_partial_page<R: Registry>(k: &Kernel<R>, index: u8, from: u8) {
+async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8) {
     k.at_slot(P::TruncateFind, index).await;
     let Some(page) = k.find_get_page(index) else { return };
     k.lock_page(page, P::TruncateLock).await;
@@ -206,10 +210,10 @@ async fn truncate_partial_page<R: Registry>(k: &Kernel<R>, index: u8, from: u8) 
     k.put_page(page);
 }
 
-/// The start of block_truncate_page: the page that holds the end of the file, locked, with a reference and
-/// zeroed from the end of the file to the end of its block. `None` if the end is on a block boundary or lies
-/// in a hole.
-pub async fn truncate_partial_zero<R: Registry>(k: &Kernel<R>, size: u8) -> Option<Frame> {
+/// The start of block_truncate_page: the page that holds the end of the file, locked, with a
+/// reference and zeroed from the end of the file to the end of its block. `None` if the end is on a
+/// block boundary or lies in a hole.
+pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Option<Frame> {
     let g = k.geometry();
     let block_cells = g.block_cells();
     if size.is_multiple_of(block_cells) || k.planted(Plant::NoPartialZero) {

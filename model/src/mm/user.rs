@@ -1,17 +1,24 @@
 //! The user's CPU: stores and loads through a mapping (`[pte-dirty-bit]`).
 //!
-//! A store goes through a present, writable pte in one step: it changes the page and sets the pte's dirty
-//! bit, takes no lock and tells nobody. Otherwise it faults, and the instruction is executed again.
+//! A store goes through a present, writable pte in one step: it changes the page and sets the pte's
+//! dirty bit, takes no lock and tells nobody. Otherwise it faults, and the instruction is executed
+//! again.
 
 use super::by_page;
 use super::fault::handle_mm_fault;
 use crate::case::Range;
-use crate::implementation::{ERROR, OOM, Registry, SIGSEGV};
+use crate::implementation::{ERROR, Filesystem, OOM, SIGSEGV};
 use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
 use crate::point::Point;
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
-pub(super) async fn access<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, cells: Range, write: bool) -> Status {
+pub(crate) async fn access<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    mm: Mm,
+    cells: Range,
+    write: bool,
+) -> Status {
     let point = if write { Point::UserStore } else { Point::UserLoad };
     for (index, cells) in by_page(k, cells) {
         loop {
@@ -30,7 +37,9 @@ pub(super) async fn access<R: Registry>(k: &Kernel<R>, slot: u8, mm: Mm, cells: 
                 }
                 if write {
                     k.hardware_dirty(mm, index);
-                    k.event(Event::Stored { cells: Range::new(first + cells.start, first + cells.end) });
+                    k.event(Event::Stored {
+                        cells: Range::new(first + cells.start, first + cells.end),
+                    });
                 }
                 break;
             }

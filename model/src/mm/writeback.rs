@@ -1,18 +1,19 @@
-//! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of 2.6.29 to 3.0
-//! (`[flusher]`, `[write-cache-pages]`).
+//! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of
+//! 2.6.29 to 3.0 (`[flusher]`, `[write-cache-pages]`).
 //!
-//! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the mapping and
-//! dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage. Left out: the page
-//! budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at the first error.
+//! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the
+//! mapping and dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage.
+//! Left out: the page budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at
+//! the first error.
 
 use crate::case::Range;
-use crate::implementation::{Registry, WbSync};
+use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Event, Frame, Kernel, Status, Written};
 use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// The flusher on this inode: its pages, then the inode itself.
-pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Status {
+pub(crate) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.at_tree(P::WbInode).await;
     if !k.is_inode_dirty() {
         return Status::Ok; // not on the list that the flusher walks
@@ -27,7 +28,7 @@ pub(super) async fn background<R: Registry>(k: &Kernel<R>, pages: Range) -> Stat
 }
 
 /// write_cache_pages.
-pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: WbSync) -> Status {
+pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
     let mut result = Status::Ok;
     let mut next = pages.start;
     loop {
@@ -53,7 +54,7 @@ pub async fn write_cache_pages<R: Registry>(k: &Kernel<R>, pages: Range, sync: W
 }
 
 /// One page of write_cache_pages, locked; unlocks it.
-async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: WbSync) -> Status {
+async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
     if !k.in_mapping(page) || !k.is_dirty(page) {
         k.unlock_page(page);
         return Status::Ok;
@@ -72,9 +73,9 @@ async fn write_one<R: Registry>(k: &Kernel<R>, page: Frame, sync: WbSync) -> Sta
     k.writepage(page, sync).await
 }
 
-impl<R: Registry> Kernel<R> {
-    /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked. Notes how
-    /// the contract was met: redirtied, writeback started, or wholly beyond i_size.
+impl<F: Filesystem> Kernel<F> {
+    /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked.
+    /// Notes how the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
         self.task().written.set(Written::default());
         let status = if sync == WbSync::Reclaim && self.planted(Plant::SilentNoWrite) {
@@ -83,7 +84,8 @@ impl<R: Registry> Kernel<R> {
         } else {
             self.fs().writepage(self, page, sync).await
         };
-        let written = Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
+        let written =
+            Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
         self.event(Event::WritepageReturned { page, written });
         status
     }

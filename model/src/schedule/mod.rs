@@ -1,8 +1,9 @@
-//! Schedulers: which task takes the next step. One file each; a new one is a file and a line of the table below.
+//! Schedulers: which task takes the next step. One file each; a new one is a file and a line of the
+//! table below.
 //!
-//! A scheduler sees which tasks can run and where each stands, nothing else, and is deterministic. Each
-//! random one alone has a shape of race that it misses by a factor of a thousand or for ever, so a hunt
-//! draws from a portfolio.
+//! A scheduler sees which tasks can run and where each stands, nothing else, and is deterministic.
+//! Each random one alone has a shape of race that it misses by a factor of a thousand or for ever,
+//! so a hunt draws from a portfolio.
 
 mod order;
 mod pct;
@@ -69,8 +70,8 @@ impl Scheduler for RoundRobin {
     }
 }
 
-/// One priority per task, drawn anew when a task gets a new step; the highest runs. Shared by POS and by
-/// the seeded table.
+/// One priority per task, drawn anew when a task gets a new step; the highest runs. Shared by POS
+/// and by the seeded table.
 struct Priorities {
     of: [u32; TASKS],
     known: u32,
@@ -85,7 +86,12 @@ impl Default for Priorities {
 }
 
 impl Priorities {
-    fn highest(&mut self, runnable: u32, view: &impl View, mut draw: impl FnMut(TaskId, At) -> u32) -> TaskId {
+    fn highest(
+        &mut self,
+        runnable: u32,
+        view: &impl View,
+        mut draw: impl FnMut(TaskId, At) -> u32,
+    ) -> TaskId {
         if let Some((task, _)) = self.last {
             self.known &= !task.bit();
         }
@@ -97,7 +103,8 @@ impl Priorities {
             self.low &= !task.bit();
         }
         self.known |= runnable;
-        let best = bits(runnable).max_by_key(|task| (self.of[task.index()], std::cmp::Reverse(task.0)));
+        let best =
+            bits(runnable).max_by_key(|task| (self.of[task.index()], std::cmp::Reverse(task.0)));
         let best = best.expect("some task is runnable");
         self.last = Some((best, view.at(best).object));
         best
@@ -148,32 +155,32 @@ macro_rules! schedulers {
     ($($variant:ident $name:literal $help:literal $build:expr;)*) => {
         /// The random schedulers, by name.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Kind { $(#[doc = $help] $variant,)* }
+        pub enum SchedulerKind { $(#[doc = $help] $variant,)* }
 
-        impl Kind {
+        impl SchedulerKind {
             /// All of them.
-            pub const ALL: &'static [Kind] = &[$(Kind::$variant),*];
+            pub const ALL: &'static [SchedulerKind] = &[$(SchedulerKind::$variant),*];
 
             /// The name on the command line.
             pub const fn name(self) -> &'static str {
-                match self { $(Kind::$variant => $name,)* }
+                match self { $(SchedulerKind::$variant => $name,)* }
             }
 
             /// One line of help.
             pub const fn help(self) -> &'static str {
-                match self { $(Kind::$variant => $help,)* }
+                match self { $(SchedulerKind::$variant => $help,)* }
             }
 
             /// The scheduler with this name.
-            pub fn from_name(name: &str) -> Option<Kind> {
-                match name { $($name => Some(Kind::$variant),)* _ => None }
+            pub fn from_name(name: &str) -> Option<SchedulerKind> {
+                match name { $($name => Some(SchedulerKind::$variant),)* _ => None }
             }
         }
 
         /// Any scheduler, ready to run. `length` is the expected number of steps.
-        pub fn with<T>(kind: Kind, random: Random, length: u32, run: impl Run<T>) -> T {
+        pub fn with<T>(kind: SchedulerKind, random: Random, length: u32, run: impl Run<T>) -> T {
             match kind {
-                $(Kind::$variant => {
+                $(SchedulerKind::$variant => {
                     let build: fn(Random, u32) -> _ = $build;
                     run.run(&mut build(random, length))
                 })*
@@ -197,17 +204,17 @@ schedulers! {
     Seed "seed" "the fuzzers' own: a seed draws the priority of every step"        |mut r, _| Seeded::new(r.next_u32(), &[]);
 }
 
-impl Kind {
-    /// The portfolio: mostly the random walk and POS, PCT of each depth, and the seeded table. Measured in
-    /// docs/engines.md.
-    pub fn portfolio(draw: u32) -> Kind {
+impl SchedulerKind {
+    /// The portfolio: mostly the random walk and POS, PCT of each depth, and the seeded table.
+    /// Measured in docs/engines.md.
+    pub fn portfolio(draw: u32) -> SchedulerKind {
         match draw % 20 {
-            0..8 => Kind::Walk,
-            8..13 => Kind::Pos,
-            13..15 => Kind::Pct2,
-            15..17 => Kind::Pct3,
-            17..18 => Kind::Pct4,
-            _ => Kind::Seed,
+            0..8 => SchedulerKind::Walk,
+            8..13 => SchedulerKind::Pos,
+            13..15 => SchedulerKind::Pct2,
+            15..17 => SchedulerKind::Pct3,
+            17..18 => SchedulerKind::Pct4,
+            _ => SchedulerKind::Seed,
         }
     }
 }
@@ -256,8 +263,8 @@ mod tests {
                 }
             }
         }
-        for &kind in Kind::ALL {
-            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        for &kind in SchedulerKind::ALL {
+            assert_eq!(SchedulerKind::from_name(kind.name()), Some(kind));
             with(kind, crate::generate::random(1, 2, 3), 100, Picks);
         }
     }

@@ -1,9 +1,10 @@
-//! Replay by named points: a list of (task, slot, point, occurrence), each "run this task until it stands
-//! there", and in between and after the list every task runs until it blocks, the lowest first.
+//! Replay by named points: a list of (task, slot, point, occurrence), each "run this task until it
+//! stands there", and in between and after the list every task runs until it blocks, the lowest
+//! first.
 //!
-//! A stop that cannot be reached any more (its task has finished the slot) is passed over and remembered in
-//! [`Order::missed`]; while the task of a stop is blocked the others run. So a replay always ends, and says
-//! where it departed from what was asked.
+//! A stop that cannot be reached any more (its task has finished the slot) is passed over and
+//! remembered in [`Order::missed`]; while the task of a stop is blocked the others run. So a replay
+//! always ends, and says where it departed from what was asked.
 
 use super::{Arrivals, Scheduler, View};
 use crate::case::Stop;

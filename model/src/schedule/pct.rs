@@ -1,11 +1,13 @@
-//! PCT (Burckhardt et al., ASPLOS 2010): random task priorities, and d-1 steps at which the running task
-//! drops below all others. It finds a bug of depth d with probability at least 1/(n k^(d-1)) a run.
+//! PCT (Burckhardt et al., ASPLOS 2010): random task priorities, and d-1 steps at which the running
+//! task drops below all others. It finds a bug of depth d with probability at least 1/(n k^(d-1)) a
+//! run.
 //!
-//! Deviations: the length k is an estimate that the caller gives, not a bound; a task that retries a fault
-//! drops below all others, or a spinning task of high priority would starve the rest. And a task that drops is below
-//! those that dropped before; in the paper which of two that dropped is the lower one is drawn, too. So the bound holds
-//! for depth 2, and for a greater depth only where a task that was preempted later also goes on later: the others are
-//! left to the rest of the portfolio (see the test `preempted_first_goes_on_last`).
+//! Deviations: the length k is an estimate that the caller gives, not a bound; a task that retries
+//! a fault drops below all others, or a spinning task of high priority would starve the rest. And a
+//! task that drops is below those that dropped before; in the paper which of two that dropped is
+//! the lower one is drawn, too. So the bound holds for depth 2, and for a greater depth only where
+//! a task that was preempted later also goes on later: the others are left to the rest of the
+//! portfolio (see the test `preempted_first_goes_on_last`).
 
 use rand::{Rng, RngExt};
 
@@ -25,10 +27,12 @@ pub struct Pct {
 impl Pct {
     /// PCT of depth `depth` (2 to 4) for runs of about `length` steps.
     pub fn new(mut random: Random, depth: usize, length: u32) -> Pct {
-        // Initial priorities fill the upper half; tasks that drop get ever lower ones of the lower half.
+        // Initial priorities fill the upper half; tasks that drop get ever lower ones of the lower
+        // half.
         let priority = std::array::from_fn(|_| random.next_u32() | 1 << 31);
-        let changes =
-            std::array::from_fn(|i| if i + 1 < depth { random.random_range(0..length.max(1)) } else { u32::MAX });
+        let changes = std::array::from_fn(|i| {
+            if i + 1 < depth { random.random_range(0..length.max(1)) } else { u32::MAX }
+        });
         Pct { priority, changes, steps: 0, lowest: (1 << 31) - 1, last: None }
     }
 
@@ -70,7 +74,8 @@ mod tests {
 
     type Program<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-    /// What the tasks of a program share: two locks, a pointer that may be NULL, and what has gone wrong.
+    /// What the tasks of a program share: two locks, a pointer that may be NULL, and what has gone
+    /// wrong.
     #[derive(Default)]
     struct Shared {
         tasks: Tasks<3>,
@@ -146,8 +151,8 @@ mod tests {
         found
     }
 
-    /// PCT of this depth finds the bug as often as the paper promises: in 1/(n k^(d-1)) of the runs or more, less three
-    /// standard deviations.
+    /// PCT of this depth finds the bug as often as the paper promises: in 1/(n k^(d-1)) of the runs
+    /// or more, less three standard deviations.
     fn keeps_the_bound(
         depth: usize,
         programs: for<'a> fn(&'a Shared) -> Vec<Program<'a>>,
@@ -155,10 +160,13 @@ mod tests {
     ) {
         let shared = Shared::default();
         let tasks = programs(&shared).len() as u32;
-        // Without a preemption nothing goes wrong in any of these programs if the tasks run in turn, so this is the
-        // length of a whole run.
+        // Without a preemption nothing goes wrong in any of these programs if the tasks run in
+        // turn, so this is the length of a whole run.
         let length = run(&shared, programs(&shared), &mut InTurn);
-        assert!(!is_bug(&shared) && shared.tasks.live() == 0, "the program has a run without the bug");
+        assert!(
+            !is_bug(&shared) && shared.tasks.live() == 0,
+            "the program has a run without the bug"
+        );
         let found = measure(programs, is_bug, |random| Pct::new(random, depth, length));
         let bound = f64::from(RUNS) / (f64::from(tasks) * f64::from(length).powi(depth as i32 - 1));
         assert!(
@@ -179,7 +187,8 @@ mod tests {
         shared.broken.get()
     }
 
-    /// The ordering bug of the paper's introduction, of depth 1: a task uses what another has yet to initialise.
+    /// The ordering bug of the paper's introduction, of depth 1: a task uses what another has yet
+    /// to initialise.
     fn ordering(shared: &Shared) -> Vec<Program<'_>> {
         vec![
             Box::pin(async {
@@ -231,7 +240,8 @@ mod tests {
         shared.tasks.live() != 0
     }
 
-    /// Two tasks that take turns twice: two preemptions, and who was preempted later goes on later. Depth 3.
+    /// Two tasks that take turns twice: two preemptions, and who was preempted later goes on later.
+    /// Depth 3.
     fn turns(shared: &Shared) -> Vec<Program<'_>> {
         vec![
             Box::pin(async {
@@ -254,7 +264,8 @@ mod tests {
         keeps_the_bound(3, turns, |shared| shared.order.get() == 1234);
     }
 
-    /// A bug needs as many preemptions as its depth says, less one: without them PCT never finds it.
+    /// A bug needs as many preemptions as its depth says, less one: without them PCT never finds
+    /// it.
     #[test]
     fn a_bug_of_depth_2_needs_a_change_point() {
         assert_eq!(measure(atomicity, is_broken, |random| Pct::new(random, 1, 20)), 0);
@@ -276,7 +287,8 @@ mod tests {
         ]
     }
 
-    /// The deviation that the file's head tells of, which costs such bugs. The random walk finds them.
+    /// The deviation that the file's head tells of, which costs such bugs. The random walk finds
+    /// them.
     #[test]
     fn preempted_first_goes_on_last() {
         let is_bug = |shared: &Shared| shared.order.get() == 12_345;

@@ -1,6 +1,7 @@
-//! Replay by steps: a list of tasks, one per step. A task that cannot run when its turn comes is passed over, and
-//! after the list every task runs until it blocks, the lowest first. So that a list with some steps exchanged is
-//! a schedule too, and goes as near to the list as the machine lets it.
+//! Replay by steps: a list of tasks, one per step. A task that cannot run when its turn comes is
+//! passed over, and after the list every task runs until it blocks, the lowest first. So that a
+//! list with some steps exchanged is a schedule too, and goes as near to the list as the machine
+//! lets it.
 
 use super::{Scheduler, View};
 use crate::exec::{TaskId, bits};
@@ -30,7 +31,9 @@ impl Scheduler for Picks<'_> {
             }
             None => {
                 self.next = self.picks.len();
-                self.current.filter(can_run).unwrap_or_else(|| bits(runnable).next().expect("some task is runnable"))
+                self.current
+                    .filter(can_run)
+                    .unwrap_or_else(|| bits(runnable).next().expect("some task is runnable"))
             }
         };
         self.current = Some(task);

@@ -1,7 +1,8 @@
-//! Partial order sampling (Yuan et al., CAV 2018): every pending step has a random priority, the highest
-//! runs, and the pending steps that race with it get a new one.
+//! Partial order sampling (Yuan et al., CAV 2018): every pending step has a random priority, the
+//! highest runs, and the pending steps that race with it get a new one.
 //!
-//! Two steps race here if their announced objects are the same; that is coarser than reads and writes.
+//! Two steps race here if their announced objects are the same; that is coarser than reads and
+//! writes.
 
 use rand::Rng;
 

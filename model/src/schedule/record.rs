@@ -1,7 +1,7 @@
 //! Records what another scheduler chose, as stops that [`Order`](super::Order) replays.
 //!
-//! Every switch of tasks becomes one stop for the task that was left: at a point if it could have gone on,
-//! without a point if it had blocked or finished.
+//! Every switch of tasks becomes one stop for the task that was left: at a point if it could have
+//! gone on, without a point if it had blocked or finished.
 
 use super::{Arrivals, Scheduler, View};
 use crate::case::Stop;
@@ -25,7 +25,12 @@ impl<'a, S: Scheduler> Recorder<'a, S> {
     /// What was chosen. The last stretch has no switch at its end: a crash may have ended it.
     pub fn into_stops(mut self) -> Vec<Stop> {
         if let Some(task) = self.last {
-            self.stops.push(Stop { task, slot: self.arrivals.slot(task), point: None, occurrence: 1 });
+            self.stops.push(Stop {
+                task,
+                slot: self.arrivals.slot(task),
+                point: None,
+                occurrence: 1,
+            });
         }
         self.stops
     }

@@ -1,9 +1,9 @@
 //! The fuzzers' scheduler: a 4-byte seed draws a priority for every step of every operation; sparse
 //! overrides change single entries; the highest runs.
 //!
-//! Entries are keyed by (task, operation slot, n-th step of that operation), so that the same seed means
-//! nearly the same schedule after an operation was deleted or on another implementation. Mutating the seed
-//! resamples the whole schedule, mutating an override is a local change.
+//! Entries are keyed by (task, operation slot, n-th step of that operation), so that the same seed
+//! means nearly the same schedule after an operation was deleted or on another implementation.
+//! Mutating the seed resamples the whole schedule, mutating an override is a local change.
 
 use super::{Priorities, Scheduler, View};
 use crate::case::Override;
@@ -23,9 +23,13 @@ impl<'a> Seeded<'a> {
     }
 }
 
-/// The entry of the table: a finaliser of good avalanche over seed and key (MurmurHash3's 64-bit one).
+/// The entry of the table: a finaliser of good avalanche over seed and key (MurmurHash3's 64-bit
+/// one).
 fn entry(seed: u32, task: TaskId, at: At) -> u32 {
-    let key = u64::from(seed) << 32 | u64::from(at.nth) << 16 | u64::from(at.slot) << 8 | u64::from(task.0);
+    let key = u64::from(seed) << 32
+        | u64::from(at.nth) << 16
+        | u64::from(at.slot) << 8
+        | u64::from(task.0);
     let mut x = key ^ key >> 33;
     x = x.wrapping_mul(0xFF51_AFD7_ED55_8CCD);
     x ^= x >> 33;
@@ -37,7 +41,8 @@ impl Scheduler for Seeded<'_> {
     fn pick(&mut self, runnable: u32, view: &impl View) -> TaskId {
         let (seed, overrides) = (self.seed, self.overrides);
         self.priorities.highest(runnable, view, |task, at| {
-            let own = overrides.iter().rfind(|o| (o.task, o.slot, o.nth) == (task, at.slot, at.nth));
+            let own =
+                overrides.iter().rfind(|o| (o.task, o.slot, o.nth) == (task, at.slot, at.nth));
             own.map_or_else(|| entry(seed, task, at), |o| u32::from(o.priority) << 16)
         })
     }

@@ -1,5 +1,5 @@
-//! The case of a document, once all of it is read: is it whole, does the schedule name slots that exist, and would
-//! [`Case::fix_up`] leave it as it is? What it would clamp is an error here.
+//! The case of a document, once all of it is read: is it whole, does the schedule name slots that
+//! exist, and would [`Case::fix_up`] leave it as it is? What it would clamp is an error here.
 
 use super::parse::Builder;
 use super::words::{Parsed, error};
@@ -11,7 +11,11 @@ impl Builder {
     pub(super) fn finish(&mut self, end: usize) -> Parsed<Document> {
         let end = end..end;
         let Some(file) = self.file.clone() else {
-            return error(&end, "no `file` statement", "file pages 1 cells 4 blocks 1 size 4 mms 1");
+            return error(
+                &end,
+                "no `file` statement",
+                "file pages 1 cells 4 blocks 1 size 4 mms 1",
+            );
         };
         self.put_operations()?;
         self.put_schedule(&end)?;
@@ -26,14 +30,26 @@ impl Builder {
     /// Gives the actors their operations.
     fn put_operations(&mut self) -> Parsed<()> {
         let case = &mut self.document.case;
-        case.actors = self.actors.iter().map(|(_, mm, _)| Actor { mm: *mm, operations: Vec::new() }).collect();
+        case.actors = self
+            .actors
+            .iter()
+            .map(|(_, mm, _)| Actor { mm: *mm, operations: Vec::new() })
+            .collect();
         for (task, slot, operation, span) in &self.operations {
             let Some(actor) = case.actors.get_mut(task.index()) else {
-                return error(span, format!("actor {task} is not declared"), format!("actor {task} mm 0"));
+                return error(
+                    span,
+                    format!("actor {task} is not declared"),
+                    format!("actor {task} mm 0"),
+                );
             };
             if *slot >= case.limits.operations {
                 let limit = case.limits.operations;
-                return error(span, format!("slot {slot} is beyond the limit of {limit} operations"), "raise `limits`");
+                return error(
+                    span,
+                    format!("slot {slot} is beyond the limit of {limit} operations"),
+                    "raise `limits`",
+                );
             }
             let slots = &mut actor.operations;
             slots.resize(slots.len().max(usize::from(*slot) + 1), Operation::Empty);
@@ -45,26 +61,42 @@ impl Builder {
     /// Gives the case its schedule, of one kind.
     fn put_schedule(&mut self, end: &Span<usize>) -> Parsed<()> {
         self.document.case.schedule = match (&self.seed, &self.order) {
-            (Some(_), Some(order)) => return error(order, "both `seed` and `order`", "one kind of schedule"),
-            (None, _) if !self.overrides.is_empty() => {
-                return error(end, "`override` without `seed`", "an override changes a schedule by `seed`");
+            (Some(_), Some(order)) => {
+                return error(order, "both `seed` and `order`", "one kind of schedule");
             }
-            (Some((seed, _)), None) => Schedule::Seed { seed: *seed, overrides: std::mem::take(&mut self.overrides) },
+            (None, _) if !self.overrides.is_empty() => {
+                return error(
+                    end,
+                    "`override` without `seed`",
+                    "an override changes a schedule by `seed`",
+                );
+            }
+            (Some((seed, _)), None) => {
+                Schedule::Seed { seed: *seed, overrides: std::mem::take(&mut self.overrides) }
+            }
             (None, _) => Schedule::Order(std::mem::take(&mut self.stops)),
         };
         Ok(())
     }
 
-    /// The slots that the schedule names. I/O has as many as it has requests, which only a run knows.
+    /// The slots that the schedule names. I/O has as many as it has requests, which only a run
+    /// knows.
     fn slots_exist(&self) -> Parsed<()> {
         for (task, slot, span) in &self.scheduled {
-            let slots = self.document.case.actors.get(task.index()).map(|actor| actor.operations.len());
+            let slots =
+                self.document.case.actors.get(task.index()).map(|actor| actor.operations.len());
             match (task.io_slot(), slots) {
                 (None, Some(slots)) if usize::from(*slot) >= slots => {
                     let help = format!("{task} has {slots} slots, from 0");
                     return error(span, format!("{task} has no slot {slot}"), help);
                 }
-                (None, None) => return error(span, format!("{task} is not scheduled"), "an actor, or io0 to io7"),
+                (None, None) => {
+                    return error(
+                        span,
+                        format!("{task} is not scheduled"),
+                        "an actor, or io0 to io7",
+                    );
+                }
                 _ => {}
             }
         }
@@ -79,7 +111,8 @@ impl Builder {
             return error(self.limits.as_ref().unwrap_or(file), "a limit is out of range", help);
         }
         if fixed.geometry != case.geometry {
-            let line = Document::new(fixed.clone()).lines().into_iter().find(|line| line.key == "file");
+            let line =
+                Document::new(fixed.clone()).lines().into_iter().find(|line| line.key == "file");
             let nearest = line.map(|line| line.text).unwrap_or_default();
             return error(file, "the file has no such shape", format!("the nearest is: {nearest}"));
         }
@@ -98,7 +131,11 @@ impl Builder {
         }
         for ((_, mm, span), fixed) in self.actors.iter().zip(&fixed.actors) {
             if *mm != fixed.mm {
-                return error(span, format!("there is no address space {mm}"), "raise `mms` in `file`");
+                return error(
+                    span,
+                    format!("there is no address space {mm}"),
+                    "raise `mms` in `file`",
+                );
             }
         }
         for (task, slot, operation, span) in &self.operations {

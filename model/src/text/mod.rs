@@ -1,9 +1,10 @@
 //! The case as text: `.mkw` files, one statement per line. `docs/format.md` is its reference.
 //!
-//! A document is a case, what the case runs on, what is expected there, and comments, which tools keep. Printing is
-//! canonical: statements in a fixed order, values in a fixed form. An error names its line and column and says what
-//! would be right; nothing is clamped. The statements are the rows of one table ([`STATEMENTS`]): the printer, the
-//! parser, the words for fuzzers' dictionaries and the table of the reference follow it.
+//! A document is a case, what the case runs on, what is expected there, and comments, which tools
+//! keep. Printing is canonical: statements in a fixed order, values in a fixed form. An error names
+//! its line and column and says what would be right; nothing is clamped. The statements are the
+//! rows of one table ([`STATEMENTS`]): the printer, the parser, the words for fuzzers' dictionaries
+//! and the table of the reference follow it.
 //!
 //! ```text
 //! mkw 1
@@ -20,7 +21,8 @@
 //! order    io0.0 *
 //! ```
 //!
-//! Left out: names of implementations, callers and rules are only words here; whoever runs a document looks them up.
+//! Left out: names of implementations, callers and rules are only words here; whoever runs a
+//! document looks them up.
 
 mod check;
 mod parse;
@@ -89,7 +91,8 @@ pub struct Place {
     pub point: Point,
 }
 
-/// What a run must reach, or its verdict is void: one task at a point while another task is at a point.
+/// What a run must reach, or its verdict is void: one task at a point while another task is at a
+/// point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     /// The first task.
@@ -113,7 +116,8 @@ pub struct Document {
     pub expects: Vec<Expect>,
     /// What each run must reach.
     pub reaches: Vec<Reach>,
-    /// Comments, each with the key of the statement that it stands before; or at the end of the text.
+    /// Comments, each with the key of the statement that it stands before; or at the end of the
+    /// text.
     pub comments: Vec<(String, String)>,
 }
 

@@ -1,10 +1,12 @@
-//! Reading. One function per statement puts what it says into the [`Builder`]; the table says which. What no line can
-//! know for itself is checked at the end (`check.rs`).
+//! Reading. One function per statement puts what it says into the [`Builder`]; the table says
+//! which. What no line can know for itself is checked at the end (`check.rs`).
 
 use std::ops::Range as Span;
 
 use super::table::{HEAD, Often, STATEMENTS, Which};
-use super::words::{Flaw, Parsed, Word, Words, error, holes, mask, named, near, number, point, slot, task};
+use super::words::{
+    Flaw, Parsed, Word, Words, error, holes, mask, named, near, number, point, slot, task,
+};
 use super::{Document, END, Expect, ParseError, Place, Reach, Stale, VERSION};
 use crate::case::{Geometry, Limits, Operand, Operation, Override, Range, Stop};
 use crate::exec::{ACTORS_MAX, TaskId};
@@ -67,7 +69,11 @@ pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which>
     let caller = words.next("a caller, like 2.6.29")?.text.to_owned();
     let (runs, pair) = (&mut builder.document.runs, (implementation, caller));
     if runs.contains(&pair) {
-        return error(&words.whole, format!("`{} {}` stands here twice", pair.0, pair.1), "say it once");
+        return error(
+            &words.whole,
+            format!("`{} {}` stands here twice", pair.0, pair.1),
+            "say it once",
+        );
     }
     runs.push(pair);
     Ok(Which::Nth(runs.len() - 1))
@@ -75,14 +81,16 @@ pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which>
 
 pub(super) fn plant(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     let known = Plant::ALL.iter().map(|plant| plant.name());
-    builder.document.plant = Some(named(&words.next("a planted bug")?, "plant", known, Plant::from_name)?);
+    builder.document.plant =
+        Some(named(&words.next("a planted bug")?, "plant", known, Plant::from_name)?);
     Ok(Which::Only)
 }
 
 pub(super) fn remedy(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     let list = words.next("remedies with commas")?;
     let known = || Remedy::ALL.iter().map(|remedy| remedy.name());
-    let one = |text| named(&Word { text, span: list.span.clone() }, "remedy", known(), Remedy::from_name);
+    let one =
+        |text| named(&Word { text, span: list.span.clone() }, "remedy", known(), Remedy::from_name);
     builder.document.remedies = list.text.split(',').map(one).collect::<Parsed<_>>()?;
     Ok(Which::Only)
 }
@@ -98,7 +106,11 @@ pub(super) fn expect(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whi
         Expect::Breach { rule: rule.to_owned(), point, operation }
     });
     if expects.len() > 1 && expects.contains(&Expect::Pass) {
-        return error(&words.whole, "`pass` beside other expectations", "either nothing breaks, or something");
+        return error(
+            &words.whole,
+            "`pass` beside other expectations",
+            "either nothing breaks, or something",
+        );
     }
     Ok(Which::Nth(expects.len() - 1))
 }
@@ -118,7 +130,9 @@ fn place(words: &mut Words<'_>) -> Parsed<Place> {
     let waits = match how.text {
         "is" => false,
         "waits" => true,
-        other => return error(&how.span, format!("unknown word `{other}`"), "`is at` or `waits at`"),
+        other => {
+            return error(&how.span, format!("unknown word `{other}`"), "`is at` or `waits at`");
+        }
     };
     let at = words.next("`at`")?;
     if at.text != "at" {
@@ -143,7 +157,8 @@ pub(super) fn limits(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whi
 }
 
 /// The fields of `file`, as a dictionary has them.
-pub(super) const FILE_FIELDS: [&str; 7] = ["pages ", "cells ", "blocks ", "size ", "mms ", "holes ", "free "];
+pub(super) const FILE_FIELDS: [&str; 7] =
+    ["pages ", "cells ", "blocks ", "size ", "mms ", "holes ", "free "];
 
 pub(super) fn file(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     builder.file.get_or_insert(words.whole.clone());
@@ -196,7 +211,11 @@ pub(super) fn actor(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whic
     let task = task(&word, word.text)?;
     if task.index() != builder.actors.len() {
         let next = TaskId(builder.actors.len() as u8);
-        return error(&word.span, "actors are declared in order", format!("the next one is {next}"));
+        return error(
+            &word.span,
+            "actors are declared in order",
+            format!("the next one is {next}"),
+        );
     }
     words.keyword("mm")?;
     builder.actors.push((task, words.number("an address space")?, words.whole.clone()));
@@ -287,7 +306,11 @@ fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError
     let locate = |flaw| located(text, flaw);
     let mut builder = Builder { stale: tolerant.then(Vec::new), ..Builder::default() };
     if text.starts_with('\u{feff}') {
-        return Err(locate((0..3, "the text begins with a byte order mark".into(), "save it without".into())));
+        return Err(locate((
+            0..3,
+            "the text begins with a byte order mark".into(),
+            "save it without".into(),
+        )));
     }
     // Comments wait for the statement that they stand before.
     let mut waiting: Vec<String> = Vec::new();
@@ -308,19 +331,31 @@ fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError
                 return Err(locate((span, message, format!("{HEAD} {VERSION}"))));
             }
             seen_version = true;
-            builder.document.comments.extend(waiting.drain(..).map(|comment| (key.clone(), comment)));
+            builder
+                .document
+                .comments
+                .extend(waiting.drain(..).map(|comment| (key.clone(), comment)));
         }
         offset += raw.len();
     }
     if !seen_version {
         let span = 0..text.len().min(1);
-        return Err(locate((span, "the text has no statements".into(), format!("{HEAD} {VERSION}"))));
+        return Err(locate((
+            span,
+            "the text has no statements".into(),
+            format!("{HEAD} {VERSION}"),
+        )));
     }
     let comments = waiting.into_iter().map(|comment| (END.to_owned(), comment));
     builder.document.comments.extend(comments);
     let document = builder.finish(text.trim_end().len()).map_err(locate)?;
     let stale = builder.stale.unwrap_or_default().into_iter();
-    let stale = stale.map(|(position, task, slot, error)| Stale { position, task, slot, error: locate(error) });
+    let stale = stale.map(|(position, task, slot, error)| Stale {
+        position,
+        task,
+        slot,
+        error: locate(error),
+    });
     Ok((document, stale.collect()))
 }
 

@@ -1,4 +1,5 @@
-//! Printing. One function per statement says which of its kind a document has; the table has the order.
+//! Printing. One function per statement says which of its kind a document has; the table has the
+//! order.
 
 use std::fmt::{Display, Formatter, Result, Write};
 
@@ -25,7 +26,8 @@ impl Document {
         let mut all = Vec::new();
         for rows in STATEMENTS.chunk_by(|a, b| a.often.of_an_actor() && b.often.of_an_actor()) {
             let of_row = rows.iter().map(|row| (row.keyword, (row.print)(self)));
-            let lines = of_row.flat_map(|(keyword, lines)| lines.into_iter().map(move |line| (keyword, line)));
+            let lines = of_row
+                .flat_map(|(keyword, lines)| lines.into_iter().map(move |line| (keyword, line)));
             let mut lines: Vec<(&str, (Which, String))> = lines.collect();
             lines.sort_by_key(|(_, (which, _))| which.actor());
             all.extend(lines.into_iter().map(|(keyword, (which, rest))| {
@@ -49,10 +51,9 @@ impl Document {
 impl Display for Document {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let comments = |f: &mut Formatter<'_>, key: &str| {
-            self.comments
-                .iter()
-                .filter(|(k, _)| k == key)
-                .try_for_each(|(_, text)| if text.is_empty() { writeln!(f, "#") } else { writeln!(f, "# {text}") })
+            self.comments.iter().filter(|(k, _)| k == key).try_for_each(|(_, text)| {
+                if text.is_empty() { writeln!(f, "#") } else { writeln!(f, "# {text}") }
+            })
         };
         for line in self.lines() {
             comments(f, &line.key)?;
@@ -75,7 +76,9 @@ pub(super) fn version(_: &Document) -> Lines {
 }
 
 pub(super) fn runs(document: &Document) -> Lines {
-    repeated(document.runs.iter().map(|(implementation, caller)| format!("{implementation} {caller}")))
+    repeated(
+        document.runs.iter().map(|(implementation, caller)| format!("{implementation} {caller}")),
+    )
 }
 
 pub(super) fn plant(document: &Document) -> Lines {
@@ -103,7 +106,10 @@ pub(super) fn limits(document: &Document) -> Lines {
 
 pub(super) fn file(document: &Document) -> Lines {
     let g = document.case.geometry;
-    let mut file = format!("pages {} cells {} blocks {} size {} mms {}", g.pages, g.cells, g.blocks, g.size, g.mms);
+    let mut file = format!(
+        "pages {} cells {} blocks {} size {} mms {}",
+        g.pages, g.cells, g.blocks, g.size, g.mms
+    );
     if g.holes != 0 {
         let _ = write!(file, " holes {}", holes(g));
     }
@@ -132,8 +138,14 @@ pub(super) fn actors(document: &Document) -> Lines {
 pub(super) fn operations(document: &Document) -> Lines {
     let mut lines = Lines::new();
     for (i, actor) in document.case.actors.iter().enumerate() {
-        let full = actor.operations.iter().enumerate().filter(|(_, operation)| **operation != Operation::Empty);
-        lines.extend(full.map(|(slot, operation)| (Which::Slot(TaskId(i as u8), slot as u8), operation.to_string())));
+        let full = actor
+            .operations
+            .iter()
+            .enumerate()
+            .filter(|(_, operation)| **operation != Operation::Empty);
+        lines.extend(full.map(|(slot, operation)| {
+            (Which::Slot(TaskId(i as u8), slot as u8), operation.to_string())
+        }));
     }
     lines
 }
@@ -163,7 +175,9 @@ impl Display for Expect {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Expect::Pass => f.write_str("pass"),
-            Expect::Breach { rule, point, operation } => write!(f, "{rule} {} {operation}", point.name()),
+            Expect::Breach { rule, point, operation } => {
+                write!(f, "{rule} {} {operation}", point.name())
+            }
         }
     }
 }
@@ -192,7 +206,9 @@ impl Display for Stop {
         write!(f, "{}.{}", self.task, self.slot)?;
         match self.point {
             None => f.write_str(" *"),
-            Some(point) if self.occurrence > 1 => write!(f, " {} {}", point.name(), self.occurrence),
+            Some(point) if self.occurrence > 1 => {
+                write!(f, " {} {}", point.name(), self.occurrence)
+            }
             Some(point) => write!(f, " {}", point.name()),
         }
     }

@@ -1,6 +1,7 @@
-//! The table of statements: one row each, in the order in which they are printed. A new statement is a row here, a
-//! function that reads it (`parse.rs`) and one that prints it (`print.rs`). `docs/format.md` shows the table; a test
-//! compares them, and `UPDATE_EXPECT=1 cargo test -p mkwrite-model` writes it anew.
+//! The table of statements: one row each, in the order in which they are printed. A new statement
+//! is a row here, a function that reads it (`parse.rs`) and one that prints it (`print.rs`).
+//! `docs/format.md` shows the table; a test compares them, and `UPDATE_EXPECT=1 cargo test -p
+//! mkwrite-model` writes it anew.
 
 use super::parse::{self, Builder};
 use super::print::{self, Lines};
@@ -127,15 +128,20 @@ impl Which {
 /// The keyword of the first statement of a text.
 pub(super) const HEAD: &str = "mkw";
 
-/// Words for a fuzzer's dictionary: the beginnings of statements, and what stands in them and is no name of an
-/// operation, point, implementation, caller, rule, planted bug or remedy.
+/// Words for a fuzzer's dictionary: the beginnings of statements, and what stands in them and is no
+/// name of an operation, point, implementation, caller, rule, planted bug or remedy.
 pub fn dictionary() -> impl Iterator<Item = String> {
-    let words = |row: &Statement| row.words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let words =
+        |row: &Statement| row.words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let comment = std::iter::once("#".to_owned());
-    STATEMENTS.iter().flat_map(move |row| row.beginnings().into_iter().chain(words(row))).chain(comment)
+    STATEMENTS
+        .iter()
+        .flat_map(move |row| row.beginnings().into_iter().chain(words(row)))
+        .chain(comment)
 }
 
-/// One row per statement: keyword, how often, the functions that read and print it, its own words; then its forms.
+/// One row per statement: keyword, how often, the functions that read and print it, its own words;
+/// then its forms.
 macro_rules! statements {
     ($(
         $keyword:literal $often:ident $parse:path, $print:path, $words:expr => { $($form:literal: $meaning:literal,)+ }

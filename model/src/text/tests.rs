@@ -42,7 +42,9 @@ fn canonical_text_is_a_fixed_point() {
 
 #[test]
 fn holes_are_pages_and_blocks_of_pages() {
-    let holes = |words: &str| parse(&format!("mkw 1\nfile holes {words} pages 2 blocks 2 size 8\nactor A mm 0\n"));
+    let holes = |words: &str| {
+        parse(&format!("mkw 1\nfile holes {words} pages 2 blocks 2 size 8\nactor A mm 0\n"))
+    };
     let document = holes("1,0.1").unwrap();
     assert_eq!(document.case.geometry.holes, 0b1110);
     assert_eq!(
@@ -57,7 +59,8 @@ fn holes_are_pages_and_blocks_of_pages() {
 
 #[test]
 fn spaces_and_trailing_comments_do_not_matter() {
-    let loose = "mkw 1\n\n  file pages 1 size 4   # one page\nactor A mm 0\nA.0   store   0..1\nseed 7";
+    let loose =
+        "mkw 1\n\n  file pages 1 size 4   # one page\nactor A mm 0\nA.0   store   0..1\nseed 7";
     let document = parse(loose).unwrap();
     let canonical = document.to_string();
     assert_eq!(parse(&canonical).unwrap(), document);
@@ -72,7 +75,10 @@ fn comments_stay_with_what_is_left() {
     case.actors[0].operations[0] = Operation::Empty;
     document.set_case(case);
     let text = document.to_string();
-    assert!(!text.contains("the store") && text.contains("# The race.") && text.contains("# the end"), "{text}");
+    assert!(
+        !text.contains("the store") && text.contains("# The race.") && text.contains("# the end"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -94,22 +100,41 @@ fn errors_name_line_column_and_remedy() {
         "14:10: unknown operation `stor` (did you mean `store`?)"
     );
     let plant = |name: &str| broken("mkw 1\n", &format!("mkw 1\nplant {name}\n"));
-    assert_eq!(plant("leak-refrence"), "3:7: unknown plant `leak-refrence` (did you mean `leak-reference`?)");
-    assert!(plant("bogus").starts_with("3:7: unknown plant `bogus` (known are "), "{}", plant("bogus"));
+    assert_eq!(
+        plant("leak-refrence"),
+        "3:7: unknown plant `leak-refrence` (did you mean `leak-reference`?)"
+    );
+    assert!(
+        plant("bogus").starts_with("3:7: unknown plant `bogus` (known are "),
+        "{}",
+        plant("bogus")
+    );
     let remedy = broken("mkw 1\n", "mkw 1\nremedy bogus\n");
     assert!(remedy.starts_with("3:8: unknown remedy `bogus` (known are "), "{remedy}");
-    assert_eq!(broken("store 0..4", "store 0-4"), "14:16: `0-4` is not a range (a range of cells, like 0..4)");
+    assert_eq!(
+        broken("store 0..4", "store 0-4"),
+        "14:16: `0-4` is not a range (a range of cells, like 0..4)"
+    );
     assert_eq!(
         broken("store 0..4", "store 0..9"),
         "14:1: `store 0..9` lies outside the file (the file has 2 pages and 8 cells)"
     );
-    assert_eq!(broken("store 0..4", "store 0..4 now"), "14:21: unexpected `now` (the line is complete before it)");
-    assert_eq!(broken("A.2      truncate 4", "A.0      truncate 4"), "15:1: a second `A.0` (say it once)");
+    assert_eq!(
+        broken("store 0..4", "store 0..4 now"),
+        "14:21: unexpected `now` (the line is complete before it)"
+    );
+    assert_eq!(
+        broken("A.2      truncate 4", "A.0      truncate 4"),
+        "15:1: a second `A.0` (say it once)"
+    );
     assert_eq!(
         broken("actor    B mm 1", "actor    B mm 2"),
         "16:1: there is no address space 2 (raise `mms` in `file`)"
     );
-    assert_eq!(broken("actor    B mm 1", "actor    C mm 1"), "16:10: actors are declared in order (the next one is B)");
+    assert_eq!(
+        broken("actor    B mm 1", "actor    C mm 1"),
+        "16:10: actors are declared in order (the next one is B)"
+    );
     assert_eq!(
         broken("cells 4", "cells 3"),
         "8:1: the file has no such shape \
@@ -119,8 +144,14 @@ fn errors_name_line_column_and_remedy() {
         broken("order    io0.1 *", "order    io9.1 *"),
         "19:10: unknown task `io9` (an actor A to H, or io0 to io7)"
     );
-    assert_eq!(broken("io0.1 *", "io0.1 * 29"), "19:18: unexpected `29` (the line is complete before it)");
-    assert_eq!(broken("order    io0.1 *", "seed 5"), "18:1: both `seed` and `order` (one kind of schedule)");
+    assert_eq!(
+        broken("io0.1 *", "io0.1 * 29"),
+        "19:18: unexpected `29` (the line is complete before it)"
+    );
+    assert_eq!(
+        broken("order    io0.1 *", "seed 5"),
+        "18:1: both `seed` and `order` (one kind of schedule)"
+    );
     let unknown = |word: &str| broken("order    io0.1 *", word);
     assert_eq!(
         unknown("frobnicate"),
@@ -132,19 +163,34 @@ fn errors_name_line_column_and_remedy() {
         broken("stable   0,2", "stable   0,x"),
         "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
     );
-    assert_eq!(broken("steps 500", "steps"), "7:46: the line ends where a number should stand (a number)");
-    assert_eq!(broken("stable   0,2", "stable   0\nstable   2"), "10:1: a second `stable` (say it once)");
+    assert_eq!(
+        broken("steps 500", "steps"),
+        "7:46: the line ends where a number should stand (a number)"
+    );
+    assert_eq!(
+        broken("stable   0,2", "stable   0\nstable   2"),
+        "10:1: a second `stable` (say it once)"
+    );
     assert_eq!(
         broken("expect   I34 fsync.check_error fsync", "expect   pass"),
         "5:1: `pass` beside other expectations (either nothing breaks, or something)"
     );
-    assert_eq!(broken("order    io0.1 *", "order    C.0 *"), "19:1: C is not scheduled (an actor, or io0 to io7)");
-    assert_eq!(broken("order    io0.1 *", "order    B.1 *"), "19:1: B has no slot 1 (B has 1 slots, from 0)");
+    assert_eq!(
+        broken("order    io0.1 *", "order    C.0 *"),
+        "19:1: C is not scheduled (an actor, or io0 to io7)"
+    );
+    assert_eq!(
+        broken("order    io0.1 *", "order    B.1 *"),
+        "19:1: B has no slot 1 (B has 1 slots, from 0)"
+    );
     assert_eq!(
         broken("order    io0.1 *", "order    io0.1 run.end"),
         "19:16: `run.end` is not a scheduling point (a task never stands there)"
     );
-    assert_eq!(broken("user.store 2", "user.store 0"), "20:25: nobody stands there for the 0th time (count from 1)");
+    assert_eq!(
+        broken("user.store 2", "user.store 0"),
+        "20:25: nobody stands there for the 0th time (count from 1)"
+    );
     assert_eq!(
         broken("store 0..4", "store 1..1"),
         "14:16: `1..1` is empty (the end is not part of a range: 0..1 is the first)"
@@ -163,7 +209,12 @@ fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
     let seeded = SAMPLE
         .lines()
         .filter(|line| !line.starts_with("order"))
-        .map(|line| line.replace("run      nfs", "remedy zero-tail-at-extension\nplant leak-reference\nrun nfs"))
+        .map(|line| {
+            line.replace(
+                "run      nfs",
+                "remedy zero-tail-at-extension\nplant leak-reference\nrun nfs",
+            )
+        })
         .chain(["seed 5", "override A.0 step 1 priority 2"].map(str::to_owned));
     let seeded: Vec<String> = seeded.collect();
     let texts = [SAMPLE.to_owned(), parse(&seeded.join("\n")).unwrap().to_string()];
@@ -178,9 +229,15 @@ fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
         assert!(rows.is_sorted(), "{text}");
     }
     for row in STATEMENTS {
-        let stands = |text: &String| text.lines().any(|line| row.begins_with(line.split(' ').next().unwrap()));
+        let stands = |text: &String| {
+            text.lines().any(|line| row.begins_with(line.split(' ').next().unwrap()))
+        };
         assert!(texts.iter().any(stands), "{}", row.keyword);
-        assert!(row.forms.iter().all(|form| form.form.split(' ').next() == Some(row.keyword)), "{}", row.keyword);
+        assert!(
+            row.forms.iter().all(|form| form.form.split(' ').next() == Some(row.keyword)),
+            "{}",
+            row.keyword
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! Words of a line: where they stand, and the values that they can be. Also what is said of a word that is none of
-//! them: what is wrong, and which known name is near.
+//! Words of a line: where they stand, and the values that they can be. Also what is said of a word
+//! that is none of them: what is wrong, and which known name is near.
 
 use std::ops::Range as Span;
 use std::str::FromStr;
@@ -19,7 +19,11 @@ pub(super) struct Word<'a> {
 pub(super) type Flaw = (Span<usize>, String, String);
 pub(super) type Parsed<T> = Result<T, Flaw>;
 
-pub(super) fn error<T>(span: &Span<usize>, message: impl Into<String>, help: impl Into<String>) -> Parsed<T> {
+pub(super) fn error<T>(
+    span: &Span<usize>,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Parsed<T> {
     Err((span.clone(), message.into(), help.into()))
 }
 
@@ -63,7 +67,11 @@ impl<'a> Words<'a> {
         if word.text == keyword {
             return Ok(());
         }
-        error(&word.span, format!("unknown word `{}`", word.text), format!("`{keyword}` stands here"))
+        error(
+            &word.span,
+            format!("unknown word `{}`", word.text),
+            format!("`{keyword}` stands here"),
+        )
     }
 
     pub fn number<T: FromStr>(&mut self, what: &str) -> Parsed<T> {
@@ -79,7 +87,8 @@ impl<'a> Words<'a> {
     /// `0..4`: not empty.
     pub fn range(&mut self, what: &str) -> Parsed<Range> {
         let word = self.next(what)?;
-        let parts = word.text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        let parts =
+            word.text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         let message = match parts {
             Some((start, end)) if start < end => return Ok(Range::new(start, end)),
             Some(_) => format!("`{}` is empty", word.text),
@@ -97,7 +106,11 @@ impl<'a> Words<'a> {
     pub fn finish(&mut self) -> Parsed<()> {
         match self.maybe() {
             None => Ok(()),
-            Some(word) => error(&word.span, format!("unexpected `{}`", word.text), "the line is complete before it"),
+            Some(word) => error(
+                &word.span,
+                format!("unexpected `{}`", word.text),
+                "the line is complete before it",
+            ),
         }
     }
 }
@@ -105,7 +118,11 @@ impl<'a> Words<'a> {
 pub(super) fn number<T: FromStr>(word: &Word<'_>, what: &str) -> Parsed<T> {
     match word.text.parse() {
         Ok(number) => Ok(number),
-        Err(_) => error(&word.span, format!("`{}` is not {what}", word.text), format!("{what} stands here")),
+        Err(_) => error(
+            &word.span,
+            format!("`{}` is not {what}", word.text),
+            format!("{what} stands here"),
+        ),
     }
 }
 
@@ -116,7 +133,11 @@ pub(super) fn mask(word: &Word<'_>) -> Parsed<u16> {
     }
     word.text.split(',').try_fold(0, |mask, text| match text.parse::<u8>() {
         Ok(bit) if bit < 16 => Ok(mask | 1 << bit),
-        _ => error(&word.span, format!("`{text}` is not a number from 0 to 15"), "numbers with commas, or `all`"),
+        _ => error(
+            &word.span,
+            format!("`{text}` is not a number from 0 to 15"),
+            "numbers with commas, or `all`",
+        ),
     })
 }
 
@@ -125,7 +146,9 @@ pub(super) fn holes(word: &Word<'_>, g: Geometry) -> Parsed<u32> {
     let number = |text: &str, count: u8| text.parse::<u8>().ok().filter(|n| *n < count);
     let blocks = g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8);
     let hole = |text: &str| match text.split_once('.') {
-        Some((page, block)) => Some(1 << (number(page, PAGES_MAX as u8)? * blocks + number(block, blocks)?)),
+        Some((page, block)) => {
+            Some(1 << (number(page, PAGES_MAX as u8)? * blocks + number(block, blocks)?))
+        }
         None => Some(Geometry { blocks, ..g }.blocks_of_pages(1 << number(text, PAGES_MAX as u8)?)),
     };
     let help = || format!("pages 0 to 7 with commas, or a block of a page, like 1.{}", blocks - 1);
@@ -138,20 +161,32 @@ pub(super) fn holes(word: &Word<'_>, g: Geometry) -> Parsed<u32> {
 /// The task that a part of a word names.
 pub(super) fn task(word: &Word<'_>, text: &str) -> Parsed<TaskId> {
     let task = match text.as_bytes() {
-        [letter @ b'A'..=b'Z'] => Some(letter - b'A').filter(|i| usize::from(*i) < ACTORS_MAX).map(TaskId),
+        [letter @ b'A'..=b'Z'] => {
+            Some(letter - b'A').filter(|i| usize::from(*i) < ACTORS_MAX).map(TaskId)
+        }
         _ if text == "closer" => Some(CLOSER),
-        _ => text.strip_prefix("io").and_then(|n| n.parse().ok()).filter(|n| *n < IO_MAX).map(TaskId::io),
+        _ => text
+            .strip_prefix("io")
+            .and_then(|n| n.parse().ok())
+            .filter(|n| *n < IO_MAX)
+            .map(TaskId::io),
     };
     match task {
         Some(task) => Ok(task),
-        None => error(&word.span, format!("unknown task `{text}`"), "an actor A to H, or io0 to io7"),
+        None => {
+            error(&word.span, format!("unknown task `{text}`"), "an actor A to H, or io0 to io7")
+        }
     }
 }
 
 /// `A.0`: a task and a slot.
 pub(super) fn slot(word: &Word<'_>) -> Parsed<(TaskId, u8)> {
     let Some((name, slot)) = word.text.split_once('.') else {
-        return error(&word.span, format!("`{}` names no slot", word.text), "a task, a dot and a slot, like A.0");
+        return error(
+            &word.span,
+            format!("`{}` names no slot", word.text),
+            "a task, a dot and a slot, like A.0",
+        );
     };
     let task = task(word, name)?;
     match slot.parse() {
@@ -173,14 +208,17 @@ pub(super) fn named<'a, T>(
 ) -> Parsed<T> {
     match find(word.text) {
         Some(found) => Ok(found),
-        None => error(&word.span, format!("unknown {what} `{}`", word.text), nearest(word.text, known)),
+        None => {
+            error(&word.span, format!("unknown {what} `{}`", word.text), nearest(word.text, known))
+        }
     }
 }
 
 /// Names that [`nearest`] lists at the most.
 const LISTED: usize = 24;
 
-/// `did you mean ..`, if a known name is near: at most a third of the letters, and one more, are wrong.
+/// `did you mean ..`, if a known name is near: at most a third of the letters, and one more, are
+/// wrong.
 pub(super) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let (distance, near) = known.map(|known| (strsim::levenshtein(name, known), known)).min()?;
     (distance <= name.len() / 3 + 1).then(|| format!("did you mean `{near}`?"))

@@ -3,7 +3,8 @@
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::Stamp;
 
-/// Entries that one cell keeps. More (a read that overlaps very many writes) makes the cell undecided.
+/// Entries that one cell keeps. More (a read that overlaps very many writes) makes the cell
+/// undecided.
 const ENTRIES: usize = 16;
 
 #[derive(Clone, Copy)]
@@ -12,14 +13,16 @@ struct Entry {
     caller: u8,
     complete: bool,
     live: bool,
-    /// Writes under way that began when this one was complete: when one of them ends, this one is over.
+    /// Writes under way that began when this one was complete: when one of them ends, this one is
+    /// over.
     superseders: u16,
     /// Reads under way that may still return this value although it is over.
     ghosts: u16,
     /// Reads that this write overlaps.
     during: u16,
-    /// No operation, but the failed write of this number: the cell may show what the store held instead. It stands
-    /// for an operation that is under way until something newer is written, and that nobody needs to see.
+    /// No operation, but the failed write of this number: the cell may show what the store held
+    /// instead. It stands for an operation that is under way until something newer is written, and
+    /// that nobody needs to see.
     failure: u16,
 }
 
@@ -80,9 +83,12 @@ impl Cell {
         self.len = kept as u8;
     }
 
-    /// A write of `value` begins. It `renews` the cell, or it is not certain to touch what the store holds.
+    /// A write of `value` begins. It `renews` the cell, or it is not certain to touch what the
+    /// store holds.
     pub(super) fn call(&mut self, caller: TaskId, value: Stamp, renews: bool, readers: u16) {
-        for entry in self.all_mut().iter_mut().filter(|e| e.complete && e.live && (renews || e.failure == 0)) {
+        for entry in
+            self.all_mut().iter_mut().filter(|e| e.complete && e.live && (renews || e.failure == 0))
+        {
             entry.superseders |= 1 << caller.index();
         }
         if usize::from(self.len) == ENTRIES {
@@ -94,9 +100,10 @@ impl Cell {
         self.len += 1;
     }
 
-    /// A write of what the cell holds has failed: it may show `stored` from now on. Of several failures that left the
-    /// same, the first is kept (it may have been reported before a sync began that the latest came too late for) and
-    /// the latest (nobody may have been told of it yet).
+    /// A write of what the cell holds has failed: it may show `stored` from now on. Of several
+    /// failures that left the same, the first is kept (it may have been reported before a sync
+    /// began that the latest came too late for) and the latest (nobody may have been told of it
+    /// yet).
     pub(super) fn fail(&mut self, failure: u16, stored: Stamp) {
         let same = |e: &&mut Entry| e.failure != 0 && e.live && e.value == stored;
         if let Some(latest) = self.all_mut().iter_mut().filter(same).nth(1) {
@@ -119,9 +126,16 @@ impl Cell {
         self.all().iter().any(|entry| entry.failure != 0)
     }
 
-    /// A write of `value` ends. If it never took place its entry goes; if it is not certain that it became
-    /// content it is complete, but supersedes nothing.
-    pub(super) fn returned(&mut self, caller: TaskId, value: Stamp, took_place: bool, supersedes: bool, readers: u16) {
+    /// A write of `value` ends. If it never took place its entry goes; if it is not certain that it
+    /// became content it is complete, but supersedes nothing.
+    pub(super) fn returned(
+        &mut self,
+        caller: TaskId,
+        value: Stamp,
+        took_place: bool,
+        supersedes: bool,
+        readers: u16,
+    ) {
         let bit = 1 << caller.index();
         let own = |e: &Entry| e.caller == caller.0 && !e.complete && e.value == value;
         if !took_place {
@@ -141,8 +155,9 @@ impl Cell {
         self.retain(|e| e.live || e.ghosts != 0);
     }
 
-    /// The cell is not part of the file: what is complete is gone, but for the `readers` under way. A write
-    /// under way may still land, after an extension; so may a block whose zeros could not be written.
+    /// The cell is not part of the file: what is complete is gone, but for the `readers` under way.
+    /// A write under way may still land, after an extension; so may a block whose zeros could not
+    /// be written.
     pub(super) fn clear(&mut self, readers: u16) {
         let holds = |e: &Entry| e.complete && e.live && e.failure == 0;
         let zero = |e: &Entry| holds(e) && e.value == Stamp::ZERO;
@@ -182,7 +197,8 @@ impl Cell {
         if self.undecided {
             return Some(Why::Order);
         }
-        let seen = self.all().iter().filter(|e| e.value == value && (e.live || e.ghosts & reader != 0));
+        let seen =
+            self.all().iter().filter(|e| e.value == value && (e.live || e.ghosts & reader != 0));
         seen.fold(None, |why, entry| match (why, entry.failure) {
             (_, 0) | (Some(Why::Order), _) => Some(Why::Order),
             (None, failure) => Some(Why::Failure { first: failure, latest: failure }),
@@ -192,10 +208,12 @@ impl Cell {
         })
     }
 
-    /// `reader` saw `value` and overlapped no write: the others are over, but for those of the other `readers` that
-    /// did overlap a write. (What was last was settled before the rest began, so they must see it too.)
+    /// `reader` saw `value` and overlapped no write: the others are over, but for those of the
+    /// other `readers` that did overlap a write. (What was last was settled before the rest began,
+    /// so they must see it too.)
     pub(super) fn narrow(&mut self, reader: u16, value: Stamp, readers: u16) {
-        let overlaps = |e: &Entry| !e.complete || e.failure != 0 || (e.during | e.ghosts) & reader != 0;
+        let overlaps =
+            |e: &Entry| !e.complete || e.failure != 0 || (e.during | e.ghosts) & reader != 0;
         let seen = self.all().iter().any(|e| e.value == value && e.live);
         if seen && !self.all().iter().any(overlaps) {
             let overlapping = self.all().iter().fold(0, |mask, e| mask | e.during | e.ghosts);
@@ -206,7 +224,8 @@ impl Cell {
         }
     }
 
-    /// Nothing but zero was there before the call `reader` began, or a write that is still under way.
+    /// Nothing but zero was there before the call `reader` began, or a write that is still under
+    /// way.
     pub(super) fn only_zero(&self, reader: u16) -> bool {
         let counts = |e: &Entry| e.complete && e.live && e.failure == 0 && e.during & reader == 0;
         let zero = |e: &Entry| e.value == Stamp::ZERO;

@@ -1,12 +1,14 @@
-//! Which results a call may have: errors of writeback and who is told, mappings, and the one table of statuses.
+//! Which results a call may have: errors of writeback and who is told, mappings, and the one table
+//! of statuses.
 //!
-//! A failed write is due to be reported, once: some fsync or msync tests and clears the file's error. A sync takes all
-//! that was there when it was called, and may take what came while it ran; which of several syncs under way takes an
-//! error is open. (2.6.24 to 3.0 mm/filemap.c: wait_on_page_writeback_range; NFS keeps the error per open file, and
-//! there too each is reported once.)
+//! A failed write is due to be reported, once: some fsync or msync tests and clears the file's
+//! error. A sync takes all that was there when it was called, and may take what came while it ran;
+//! which of several syncs under way takes an error is open. (2.6.24 to 3.0 mm/filemap.c:
+//! wait_on_page_writeback_range; NFS keeps the error per open file, and there too each is reported
+//! once.)
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{MMS_MAX, Operation};
+use mkwrite_model::case::{Effect, MMS_MAX};
 use mkwrite_model::kernel::Status;
 
 /// Failures that are told apart. After that many every error is due.
@@ -62,7 +64,8 @@ impl Errors {
         self.told >= failure
     }
 
-    /// The failures of this kind that may have been unreported when the errors stood `at_call`, or came later.
+    /// The failures of this kind that may have been unreported when the errors stood `at_call`, or
+    /// came later.
     fn open(&self, at_call: AtCall, io: bool) -> u64 {
         let reported = 1u64.checked_shl(at_call.reported.into()).unwrap_or(0).wrapping_sub(1);
         self.kinds[usize::from(io)] & !reported
@@ -75,8 +78,8 @@ impl Errors {
         self.count > FAILURES || self.open(at_call, io) != 0 && left
     }
 
-    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this kind, and with it
-    /// all that were there before, and before the call.
+    /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this
+    /// kind, and with it all that were there before, and before the call.
     pub(super) fn report(&mut self, at_call: AtCall, io: bool) {
         let kind = usize::from(io);
         self.reports[kind] += 1;
@@ -100,10 +103,10 @@ impl Mapped {
     const NO: Mapped = Mapped(2);
 
     /// What this operation makes it.
-    pub(super) fn by(operation: Operation) -> Option<Mapped> {
-        match operation {
-            Operation::Mmap => Some(Mapped::YES),
-            Operation::Munmap => Some(Mapped::NO),
+    pub(super) fn by(effect: Effect) -> Option<Mapped> {
+        match effect {
+            Effect::Maps => Some(Mapped::YES),
+            Effect::Unmaps => Some(Mapped::NO),
             _ => None,
         }
     }
@@ -118,7 +121,8 @@ impl Mapped {
     }
 }
 
-/// Which address spaces have a mapping. Of mmaps and munmaps that overlap, any may have been the last.
+/// Which address spaces have a mapping. Of mmaps and munmaps that overlap, any may have been the
+/// last.
 #[derive(Clone, Copy)]
 pub(super) struct Mappings {
     now: [Mapped; MMS_MAX],
@@ -129,7 +133,11 @@ pub(super) struct Mappings {
 
 impl Default for Mappings {
     fn default() -> Self {
-        Mappings { now: [Mapped::YES; MMS_MAX], together: [Mapped::default(); MMS_MAX], running: [0; MMS_MAX] }
+        Mappings {
+            now: [Mapped::YES; MMS_MAX],
+            together: [Mapped::default(); MMS_MAX],
+            running: [0; MMS_MAX],
+        }
     }
 }
 
@@ -169,7 +177,10 @@ pub struct Short {
 impl Short {
     /// Of either.
     pub(super) fn or(self, other: Short) -> Short {
-        Short { of_space: self.of_space | other.of_space, of_memory: self.of_memory | other.of_memory }
+        Short {
+            of_space: self.of_space | other.of_space,
+            of_memory: self.of_memory | other.of_memory,
+        }
     }
 }
 
@@ -188,22 +199,25 @@ pub(super) struct Met<'a> {
 
 impl Met<'_> {
     /// The contract allows this result. The one table of errors.
-    pub(super) fn allows(&self, operation: Operation, status: Status) -> bool {
-        use {Operation as O, Status as S};
+    pub(super) fn allows(&self, effect: Effect, status: Status) -> bool {
+        use {Effect as E, Status as S};
         let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
-        match (operation, status) {
-            (O::Store(_) | O::Load(_), S::Ok) => self.whole && mapped,
-            (O::Store(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
-            (O::Load(_), S::Sigbus) => mapped && self.beyond,
-            (O::Store(_) | O::Load(_), S::Segv) => unmapped,
-            (O::Write(_), S::Ok) => self.whole,
-            (O::Write(_), S::NoSpace) => self.short.of_space,
-            (O::Store(_) | O::Load(_) | O::Read(_) | O::Write(_), S::NoMemory) => self.short.of_memory,
-            (O::Msync, S::NoMemory) => unmapped,
-            (O::Msync, _) if !mapped => false,
-            (O::Fsync | O::Msync, S::Io) => self.errors.is_due(self.errors_at_call, true),
-            (O::Fsync | O::Msync, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
-            (O::Invalidate2(_), S::Busy) => true, // a page that cannot go now
+        match (effect, status) {
+            (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
+            (E::Stores(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
+            (E::Loads(_), S::Sigbus) => mapped && self.beyond,
+            (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
+            (E::Writes(_), S::Ok) => self.whole,
+            (E::Writes(_), S::NoSpace) => self.short.of_space,
+            (E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_), S::NoMemory) => {
+                self.short.of_memory
+            }
+            (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
+            (E::Syncs { mapping: true }, _) if !mapped => false,
+            (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
+            (E::Syncs { .. }, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
+            // A page that cannot go now.
+            (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,
             _ => false,
         }
@@ -217,8 +231,9 @@ mod tests {
 
     #[test]
     fn the_table_of_errors() {
-        use {Operation as O, Status as S};
-        const STATUSES: [Status; 7] = [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
+        use {Status as S, mkwrite_model::case::Operation as O};
+        const STATUSES: [Status; 7] =
+            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
         let (mut failed, none) = (Errors::default(), Errors::default());
         failed.fail(true);
         let calm = Met {
@@ -239,7 +254,12 @@ mod tests {
         let gone = Met { mapped: Mapped::NO, ..calm };
         let cell = Range::new(0, 1);
         for (operation, calmly, roughly, unmapped) in [
-            (O::Store(cell), &[S::Ok][..], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory][..], &[S::Segv][..]),
+            (
+                O::Store(cell),
+                &[S::Ok][..],
+                &[S::Ok, S::Sigbus, S::Segv, S::NoMemory][..],
+                &[S::Segv][..],
+            ),
             (O::Load(cell), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
             (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
             (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace], &[S::Ok]),
@@ -251,10 +271,16 @@ mod tests {
             (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
         ] {
             for (met, allowed) in [(&calm, calmly), (&rough, roughly), (&gone, unmapped)] {
-                let found: Vec<_> = STATUSES.into_iter().filter(|status| met.allows(operation, *status)).collect();
+                let found: Vec<_> = STATUSES
+                    .into_iter()
+                    .filter(|status| met.allows(operation.effect(), *status))
+                    .collect();
                 assert_eq!(found, allowed, "{operation}");
             }
         }
-        assert!(!Met { whole: false, ..calm }.allows(O::Write(cell), S::Ok), "a short write says why");
+        assert!(
+            !Met { whole: false, ..calm }.allows(Effect::Writes(cell), S::Ok),
+            "a short write says why"
+        );
     }
 }

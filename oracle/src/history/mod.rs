@@ -1,33 +1,35 @@
 //! The history checker: calls, returns, and what the store holds; nothing of the simulator.
 //!
-//! Whole calls are not atomic in the kernel, so the unit is the cell. Each cell is a register whose values
-//! are unique stamps; a call on many cells is one sub-operation per cell within the call's interval; i_size
-//! is a register of its own; truncate is the size change and then a discard (a write of zero) per cell.
+//! Whole calls are not atomic in the kernel, so the unit is the cell. Each cell is a register whose
+//! values are unique stamps; a call on many cells is one sub-operation per cell within the call's
+//! interval; i_size is a register of its own; truncate is the size change and then a discard (a
+//! write of zero) per cell.
 //!
-//! Per cell the checker keeps *entries*: the operations that may have put the last value there. A write is
-//! an entry from its call on. When it returns, the entries that were complete at its call are superseded. A
-//! read is right if it returns the value of an entry that was live at some time between its call and its
-//! return; so a superseded entry is kept as a ghost for the reads that were under way. A read that overlaps
-//! no write narrows the entries down to the one that it saw. This is exact for the last value (a test compares it
-//! with brute force); of two reads that overlap the same write it accepts any order (sound: it never alarms on a
-//! legal history).
+//! Per cell the checker keeps *entries*: the operations that may have put the last value there. A
+//! write is an entry from its call on. When it returns, the entries that were complete at its call
+//! are superseded. A read is right if it returns the value of an entry that was live at some time
+//! between its call and its return; so a superseded entry is kept as a ghost for the reads that
+//! were under way. A read that overlaps no write narrows the entries down to the one that it saw.
+//! This is exact for the last value (a test compares it with brute force); of two reads that
+//! overlap the same write it accepts any order (sound: it never alarms on a legal history).
 //!
-//! fsync is a read of the store: when it returns without error, every cell of the store must hold a value
-//! that was live during the fsync.
+//! fsync is a read of the store: when it returns without error, every cell of the store must hold a
+//! value that was live during the fsync.
 //!
-//! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero after
-//! an extension; while i_size is uncertain (a size change is under way) a cell may be either.
+//! Bytes at or beyond i_size are not content. A store there may vanish at any time and must be zero
+//! after an extension; while i_size is uncertain (a size change is under way) a cell may be either.
 //!
-//! A failed write is one more operation on its cells: from then on they may show what the store held, until
-//! something newer is written. Nothing else may. What only a failure explains is put aside: some sync that returns
-//! after the failure must report it. Which errors are due, and when none is, stands in `due.rs`.
+//! A failed write is one more operation on its cells: from then on they may show what the store
+//! held, until something newer is written. Nothing else may. What only a failure explains is put
+//! aside: some sync that returns after the failure must report it. Which errors are due, and when
+//! none is, stands in `due.rs`.
 
 mod cell;
 mod due;
 pub mod reference;
 mod size;
 
-use mkwrite_model::case::{CELLS_MAX, Case, Geometry, Operation, Range};
+use mkwrite_model::case::{CELLS_MAX, Case, Effect, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -93,7 +95,7 @@ pub struct Finding {
 }
 
 /// The result of a call.
-pub struct Outcome<'a> {
+pub struct Observed<'a> {
     /// How it ended.
     pub status: Status,
     /// Cells that were stored, loaded, read or written.
@@ -102,7 +104,8 @@ pub struct Outcome<'a> {
     pub value: &'a dyn Fn(u8) -> Stamp,
     /// What a cell of the store holds now, for calls that sync.
     pub durable: &'a dyn Fn(u8) -> Stamp,
-    /// What a cell of the store would be read as now, for calls that sync: a server may have it and lose it in a crash.
+    /// What a cell of the store would be read as now, for calls that sync: a server may have it and
+    /// lose it in a crash.
     pub stored: &'a dyn Fn(u8) -> Stamp,
     /// The size of the file on the store now, for calls that sync.
     pub durable_size: &'a dyn Fn() -> u8,
@@ -128,14 +131,14 @@ struct Pending {
 
 impl Pending {
     fn is_sync(&self) -> bool {
-        matches!(self.operation, Operation::Fsync | Operation::Msync)
+        matches!(self.operation.effect(), Effect::Syncs { .. })
     }
 
     /// The cells that the call reads, or syncs.
     fn reads(&self, all: u8) -> Range {
-        match self.operation {
-            Operation::Load(cells) | Operation::Read(cells) => cells,
-            Operation::Fsync | Operation::Msync => Range::new(0, all),
+        match self.operation.effect() {
+            Effect::Loads(cells) | Effect::Reads(cells) => cells,
+            Effect::Syncs { .. } => Range::new(0, all),
             _ => Range::default(),
         }
     }
@@ -186,19 +189,21 @@ impl History {
         for (mm, actor) in self.mms.iter_mut().zip(&case.actors) {
             *mm = actor.mm;
         }
-        (self.mappings, self.short, self.errors) = (Mappings::default(), Short::default(), Errors::default());
+        (self.mappings, self.short, self.errors) =
+            (Mappings::default(), Short::default(), Errors::default());
         self.size.begin(geometry.size);
         for cell in 0..geometry.file_cells() {
             let hole = geometry.is_hole(cell / geometry.block_cells());
-            let content = if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
+            let content =
+                if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
             self.cells[usize::from(cell)].begin(content);
         }
         (self.pending, self.readers) = ([Pending::default(); CALLERS], [0; CELLS_MAX]);
         (self.suspect, self.findings) = (None, [None; 4]);
     }
 
-    /// What these cells held could not be written, one bit each. `stored` is what the store has of a cell: for good,
-    /// and as it would be read.
+    /// What these cells held could not be written, one bit each. `stored` is what the store has of
+    /// a cell: for good, and as it would be read.
     pub fn write_failed(&mut self, cells: u64, io: bool, stored: &dyn Fn(u8) -> [Stamp; 2]) {
         let failure = self.errors.fail(io);
         for n in (0..self.geometry.file_cells()).filter(|n| cells >> n & 1 != 0) {
@@ -222,7 +227,7 @@ impl History {
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
         let mm = self.mms[caller.index()];
-        if let Some(effect) = Mapped::by(operation) {
+        if let Some(effect) = Mapped::by(operation.effect()) {
             self.mappings.call(mm, effect);
             for (pending, _) in self.pending.iter_mut().zip(self.mms).filter(|(_, of)| *of == mm) {
                 pending.mapped = pending.mapped.or(effect);
@@ -237,20 +242,20 @@ impl History {
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
         };
-        match operation {
-            Operation::Store(cells) => {
+        match operation.effect() {
+            Effect::Stores(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Operation::Write(cells) => {
+            Effect::Writes(cells) => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Operation::Truncate(size) => {
+            Effect::Resizes(size) => {
                 let inside = self.size.least();
                 self.size.call_set(caller, size);
                 self.size_changed();
@@ -281,14 +286,15 @@ impl History {
         self.readers[usize::from(cell)]
     }
 
-    /// A size became possible: calls under way may have seen it, and stores under way may have hit content.
+    /// A size became possible: calls under way may have seen it, and stores under way may have hit
+    /// content.
     fn size_changed(&mut self) {
         let (least, most) = (self.size.least(), self.size.most());
         for caller in 0..CALLERS {
             let p = &mut self.pending[caller];
             let (before, slot) = (p.most, p.slot);
             (p.least, p.most) = (p.least.min(least), p.most.max(most));
-            if let Operation::Store(cells) = p.operation {
+            if let Effect::Stores(cells) = p.operation.effect() {
                 for cell in cells.clip(Range::new(before, most)).iter() {
                     let task = TaskId(caller as u8);
                     self.add(task, cell, Stamp::new(task, slot, cell));
@@ -303,13 +309,13 @@ impl History {
     }
 
     /// `caller`'s call has returned. Findings are then in [`History::take_findings`].
-    pub fn returned(&mut self, caller: TaskId, outcome: &Outcome<'_>) {
+    pub fn returned(&mut self, caller: TaskId, outcome: &Observed<'_>) {
         let pending = self.pending[caller.index()];
         let slot = pending.slot;
         self.check_status(caller, &pending, outcome);
         let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
-        match pending.operation {
-            Operation::Store(cells) => {
+        match pending.operation.effect() {
+            Effect::Stores(cells) => {
                 for cell in cells.iter() {
                     let took_place = done(cells).contains(cell);
                     let certain = cell < pending.least;
@@ -317,10 +323,10 @@ impl History {
                     self.settle(caller, cell, value, took_place, certain);
                 }
             }
-            Operation::Load(cells) => {
+            Effect::Loads(cells) => {
                 self.check_values(caller, pending, done(cells), outcome);
             }
-            Operation::Read(cells) => {
+            Effect::Reads(cells) => {
                 let end = done(cells).end;
                 if outcome.done > 0 && end > pending.most {
                     self.flaw(Flaw::Size, end - 1, (outcome.value)(outcome.done - 1));
@@ -330,7 +336,7 @@ impl History {
                 }
                 self.check_values(caller, pending, done(cells), outcome);
             }
-            Operation::Write(cells) => {
+            Effect::Writes(cells) => {
                 for cell in cells.iter() {
                     let value = Stamp::new(caller, slot, cell);
                     self.settle(caller, cell, value, done(cells).contains(cell), true);
@@ -340,7 +346,7 @@ impl History {
                 self.size_changed();
                 self.check_exposed(pending, outcome);
             }
-            Operation::Truncate(size) => {
+            Effect::Resizes(size) => {
                 self.size.return_set(caller);
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
@@ -348,11 +354,12 @@ impl History {
                 }
                 self.check_exposed(pending, outcome);
             }
-            Operation::Fsync | Operation::Msync if outcome.status == Status::Ok => {
+            Effect::Syncs { .. } if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
                     self.check_durable(1 << caller.index(), cell, outcome);
                 }
-                // A write under way may be on the store up to any page of it, and one that failed may be missing.
+                // A write under way may be on the store up to any page of it, and one that failed
+                // may be missing.
                 let size = (outcome.durable_size)();
                 let failed = || self.cells[usize::from(size)..].iter().any(Cell::has_failed);
                 if size < pending.least && !failed() || size > pending.most {
@@ -369,7 +376,14 @@ impl History {
     }
 
     /// A write sub-operation of `caller` on `cell` has ended.
-    fn settle(&mut self, caller: TaskId, cell: u8, value: Stamp, took_place: bool, supersedes: bool) {
+    fn settle(
+        &mut self,
+        caller: TaskId,
+        cell: u8,
+        value: Stamp,
+        took_place: bool,
+        supersedes: bool,
+    ) {
         let readers = self.readers_of(cell);
         self.cells[usize::from(cell)].returned(caller, value, took_place, supersedes, readers);
         if cell >= self.size.most() {
@@ -377,8 +391,9 @@ impl History {
         }
     }
 
-    /// A call has made these cells part of the file: nothing but zeros, and what was written since, is there.
-    fn check_exposed(&mut self, pending: Pending, outcome: &Outcome<'_>) {
+    /// A call has made these cells part of the file: nothing but zeros, and what was written since,
+    /// is there.
+    fn check_exposed(&mut self, pending: Pending, outcome: &Observed<'_>) {
         for cell in pending.least..self.size.least() {
             if let Some(value) = (outcome.visible)(cell) {
                 self.check(NO_CALL, cell, value, Flaw::Stale);
@@ -387,15 +402,15 @@ impl History {
     }
 
     /// The result of a call is one that is due.
-    fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Outcome<'_>) {
-        let (g, operation) = (self.geometry, pending.operation);
+    fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Observed<'_>) {
+        let (g, effect) = (self.geometry, pending.operation.effect());
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
-        let cells = match operation {
-            Operation::Store(cells) | Operation::Load(cells) | Operation::Write(cells) => cells,
+        let cells = match effect {
+            Effect::Stores(cells) | Effect::Loads(cells) | Effect::Writes(cells) => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
-        let through_mapping = matches!(operation, Operation::Store(_) | Operation::Load(_));
+        let through_mapping = effect.is_through_mapping();
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
         }
@@ -407,19 +422,25 @@ impl History {
             errors: &self.errors,
             errors_at_call: pending.errors,
         };
-        if !met.allows(operation, outcome.status) {
+        if !met.allows(effect, outcome.status) {
             let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {
             self.errors.report(pending.errors, outcome.status == Status::Io);
         }
-        if Mapped::by(operation).is_some() {
+        if Mapped::by(effect).is_some() {
             self.mappings.returned(self.mms[caller.index()]);
         }
     }
 
-    fn check_values(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Outcome<'_>) {
+    fn check_values(
+        &mut self,
+        caller: TaskId,
+        pending: Pending,
+        cells: Range,
+        outcome: &Observed<'_>,
+    ) {
         for cell in cells.iter() {
             let value = (outcome.value)(cell - cells.start);
             if cell < pending.least {
@@ -427,8 +448,8 @@ impl History {
                 let readers = self.readers_of(cell);
                 self.cells[usize::from(cell)].narrow(1 << caller.index(), value, readers);
             } else if cell < pending.most && value != Stamp::ZERO && value.cell() != cell {
-                // Which of the cell's own values it may be is open while the size changes, but not another cell's,
-                // unless a failed write has left it there.
+                // Which of the cell's own values it may be is open while the size changes, but not
+                // another cell's, unless a failed write has left it there.
                 if self.cells[usize::from(cell)].explains(1 << caller.index(), value).is_none() {
                     self.flaw(Flaw::Exposed, cell, value);
                 }
@@ -446,15 +467,17 @@ impl History {
             }
             None => {}
         }
-        let flaw = if value != Stamp::ZERO && entries.only_zero(reader) { Flaw::Exposed } else { flaw };
+        let flaw =
+            if value != Stamp::ZERO && entries.only_zero(reader) { Flaw::Exposed } else { flaw };
         self.flaw(flaw, cell, value);
     }
 
     /// A sync has returned without an error: the cell is durable.
-    fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Outcome<'_>) {
+    fn check_durable(&mut self, reader: u16, cell: u8, outcome: &Observed<'_>) {
         let (value, entries) = ((outcome.durable)(cell), &self.cells[usize::from(cell)]);
         match entries.explains(reader, value) {
-            // A later write of the page has failed; the server has this value, and whoever syncs next is told.
+            // A later write of the page has failed; the server has this value, and whoever syncs
+            // next is told.
             Some(Why::Failure { latest, .. })
                 if entries.explains(reader, (outcome.stored)(cell)) == Some(Why::Order) =>
             {
@@ -470,16 +493,19 @@ impl History {
         }
     }
 
-    /// Only failed writes explain this. Some sync must report them, and it is too late when one has returned
-    /// without an error although the store lacks a value that was there before it began, and nobody else can have been
-    /// told. The latest must be told if it came before the sync began, otherwise the first: what came while the sync
-    /// ran may have failed after it had looked for errors.
+    /// Only failed writes explain this. Some sync must report them, and it is too late when one has
+    /// returned without an error although the store lacks a value that was there before it began,
+    /// and nobody else can have been told. The latest must be told if it came before the sync
+    /// began, otherwise the first: what came while the sync ran may have failed after it had looked
+    /// for errors.
     fn put_aside(&mut self, reader: u16, [first, latest]: [u16; 2], finding: Finding) {
         if finding.flaw == Flaw::NotDurable {
             let sync = &self.pending[reader.trailing_zeros() as usize];
             let due = if sync.errors.is_after(latest) { latest } else { first };
             let owed = self.cells[usize::from(finding.cell)].is_owed_to(reader);
-            let other_sync = || self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0);
+            let other_sync = || {
+                self.pending.iter().enumerate().any(|(n, p)| p.is_sync() && reader >> n & 1 == 0)
+            };
             if owed && !self.errors.is_told(due) && !other_sync() {
                 self.flaw(Flaw::Unreported, finding.cell, finding.found);
                 return;

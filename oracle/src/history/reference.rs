@@ -1,13 +1,16 @@
-//! A reference for the checker: one cell, stores and loads of three actors, failed writes, and all orders tried.
+//! A reference for the checker: one cell, stores and loads of three actors, failed writes, and all
+//! orders tried.
 //!
-//! A history is right if the operations can be put into one order that keeps to the times (whoever returned before
-//! another was called comes first) and in which every load sees the store before it, or what the store held when a
-//! write failed, unless a store that was called after the failure comes before it. That is what the checker decides
-//! step by step, and this by brute force. The checker accepts two loads that overlap one store, or a failure, in either
-//! order; so it must be silent wherever an order exists, and must speak where no load overlaps a store and there is no
+//! A history is right if the operations can be put into one order that keeps to the times (whoever
+//! returned before another was called comes first) and in which every load sees the store before
+//! it, or what the store held when a write failed, unless a store that was called after the failure
+//! comes before it. That is what the checker decides step by step, and this by brute force. The
+//! checker accepts two loads that overlap one store, or a failure, in either order; so it must be
+//! silent wherever an order exists, and must speak where no load overlaps a store and there is no
 //! order, or, after a failure, none for some load alone.
 //!
-//! For the errors that syncs return the same: all moments at which each can have taken them are tried.
+//! For the errors that syncs return the same: all moments at which each can have taken them are
+//! tried.
 
 use super::*;
 
@@ -55,7 +58,8 @@ fn explained(ops: &[Op], done: u32, last: Stamp) -> bool {
         failures.into_iter().any(|f| load.returned.is_some_and(|end| f.called < end) && !newer(f))
     };
     // The next one in the order: nobody that is left may have returned before it was called.
-    let may_be_next = |i: &usize| left().all(|j| ops[j].returned.is_none_or(|end| end > ops[*i].called));
+    let may_be_next =
+        |i: &usize| left().all(|j| ops[j].returned.is_none_or(|end| end > ops[*i].called));
     left().filter(may_be_next).any(|i| {
         let op = &ops[i];
         let store = op.what == What::Store;
@@ -67,7 +71,13 @@ fn explained(ops: &[Op], done: u32, last: Stamp) -> bool {
 /// Every load is explained if it is the only one.
 fn each_alone(ops: &[Op]) -> bool {
     let loads = || (0..ops.len()).filter(|n| ops[*n].what == What::Load);
-    loads().all(|one| explained(ops, loads().filter(|n| *n != one).fold(0, |mask, n| mask | 1 << n), Stamp::initial(0)))
+    loads().all(|one| {
+        explained(
+            ops,
+            loads().filter(|n| *n != one).fold(0, |mask, n| mask | 1 << n),
+            Stamp::initial(0),
+        )
+    })
 }
 
 /// Plays the history that `bytes` describe to the checker, and compares. Says what differs.
@@ -83,8 +93,16 @@ fn history(size: u8) -> History {
     history
 }
 
-fn outcome(status: Status, value: &dyn Fn(u8) -> Stamp) -> Outcome<'_> {
-    Outcome { status, done: 1, value, durable: value, durable_size: &|| 1, stored: value, visible: &|_| None }
+fn outcome(status: Status, value: &dyn Fn(u8) -> Stamp) -> Observed<'_> {
+    Observed {
+        status,
+        done: 1,
+        value,
+        durable: value,
+        durable_size: &|| 1,
+        stored: value,
+        visible: &|_| None,
+    }
 }
 
 fn compare_values(bytes: &[u8]) -> Result<(), String> {
@@ -148,7 +166,8 @@ enum Happens {
     Return { actor: usize, error: Option<bool> },
 }
 
-/// Whether each sync that returned an error can have taken one, at some moment between its call and its return.
+/// Whether each sync that returned an error can have taken one, at some moment between its call and
+/// its return.
 fn taken(events: &[Happens], latched: [bool; 2], running: [Option<bool>; 3]) -> bool {
     let Some((event, rest)) = events.split_first() else { return true };
     let goes_on = |latched, running| taken(rest, latched, running);
@@ -179,7 +198,8 @@ fn taken(events: &[Happens], latched: [bool; 2], running: [Option<bool>; 3]) -> 
 
 fn compare_errors(bytes: &[u8]) -> Result<(), String> {
     let mut history = history(0);
-    let (mut events, mut running, mut overlap, mut flaws) = (Vec::new(), [false; 3], false, Vec::new());
+    let (mut events, mut running, mut overlap, mut flaws) =
+        (Vec::new(), [false; 3], false, Vec::new());
     for byte in bytes.iter().take(14) {
         let actor = usize::from(byte % 3);
         let task = TaskId(actor as u8);
@@ -189,8 +209,12 @@ fn compare_errors(bytes: &[u8]) -> Result<(), String> {
             events.push(Happens::Failure { io });
         } else if running[actor] {
             let error = (byte & 32 != 0).then_some(byte & 16 != 0);
-            let status = error.map_or(Status::Ok, |io| if io { Status::Io } else { Status::NoSpace });
-            history.returned(task, &Outcome { durable_size: &|| 0, ..outcome(status, &|_| Stamp::ZERO) });
+            let status =
+                error.map_or(Status::Ok, |io| if io { Status::Io } else { Status::NoSpace });
+            history.returned(
+                task,
+                &Observed { durable_size: &|| 0, ..outcome(status, &|_| Stamp::ZERO) },
+            );
             flaws.extend(history.take_findings());
             events.push(Happens::Return { actor, error });
             running[actor] = false;
@@ -203,7 +227,9 @@ fn compare_errors(bytes: &[u8]) -> Result<(), String> {
     }
     match (taken(&events, [false; 2], [None; 3]), flaws.first()) {
         (true, Some(finding)) => Err(format!("{finding:?}, but this is right: {events:?}")),
-        (false, None) if !overlap => Err(format!("nothing was reported, but this is wrong: {events:?}")),
+        (false, None) if !overlap => {
+            Err(format!("nothing was reported, but this is wrong: {events:?}"))
+        }
         _ => Ok(()),
     }
 }

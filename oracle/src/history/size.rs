@@ -1,7 +1,8 @@
 //! i_size as a register: the sizes that may be the current one.
 //!
-//! Size changes exclude each other in the kernel (the inode lock), but a history shows only intervals. A
-//! truncate sets the size. A write raises it, so its end is a possible size only where a smaller one is.
+//! Size changes exclude each other in the kernel (the inode lock), but a history shows only
+//! intervals. A truncate sets the size. A write raises it, so its end is a possible size only where
+//! a smaller one is.
 
 use mkwrite_model::case::CELLS_MAX;
 use mkwrite_model::exec::TaskId;
@@ -55,7 +56,8 @@ impl Size {
     }
 
     fn push(&mut self, caller: u8, size: u8, complete: bool) {
-        self.entries[usize::from(self.len)] = Entry { size, caller, complete, setters: 0, raisers: 0 };
+        self.entries[usize::from(self.len)] =
+            Entry { size, caller, complete, setters: 0, raisers: 0 };
         self.len += 1;
         self.bound();
     }
@@ -130,7 +132,8 @@ impl Size {
                 own = Some(raised_to.unwrap_or(e.size));
                 continue;
             }
-            let over = e.setters & bit != 0 || e.raisers & bit != 0 && raised_to.is_some_and(|end| e.size < end);
+            let over = e.setters & bit != 0
+                || e.raisers & bit != 0 && raised_to.is_some_and(|end| e.size < end);
             (e.setters, e.raisers) = (e.setters & !bit, e.raisers & !bit);
             if !over {
                 self.entries[usize::from(self.len)] = e;

@@ -31,9 +31,16 @@ impl Script {
         self.ret(actor, Status::Ok, done, &[], &[])
     }
 
-    fn ret(&mut self, actor: TaskId, status: Status, done: u8, values: &[Stamp], durable: &[Stamp]) -> Vec<Flaw> {
+    fn ret(
+        &mut self,
+        actor: TaskId,
+        status: Status,
+        done: u8,
+        values: &[Stamp],
+        durable: &[Stamp],
+    ) -> Vec<Flaw> {
         let size = self.durable_size.unwrap_or(self.history.size.most());
-        let outcome = Outcome {
+        let outcome = Observed {
             status,
             done,
             value: &|n| values[usize::from(n)],
@@ -49,7 +56,8 @@ impl Script {
 
 const CELL0: Range = Range::new(0, 1);
 
-/// While the file grows, what a read finds in the new part is open; but it is never the content of another cell.
+/// While the file grows, what a read finds in the new part is open; but it is never the content of
+/// another cell.
 #[test]
 fn a_read_that_races_with_growth_does_not_return_another_cell() {
     for (value, flaws) in [(Stamp::ZERO, &[][..]), (stamp(B, 0, 2), &[Flaw::Exposed])] {
@@ -146,7 +154,11 @@ fn a_store_during_a_sync_does_not_hide_what_an_extension_exposed() {
     s.call(A, 0, Operation::Store(Range::new(1, 2)));
     s.ok(A, 1);
     let old = [Stamp::initial(0), Stamp::initial(1)];
-    assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::Exposed], "zero or the store; and the sync owes the zero");
+    assert_eq!(
+        s.ret(B, Status::Ok, 0, &[], &old),
+        [Flaw::Exposed],
+        "zero or the store; and the sync owes the zero"
+    );
     s.call(B, 2, Operation::Fsync);
     assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::NotDurable], "now it owes the store");
 }
@@ -183,7 +195,11 @@ fn truncate_discards_and_shortens() {
     s.call(A, 0, Operation::Truncate(1));
     s.ok(A, 0);
     s.call(A, 1, Operation::Read(Range::new(0, 4)));
-    assert_eq!(s.ret(A, Status::Ok, 4, &[Stamp::initial(0); 4], &[]), [Flaw::Size], "it read past the end");
+    assert_eq!(
+        s.ret(A, Status::Ok, 4, &[Stamp::initial(0); 4], &[]),
+        [Flaw::Size],
+        "it read past the end"
+    );
     s.call(A, 2, Operation::Truncate(4));
     s.ok(A, 0);
     s.call(A, 3, Operation::Read(Range::new(0, 4)));
@@ -254,15 +270,19 @@ fn a_report_before_the_failure_tells_nobody_of_it() {
     assert_eq!(s.history.take_findings().map(|f| f.flaw).collect::<Vec<_>>(), [Flaw::Unreported]);
 }
 
-/// A's fsync is told of a failure while C's runs; the page fails again after C's fsync has looked for errors.
+/// A's fsync is told of a failure while C's runs; the page fails again after C's fsync has looked
+/// for errors.
 #[test]
 fn what_fails_again_while_a_sync_runs_need_not_be_told_by_it() {
     let old = [Stamp::initial(0), Stamp::initial(1)];
-    for (again_before_the_call, c, end) in
-        [(false, Status::Ok, &[Flaw::Unreported][..]), (false, Status::Io, &[]), (true, Status::Io, &[])]
-    {
+    for (again_before_the_call, c, end) in [
+        (false, Status::Ok, &[Flaw::Unreported][..]),
+        (false, Status::Io, &[]),
+        (true, Status::Io, &[]),
+    ] {
         let mut s = failed_store(true);
-        let fail_again = |s: &mut Script| s.history.write_failed(1, true, &|cell| [Stamp::initial(cell); 2]);
+        let fail_again =
+            |s: &mut Script| s.history.write_failed(1, true, &|cell| [Stamp::initial(cell); 2]);
         s.call(A, 1, Operation::Fsync);
         assert_eq!(s.ret(A, Status::Io, 0, &[], &old), []);
         if again_before_the_call {
@@ -281,7 +301,11 @@ fn what_fails_again_while_a_sync_runs_need_not_be_told_by_it() {
     assert_eq!(s.ret(A, Status::Io, 0, &[], &old), []);
     s.history.write_failed(1, true, &|cell| [Stamp::initial(cell); 2]);
     s.call(B, 1, Operation::Fsync);
-    assert_eq!(s.ret(B, Status::Ok, 0, &[], &old), [Flaw::Unreported], "it was there when B called");
+    assert_eq!(
+        s.ret(B, Status::Ok, 0, &[], &old),
+        [Flaw::Unreported],
+        "it was there when B called"
+    );
 }
 
 #[test]
@@ -291,7 +315,11 @@ fn a_failure_excuses_its_own_cells_and_what_they_held_then() {
     s.call(A, 1, Operation::Fsync);
     assert_eq!(s.ret(A, Status::Io, 0, &[], &old), []);
     s.call(A, 2, Operation::Read(CELL0));
-    assert_eq!(s.ret(A, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), [], "the page cache may still have it");
+    assert_eq!(
+        s.ret(A, Status::Ok, 1, &[stamp(A, 0, 0)], &[]),
+        [],
+        "the page cache may still have it"
+    );
     s.call(A, 3, Operation::Read(CELL0));
     assert_eq!(s.ret(A, Status::Ok, 1, &old, &[]), [], "or not");
     s.call(A, 4, Operation::Read(CELL0));
@@ -299,7 +327,11 @@ fn a_failure_excuses_its_own_cells_and_what_they_held_then() {
     s.call(A, 5, Operation::Store(Range::new(0, 2)));
     s.ok(A, 2);
     s.call(A, 6, Operation::Fsync);
-    assert_eq!(s.ret(A, Status::Ok, 0, &[], &old), [Flaw::NotDurable, Flaw::NotDurable], "newer, and another cell");
+    assert_eq!(
+        s.ret(A, Status::Ok, 0, &[], &old),
+        [Flaw::NotDurable, Flaw::NotDurable],
+        "newer, and another cell"
+    );
     s.call(A, 7, Operation::Read(Range::new(0, 2)));
     assert_eq!(s.ret(A, Status::Ok, 2, &old, &[]), [Flaw::Stale, Flaw::Stale]);
 }
@@ -350,7 +382,11 @@ fn a_call_fails_only_with_what_is_due() {
     assert_eq!(s.ret(A, Status::Segv, 0, &[], &[]), [], "munmap is under way");
     s.ok(B, 0);
     s.call(A, 2, Operation::Load(CELL0));
-    assert_eq!(s.ret(A, Status::Ok, 1, &[Stamp::initial(0)], &[]), [Flaw::NotDue], "nothing is mapped");
+    assert_eq!(
+        s.ret(A, Status::Ok, 1, &[Stamp::initial(0)], &[]),
+        [Flaw::NotDue],
+        "nothing is mapped"
+    );
     s.call(A, 3, Operation::Msync);
     assert_eq!(s.ret(A, Status::NoMemory, 0, &[], &[]), []);
     s.call(A, 4, Operation::Write(CELL0));
@@ -377,7 +413,10 @@ fn the_size_is_what_the_calls_explain() {
     s.call(A, 1, Operation::Write(Range::new(0, 1)));
     s.ok(A, 1);
     s.history.quiescent(4, &|_| None);
-    assert!(s.history.take_findings().next().is_none(), "a write inside the file leaves the size alone");
+    assert!(
+        s.history.take_findings().next().is_none(),
+        "a write inside the file leaves the size alone"
+    );
     s.call(A, 2, Operation::Truncate(3));
     s.ok(A, 0);
     assert_eq!((s.history.size.least(), s.history.size.most()), (3, 3));
@@ -409,5 +448,9 @@ fn fsync_makes_the_size_durable() {
     assert_eq!(s.ret(A, Status::Ok, 0, &[], &[Stamp::initial(0)]), []);
     s.call(A, 3, Operation::Fsync);
     s.durable_size = Some(4);
-    assert_eq!(s.ret(A, Status::Io, 0, &[], &[Stamp::initial(0)]), [Flaw::NotDue], "no write has failed");
+    assert_eq!(
+        s.ret(A, Status::Io, 0, &[], &[Stamp::initial(0)]),
+        [Flaw::NotDue],
+        "no write has failed"
+    );
 }

@@ -1,10 +1,10 @@
-//! Accounting: at quiescence each block of the device is free or has one place in the file, and the count of free
-//! blocks is right.
+//! Accounting: at quiescence each block of the device is free or has one place in the file, and the
+//! count of free blocks is right.
 //!
-//! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one that it frees and
-//! leaves in the map will belong to two files.
+//! A block that truncate drops from the map and does not free is lost until somebody runs fsck; one
+//! that it frees and leaves in the map will belong to two files.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::plant::Plant;
 
@@ -23,11 +23,11 @@ impl Check for BlockOwners {
         plant: Plant::LeakBlocks,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
         k.device.audit()
     }
 }

@@ -4,7 +4,7 @@
 
 use mkwrite_model::End;
 use mkwrite_model::exec::{TASKS, bits};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::plant::Plant;
 
@@ -22,7 +22,7 @@ impl Check for Deadlock {
         plant: Plant::FlushUnderPageLock,
     };
 
-    fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+    fn end<F: Filesystem>(cx: &mut Cx<'_, F>, end: End) {
         if end == End::Stuck {
             let cycle = has_cycle(cx.k);
             cx.breach(if cycle { "tasks wait for each other" } else { "a task waits for what nobody will bring" });
@@ -30,7 +30,7 @@ impl Check for Deadlock {
     }
 }
 
-fn has_cycle<R: Registry>(k: &Kernel<R>) -> bool {
+fn has_cycle<F: Filesystem>(k: &Kernel<F>) -> bool {
     let owner = |task| k.tasks.waits_for(task).and_then(|object| k.tasks.holder(object));
     bits(k.tasks.blocked()).any(|start| {
         let mut task = owner(start);

@@ -1,12 +1,13 @@
-//! The size on the store. When fsync or msync returns 0, the file on the store has a size that the calls explain: an
-//! extension is durable, and a truncate is not undone there.
+//! The size on the store. When fsync or msync returns 0, the file on the store has a size that the
+//! calls explain: an extension is durable, and a truncate is not undone there.
 //!
-//! Found by the history checker. A size between the least and the greatest that was possible during the sync will do,
-//! since a write under way may be on the store up to any page of it. On a block device it is the size in the inode,
-//! which fsync and the flusher write in one step. Left out: inodes that the filesystem writes by itself (a journal's
-//! commit), the flusher's clearing of the inode's dirty state before it writes it, fdatasync.
+//! Found by the history checker. A size between the least and the greatest that was possible during
+//! the sync will do, since a write under way may be on the store up to any page of it. On a block
+//! device it is the size in the inode, which fsync and the flusher write in one step. Left out:
+//! inodes that the filesystem writes by itself (a journal's commit), the flusher's clearing of the
+//! inode's dirty state before it writes it, fdatasync.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -23,7 +24,7 @@ impl Check for DurableSize {
         plant: Plant::FsyncNoInode,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -1,9 +1,10 @@
-//! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other return this
-//! task does not hold it.
+//! I1: page_mkwrite that returned LOCKED has the *faulted* page locked by this task; with any other
+//! return this task does not hold it.
 //!
-//! The caller asserts it, and Documentation/filesystems/Locking states it. Checked at the return, before any adapter.
+//! The caller asserts it, and Documentation/filesystems/Locking states it. Checked at the return,
+//! before any adapter.
 
-use mkwrite_model::implementation::{Convention, LOCKED, Registry};
+use mkwrite_model::implementation::{Convention, LOCKED, Filesystem};
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
@@ -23,7 +24,7 @@ impl Check for MkwriteLock {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::MkwriteReturned { page, code, locked } = event {
             let speaks = match cx.k.fs().declaration().convention {
                 Convention::Locked => true,

@@ -1,8 +1,9 @@
 //! I2: every lock taken on a path is released on every exit exactly once, and only by its owner.
 //!
-//! Checked at each unlock_page, when a fault returns (no page lock), and when an operation returns (no lock).
+//! Checked at each unlock_page, when a fault returns (no page lock), and when an operation returns
+//! (no lock).
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -21,7 +22,7 @@ impl Check for LockLeak {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::Unlocked { page, owner: false } => cx.page_breach(page, "unlocked by a task that does not hold it"),
             Event::FaultReturned if cx.k.task().page_locks() != 0 => cx.breach("the fault returned with a page locked"),

@@ -1,10 +1,11 @@
-//! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on their way.
+//! I3: refcount == [in the page cache] + mapcount + [private data] + references that tasks hold on
+//! their way.
 //!
-//! Reclaim compares exact counts. A task that returns from an operation holds none. When nothing runs, mapcount is the
-//! number of ptes (a zap under way may differ), and no page lives by its private data alone: nobody would ever free
-//! it.
+//! Reclaim compares exact counts. A task that returns from an operation holds none. When nothing
+//! runs, mapcount is the number of ptes (a zap under way may differ), and no page lives by its
+//! private data alone: nobody would ever free it.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::{CACHED, PRIVATE};
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -24,7 +25,7 @@ impl Check for ReferenceLeak {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::PutUnheld { page } => cx.page_breach(page, "a reference was dropped that nobody held"),
             Event::Return if cx.k.task().references() != 0 => cx.breach("the operation returned with a reference held"),
@@ -32,13 +33,13 @@ impl Check for ReferenceLeak {
         }
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let expected = i16::from(k.has(page, CACHED)) + i16::from(k.has(page, PRIVATE))
             + i16::from(k.mapcount(page)) + i16::from(k.transient(page));
         (i16::from(k.refcount(page)) != expected).then_some("the count does not add up")
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         if usize::from(k.mapcount(page)) != k.ptes_of(page).count() {
             return Some("mapcount is not the number of ptes");
         }

@@ -1,7 +1,7 @@
-//! I4: a frame is freed only when nothing maps it, it is unlocked, not under writeback and not in the page tree;
-//! and nobody touches a freed frame.
+//! I4: a frame is freed only when nothing maps it, it is unlocked, not under writeback and not in
+//! the page tree; and nobody touches a freed frame.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -20,7 +20,7 @@ impl Check for FreedInUse {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::FreedInUse { page, loose } => {
                 let what = if loose.cached {

@@ -2,7 +2,7 @@
 //!
 //! Both change in one section under the tree lock, so there is no window.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::CACHED;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -21,7 +21,7 @@ impl Check for MappingSlot {
         plant: Plant::MappingLeftBehind,
     };
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let held = k.has(page, CACHED) && k.slot(k.index(page)) == Some(page);
         (k.in_mapping(page) != held).then_some("page->mapping and the tree differ")
     }

@@ -1,6 +1,7 @@
-//! I6: PG_writeback is set only with the page locked, and while it is set the page stays in the page cache.
+//! I6: PG_writeback is set only with the page locked, and while it is set the page stays in the
+//! page cache.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -20,7 +21,7 @@ impl Check for WritebackLocked {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::WritebackStarted { page, locked_by_us: false, .. } => {
                 cx.page_breach(page, "set_page_writeback without the page lock");

@@ -1,6 +1,7 @@
-//! I7: the mapcount of a file page rises only with the page locked by who maps it (2.6.23 and later).
+//! I7: the mapcount of a file page rises only with the page locked by who maps it (2.6.23 and
+//! later).
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -19,7 +20,7 @@ impl Check for MapLocked {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::PteSet { page, new: true, locked_by_us: false, .. } = event {
             cx.page_breach(page, "mapped without the page lock");
         }

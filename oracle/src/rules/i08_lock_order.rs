@@ -1,10 +1,10 @@
 //! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held; throttling and
 //! file_update_time run without a page lock.
 //!
-//! file_update_time may start a transaction, and transactions come before page locks; throttling may
-//! write back this very page.
+//! file_update_time may start a transaction, and transactions come before page locks; throttling
+//! may write back this very page.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -24,7 +24,7 @@ impl Check for LockOrder {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::TimeUpdated { page_locks: 1.. } => cx.breach("file_update_time under the page lock"),
             Event::Throttled { page_locks: 1.. } => cx.breach("balance_dirty_pages under the page lock"),

@@ -1,10 +1,10 @@
 //! I9: progress. A task that faults again and again while nothing else changes is a livelock.
 //!
-//! Judged only under a fair scheduler: a run that has not ended within its bound goes on in turn, and what
-//! does not end there never will.
+//! Judged only under a fair scheduler: a run that has not ended within its bound goes on in turn,
+//! and what does not end there never will.
 
 use mkwrite_model::End;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,7 +21,7 @@ impl Check for Livelock {
         plant: Plant::RetryForever,
     };
 
-    fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+    fn end<F: Filesystem>(cx: &mut Cx<'_, F>, end: End) {
         if end == End::Livelock {
             cx.breach("the run does not end under a fair scheduler");
         }

@@ -1,9 +1,9 @@
 //! I10: an unlocked page of a tracked mapping that some pte maps writable is PG_dirty.
 //!
-//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first and calls
-//! set_page_dirty later without the page lock; until then that fault is excused.
+//! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first
+//! and calls set_page_dirty later without the page lock; until then that fault is excused.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -22,16 +22,16 @@ impl Check for WritableClean {
         plant: Plant::SkipMkclean,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         target.pair.implementation.declaration().tracks_dirty()
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = !k.is_dirty(page) && k.ptes_of(page).any(|pte| pte.is_writable());
         broken.then_some("a pte is writable, the page is clean and unlocked")
     }
 
-    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    fn deferred<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.is_locked(page)
     }
 

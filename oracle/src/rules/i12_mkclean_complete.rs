@@ -1,9 +1,11 @@
-//! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or dirty.
+//! I12: from the return of page_mkclean until the page is unlocked no pte maps it writable or
+//! dirty.
 //!
-//! Where faults keep the page locked until it is dirty they need the page lock to make a pte writable. Before the patch
-//! the WP path does not take it, and without page_mkwrite it never does: there the rule does not hold.
+//! Where faults keep the page locked until it is dirty they need the page lock to make a pte
+//! writable. Before the patch the WP path does not take it, and without page_mkwrite it never does:
+//! there the rule does not hold.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::MKCLEANED;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -23,12 +25,12 @@ impl Check for MkcleanComplete {
         plant: Plant::MkcleanOneMm,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         let late = target.dirties_late();
         tracks_dirty(target) && !late.wp && !late.miss
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.has(page, MKCLEANED) && k.ptes_of(page).any(|pte| pte.is_writable() || pte.is_dirty());
         broken.then_some("a pte is writable or dirty after page_mkclean")
     }

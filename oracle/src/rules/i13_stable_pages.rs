@@ -1,7 +1,7 @@
-//! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by write(2), say), for
-//! implementations that declare stable pages.
+//! I13: while PG_writeback is set no pte maps the page writable and no byte of it changes (by
+//! write(2), say), for implementations that declare stable pages.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -19,18 +19,18 @@ impl Check for StablePages {
         plant: Plant::NoStableWait,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         target.pair.implementation.declaration().stable_pages
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::ChangedUnderWriteback { page } = event {
             cx.page_breach(page, "a byte changed under writeback");
         }
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.is_writeback(page) && k.ptes_of(page).any(|pte| pte.is_writable());
         broken.then_some("writable under writeback")
     }

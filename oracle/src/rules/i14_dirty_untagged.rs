@@ -1,9 +1,9 @@
-//! I14: at quiescence a PG_dirty page of the file has the tag DIRTY, or no writeback will find it; and its inode
-//! is dirty, or the flusher will not look.
+//! I14: at quiescence a PG_dirty page of the file has the tag DIRTY, or no writeback will find it;
+//! and its inode is dirty, or the flusher will not look.
 //!
 //! While set_page_dirty is under way the flag comes first; that window is legal.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -22,11 +22,11 @@ impl Check for DirtyUntagged {
         plant: Plant::NoDirtyTag,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         if !k.in_mapping(page) || !k.is_dirty(page) {
             None
         } else if !k.is_tagged_dirty(k.index(page)) {

@@ -1,10 +1,10 @@
 //! I15: the tag DIRTY of an unlocked page means PG_dirty.
 //!
-//! The two may differ only while the page is locked. Exceptions: a page wholly beyond i_size that writepage
-//! skipped, and a page whose dirtiness was cancelled (by truncate, or because all its blocks were gone): the tag
-//! stays until the page is removed or written the next time.
+//! The two may differ only while the page is locked. Exceptions: a page wholly beyond i_size that
+//! writepage skipped, and a page whose dirtiness was cancelled (by truncate, or because all its
+//! blocks were gone): the tag stays until the page is removed or written the next time.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::CANCELLED;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -24,11 +24,11 @@ impl Check for StaleDirtyTag {
         plant: Plant::StaleTag,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page)
             && !k.is_dirty(page)
             && !k.has(page, CANCELLED)
@@ -37,7 +37,7 @@ impl Check for StaleDirtyTag {
         broken.then_some("tagged DIRTY, clean and unlocked")
     }
 
-    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+    fn deferred<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.is_locked(page)
     }
 }

@@ -1,6 +1,6 @@
 //! I16: a page of the file has the tag WRITEBACK if and only if PG_writeback is set.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -18,11 +18,11 @@ impl Check for WritebackTag {
         plant: Plant::WritebackTagStays,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page) && k.is_writeback(page) != k.is_tagged_writeback(k.index(page));
         broken.then_some("PG_writeback and its tag differ")
     }

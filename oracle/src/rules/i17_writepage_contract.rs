@@ -1,9 +1,10 @@
 //! I17: writepage redirties the page, or starts writeback; or the page lies wholly beyond i_size.
 //!
-//! Doing neither leaves a clean page that is tagged dirty: lost data. Doing both is legal: __block_write_full_page
-//! (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot lock, and writes the others.
+//! Doing neither leaves a clean page that is tagged dirty: lost data. Doing both is legal:
+//! __block_write_full_page (2.6.30 fs/buffer.c) redirties the page for a buffer that it cannot
+//! lock, and writes the others.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Written};
 use mkwrite_model::plant::Plant;
 
@@ -22,7 +23,7 @@ impl Check for WritepageContract {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::WritepageReturned { page, written } = event
             && breaks(written)
         {

@@ -1,6 +1,6 @@
 //! I18: every set_page_writeback is matched by exactly one end_page_writeback.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -19,7 +19,7 @@ impl Check for WritebackBalance {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::WritebackStarted { page, again: true, .. } => cx.page_breach(page, "started twice"),
             Event::WritebackEnded { page, idle: true } => cx.page_breach(page, "ended twice"),
@@ -27,7 +27,7 @@ impl Check for WritebackBalance {
         }
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         k.is_writeback(page).then_some("under writeback with no I/O in flight")
     }
 }

@@ -1,6 +1,6 @@
 //! I19: at quiescence the mapping's counter of dirty pages is the number of its PG_dirty pages.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Kernel;
 use mkwrite_model::plant::Plant;
 
@@ -18,11 +18,11 @@ impl Check for DirtyCount {
         plant: Plant::CancelUncounted,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
-    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
         let dirty = k.cached_pages().filter(|page| k.is_dirty(*page)).count();
         (i64::from(k.nr_dirty()) != dirty as i64).then_some("the counter is off")
     }

@@ -1,11 +1,12 @@
-//! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it back is there:
-//! a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty block below i_size; and if a pte
-//! maps it writable, for all of the page below i_size, because stores through it tell nobody.
+//! I20: whenever a page of the file is PG_dirty and unlocked, what its filesystem needs to write it
+//! back is there: a request that is not PG_CLEAN, fsblocks, blocks on the device for every dirty
+//! block below i_size; and if a pte maps it writable, for all of the page below i_size, because
+//! stores through it tell nobody.
 //!
-//! This is what the patch is about (commit b827e496c893). A set_page_dirty without the page lock is judged at once, also
-//! if another task holds the lock: nobody will attach a record after it.
+//! This is what the patch is about (commit b827e496c893). A set_page_dirty without the page lock is
+//! judged at once, also if another task holds the lock: nobody will attach a record after it.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -23,12 +24,12 @@ impl Check for DirtyWithoutRecord {
         plant: Plant::RecordFreedEarly,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::DirtySet { page, newly: true, locked_by_us: false } = event
             && cx.k.in_mapping(page)
             && cx.k.fs().record(cx.k, page).missing != 0
@@ -37,7 +38,7 @@ impl Check for DirtyWithoutRecord {
         }
     }
 
-    fn page<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         if !k.is_dirty(page) || !k.in_mapping(page) {
             return None;
         }
@@ -48,27 +49,29 @@ impl Check for DirtyWithoutRecord {
     }
 
     /// What lies behind the first that is missing comes to be missing, too, as the file grows.
-    fn cells<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+    fn cells<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
         let missing = missing(k, page);
         missing | missing.wrapping_neg()
     }
 
-    fn deferred<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
-        // An extension that makes dirty blocks part of the file is judged at once: nobody attaches a record.
+    fn deferred<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
+        // An extension that makes dirty blocks part of the file is judged at once: nobody attaches
+        // a record.
         k.is_locked(page) && !is_extended(k, page)
     }
 }
 
-/// The cells that are dirty, or can become so at any time, without what it takes to write them back.
-fn missing<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+/// The cells that are dirty, or can become so at any time, without what it takes to write them
+/// back.
+fn missing<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
     let record = k.fs().record(k, page);
     let writable = k.ptes_of(page).any(|pte| pte.is_writable());
     record.missing | if writable { record.uncovered } else { 0 }
 }
 
-/// This step has moved the end of the file out of the page, or further inside it, and only what that made part
-/// of the file is missing.
-fn is_extended<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+/// This step has moved the end of the file out of the page, or further inside it, and only what
+/// that made part of the file is missing.
+fn is_extended<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     let g = k.geometry();
     let below = |from: u8| ((1u16 << (from % g.cells)) - 1) as u8;
     let inside = |from: u8| !from.is_multiple_of(g.cells) && g.page_of(from) == k.index(page);

@@ -1,6 +1,7 @@
-//! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under writeback.
+//! I21: at quiescence no record claims that a page is dirty which is neither PG_dirty nor under
+//! writeback.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -18,11 +19,11 @@ impl Check for RecordOnClean {
         plant: Plant::RecordKept,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page)
             && !k.is_dirty(page)
             && !k.is_writeback(page)

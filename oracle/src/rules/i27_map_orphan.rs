@@ -1,8 +1,9 @@
 //! I27: a page whose mapping is NULL gets no new writable pte.
 //!
-//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock does.
+//! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock
+//! does.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -20,12 +21,12 @@ impl Check for MapOrphan {
         plant: Plant::NoMappingCheck,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::PteSet { page, write: true, mapping: false, .. } = event {
             cx.page_breach(page, "made writable after it left the mapping");
         }

@@ -1,9 +1,9 @@
 //! I28: no pte maps a page that leaves the mapping.
 //!
-//! It is the step that removes the page which breaks the rule, whoever meets the orphan later. A pte that is made for a
-//! page that has left already is I27's.
+//! It is the step that removes the page which breaks the rule, whoever meets the orphan later. A
+//! pte that is made for a page that has left already is I27's.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -22,12 +22,12 @@ impl Check for OrphanMapped {
         plant: Plant::SkipUnmap,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Removed { page, mapped: true, .. } = event {
             cx.page_breach(page, "removed while a pte maps it");
         }

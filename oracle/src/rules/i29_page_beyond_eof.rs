@@ -1,12 +1,12 @@
-//! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is dirty or
-//! mapped; and at quiescence no block beyond it is allocated.
+//! I29: when truncate has returned, and at quiescence, no page wholly beyond the end of the file is
+//! dirty or mapped; and at quiescence no block beyond it is allocated.
 //!
-//! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read beyond the end,
-//! adds one before it compares its index with i_size, and leaves it. (One that truncate should have removed
-//! and that still holds data shows after an extension, by I31.)
+//! A clean, unmapped page there is legal: a fault or a read that races with truncate, or a read
+//! beyond the end, adds one before it compares its index with i_size, and leaves it. (One that
+//! truncate should have removed and that still holds data shows after an extension, by I31.)
 
 use mkwrite_model::case::Range;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -24,12 +24,12 @@ impl Check for PageBeyondEof {
         plant: Plant::TruncateSkipsDirty,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Truncated { first } = event {
             let beyond = |page: &Frame| cx.k.index(*page) >= first && in_use(cx.k, *page);
             if let Some(page) = cx.k.cached_pages().find(beyond) {
@@ -38,17 +38,17 @@ impl Check for PageBeyondEof {
         }
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page) && k.index(page) >= k.pages_in_file() && in_use(k, page);
         broken.then_some("dirty or mapped beyond the end")
     }
 
-    fn quiescent_all<R: Registry>(k: &Kernel<R>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
         let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits() as u32;
         (k.fs().allocated(k) & !below_eof != 0).then_some("a block beyond the end is allocated")
     }
 }
 
-fn in_use<R: Registry>(k: &Kernel<R>, page: Frame) -> bool {
+fn in_use<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     k.is_dirty(page) || k.is_mapped(page)
 }

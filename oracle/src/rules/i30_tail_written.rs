@@ -1,8 +1,9 @@
-//! I30: the part of the last page beyond the i_size that writepage saw is zero when the page is submitted.
+//! I30: the part of the last page beyond the i_size that writepage saw is zero when the page is
+//! submitted.
 //!
 //! Stores there are legal at any time, so writepage zeroes the tail each time.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -21,7 +22,7 @@ impl Check for TailWritten {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Submitted { page, tail: true } = event {
             cx.page_breach(page, "bytes beyond i_size are on their way to the store");
         }

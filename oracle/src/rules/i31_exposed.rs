@@ -1,12 +1,12 @@
-//! I31: bytes that an extension exposes, holes and never-written ranges read as zero, in the page cache and on
-//! the store.
+//! I31: bytes that an extension exposes, holes and never-written ranges read as zero, in the page
+//! cache and on the store.
 //!
-//! A byte stored through a mapping beyond i_size is legal and must never become content; old device content
-//! must not show.
+//! A byte stored through a mapping beyond i_size is legal and must never become content; old device
+//! content must not show.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -24,7 +24,7 @@ impl Check for Exposed {
         plant: Plant::NoPartialZero,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

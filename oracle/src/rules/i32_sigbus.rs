@@ -1,10 +1,10 @@
-//! I32: a store or load wholly beyond the end of the file raises SIGBUS once truncate has returned; inside the file
-//! it never does, but for a store when the device had no free block at some time during the call. (A read never fails
-//! in the model.)
+//! I32: a store or load wholly beyond the end of the file raises SIGBUS once truncate has returned;
+//! inside the file it never does, but for a store when the device had no free block at some time
+//! during the call. (A read never fails in the model.)
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,7 +21,7 @@ impl Check for Sigbus {
         plant: Plant::SigbusOnRace,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -1,9 +1,10 @@
 //! I33: i_size changes only with the inode lock, PG_dirty is cleared only with the page lock.
 //!
-//! Where a server has the last word (NFS) i_size changes under a lock of the filesystem's, with the reply that brings
-//! it: the first half does not hold there. A fault that undoes a truncate is judged everywhere, by `grown-back`.
+//! Where a server has the last word (NFS) i_size changes under a lock of the filesystem's, with the
+//! reply that brings it: the first half does not hold there. A fault that undoes a truncate is
+//! judged everywhere, by `grown-back`.
 
-use mkwrite_model::implementation::{Registry, SizeGuard};
+use mkwrite_model::implementation::{Filesystem, SizeGuard};
 use mkwrite_model::kernel::{Event, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -22,12 +23,12 @@ impl Check for OwnerOfChange {
         plant: Plant::SizeWithoutLock,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::SizeWritten { inode_locked: false, .. } if is_guarded_by_inode_lock(cx.k) => {
                 cx.breach("i_size written without the inode lock");
@@ -38,6 +39,6 @@ impl Check for OwnerOfChange {
     }
 }
 
-fn is_guarded_by_inode_lock<R: Registry>(k: &Kernel<R>) -> bool {
+fn is_guarded_by_inode_lock<F: Filesystem>(k: &Kernel<F>) -> bool {
     k.fs().declaration().size_guard == SizeGuard::InodeLock
 }

@@ -1,9 +1,9 @@
-//! I34: no lost dirty data, sync form. When fsync or msync returns 0, every byte that was stored before it began
-//! is on the store, or a later value is.
+//! I34: no lost dirty data, sync form. When fsync or msync returns 0, every byte that was stored
+//! before it began is on the store, or a later value is.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -20,7 +20,7 @@ impl Check for NotDurable {
         plant: Plant::FsyncSkipsWait,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -1,9 +1,9 @@
-//! I35: no lost dirty data, eventual form. After all mappings are gone and one full sync reported no error, the
-//! store holds the last value of every byte below i_size.
+//! I35: no lost dirty data, eventual form. After all mappings are gone and one full sync reported
+//! no error, the store holds the last value of every byte below i_size.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -20,7 +20,7 @@ impl Check for Lost {
         plant: Plant::ShortTransfer,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

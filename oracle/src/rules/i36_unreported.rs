@@ -1,9 +1,9 @@
-//! I36: an error that lost data is reported by a sync that returns after it; no sync returns success without what was
-//! stored before it while the error is there to be reported.
+//! I36: an error that lost data is reported by a sync that returns after it; no sync returns
+//! success without what was stored before it while the error is there to be reported.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -21,7 +21,7 @@ impl Check for Unreported {
         plant: Plant::ErrorForgotten,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

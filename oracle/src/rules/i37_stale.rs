@@ -1,9 +1,9 @@
-//! I37: a load or read that begins after a store completed sees it, or a later one, through every mapping and
-//! read(2); and so does the page cache at quiescence.
+//! I37: a load or read that begins after a store completed sees it, or a later one, through every
+//! mapping and read(2); and so does the page cache at quiescence.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -20,7 +20,7 @@ impl Check for Stale {
         plant: Plant::InvalidateDirty,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -1,13 +1,15 @@
-//! Progress: when reclaim or an invalidate returns, no page of its range is left that it could have removed.
+//! Progress: when reclaim or an invalidate returns, no page of its range is left that it could have
+//! removed.
 //!
-//! That is a page which nobody else has touched since the call, and which was at the call and still is: clean, not under
-//! writeback, not locked, with no private data that must stay, and with no reference of anybody's. To be mapped is no
-//! excuse with reclaim and invalidate_inode_pages2, which unmap it first; to be dirty is none with the latter where
-//! launder_page writes. Reclaim leaves a page that it has written itself for the next time.
+//! That is a page which nobody else has touched since the call, and which was at the call and still
+//! is: clean, not under writeback, not locked, with no private data that must stay, and with no
+//! reference of anybody's. To be mapped is no excuse with reclaim and invalidate_inode_pages2,
+//! which unmap it first; to be dirty is none with the latter where launder_page writes. Reclaim
+//! leaves a page that it has written itself for the next time.
 //!
 //! Memory that is never freed harms nobody's data, so no other rule sees it.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -26,11 +28,11 @@ impl Check for KeptIdle {
         plant: Plant::CountLeavesOut,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let (k, task) = (cx.k, cx.k.tasks.current());
         if event != Event::Return {
             return;

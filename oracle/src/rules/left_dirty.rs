@@ -1,10 +1,11 @@
-//! Progress: when an integrity pass (fsync, msync, sync_range) returns, no page of its range is dirty that nobody else
-//! has made dirty since it began.
+//! Progress: when an integrity pass (fsync, msync, sync_range) returns, no page of its range is
+//! dirty that nobody else has made dirty since it began.
 //!
-//! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback, and must write it. A
-//! page with PG_dirty and without the tag is in the middle of somebody's set_page_dirty, or I14's.
+//! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback,
+//! and must write it. A page with PG_dirty and without the tag is in the middle of somebody's
+//! set_page_dirty, or I14's.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Status};
 use mkwrite_model::plant::Plant;
 
@@ -23,12 +24,12 @@ impl Check for LeftDirty {
         plant: Plant::WritebackSkipsPage,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let (k, task) = (cx.k, cx.k.tasks.current());
         // ENOMEM is msync's word for "nothing is mapped": there was no pass.
         if !matches!(event, Event::Return) || k.outcome(task).status() == Status::NoMemory {

@@ -1,14 +1,14 @@
 //! The rules of the judge: one file each, and the one list of them.
 //!
-//! A rule names the kernel rule that it comes from, says for which pairs it holds, and owns a planted bug
-//! that a hunt finds under its name. Adding one is its file and a line of the list below. There are planted bugs that
-//! no rule owns.
+//! A rule names the kernel rule that it comes from, says for which pairs it holds, and owns a
+//! planted bug that a hunt finds under its name. Adding one is its file and a line of the list
+//! below. There are planted bugs that no rule owns.
 //!
-//! A rule looks at the events of a step, at a page that the step touched, at the state at quiescence, at the
-//! end of the run, or claims a flaw that the history checker found. A page rule that is broken is reported
-//! when it becomes so, not again while it stays so.
+//! A rule looks at the events of a step, at a page that the step touched, at the state at
+//! quiescence, at the end of the run, or claims a flaw that the history checker found. A page rule
+//! that is broken is reported when it becomes so, not again while it stays so.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::{End, Target};
@@ -50,26 +50,26 @@ pub(crate) trait Check {
     const ABOUT: About;
 
     /// Whether it holds for this target.
-    fn applies<R: Registry>(_target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(_target: &Target<F>) -> bool {
         true
     }
 
-    /// Looks at an event of a step. Always inlined: the judge calls it in an arm for each kind of event, and there what
-    /// is about other kinds falls away.
-    fn event<R: Registry>(_cx: &mut Cx<'_, R>, _event: Event) {}
+    /// Looks at an event of a step. Always inlined: the judge calls it in an arm for each kind of
+    /// event, and there what is about other kinds falls away.
+    fn event<F: Filesystem>(_cx: &mut Cx<'_, F>, _event: Event) {}
 
     /// Looks at a page that a step touched. Says what is wrong with it.
-    fn page<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<&'static str> {
+    fn page<F: Filesystem>(_k: &Kernel<F>, _page: Frame) -> Option<&'static str> {
         None
     }
 
     /// The rule does not hold for the page just now; a breach that was reported stays reported.
-    fn deferred<R: Registry>(_k: &Kernel<R>, _page: Frame) -> bool {
+    fn deferred<F: Filesystem>(_k: &Kernel<F>, _page: Frame) -> bool {
         false
     }
 
     /// The cells of the page that this is about, one bit each.
-    fn cells<R: Registry>(_k: &Kernel<R>, _page: Frame) -> u8 {
+    fn cells<F: Filesystem>(_k: &Kernel<F>, _page: Frame) -> u8 {
         u8::MAX
     }
 
@@ -84,17 +84,17 @@ pub(crate) trait Check {
     }
 
     /// Looks at a page when no task is in the kernel and no I/O in flight.
-    fn quiescent<R: Registry>(_k: &Kernel<R>, _page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(_k: &Kernel<F>, _page: Frame) -> Option<&'static str> {
         None
     }
 
     /// Looks at the whole state at that time.
-    fn quiescent_all<R: Registry>(_k: &Kernel<R>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(_k: &Kernel<F>) -> Option<&'static str> {
         None
     }
 
     /// Looks at how the run ended.
-    fn end<R: Registry>(_cx: &mut Cx<'_, R>, _end: End) {}
+    fn end<F: Filesystem>(_cx: &mut Cx<'_, F>, _end: End) {}
 
     /// Claims a flaw of the history.
     fn explains(_flaw: Flaw) -> Option<&'static str> {
@@ -102,12 +102,12 @@ pub(crate) trait Check {
     }
 }
 
-pub(crate) fn has_page_cache<R: Registry>(target: &Target<R>) -> bool {
+pub(crate) fn has_page_cache<F: Filesystem>(target: &Target<F>) -> bool {
     target.pair.implementation.declaration().page_cache
 }
 
 /// Its page cache is written back: stores are noticed, dirty pages are tagged and counted.
-pub(crate) fn tracks_dirty<R: Registry>(target: &Target<R>) -> bool {
+pub(crate) fn tracks_dirty<F: Filesystem>(target: &Target<F>) -> bool {
     has_page_cache(target) && target.pair.implementation.declaration().tracks_dirty()
 }
 
@@ -133,7 +133,8 @@ macro_rules! rules {
                 }
             }
 
-            /// Fails with a stack that names the rule, so that fuzzers can tell the crashes of rules apart.
+            /// Fails with a stack that names the rule, so that fuzzers can tell the crashes of
+            /// rules apart.
             pub fn crash(self, text: &str) -> ! {
                 match self {
                     $(Rule::$variant => crash::$module(text),)*
@@ -141,7 +142,8 @@ macro_rules! rules {
                 }
             }
 
-            /// It judges the history of calls: it fires wherever somebody notices, not where it goes wrong.
+            /// It judges the history of calls: it fires wherever somebody notices, not where it
+            /// goes wrong.
             pub fn reads_history(self) -> bool {
                 match self {
                     $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::explains(*flaw).is_some()),)*
@@ -164,12 +166,12 @@ macro_rules! rules {
         }
 
         /// The rules that hold for a target, one bit each.
-        pub(crate) fn applicable<R: Registry>(target: &Target<R>) -> u64 {
+        pub(crate) fn applicable<F: Filesystem>(target: &Target<F>) -> u64 {
             0 $(| u64::from($module::$variant::applies(target)) << Rule::$variant as u8)*
         }
 
         #[inline(always)] // the kind of the event is known where it is called
-        pub(crate) fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+        pub(crate) fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
                 $module::$variant::event(cx, event);
@@ -178,7 +180,7 @@ macro_rules! rules {
 
         /// Returns the page rules that are broken.
         #[inline]
-        pub(crate) fn page<R: Registry>(cx: &mut Cx<'_, R>, states: &mut PageStates, page: Frame) -> u64 {
+        pub(crate) fn page<F: Filesystem>(cx: &mut Cx<'_, F>, states: &mut PageStates, page: Frame) -> u64 {
             let mut broken = 0;
             $(if let Some(what) = $module::$variant::page(cx.k, page)
                 && cx.applies(Rule::$variant)
@@ -191,7 +193,7 @@ macro_rules! rules {
             broken
         }
 
-        pub(crate) fn quiescent<R: Registry>(cx: &mut Cx<'_, R>) {
+        pub(crate) fn quiescent<F: Filesystem>(cx: &mut Cx<'_, F>) {
             let k = cx.k;
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
@@ -210,14 +212,14 @@ macro_rules! rules {
             })*
         }
 
-        pub(crate) fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+        pub(crate) fn end<F: Filesystem>(cx: &mut Cx<'_, F>, end: End) {
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
                 $module::$variant::end(cx, end);
             })*
         }
 
-        pub(crate) fn finding<R: Registry>(cx: &mut Cx<'_, R>, flaw: Flaw, cell: u8) {
+        pub(crate) fn finding<F: Filesystem>(cx: &mut Cx<'_, F>, flaw: Flaw, cell: u8) {
             $(if let Some(what) = $module::$variant::explains(flaw) && cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
                 cx.cell_breach(cell, what);
@@ -319,8 +321,8 @@ mod tests {
         }
     }
 
-    /// mkclean promises nothing where a fault makes a pte writable without the page lock: before the patch, and always
-    /// on the WP path of a mapping without page_mkwrite.
+    /// mkclean promises nothing where a fault makes a pte writable without the page lock: before
+    /// the patch, and always on the WP path of a mapping without page_mkwrite.
     #[test]
     fn i12_holds_only_where_the_page_is_locked_until_it_is_dirty() {
         let holds = |name: &str| {

@@ -1,12 +1,12 @@
-//! Progress: after the closing program (sync, unmap, sync again, and nobody stores) no page is dirty, tagged or under
-//! writeback, and every page of the page cache can be freed.
+//! Progress: after the closing program (sync, unmap, sync again, and nobody stores) no page is
+//! dirty, tagged or under writeback, and every page of the page cache can be freed.
 //!
 //! Not where pages are never written back (tmpfs): there the page cache is the store.
 //!
 //! A page that is dirty for ever is written every thirty seconds and pins its memory.
 
 use mkwrite_model::End;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::{CANCELLED, PRIVATE};
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -26,11 +26,11 @@ impl Check for NotFreeable {
         plant: Plant::DirtyForEver,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
 
-    fn end<R: Registry>(cx: &mut Cx<'_, R>, end: End) {
+    fn end<F: Filesystem>(cx: &mut Cx<'_, F>, end: End) {
         let k = cx.k;
         for page in k.cached_pages().filter(|_| end == End::Done) {
             if let Some(what) = what_holds(k, page) {
@@ -41,7 +41,7 @@ impl Check for NotFreeable {
 }
 
 /// What keeps a page from being freed.
-fn what_holds<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+fn what_holds<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
     let index = k.index(page);
     if k.is_dirty(page) {
         return Some("dirty after all was synced");

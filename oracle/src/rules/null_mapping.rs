@@ -1,6 +1,6 @@
 //! A NULL page->mapping is dereferenced: the kernel oopses and the run ends.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -19,7 +19,7 @@ impl Check for NullMapping {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::NullMapping { what } = event {
             cx.breach(what);
         }

@@ -1,9 +1,9 @@
-//! O4: the size changes only by calls that change it. Reads end exactly at the end of the file, and the final size
-//! is one that the calls explain.
+//! O4: the size changes only by calls that change it. Reads end exactly at the end of the file, and
+//! the final size is one that the calls explain.
 //!
 //! Found by the history checker.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
@@ -20,7 +20,7 @@ impl Check for Size {
         plant: Plant::ShortExtend,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 

@@ -1,10 +1,12 @@
-//! A truncate is not undone at the server. A WRITE extends the file there only up to the size that the client knows:
-//! while setattr is under way and its SETATTR is sent, up to the size asked for; else up to i_size.
+//! A truncate is not undone at the server. A WRITE extends the file there only up to the size that
+//! the client knows: while setattr is under way and its SETATTR is sent, up to the size asked for;
+//! else up to i_size.
 //!
-//! It fires where the WRITE arrives. What the client and the store see of it later is O4, durable-size and I31. A
-//! request that nfs_grow_file has raised i_size for is not its business: that is a size changed by a store.
+//! It fires where the WRITE arrives. What the client and the store see of it later is O4,
+//! durable-size and I31. A request that nfs_grow_file has raised i_size for is not its business:
+//! that is a size changed by a store.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
 
@@ -23,7 +25,7 @@ impl Check for Regrown {
     };
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::Regrown { right } = event {
             // What other WRITEs carry beyond the right size can be read from now on, too.
             cx.size_breach(right, "a request from before the truncate extends the file on the server");

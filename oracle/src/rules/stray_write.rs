@@ -1,9 +1,10 @@
 //! The blocks that a request writes are the file's, at the place of the page that it carries.
 //!
-//! truncate waits for writeback before it gives blocks back, so that no request in flight writes to a block that is free,
-//! or another page's by now. It is about the cells of the page, and about those of whoever has the block now.
+//! truncate waits for writeback before it gives blocks back, so that no request in flight writes to
+//! a block that is free, or another page's by now. It is about the cells of the page, and about
+//! those of whoever has the block now.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, FILE_BLOCKS, Kernel, NO_BLOCK, Request};
 use mkwrite_model::plant::Plant;
 
@@ -22,12 +23,12 @@ impl Check for StrayWrite {
         plant: Plant::CutSkipsWait,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
     #[inline(always)]
-    fn event<R: Registry>(cx: &mut Cx<'_, R>, event: Event) {
+    fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let Event::Transferred { slot } = event else { return };
         let Some(request) = cx.k.request(slot).filter(|request| !request.fails) else { return };
         let cells = stray(cx.k, request);
@@ -37,8 +38,9 @@ impl Check for StrayWrite {
     }
 }
 
-/// The cells of the file that blocks of the request are about which are not the file's at their place.
-fn stray<R: Registry>(k: &Kernel<R>, request: Request) -> u64 {
+/// The cells of the file that blocks of the request are about which are not the file's at their
+/// place.
+fn stray<F: Filesystem>(k: &Kernel<F>, request: Request) -> u64 {
     let (g, index) = (k.geometry(), k.index(request.page));
     let block_cells = |file_block: u8| g.cells_of_block(file_block).bits();
     let mut cells = 0;

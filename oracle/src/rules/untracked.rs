@@ -1,13 +1,16 @@
-//! At quiescence a page of the page cache differs from the store only where a dirty bit says so: PG_dirty with what is
-//! below it (buffers, fsblocks, the request's range), or the dirty bit of a pte.
+//! At quiescence a page of the page cache differs from the store only where a dirty bit says so:
+//! PG_dirty with what is below it (buffers, fsblocks, the request's range), or the dirty bit of a
+//! pte.
 //!
-//! PG_dirty over clean buffers is legal: somebody wrote them by hand, or they were dirtied again while writepage
-//! collected them. But writepage writes nothing then, so whatever such a page holds must be on the store already.
+//! PG_dirty over clean buffers is legal: somebody wrote them by hand, or they were dirtied again
+//! while writepage collected them. But writepage writes nothing then, so whatever such a page holds
+//! must be on the store already.
 //!
-//! A failed write leaves PG_error, and the page clean: its data is lost, and reported. It also leaves a new block with
-//! what the device held there before, so its cells are not judged until they are written again, or cut off.
+//! A failed write leaves PG_error, and the page clean: its data is lost, and reported. It also
+//! leaves a new block with what the device held there before, so its cells are not judged until
+//! they are written again, or cut off.
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::{ERROR, MAPPING, UPTODATE};
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
@@ -27,15 +30,15 @@ impl Check for Untracked {
         plant: Plant::DirtyPageOnly,
     };
 
-    fn applies<R: Registry>(target: &Target<R>) -> bool {
+    fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
 
-    fn quiescent<R: Registry>(k: &Kernel<R>, page: Frame) -> Option<&'static str> {
+    fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         (untracked(k, page) != 0).then_some("differs from the store, and no dirty bit says so")
     }
 
-    fn cells<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+    fn cells<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
         untracked(k, page)
     }
 
@@ -45,7 +48,7 @@ impl Check for Untracked {
 }
 
 /// The cells below i_size that differ and that nobody will write.
-fn untracked<R: Registry>(k: &Kernel<R>, page: Frame) -> u8 {
+fn untracked<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
     if !k.has(page, MAPPING | UPTODATE) || k.has(page, ERROR) || k.ptes_of(page).any(|pte| pte.is_dirty()) {
         return 0;
     }

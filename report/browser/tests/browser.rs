@@ -1,8 +1,8 @@
-//! The page of an explanation in a real browser: the keyboard walks through it, the window and the other run are a key
-//! away, nothing is fetched, and nothing fails; on a desktop and on a phone.
+//! The page of an explanation in a real browser: the keyboard walks through it, the window and the
+//! other run are a key away, nothing is fetched, and nothing fails; on a desktop and on a phone.
 //!
-//! Without Chromium there is nothing to test: then this says so, and fails if it runs in CI. `CHROME` names another
-//! browser; `MKWRITE_SCREENSHOTS` a folder for pictures of what was tested.
+//! Without Chromium there is nothing to test: then this says so, and fails if it runs in CI.
+//! `CHROME` names another browser; `MKWRITE_SCREENSHOTS` a folder for pictures of what was tested.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use headless_chrome::browser::default_executable;
-use headless_chrome::protocol::cdp::Emulation::{MediaFeature, SetDeviceMetricsOverride, SetEmulatedMedia};
+use headless_chrome::protocol::cdp::Emulation::{
+    MediaFeature, SetDeviceMetricsOverride, SetEmulatedMedia,
+};
 use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption;
 use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Log, Network, Runtime};
@@ -34,7 +36,10 @@ fn explained(case: &str) -> Explanation {
 }
 
 fn chromium() -> Option<PathBuf> {
-    let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].map(PathBuf::from).into_iter().find(|p| p.exists());
+    let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|p| p.exists());
     std::env::var_os("CHROME").map(PathBuf::from).or(found).or_else(|| default_executable().ok())
 }
 
@@ -57,14 +62,25 @@ fn open(e: &Explanation, (width, height): (u32, u32)) -> Result<Option<Opened>> 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("page.html");
     std::fs::write(&file, html::page(e))?;
-    let quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+    let quiet = [
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ];
     let options = LaunchOptionsBuilder::default()
         .path(Some(path))
         .headless(true)
         .sandbox(false)
         .enable_gpu(false)
         .user_data_dir(Some(folder.path().join("profile")))
-        .args(quiet.into_iter().chain(["--no-first-run", "--hide-scrollbars"]).map(OsStr::new).collect())
+        .args(
+            quiet
+                .into_iter()
+                .chain(["--no-first-run", "--hide-scrollbars"])
+                .map(OsStr::new)
+                .collect(),
+        )
         .idle_browser_timeout(Duration::from_secs(120))
         .build()?;
     let browser = Browser::new(options)?;
@@ -85,7 +101,8 @@ fn open(e: &Explanation, (width, height): (u32, u32)) -> Result<Option<Opened>> 
         let text = match event {
             Event::NetworkRequestWillBeSent(e) => {
                 let url = &e.params.request.url;
-                (!url.starts_with("file:") && !url.starts_with("data:")).then(|| format!("request of {url}"))
+                (!url.starts_with("file:") && !url.starts_with("data:"))
+                    .then(|| format!("request of {url}"))
             }
             Event::RuntimeExceptionThrown(e) => Some(format!("{:?}", e.params.exception_details)),
             Event::RuntimeConsoleAPICalled(e) => Some(format!("console: {:?}", e.params.args)),
@@ -122,7 +139,9 @@ fn resize(tab: &Tab, (width, height): (u32, u32)) -> Result<()> {
 impl Opened {
     fn eval(&self, script: &str) -> Result<String> {
         let value = self.tab.evaluate(&format!("String({script})"), false)?.value;
-        value.and_then(|value| value.as_str().map(str::to_owned)).with_context(|| format!("{script} has no value"))
+        value
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .with_context(|| format!("{script} has no value"))
     }
 
     fn is(&self, script: &str, wanted: impl std::fmt::Display) -> Result<()> {
@@ -144,9 +163,16 @@ impl Opened {
         self.is("document.activeElement.closest('li').id", format!("{run}-{step}"))?;
         self.is("document.getElementById('point').textContent", moment.point.name())?;
         let who = format!("step {step} · {}", moment.task);
-        self.is(&format!("document.querySelector('#details .who').textContent.startsWith('{who}')"), true)?;
-        let changes = "[...document.querySelectorAll('#details li')].map((li) => li.textContent).join('; ')";
-        self.is(changes, moment.events.iter().chain(&moment.changes).cloned().collect::<Vec<_>>().join("; "))?;
+        self.is(
+            &format!("document.querySelector('#details .who').textContent.startsWith('{who}')"),
+            true,
+        )?;
+        let changes =
+            "[...document.querySelectorAll('#details li')].map((li) => li.textContent).join('; ')";
+        self.is(
+            changes,
+            moment.events.iter().chain(&moment.changes).cloned().collect::<Vec<_>>().join("; "),
+        )?;
         let sight = "(() => { const at = document.activeElement.getBoundingClientRect(); \
                      const top = document.elementFromPoint(at.left + 8, at.top + at.height / 2); \
                      return document.activeElement.contains(top); })()";
@@ -155,22 +181,27 @@ impl Opened {
 
     fn screenshot(&self, name: &str) -> Result<()> {
         let Some(folder) = std::env::var_os("MKWRITE_SCREENSHOTS") else { return Ok(()) };
-        let png = self.tab.capture_screenshot(CaptureScreenshotFormatOption::Png, None, None, true)?;
+        let png =
+            self.tab.capture_screenshot(CaptureScreenshotFormatOption::Png, None, None, true)?;
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), png)?;
         Ok(())
     }
 
     /// As in a dark room, or on paper.
     fn media(&self, media: &str, scheme: &str) -> Result<()> {
-        let feature = MediaFeature { name: "prefers-color-scheme".to_owned(), value: scheme.to_owned() };
-        self.tab.call_method(SetEmulatedMedia { media: Some(media.to_owned()), features: Some(vec![feature]) })?;
+        let feature =
+            MediaFeature { name: "prefers-color-scheme".to_owned(), value: scheme.to_owned() };
+        self.tab.call_method(SetEmulatedMedia {
+            media: Some(media.to_owned()),
+            features: Some(vec![feature]),
+        })?;
         Ok(())
     }
 }
 
 /// Walks through a page with the keyboard.
 fn walk(size: (u32, u32), name: &str) -> Result<()> {
-    let e = explained("known/race-nfs-unstable.mkw");
+    let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
     let Some(page) = open(&e, size)? else { return Ok(()) };
     let (isolation, main) = (e.isolation.as_ref().unwrap(), e.main.unwrap());
     page.screenshot(&format!("{name}-light"))?;
@@ -190,7 +221,8 @@ fn walk(size: (u32, u32), name: &str) -> Result<()> {
     page.press("j")?;
     page.press("ArrowDown")?;
     page.shows("failing", isolation.second, &e)?;
-    let broken = |after: usize| e.breaches.iter().map(|(b, _)| b.step as usize).find(|step| *step > after);
+    let broken =
+        |after: usize| e.breaches.iter().map(|(b, _)| b.step as usize).find(|step| *step > after);
     page.press("n")?;
     page.shows("failing", broken(isolation.second).unwrap(), &e)?;
     page.press("End")?;
@@ -209,7 +241,10 @@ fn walk(size: (u32, u32), name: &str) -> Result<()> {
     page.press("ArrowLeft")?;
     page.shows("failing", 0, &e)?;
 
-    page.eval(&format!("document.querySelector('.words a[href=\"#failing-{}\"]').click()", main.step))?;
+    page.eval(&format!(
+        "document.querySelector('.words a[href=\"#failing-{}\"]').click()",
+        main.step
+    ))?;
     page.shows("failing", main.step as usize, &e)?;
     page.media("screen", "dark")?;
     page.screenshot(&format!("{name}-dark"))?;
@@ -233,7 +268,9 @@ fn phone() -> Result<()> {
 /// A run in which nothing breaks, and one without a passing neighbour.
 #[test]
 fn alone() -> Result<()> {
-    for (case, name) in [("pass/race-nfs.mkw", "passes"), ("known/eof-content.mkw", "alone")] {
+    for (case, name) in
+        [("pass/race-nfs.mkw", "passes"), ("known/eof-extension/eof-content.mkw", "alone")]
+    {
         let e = explained(case);
         let Some(page) = open(&e, PHONE)? else { return Ok(()) };
         page.screenshot(name)?;
@@ -256,7 +293,7 @@ fn alone() -> Result<()> {
 /// On paper: both runs, in words, dark on white, and nothing that only works on a screen.
 #[test]
 fn print() -> Result<()> {
-    let e = explained("known/race-nfs-unstable.mkw");
+    let e = explained("known/unlocked-return/race-nfs-unstable.mkw");
     let Some(page) = open(&e, DESKTOP)? else { return Ok(()) };
     page.media("print", "dark")?;
     resize(&page.tab, (718, 2400))?;

@@ -1,8 +1,8 @@
 //! The document of `mkwrite bisect`.
 
-use mkwrite_explain::bisect::{self, Outcome};
+use mkwrite_explain::bisect::{self, Tried};
 use mkwrite_explain::cure::{self, SCHEDULES};
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::remedy::Remedy;
 use serde::Serialize;
 
@@ -60,8 +60,8 @@ pub struct Attempt {
     pub closes: bool,
 }
 
-impl<R: Registry> From<&bisect::Series<R>> for Series {
-    fn from(series: &bisect::Series<R>) -> Series {
+impl<F: Filesystem> From<&bisect::Series<F>> for Series {
+    fn from(series: &bisect::Series<F>) -> Series {
         let (first, fixed) = series.turn();
         Series {
             what: series.what.clone(),
@@ -72,12 +72,13 @@ impl<R: Registry> From<&bisect::Series<R>> for Series {
     }
 }
 
-impl<R: Registry> From<&bisect::Station<R>> for Station {
-    fn from(station: &bisect::Station<R>) -> Station {
+impl<F: Filesystem> From<&bisect::Station<F>> for Station {
+    fn from(station: &bisect::Station<F>) -> Station {
         let (verdict, rules, realigned, lost) = match &station.outcome {
-            Outcome::Refused(_) => ("refused", Vec::new(), 0, 0),
-            Outcome::Ran { translation, breaches, .. } => {
-                let rules: Vec<&str> = breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
+            Tried::Refused(_) => ("refused", Vec::new(), 0, 0),
+            Tried::Ran { translation, breaches, .. } => {
+                let rules: Vec<&str> =
+                    breaches.iter().map(|(breach, _)| breach.rule.id()).collect();
                 let verdict = if rules.is_empty() { "pass" } else { "breaks" };
                 (verdict, rules, translation.moved.len(), translation.lost.len())
             }

@@ -11,7 +11,8 @@ pub struct Compare {
     pub executions: u64,
     /// How many seeds each contender has run.
     pub seeds: BTreeMap<String, usize>,
-    /// By breach and contender, the median of the executions; null where most seeds did not find it.
+    /// By breach and contender, the median of the executions; null where most seeds did not find
+    /// it.
     pub medians: BTreeMap<String, BTreeMap<String, Option<f64>>>,
     /// The breaches that are the rarest third for the first contender.
     pub rarest_third: Vec<String>,

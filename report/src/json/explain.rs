@@ -3,7 +3,7 @@
 use mkwrite_explain::explain::Explanation;
 use mkwrite_explain::timeline::Timeline;
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use serde::Serialize;
 
 use super::On;
@@ -45,7 +45,7 @@ pub struct Isolation<'a> {
 
 impl<'a> Explain<'a> {
     /// The document of an explanation on this target.
-    pub fn of<R: Registry>(target: Target<R>, explanation: &'a Explanation) -> Explain<'a> {
+    pub fn of<F: Filesystem>(target: Target<F>, explanation: &'a Explanation) -> Explain<'a> {
         let isolation = explanation.isolation.as_ref().map(|isolation| Isolation {
             first: isolation.failing.steps[isolation.first].step,
             second: isolation.failing.steps[isolation.second].step,

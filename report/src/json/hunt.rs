@@ -106,7 +106,8 @@ pub struct Cause {
     pub file: Option<String>,
 }
 
-/// How often runs reached each point: the part of a hunt's document that `mkwrite list points --unreached` reads.
+/// How often runs reached each point: the part of a hunt's document that `mkwrite list points
+/// --unreached` reads.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reached {
     /// Steps from each point, by target.

@@ -1,12 +1,14 @@
-//! The documents that `--json` prints, one type for each command; `docs/json.md` lists their fields. Those of a triage and
-//! of a campaign are [`crate::triage::Triage`] and [`crate::campaign::Campaign`], which have pages of their own, too.
+//! The documents that `--json` prints, one type for each command; `docs/json.md` lists their
+//! fields. Those of a triage and of a campaign are [`crate::triage::Triage`] and
+//! [`crate::campaign::Campaign`], which have pages of their own, too.
 //!
-//! Every document has the field `schema`, which is [`SCHEMA`]. A field that is there keeps its name, its type and its
-//! meaning as long as the number stays; new fields may join at any time, so that readers pass over those that they do
-//! not know. Whoever takes a field away or changes it raises the number, for all documents at once.
+//! Every document has the field `schema`, which is [`SCHEMA`]. A field that is there keeps its
+//! name, its type and its meaning as long as the number stays; new fields may join at any time, so
+//! that readers pass over those that they do not know. Whoever takes a field away or changes it
+//! raises the number, for all documents at once.
 
 use mkwrite_model::Target;
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_oracle::ledger::Expected;
@@ -59,8 +61,8 @@ pub struct On {
     pub remedies: Vec<&'static str>,
 }
 
-impl<R: Registry> From<Target<R>> for On {
-    fn from(target: Target<R>) -> On {
+impl<F: Filesystem> From<Target<F>> for On {
+    fn from(target: Target<F>) -> On {
         On {
             implementation: target.pair.implementation.name(),
             caller: target.pair.caller.name(),

@@ -1,4 +1,5 @@
-//! The documents of `mkwrite replay`: one of cases as they are, and one of cases under fresh schedules.
+//! The documents of `mkwrite replay`: one of cases as they are, and one of cases under fresh
+//! schedules.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! `docs/json.md` lists the fields of every document, as they are found in samples. A field that changes shows up as a
-//! difference of that file; UPDATE_EXPECT=1 takes it.
+//! `docs/json.md` lists the fields of every document, as they are found in samples. A field that
+//! changes shows up as a difference of that file; UPDATE_EXPECT=1 takes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -57,7 +57,9 @@ impl Fields {
             Value::Array(all) => all.iter().for_each(|one| self.look(&format!("{path}[]"), one)),
             Value::Object(all) => {
                 *self.objects.entry(path.to_owned()).or_default() += 1;
-                let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                let below = |name: &str| {
+                    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+                };
                 all.iter().for_each(|(name, value)| self.look(&below(name), value));
             }
             _ => {}
@@ -66,15 +68,22 @@ impl Fields {
 
     fn may_be_absent(&self, path: &str) -> bool {
         let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-        !path.ends_with("[]") && self.objects.get(parent).is_some_and(|objects| self.seen[path] < *objects)
+        !path.ends_with("[]")
+            && self.objects.get(parent).is_some_and(|objects| self.seen[path] < *objects)
     }
 
     /// A table. Objects are seen from their fields.
     fn table(&self) -> String {
         let mut text = "| field | type |\n| --- | --- |\n".to_owned();
         let is_plain = |types: &BTreeSet<&str>| types.iter().eq(["object"].iter());
-        for (path, types) in self.types.iter().filter(|(path, types)| *path != "schema" && !is_plain(types)) {
-            let types = types.iter().copied().filter(|kind| *kind != "null").chain(types.get("null").copied());
+        for (path, types) in
+            self.types.iter().filter(|(path, types)| *path != "schema" && !is_plain(types))
+        {
+            let types = types
+                .iter()
+                .copied()
+                .filter(|kind| *kind != "null")
+                .chain(types.get("null").copied());
             let types = types.collect::<Vec<_>>().join(" or ");
             let absent = if self.may_be_absent(path) { ", may be absent" } else { "" };
             writeln!(text, "| `{path}` | {types}{absent} |").unwrap();
@@ -143,7 +152,10 @@ fn hunts() -> Vec<Value> {
         findings: vec![finding(one)],
         causes: vec![cause(one)],
         reached: hunt::Reached {
-            points: BTreeMap::from([("PAIR".to_owned(), BTreeMap::from([("POINT".to_owned(), 1)]))]),
+            points: BTreeMap::from([(
+                "PAIR".to_owned(),
+                BTreeMap::from([("POINT".to_owned(), 1)]),
+            )]),
         },
     };
     [true, false].map(|one| document(hunt(one))).into()
@@ -175,8 +187,14 @@ fn replays() -> Vec<Value> {
 }
 
 fn rates() -> Vec<Value> {
-    let rate =
-        |one: bool| replay::Rate { rule: "I1", point: "p", own: one, expected: one, hits: 1, first: one.then_some(1) };
+    let rate = |one: bool| replay::Rate {
+        rule: "I1",
+        point: "p",
+        own: one,
+        expected: one,
+        hits: 1,
+        first: one.then_some(1),
+    };
     let run = replay::Often {
         file: String::new(),
         implementation: "i",
@@ -207,16 +225,17 @@ fn explains() -> Vec<Value> {
         let case = case(name);
         let target = targets_of::<Builtin>(&case).unwrap()[0];
         let explanation = explain(&mut Runner::default(), &Ledger::own(), target, &case, None);
-        // The explanation is that of the plain target; the names of a bug and of a remedy are all that is missing.
+        // The explanation is that of the plain target; the names of a bug and of a remedy are all
+        // that is missing.
         let plant = explanation.main.map(|_| Plant::ALL[0]);
         let target = Target { plant, remedies: Remedy::ALL.iter().copied().collect(), ..target };
         document(explain::Explain::of(target, &explanation))
     };
-    ["known/race-nfs-stable.mkw", "pass/race-nfs-stable.mkw"].map(explained).into()
+    ["known/unlocked-return/race-nfs-stable.mkw", "pass/race-nfs-stable.mkw"].map(explained).into()
 }
 
 fn bisects() -> Vec<Value> {
-    let case = case("known/race-nfs-stable.mkw");
+    let case = case("known/unlocked-return/race-nfs-stable.mkw");
     let (target, ledger) = (targets_of::<Builtin>(&case).unwrap()[0], Ledger::own());
     let series = bisect::bisect(&mut Runner::default(), &ledger, target, &case.case);
     let nowhere = bisect::Series::<Builtin> { what: String::new(), stations: Vec::new() };

@@ -1,5 +1,6 @@
-//! A campaign's corpora, one for each target, shared by all engines: seeds and what is damaged before the search, and
-//! the merge after it. A corpus is never without its files: a merge makes a new one beside it and then swaps them.
+//! A campaign's corpora, one for each target, shared by all engines: seeds and what is damaged
+//! before the search, and the merge after it. A corpus is never without its files: a merge makes a
+//! new one beside it and then swaps them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
-use mkwrite_model::implementation::Registry;
+use mkwrite_model::implementation::Filesystem;
 
 use super::{Place, Session};
 use crate::engine::{self, Merge, TARGETS, Target};
@@ -23,7 +24,7 @@ impl Session<'_> {
     }
 
     /// Puts seeds into the corpora, and what is no input out of them.
-    pub(super) fn prepare<R: Registry>(&mut self) {
+    pub(super) fn prepare<F: Filesystem>(&mut self) {
         for target in TARGETS {
             let corpus = self.corpus(target);
             // A merge that was killed in the middle of its swap.
@@ -37,23 +38,29 @@ impl Session<'_> {
             }
             for file in damaged(&corpus) {
                 let to = self.folder("damaged").join(target.name);
-                let moved = std::fs::create_dir_all(&to)
-                    .and_then(|()| std::fs::rename(&file, to.join(file.file_name().unwrap_or_default())));
-                let what = moved
-                    .map_or_else(|error| error.to_string(), |()| format!("is no input: moved to {}", to.display()));
+                let moved = std::fs::create_dir_all(&to).and_then(|()| {
+                    std::fs::rename(&file, to.join(file.file_name().unwrap_or_default()))
+                });
+                let what = moved.map_or_else(
+                    |error| error.to_string(),
+                    |()| format!("is no input: moved to {}", to.display()),
+                );
                 self.event(file.display().to_string(), what);
             }
         }
         let own = self.source.as_ref().map(|source| source.join("corpus"));
         let Some(folder) = self.args.seeds.clone().or(own) else { return };
-        let (cases, unread) = match seeds::read::<R>(&folder) {
+        let (cases, unread) = match seeds::read::<F>(&folder) {
             Ok((cases, unread)) => (Some(cases), unread),
             Err(error) => (None, vec![error]),
         };
         for error in unread {
             self.event(folder.display().to_string(), files::reason(&folder, &error));
         }
-        for start in cases.iter().flat_map(|cases| TARGETS.iter().map(|target| Start::new::<R>(target, cases))) {
+        for start in cases
+            .iter()
+            .flat_map(|cases| TARGETS.iter().map(|target| Start::new::<F>(target, cases)))
+        {
             if let Err(error) = self.seed(&start) {
                 self.event(start.target.name, format!("{error:#}"));
             }
@@ -63,7 +70,8 @@ impl Session<'_> {
     /// Writes a target's dictionary, and the seeds that its corpus does not have.
     fn seed(&self, start: &Start) -> Result<()> {
         let corpus = self.corpus(start.target);
-        let is_new = |name: &str, content: &[u8]| !corpus.join(name).exists() && !content.is_empty();
+        let is_new =
+            |name: &str, content: &[u8]| !corpus.join(name).exists() && !content.is_empty();
         for (name, content) in start.seeds.iter().filter(|(name, content)| is_new(name, content)) {
             files::write(&corpus.join(name), content)?;
         }
@@ -76,23 +84,32 @@ impl Session<'_> {
         self.folder("work").join(format!("{}.dict", target.name))
     }
 
-    /// Brings what engines kept for themselves into the corpora, and lets one that can keep what matters of each.
+    /// Brings what engines kept for themselves into the corpora, and lets one that can keep what
+    /// matters of each.
     pub(super) fn merge(&mut self, interrupted: &AtomicBool) {
         if interrupted.load(Ordering::Relaxed) {
             return;
         }
         for (place, _) in self.places.clone() {
-            let Some(queue) = place.engine.queue.map(|queue| self.work(place).join(queue)) else { continue };
+            let Some(queue) = place.engine.queue.map(|queue| self.work(place).join(queue)) else {
+                continue;
+            };
             if let Err(error) = adopt(&queue, &self.corpus(place.target)) {
                 self.event(queue.display().to_string(), format!("{error:#}"));
             }
         }
         for (place, executable) in self.places.clone() {
-            let Some(merge) = place.engine.merge.filter(|_| !interrupted.load(Ordering::Relaxed)) else { continue };
+            let Some(merge) = place.engine.merge.filter(|_| !interrupted.load(Ordering::Relaxed))
+            else {
+                continue;
+            };
             if let Err(error) = self.merge_one(place, merge, &executable, interrupted)
                 && !interrupted.load(Ordering::Relaxed)
             {
-                self.event(format!("corpus of {}", place.target.name), format!("was not merged: {error:#}"));
+                self.event(
+                    format!("corpus of {}", place.target.name),
+                    format!("was not merged: {error:#}"),
+                );
             }
         }
     }
@@ -140,7 +157,8 @@ impl Session<'_> {
     }
 }
 
-/// Copies the inputs of a queue, if there is one, into a corpus, under the names that libFuzzer gives them.
+/// Copies the inputs of a queue, if there is one, into a corpus, under the names that libFuzzer
+/// gives them.
 fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
     for entry in std::fs::read_dir(queue).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(b"id:") && is_input(&entry.path()) {
@@ -162,7 +180,8 @@ fn is_input(path: &Path) -> bool {
 /// What lies in a corpus and is no input.
 fn damaged(corpus: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(corpus).into_iter().flatten().flatten();
-    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| !is_input(path)).collect();
+    let mut all: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| !is_input(path)).collect();
     all.sort();
     all
 }
@@ -181,7 +200,10 @@ mod tests {
         std::fs::create_dir(path("folder")).unwrap();
         std::os::unix::fs::symlink("/nowhere", path("link")).unwrap();
         std::fs::File::create(path("huge")).unwrap().set_len(FILE_MAX + 1).unwrap();
-        let names: Vec<_> = damaged(folder.path()).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = damaged(folder.path())
+            .iter()
+            .map(|path| path.file_name().unwrap().to_owned())
+            .collect();
         assert_eq!(names, ["empty", "folder", "huge", "link"].map(OsStr::new));
     }
 
@@ -195,7 +217,8 @@ mod tests {
         std::fs::write(queue.join("README"), b"no input").unwrap();
         adopt(&queue, &corpus).unwrap();
         adopt(&folder.path().join("nothing"), &corpus).unwrap();
-        let names: Vec<_> = std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["a9993e364706816aba3e25717850c26c9cd0d89d"]);
     }
 }

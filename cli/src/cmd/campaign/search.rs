@@ -1,4 +1,5 @@
-//! The search: who runs next, for how long, and what becomes of an engine that crashes, hangs or dies.
+//! The search: who runs next, for how long, and what becomes of an engine that crashes, hangs or
+//! dies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::cmd;
 use crate::engine::{self, Limit, Start};
 use crate::output::note;
 
-/// How long an engine may take longer than its slice before it is asked to end, and then before it is not asked.
+/// How long an engine may take longer than its slice before it is asked to end, and then before it
+/// is not asked.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often engines are looked at.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -48,7 +50,9 @@ impl Session<'_> {
     /// Seconds of a slice: everybody gets several turns, and starting up is little of each.
     fn slice(&self, jobs: usize) -> u64 {
         let turns = 3.0 * self.places.len() as f64;
-        self.args.slice.unwrap_or((self.state.planned * jobs as f64 / turns).clamp(10.0, 900.0) as u64)
+        self.args
+            .slice
+            .unwrap_or((self.state.planned * jobs as f64 / turns).clamp(10.0, 900.0) as u64)
     }
 
     /// Who has had the least for its weight, of those that neither run nor have to wait.
@@ -68,7 +72,8 @@ impl Session<'_> {
     pub(super) fn search(&mut self, interrupted: &AtomicBool) {
         let (jobs, threads) = self.jobs();
         let slice = self.slice(jobs);
-        let names: BTreeSet<&str> = self.places.iter().map(|(place, _)| place.engine.name).collect();
+        let names: BTreeSet<&str> =
+            self.places.iter().map(|(place, _)| place.engine.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let each = if threads > 1 { format!(", {threads} threads each") } else { String::new() };
         let [targets, names] = [self.places.len().to_string(), names.join(", ")];
@@ -97,12 +102,21 @@ impl Session<'_> {
             waiting.retain(|_, until| *until > Instant::now());
             while !over && running.len() < jobs {
                 let not = running.iter().map(|one| one.place.name()).chain(waiting.keys().cloned());
-                let Some((place, executable)) = self.next(&not.collect::<Vec<_>>()).cloned() else { break };
+                let Some((place, executable)) = self.next(&not.collect::<Vec<_>>()).cloned() else {
+                    break;
+                };
                 let seconds = slice.min(left.ceil() as u64);
                 match self.start(place, &executable, threads, seconds) {
                     Ok(child) => {
                         let (asked, left) = (None, None);
-                        running.push(Running { place, child, began: Instant::now(), seconds, asked, left });
+                        running.push(Running {
+                            place,
+                            child,
+                            began: Instant::now(),
+                            seconds,
+                            asked,
+                            left,
+                        });
                     }
                     Err(error) => {
                         self.failed(place, format!("{error:#}"));
@@ -123,14 +137,21 @@ impl Session<'_> {
             }
             bar.set_position(self.state.seconds as u64);
             let now: Vec<String> = running.iter().map(|one| one.place.name()).collect();
-            let clock = format!("{} of {}", duration(self.state.seconds), duration(self.state.planned));
+            let clock =
+                format!("{} of {}", duration(self.state.seconds), duration(self.state.planned));
             bar.set_message(format!("{clock}  {} signatures  {}", found.len(), now.join(", ")));
             std::thread::sleep(TICK);
         }
         bar.finish_and_clear();
     }
 
-    fn start(&mut self, place: Place, executable: &Path, jobs: usize, seconds: u64) -> anyhow::Result<Child> {
+    fn start(
+        &mut self,
+        place: Place,
+        executable: &Path,
+        jobs: usize,
+        seconds: u64,
+    ) -> anyhow::Result<Child> {
         let done = self.state.places.entry(place.name()).or_default();
         done.slices += 1;
         let (slices, crashes) = (u64::from(done.slices), done.crashes > 0);
@@ -186,11 +207,15 @@ impl Session<'_> {
             }
             _ if patience > GRACE => {
                 if one.left.is_none() {
-                    self.event(one.place.name(), "did not end when it was asked to, and was killed");
+                    self.event(
+                        one.place.name(),
+                        "did not end when it was asked to, and was killed",
+                    );
                 }
                 engine::kill(&one.child);
             }
-            // Engines save what they have when they are asked to end, and what they started may do so too.
+            // Engines save what they have when they are asked to end, and what they started may do
+            // so too.
             _ if one.asked.is_none() => {
                 let over = one.began.elapsed() > Duration::from_secs(one.seconds) + GRACE;
                 if end || over || one.left.is_some() {
@@ -225,18 +250,23 @@ impl Session<'_> {
     /// Inputs on which an engine saw a target fail.
     pub(super) fn crashes(&self, place: Place) -> Vec<PathBuf> {
         let all = WalkDir::new(self.work(place)).sort_by_file_name().into_iter().flatten();
-        let files = all.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+        let files =
+            all.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
         files.filter(|path| is_crash(path)).collect()
     }
 }
 
-/// The name is that of an input on which a target failed: libFuzzer's artifacts, and what AFL++ has in `crashes` and
-/// `hangs`, or in `crashes.TIME`, when it began anew.
+/// The name is that of an input on which a target failed: libFuzzer's artifacts, and what AFL++ has
+/// in `crashes` and `hangs`, or in `crashes.TIME`, when it began anew.
 fn is_crash(path: &Path) -> bool {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &Path| {
+        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
     let (own, parent) = (name(path), path.parent().map(name).unwrap_or_default());
     let artifact = ["crash-", "leak-", "oom-", "timeout-"].iter().any(|kind| own.starts_with(kind));
-    artifact || own.starts_with("id:") && ["crashes", "hangs"].iter().any(|folder| parent.starts_with(folder))
+    artifact
+        || own.starts_with("id:")
+            && ["crashes", "hangs"].iter().any(|folder| parent.starts_with(folder))
 }
 
 /// What an engine said last that says something: AFL++ gives advice after its error.
@@ -253,18 +283,25 @@ mod tests {
 
     #[test]
     fn crashes_of_all_engines_are_known_by_their_names() {
-        for path in ["a/crash-1", "timeout-2", "out/main/crashes/id:000000,sig:06", "crashes.2026-11-20-16:00:00/id:0"]
-        {
+        for path in [
+            "a/crash-1",
+            "timeout-2",
+            "out/main/crashes/id:000000,sig:06",
+            "crashes.2026-11-20-16:00:00/id:0",
+        ] {
             assert!(is_crash(Path::new(path)), "{path}");
         }
-        for path in ["a/slow-unit-1", "out/main/queue/id:000000", "crashes/README.txt", "output.txt"] {
+        for path in
+            ["a/slow-unit-1", "out/main/queue/id:000000", "crashes/README.txt", "output.txt"]
+        {
             assert!(!is_crash(Path::new(path)), "{path}");
         }
     }
 
     #[test]
     fn the_last_words_are_the_error_and_not_the_advice() {
-        let output = b"[-] \x1b[1mPROGRAM ABORT : no seeds\x1b[0m\n  Location : main\nNote: try this\n\n";
+        let output =
+            b"[-] \x1b[1mPROGRAM ABORT : no seeds\x1b[0m\n  Location : main\nNote: try this\n\n";
         assert_eq!(last_words(output), "[-] PROGRAM ABORT : no seeds");
         assert_eq!(last_words(b"one\n  two \n"), "two");
         assert_eq!(last_words(b""), "it said nothing");
