@@ -3,7 +3,7 @@
 //!
 //! - [`word`]: what a cell holds on a real filesystem; [`access`]: stores and loads that may fault
 //! - [`operations`]: what each operation of the model really does, one row each
-//! - [`exec`]: runs a case on a folder; [`mounts`]: filesystems for that, where nobody else sees them
+//! - [`exec`]: runs a case on a folder; [`mounts`]: filesystems for that, seen by nobody else
 //! - [`conformance`]: random cases of one actor on a model and on a kernel; [`compare`]: the
 //!   comparison; [`ledger`]: the differences that are explained, with [`kernel`] versions
 //! - [`hunt`]: random cases whose actors race; [`judge`]: their runs before the history checker
