@@ -61,6 +61,7 @@ struct actor {
 	/* What follows is shared with the actor's process. */
 	struct result results[SLOTS_MAX];
 	_Atomic int thread, slot, begun;	/* the slot to run next; how many slots it has begun */
+	unsigned passed;			/* how much of the log was written when the slot began */
 	_Atomic bool quit;
 };
 struct order { int actor, slot, probe, count; };
@@ -191,6 +192,14 @@ static int read_kernel(uint64_t address, uint8_t *bytes, size_t n)
 	return -1;
 }
 
+/* The name of a function, whatever the compiler made of it. */
+static bool is_called(const char *symbol, const char *name)
+{
+	size_t n = strlen(name);
+
+	return !strncmp(symbol, name, n) && (!symbol[n] || (symbol[n] == '.' && !strstr(symbol + n, ".cold")));
+}
+
 static int code(const char *name)
 {
 	static uint8_t bytes[1 << 14];
@@ -199,7 +208,7 @@ static int code(const char *name)
 		uint64_t address = symbols[i].address, n = sizeof(bytes);
 		size_t next = i + 1;
 
-		if (!symbols[i].code || strcmp(symbols[i].name, name))
+		if (!symbols[i].code || !is_called(symbols[i].name, name))
 			continue;
 		while (next < symbol_count && symbols[next].address == address)
 			next++;
@@ -451,15 +460,31 @@ static struct stopper_wait settle(int actor, unsigned limit_us)
 	return io;
 }
 
+/* How much of the log there is from a place on; and how often an actor came by a probe since then. */
+static unsigned passes_since(unsigned from, int actor, int probe, int *hits)
+{
+	struct stopper_passes io = { .from = from };
+
+	*hits = 0;
+	while (!ioctl(stopper, STOPPER_PASSES, &io) && io.count) {
+		for (unsigned i = 0; i < io.count; i++)
+			*hits += io.pass[i].actor == (unsigned)actor && io.pass[i].probe == (unsigned)probe;
+		io.from += io.count;
+	}
+	return io.from;
+}
+
 /* Lets an actor that rests begin its next slot. */
 static void begin(int i, int probe, int count)
 {
 	struct actor *actor = &test->actors[i];
+	int unused;
 
 	while (actor->begun < actor->slots && !actor->operations[actor->begun].kind[0])
 		actor->begun++;
 	if (actor->begun >= actor->slots)
 		return;
+	actor->passed = passes_since(actor->passed, i, 0, &unused);
 	actor->slot = actor->begun++;
 	go_on(i, probe, count, false);
 }
@@ -507,7 +532,7 @@ static void follow(int number)
 		bool idle = at.state == STOPPER_IDLE;
 		int slot = idle ? actor->begun : actor->slot;
 		bool own = slot == order->slot;
-		int probe = own ? order->probe : TO_THE_END;
+		int probe = own ? order->probe : TO_THE_END, hits = 0;
 
 		if (slot > order->slot || (idle && slot >= actor->slots)) {
 			print_order(number, order->actor, order->slot, order->probe == TO_THE_END ? "finished" : "missed", -1, false);
@@ -517,15 +542,18 @@ static void follow(int number)
 			print_order(number, order->actor, slot, "stopped", probe, false);
 			return;
 		}
+		if (own && !idle && probe >= 0)
+			passes_since(actor->passed, order->actor, probe, &hits);
 		/* Two points of the model may be one place in the kernel. */
-		if (own && at.probe >= 0 && at.probe == probe && order->count == 1) {
+		if (hits && hits == order->count && at.probe == probe) {
 			print_order(number, order->actor, slot, "stopped", probe, false);
 			return;
 		}
 		if (idle)
 			begin(order->actor, probe >= 0 ? probe : STOPPER_NOWHERE, order->count);
 		else
-			go_on(order->actor, probe >= 0 ? probe : STOPPER_NOWHERE, order->count, at.state == STOPPER_BLOCKED);
+			go_on(order->actor, probe >= 0 ? probe : STOPPER_NOWHERE, order->count - hits,
+			      at.state == STOPPER_BLOCKED);
 		at = settle(order->actor, STEP_LIMIT_US);
 		if (own || at.state != STOPPER_IDLE) {
 			bool missed = own && probe >= 0 && at.state == STOPPER_IDLE;

@@ -155,6 +155,7 @@ pub fn write(to: &Path, content: &Content<'_>) -> Result<()> {
     archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n_rpc:x:100:100::/run/rpcbind:/bin/sh\n")?;
     archive.file("etc/group", b"root:x:0:\n")?;
     archive.file("etc/hosts", b"127.0.0.1 localhost\n")?;
+    archive.file("etc/services", b"sunrpc 111/tcp\nsunrpc 111/udp\nnfs 2049/tcp\nnfs 2049/udp\n")?;
     archive.file("etc/protocols", b"tcp 6 TCP\nudp 17 UDP\n")?;
     archive.file("etc/netconfig", NETCONFIG.as_bytes())?;
     archive.file("etc/exports", b"/export *(rw,fsid=0,no_root_squash,insecure,no_subtree_check,sync)\n")?;
