@@ -6,7 +6,7 @@
 //! release, or another compiler, needs no new offsets.
 
 use anyhow::Result;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 
 use crate::console::Answer;
 use crate::guest::Guest;
@@ -134,7 +134,9 @@ fn find(code: &[Instruction], place: &Place, name: &dyn Fn(u64) -> String) -> Op
         }
     };
     let (n, _) = calls(code).into_iter().filter(|(_, to)| is_meant(*to)).nth(call.nth - 1)?;
-    Some(n + after).filter(|n| *n < code.len())
+    // What is left of a thunk's call is filled up.
+    let is_filling = |n: usize| after > 0 && code.get(n).is_some_and(|i| i.mnemonic() == Mnemonic::Nop);
+    (n + after..code.len()).find(|n| !is_filling(*n))
 }
 
 /// The addresses to try for a probe: that of the instruction, and those that follow without a branch in between.
@@ -223,7 +225,7 @@ mod tests {
         let site: Site = "do_page_mkwrite after indirect".parse().unwrap();
         let code = code();
         let n = find(&code, &site.place, &|_| "other".to_owned()).unwrap();
-        // ff d0 is the call of the pointer in rax.
+        // ff d0 calls the pointer in rax, and a nop of three bytes follows.
         assert_eq!(code[n].ip() - 0x1000, 0x4e);
         assert_eq!(in_a_row(&code, n).len(), TRIES);
     }

@@ -13,12 +13,15 @@ pub mod build;
 pub mod cache;
 pub mod code;
 pub mod console;
+pub mod demo;
 pub mod filesystems;
 pub mod guest;
 pub mod initramfs;
 pub mod kernel;
 pub mod packages;
+pub mod points;
 pub mod qemu;
+pub mod replay;
 pub mod session;
 
 /// Something cannot be done on this machine, which is neither a pass nor a failure.

@@ -120,6 +120,11 @@ impl Session {
         self.folder.path()
     }
 
+    /// The places of a probe.
+    pub fn sites_of(&self, probe: i32) -> impl Iterator<Item = &Site> {
+        self.sites.iter().filter(move |(_, found)| **found == Ok(probe)).map(|(site, _)| site)
+    }
+
     /// The number of a probe at this place, or why there is none.
     pub fn probe(&mut self, site: &Site) -> Result<Result<i32, String>> {
         if let Some(known) = self.sites.get(site) {
