@@ -115,6 +115,8 @@ pub enum Exit {
     BadInput = 2,
     /// Our own model is broken.
     Model = 3,
+    /// It could not be run here: `git bisect run` skips such a commit.
+    NotHere = 125,
     /// Ended by Ctrl-C, with all that was found saved.
     Interrupted = 130,
 }
@@ -123,8 +125,8 @@ pub enum Exit {
 /// mapping becomes writable.
 ///
 /// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is gone, or a case
-/// that did not reach what it must (vacuous); 2 bad input or usage; 3 the model itself is broken; 130 after Ctrl-C,
-/// with all found so far saved.
+/// that did not reach what it must (vacuous); 2 bad input or usage; 3 the model itself is broken; 125 it cannot be run on this
+/// machine; 130 after Ctrl-C, with all found so far saved.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {
@@ -149,6 +151,8 @@ enum Command {
     Plants(cmd::plants::Args),
     Causes(cmd::causes::Args),
     Reach(cmd::reach::Args),
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Live(cmd::live::Args),
     List(cmd::list::Args),
     Completions(cmd::completions::Args),
 }
@@ -171,6 +175,8 @@ pub fn command<R: Registry>() -> ExitCode {
         Command::Plants(args) => cmd::plants::run::<R>(&args),
         Command::Causes(args) => cmd::causes::run::<R>(&args),
         Command::Reach(args) => cmd::reach::run::<R>(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Live(args) => cmd::live::run::<R>(&args),
         Command::List(args) => cmd::list::run::<R>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };

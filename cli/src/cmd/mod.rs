@@ -10,6 +10,8 @@ pub mod explain;
 pub mod file;
 pub mod hunt;
 pub mod list;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod matrix;
 pub mod plants;
 pub mod reach;
