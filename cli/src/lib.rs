@@ -153,6 +153,8 @@ enum Command {
     Reach(cmd::reach::Args),
     #[cfg(all(feature = "live", target_os = "linux"))]
     Live(cmd::live::Args),
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Vm(cmd::vm::Args),
     List(cmd::list::Args),
     Completions(cmd::completions::Args),
 }
@@ -177,6 +179,8 @@ pub fn command<R: Registry>() -> ExitCode {
         Command::Reach(args) => cmd::reach::run::<R>(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Live(args) => cmd::live::run::<R>(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Vm(args) => cmd::vm::run::<R>(&args),
         Command::List(args) => cmd::list::run::<R>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };
