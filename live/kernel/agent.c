@@ -335,9 +335,10 @@ static int access_cells(char *base, struct operation *op, bool store, int actor,
 	return 0;
 }
 
+static __thread char buffer[PAGES_MAX * PAGE];
+
 static int transfer(int fd, struct operation *op, bool is_write, int actor, int slot, struct result *result)
 {
-	static __thread char buffer[PAGES_MAX * PAGE];
 	size_t bytes = (op->b - op->a) * cell_bytes();
 	off_t at = op->a * cell_bytes();
 	ssize_t n;
@@ -396,8 +397,13 @@ static void *actor_thread(void *argument)
 {
 	struct context *context = argument;
 	struct actor *actor = &test->actors[context->actor];
+	volatile char stack[4 * PAGE];
 	cpu_set_t cpus;
 
+	/* Faults of our own would come by the same places: have them now. */
+	for (size_t i = 0; i < sizeof(stack); i += PAGE)
+		stack[i] = 0;
+	memset(buffer, 0, sizeof(buffer));
 	/* One that spins must not keep the controller, or another, off the CPU. */
 	CPU_ZERO(&cpus);
 	CPU_SET((context->actor + 1) % sysconf(_SC_NPROCESSORS_ONLN), &cpus);
@@ -426,8 +432,11 @@ static void address_space(int mm)
 	struct context contexts[STOPPER_ACTORS];
 	pthread_t threads[STOPPER_ACTORS];
 	int n = 0, fd = open(test->file, O_RDWR);
-	char *base = mmap(NULL, test->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *base;
 
+	/* All but the file, which is to be faulted in by the operations. */
+	mlockall(MCL_CURRENT);
+	base = mmap(NULL, test->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		_exit(7);
 	sigaction(SIGBUS, &action, NULL);
@@ -729,9 +738,12 @@ static int run_case(void)
 			address_space(mm);
 	}
 	for (int i = 0; i < STOPPER_ACTORS; i++)
-		if (test->actors[i].used && settle(i, STEP_LIMIT_US).state != STOPPER_IDLE) {
-			text("error", "an actor did not start");
-			return 1;
+		for (int tries = 0; test->actors[i].used && settle(i, STEP_LIMIT_US).state != STOPPER_IDLE; tries++) {
+			if (tries == 1000) {
+				text("error", "an actor did not start");
+				return 1;
+			}
+			usleep(5000);
 		}
 	for (int i = 0; i < test->orders; i++)
 		follow(i);

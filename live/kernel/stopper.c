@@ -314,6 +314,7 @@ static void reset(void)
 	for (i = 0; i < STOPPER_ACTORS; i++) {
 		WRITE_ONCE(actors[i].armed, STOPPER_NOWHERE);
 		WRITE_ONCE(actors[i].task, NULL);
+		WRITE_ONCE(actors[i].asleep, 0);
 		release(&actors[i]);
 	}
 	atomic_set(&passed, 0);

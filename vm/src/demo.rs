@@ -81,25 +81,16 @@ pub fn picture(run: &Run, labels: &Labels) -> String {
     let _ = writeln!(out, "  {} {}", "-".repeat(COLUMN - 1), "-".repeat(COLUMN - 1));
     let stands =
         run.orders.first().is_some_and(|(_, followed)| matches!(followed, Followed::Settled(Settled::Stopped, _)));
-    let mut shown = run.passes.iter().filter_map(|(actor, probe)| {
+    let shown = run.passes.iter().filter_map(|(actor, probe)| {
         let (_, text) = labels.iter().find(|(known, _)| known == probe)?;
         Some((*actor, *text))
     });
-    // The probe log says in which order they came by; A stands still where B begins.
     let mut rows: Vec<(u8, String)> = Vec::new();
-    let mut last = 0;
-    for (actor, text) in shown.by_ref() {
-        if last == 0 && actor == 1 && stands {
-            rows.push((0, "... stands still ...".to_owned()));
-        }
-        if last == 1 && actor == 0 {
-            if let Some((task, _, stack)) = run.blocked().filter(|(task, ..)| *task == TaskId(1)) {
-                rows.push((task.0, "BLOCKED on the page lock:".to_owned()));
-                rows.extend(stack.iter().take(4).map(|name| (1, format!("  {name}"))));
-            } else {
-                rows.push((1, "returns 0".to_owned()));
-            }
-            rows.push((0, "... goes on ...".to_owned()));
+    let (mut last, mut switches) = (0, 0);
+    for (actor, text) in shown {
+        if actor != last {
+            switches += 1;
+            rows.extend(between(run, switches, stands));
         }
         rows.push((actor, text.to_owned()));
         last = actor;
@@ -120,6 +111,24 @@ pub fn picture(run: &Run, labels: &Labels) -> String {
         let _ = writeln!(out, "  after fsync, read from the store: {}: {end}", cells.join(" "));
     }
     out
+}
+
+/// What happened where the log goes from one actor to the other, for the n-th time: A stands still and B begins; B has
+/// ended, or is blocked, and A goes on; and B wakes.
+fn between(run: &Run, nth: usize, stands: bool) -> Vec<(u8, String)> {
+    let blocked = run.blocked().filter(|(task, ..)| *task == TaskId(1));
+    match (nth, blocked) {
+        (1, _) if stands => vec![(0, "... stands still ...".to_owned())],
+        (2, None) => vec![(1, "returns 0".to_owned()), (0, "... goes on ...".to_owned())],
+        (2, Some((_, _, stack))) => {
+            let mut rows = vec![(1, "BLOCKED on the page lock, in".to_owned())];
+            rows.extend(stack.iter().take(4).map(|name| (1, format!("  {name}"))));
+            rows.push((0, "... goes on ...".to_owned()));
+            rows
+        }
+        (3, Some(_)) => vec![(1, "... wakes, goes on ...".to_owned())],
+        _ => Vec::new(),
+    }
 }
 
 /// What the two runs come to, as one sentence each.
