@@ -434,8 +434,8 @@ static void address_space(int mm)
 	int n = 0, fd = open(test->file, O_RDWR);
 	char *base;
 
-	/* All but the file, which is to be faulted in by the operations. */
-	mlockall(MCL_CURRENT);
+	/* Faults on what we share with the controller would come by the same places: have them now. */
+	mlock(test, sizeof(*test));
 	base = mmap(NULL, test->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		_exit(7);
@@ -754,6 +754,9 @@ static int run_case(void)
 	print_results();
 	print_passes();
 	if (!stop_processes()) {
+		for (int i = 0; i < STOPPER_ACTORS; i++)
+			if (test->actors[i].used)
+				print_order(-1, i, test->actors[i].slot, "stuck", -1, true);
 		text("error", "an actor hangs in the kernel");
 		return 1;
 	}

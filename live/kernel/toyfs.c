@@ -23,6 +23,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
+#include <linux/rmap.h>
 #include <linux/slab.h>
 #include <linux/version.h>
 #include <linux/writeback.h>
@@ -100,6 +101,26 @@ static void toy_server_truncate(struct inode *inode, loff_t size)
 		memzero_page(server[last], size & ~PAGE_MASK, PAGE_SIZE - (size & ~PAGE_MASK));
 }
 
+/* Before the file grows: what was stored past its end is no content. */
+static noinline void toy_zero_tail(struct inode *inode, loff_t end)
+{
+	struct folio *folio;
+
+	if (!offset_in_page(end))
+		return;
+	folio = __filemap_get_folio(inode->i_mapping, end >> PAGE_SHIFT, FGP_LOCK, 0);
+	if (IS_ERR_OR_NULL(folio))
+		return;
+	folio_wait_writeback(folio);
+	folio_mkclean(folio);
+	folio_zero_segment(folio, offset_in_folio(folio, end), PAGE_SIZE);
+	/* What was stored below the end through a pte that was dirty alone. */
+	toy_record_make(folio);
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 /* ---- writeback */
 
 static noinline void toy_complete(struct folio *folio)
@@ -163,8 +184,11 @@ static int toy_read_folio(struct file *file, struct folio *folio)
 static noinline int toy_prepare_write(struct address_space *mapping, loff_t pos, struct folio **found)
 {
 	int flags = FGP_LOCK | FGP_WRITE | FGP_CREAT;
-	struct folio *folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, flags, mapping_gfp_mask(mapping));
+	struct folio *folio;
 
+	if (pos > i_size_read(mapping->host))
+		toy_zero_tail(mapping->host, i_size_read(mapping->host));
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, flags, mapping_gfp_mask(mapping));
 	if (IS_ERR_OR_NULL(folio))
 		return -ENOMEM;
 	folio_wait_writeback(folio);
@@ -326,6 +350,8 @@ static int toy_setattr(struct toy_idmap *idmap, struct dentry *dentry, struct ia
 	if (attr->ia_valid & ATTR_SIZE) {
 		/* The server goes last, with faults kept out: a read in between would bring the old tail back. */
 		filemap_invalidate_lock(inode->i_mapping);
+		if (attr->ia_size > inode->i_size)
+			toy_zero_tail(inode, inode->i_size);
 		truncate_setsize(inode, attr->ia_size);
 		toy_server_truncate(inode, attr->ia_size);
 		filemap_invalidate_unlock(inode->i_mapping);

@@ -139,12 +139,13 @@ fn find(code: &[Instruction], place: &Place, name: &dyn Fn(u64) -> String) -> Op
     (n + after..code.len()).find(|n| !is_filling(*n))
 }
 
-/// The addresses to try for a probe: that of the instruction, and those that follow without a branch in between.
+/// The addresses to try for a probe: that of the instruction, and those that follow without a branch in between. A call
+/// may be one that the kernel patches, as for might_resched, where it wants no probe.
 fn in_a_row(code: &[Instruction], from: usize) -> Vec<u64> {
     let mut addresses = Vec::new();
     for instruction in code.iter().skip(from).take(TRIES) {
         addresses.push(instruction.ip());
-        if instruction.flow_control() != FlowControl::Next {
+        if !matches!(instruction.flow_control(), FlowControl::Next | FlowControl::Call) {
             break;
         }
     }

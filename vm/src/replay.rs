@@ -53,6 +53,10 @@ pub struct Run {
     pub passes: Vec<(u8, i32)>,
     /// What is wrong with it, in words.
     pub flaws: Vec<String>,
+    /// All that is wrong is that bytes came up that were stored past the end of the file.
+    pub only_exposed: bool,
+    /// The guest is no good for another case.
+    pub is_last: bool,
     /// What the kernel's log says of damage, since the case began.
     pub damage: Vec<String>,
 }
@@ -64,6 +68,8 @@ pub enum Verdict {
     Kept,
     /// Something is not: data was lost, old data came up, or the size is wrong.
     Lost,
+    /// Bytes that were stored past the end of the file came up when it grew, and nothing else is wrong.
+    Exposed,
     /// An actor never got to its end.
     Stuck,
     /// The kernel's log says that it is broken.
@@ -76,6 +82,7 @@ impl Verdict {
         match self {
             Verdict::Kept => "kept",
             Verdict::Lost => "LOST",
+            Verdict::Exposed => "EXPOSED",
             Verdict::Stuck => "STUCK",
             Verdict::Damaged => "DAMAGED",
         }
@@ -89,6 +96,8 @@ impl Run {
             Verdict::Damaged
         } else if !self.stuck.is_empty() {
             Verdict::Stuck
+        } else if self.only_exposed {
+            Verdict::Exposed
         } else if !self.flaws.is_empty() {
             Verdict::Lost
         } else {
@@ -181,7 +190,6 @@ fn requests(
             Err(reason) => Some(reason),
         });
     }
-    requests.push("go".to_owned());
     Ok((requests, skipped))
 }
 
@@ -191,12 +199,14 @@ pub fn replay(session: &mut Session, release: &str, fs: &Filesystem, case: &Case
     let (requests, skipped) = requests(session, release, fs, case)?;
     let mut answers = Vec::new();
     for request in &requests {
-        let limit = if request == "go" { CASE } else { SHORT };
-        answers.extend(session.guest.expect(request, limit)?);
+        answers.extend(session.guest.expect(request, SHORT)?);
     }
+    let (said, status) = session.guest.ask("go", CASE)?;
+    answers.extend(said);
     let mut run = gather(case, skipped, answers)?;
-    run.damage = session.findings().split_off(before);
-    run.flaws = judge(case, &run);
+    run.damage.extend(session.findings().split_off(before));
+    run.is_last = status != 0;
+    (run.flaws, run.only_exposed) = judge(case, &run);
     Ok(run)
 }
 
@@ -213,6 +223,7 @@ fn gather(case: &Case, skipped: Vec<Option<String>>, answers: Vec<Answer>) -> Re
             Answer::Passes(passes) => run.passes = passes,
             Answer::Content(content) => run.content = Some(content),
             Answer::Server(content) => run.server = Some(content),
+            Answer::Error(text) => run.damage.push(text),
             _ => {}
         }
     }
@@ -276,12 +287,14 @@ fn is_fed(operation: Operation) -> bool {
     matches!(operation, Store(_) | Load(_) | Read(_) | Write(_) | Truncate(_) | Munmap | Mmap)
 }
 
-/// What is wrong with a run, in words.
-fn judge(case: &Case, run: &Run) -> Vec<String> {
-    let Some(content) = &run.content else { return Vec::new() };
-    if !run.stuck.is_empty() {
-        return Vec::new();
-    }
+/// What is wrong with a run, in words; and whether that is only bytes from past the end of the file.
+fn judge(case: &Case, run: &Run) -> (Vec<String>, bool) {
+    let Some(content) = run.content.as_ref().filter(|_| run.stuck.is_empty()) else { return (Vec::new(), false) };
+    let mut exposed = 0;
+    let mut say = |finding: Finding| {
+        exposed += usize::from(finding.flaw == Flaw::Exposed);
+        in_words(finding)
+    };
     let mut history = History::default();
     history.begin(case);
     let calls = run.results.iter().map(|r| (r.called, true, r));
@@ -312,7 +325,7 @@ fn judge(case: &Case, run: &Run) -> Vec<String> {
             },
         );
         let at = format!("{task}.{} {operation}", result.slot);
-        flaws.extend(history.take_findings().map(|finding| format!("{at}: {}", in_words(finding))));
+        flaws.extend(history.take_findings().map(|finding| format!("{at}: {}", say(finding))));
     }
     let cell_bytes = PAGE_BYTES / i64::from(case.geometry.cells);
     if content.size % cell_bytes != 0 {
@@ -322,14 +335,15 @@ fn judge(case: &Case, run: &Run) -> Vec<String> {
     let cell = |n: u8| content.cells.get(usize::from(n)).map_or(Stamp::ZERO, |value| stamp(*value));
     history.quiescent(size, &|_| None);
     history.end(&cell);
-    flaws.extend(history.take_findings().map(|finding| format!("at the end: {}", in_words(finding))));
+    flaws.extend(history.take_findings().map(|finding| format!("at the end: {}", say(finding))));
     if content.error != 0 {
         flaws.push(format!("the closing fsync returned errno {}", content.error));
     }
     if let Some(server) = run.server.as_ref().filter(|server| server.size != content.size) {
         flaws.push(format!("at the end: the client's file has {} bytes, the server's {}", content.size, server.size));
     }
-    flaws
+    let only_exposed = !flaws.is_empty() && flaws.len() == exposed;
+    (flaws, only_exposed)
 }
 
 fn in_words(finding: Finding) -> String {
@@ -372,7 +386,7 @@ mod tests {
             Answer::Content(Content { error: 0, size: 4096, cells }),
         ];
         let mut run = gather(&case, vec![None, None, Some("not steered".into())], answers).unwrap();
-        run.flaws = judge(&case, &run);
+        (run.flaws, run.only_exposed) = judge(&case, &run);
         run
     }
 

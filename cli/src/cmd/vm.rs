@@ -82,7 +82,9 @@ impl Input {
     }
 
     fn name(&self) -> String {
-        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        let parts: Vec<_> =
+            self.path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
+        parts.into_iter().rev().collect::<Vec<_>>().join("/").trim_end_matches(".mkw").to_owned()
     }
 }
 
@@ -234,6 +236,10 @@ fn replay_all<R: Registry>(args: &Args) -> Result<Exit> {
                         run
                     }
                 };
+                if run.is_last {
+                    keep_log(args, &session)?;
+                    session = boot(&parts, &filesystems)?;
+                }
                 if is_new(input, &run) {
                     exit = Exit::Breach;
                 }
@@ -269,7 +275,7 @@ fn dead(error: &anyhow::Error, session: &Session) -> Run {
 fn is_new(input: &Input, run: &Run) -> bool {
     match run.verdict() {
         Verdict::Kept => false,
-        Verdict::Lost => !input.loses(),
+        Verdict::Lost | Verdict::Exposed => !input.loses(),
         Verdict::Stuck | Verdict::Damaged => true,
     }
 }
@@ -289,7 +295,7 @@ fn show(args: &Args, input: &Input, release: &str, fs: &Filesystem, run: &Run, h
     }
     let style = match run.verdict() {
         Verdict::Kept => GREEN,
-        Verdict::Lost if input.loses() => YELLOW,
+        Verdict::Lost | Verdict::Exposed if input.loses() => YELLOW,
         _ => RED,
     };
     let verdict = run.verdict().name();
@@ -343,7 +349,7 @@ fn order_in_words(stop: &Stop, followed: &Followed) -> String {
 
 /// Where kernel and model part, if one loses data and the other does not.
 fn parting(input: &Input, run: &Run) -> Option<String> {
-    let lost = run.verdict() == Verdict::Lost;
+    let lost = matches!(run.verdict(), Verdict::Lost | Verdict::Exposed);
     if lost == input.loses() {
         return None;
     }
