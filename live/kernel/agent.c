@@ -600,6 +600,8 @@ static bool finish(void)
 				go_on(i, STOPPER_NOWHERE, 0, true);
 			}
 			at = settle(i, STEP_LIMIT_US);
+			/* It was blocked, and has come to the stop that it was told before. */
+			moved |= at.state == STOPPER_STOPPED || at.state == STOPPER_SPINS;
 			busy |= at.state != STOPPER_IDLE || actor->begun < actor->slots;
 		}
 		if (busy && !moved) {
@@ -707,14 +709,19 @@ static int make_file(void)
 static bool stop_processes(void)
 {
 	for (int i = 0; i < STOPPER_ACTORS; i++)
-		if (test->actors[i].used) {
-			test->actors[i].quit = true;
-			go_on(i, STOPPER_LEAVE, 0, false);
-		}
+		test->actors[i].quit = true;
 	for (int tries = 0, mm = 0; mm < test->mms; tries++) {
 		if (processes[mm] <= 0 || waitpid(processes[mm], NULL, WNOHANG) > 0) {
 			mm++;
 			continue;
+		}
+		for (int i = 0; i < STOPPER_ACTORS; i++) {
+			int state = test->actors[i].used ? settle(i, 0).state : STOPPER_RUNS;
+
+			if (state == STOPPER_IDLE)
+				go_on(i, STOPPER_LEAVE, 0, false);
+			else if (state == STOPPER_STOPPED || state == STOPPER_SPINS)
+				go_on(i, STOPPER_NOWHERE, 0, false);
 		}
 		if (tries == 500)
 			kill(processes[mm], SIGKILL);

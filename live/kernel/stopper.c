@@ -253,7 +253,8 @@ static int go(const struct stopper_go *io)
 
 	if (io->probe >= STOPPER_PROBES)
 		return -EINVAL;
-	if (io->probe == STOPPER_LEAVE)
+	/* Elsewhere than at rest it may still have to come back through a trampoline, as this actor. */
+	if (io->probe == STOPPER_LEAVE && a->at == RESTS)
 		WRITE_ONCE(a->task, NULL);
 	a->count = io->count;
 	WRITE_ONCE(a->armed, io->probe);

@@ -32,6 +32,9 @@ pub struct Filesystem {
     /// The folder of the server's files.
     #[serde(default)]
     pub server: Option<String>,
+    /// It is there to lose data.
+    #[serde(default)]
+    pub loses: bool,
     /// An actor that sleeps in the kernel for so long is blocked.
     #[serde(default = "blocked_ms")]
     pub blocked_ms: u32,

@@ -235,8 +235,8 @@ fn prepare_headers(folder: &Path, release: &str) -> Result<Option<PathBuf>> {
 /// The compiler that the headers name.
 pub fn compiler(headers: &Path) -> String {
     let variables = fs::read_to_string(headers.join(".kernelvariables")).unwrap_or_default();
-    let named = variables.split_whitespace().filter_map(|word| word.rsplit(')').next());
-    named.filter(|word| word.starts_with("gcc-")).last().unwrap_or("gcc").to_owned()
+    let mut named = variables.split_whitespace().filter_map(|word| word.rsplit(')').next());
+    named.rfind(|word| word.starts_with("gcc-")).unwrap_or("gcc").to_owned()
 }
 
 /// Whether a program can be run.

@@ -240,7 +240,7 @@ fn replay_all<R: Registry>(args: &Args) -> Result<Exit> {
                     keep_log(args, &session)?;
                     session = boot(&parts, &filesystems)?;
                 }
-                if is_new(input, &run) {
+                if is_new(input, fs, &run) {
                     exit = Exit::Breach;
                 }
                 if !args.json {
@@ -272,10 +272,10 @@ fn dead(error: &anyhow::Error, session: &Session) -> Run {
 }
 
 /// The kernel does what no pair of the model does. That an old loss is gone is no news.
-fn is_new(input: &Input, run: &Run) -> bool {
+fn is_new(input: &Input, fs: &Filesystem, run: &Run) -> bool {
     match run.verdict() {
         Verdict::Kept => false,
-        Verdict::Lost | Verdict::Exposed => !input.loses(),
+        Verdict::Lost | Verdict::Exposed => !input.loses() && !fs.loses,
         Verdict::Stuck | Verdict::Damaged => true,
     }
 }
@@ -295,7 +295,7 @@ fn show(args: &Args, input: &Input, release: &str, fs: &Filesystem, run: &Run, h
     }
     let style = match run.verdict() {
         Verdict::Kept => GREEN,
-        Verdict::Lost | Verdict::Exposed if input.loses() => YELLOW,
+        Verdict::Lost | Verdict::Exposed if input.loses() || fs.loses => YELLOW,
         _ => RED,
     };
     let verdict = run.verdict().name();
