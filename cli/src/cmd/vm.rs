@@ -398,6 +398,18 @@ fn line_of(input: &Input, version: &str, fs: &Filesystem, run: &Run) -> Line {
     }
 }
 
+/// What stands over a table.
+const TABLE_HEAD: &str = "\
+# Cases replayed on real kernels
+
+Written by `mkwrite vm .. --replay --table FILE` (vm.md). `model`: whether some pair that the case names loses data in the
+model. On a kernel: `kept`, nothing is lost; `LOST`; `EXPOSED`, only bytes came up that were stored past the end of the file;
+`STUCK`, an actor never ended; `DAMAGED`, the kernel or the guest gave up. `blocked in` is the function in which the first
+actor that was blocked waits. `not followed`: some point of the schedule has no place there, was never reached, or its
+actor was blocked before it; the second table says which and why.
+
+";
+
 /// One column per kernel and filesystem, one row per case.
 fn table(lines: &[Line]) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
@@ -411,7 +423,7 @@ fn table(lines: &[Line]) -> String {
             rows.push(&one.file);
         }
     }
-    let mut text = "| case | model |".to_owned();
+    let mut text = format!("{TABLE_HEAD}| case | model |");
     for (kernel, fs) in &columns {
         text.push_str(&format!(" {fs} {kernel} |"));
     }
