@@ -9,7 +9,8 @@ use std::arch::global_asm;
 use std::io;
 use std::sync::Once;
 
-// mkwrite_copy(to, from, words): copies words one by one, upwards. Returns 0, or the signal.
+// mkwrite_copy(to, from, words): copies words one by one, upwards. Returns 0, or the signal with the words that were
+// copied, by `result`. The register that counts them is known to the handler.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl mkwrite_copy",
@@ -56,11 +57,25 @@ unsafe extern "C" {
 
 /// A store or load was answered with a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub struct Fault {
+    /// Which.
+    pub signal: Signal,
+    /// Words that were copied before.
+    pub words: usize,
+}
+
+/// The signals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
     /// SIGBUS: no page of the file there, or no room for it.
     Bus,
     /// SIGSEGV: no mapping there.
     Segv,
+}
+
+/// What the copy returns after a fault.
+const fn result(signal: libc::c_int, words: u64) -> u64 {
+    words << 8 | signal as u64
 }
 
 extern "C" fn handler(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -78,13 +93,14 @@ extern "C" fn handler(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mu
     }
     #[cfg(target_arch = "x86_64")]
     {
+        let words = context.gregs[libc::REG_RCX as usize] as u64;
         context.gregs[libc::REG_RIP as usize] = out as i64;
-        context.gregs[libc::REG_RAX as usize] = i64::from(signal);
+        context.gregs[libc::REG_RAX as usize] = result(signal, words) as i64;
     }
     #[cfg(target_arch = "aarch64")]
     {
         context.pc = out as u64;
-        context.regs[0] = signal as u64;
+        context.regs[0] = result(signal, context.regs[3]);
     }
 }
 
@@ -114,10 +130,13 @@ fn install() {
 pub unsafe fn copy(to: *mut u64, from: *const u64, words: usize) -> Result<(), Fault> {
     install();
     // SAFETY: by this function's contract; the assembly touches nothing else.
-    match unsafe { mkwrite_copy(to, from, words) } as libc::c_int {
+    let result = unsafe { mkwrite_copy(to, from, words) };
+    match (result & 0xff) as libc::c_int {
         0 => Ok(()),
-        libc::SIGBUS => Err(Fault::Bus),
-        _ => Err(Fault::Segv),
+        signal => {
+            let signal = if signal == libc::SIGBUS { Signal::Bus } else { Signal::Segv };
+            Err(Fault { signal, words: result >> 8 })
+        }
     }
 }
 
@@ -146,15 +165,16 @@ mod tests {
             assert_ne!(at, libc::MAP_FAILED);
             at.cast::<u64>()
         };
+        let fault = |signal, words| Err(Fault { signal, words });
         let none = map(libc::PROT_NONE, -1);
         let both = map(libc::PROT_READ | libc::PROT_WRITE, std::os::fd::AsRawFd::as_raw_fd(&file));
         let mut own = [7u64; 600];
         // SAFETY: `none` faults, `both` is a mapping of 1,024 words, `own` has 600.
         unsafe {
-            assert_eq!(copy(none, own.as_ptr(), 1), Err(Fault::Segv));
-            assert_eq!(copy(own.as_mut_ptr(), none, 1), Err(Fault::Segv));
-            assert_eq!(copy(both.add(512), own.as_ptr(), 1), Err(Fault::Bus));
-            assert_eq!(copy(both, own.as_ptr(), 600), Err(Fault::Bus));
+            assert_eq!(copy(none, own.as_ptr(), 1), fault(Signal::Segv, 0));
+            assert_eq!(copy(own.as_mut_ptr(), none, 1), fault(Signal::Segv, 0));
+            assert_eq!(copy(both.add(512), own.as_ptr(), 1), fault(Signal::Bus, 0));
+            assert_eq!(copy(both, own.as_ptr(), 600), fault(Signal::Bus, 512));
             assert_eq!(copy(own.as_mut_ptr(), both.add(511), 1), Ok(()));
         }
         assert_eq!(own[0], 7);

@@ -52,7 +52,7 @@ impl fmt::Display for Class {
 pub struct Key {
     /// What differs.
     pub class: Class,
-    /// The operation that shows it; at the end `seen`, `store` or `end`.
+    /// The operation that shows it; at the end `seen`, `durable` or `end`.
     pub shown_by: &'static str,
     /// What the model gives: a status, or a kind of value.
     pub model: String,
@@ -183,7 +183,7 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
         found(before.class(cell as u8), name, kind(m), kind(r), detail)
     };
     content("seen", &model.seen, &real.seen).or_else(|| match (&model.stored, &real.stored) {
-        (Some(m), Some(r)) => content("store", m, r),
+        (Some(m), Some(r)) => content("durable", m, r),
         _ => None,
     })
 }
@@ -253,7 +253,7 @@ mod tests {
         is(|run| run.calls[3].values[0] = Stamp::ZERO, "value by read: model data, kernel zero");
         is(|run| run.calls[3].values[0] = ALIEN, "value by read: model data, kernel alien");
         is(|run| run.seen[0] = TORN, "value by seen: model initial, kernel torn");
-        is(|run| run.stored.as_mut().unwrap()[3] = Stamp(103), "content by store: model zero, kernel data");
+        is(|run| run.stored.as_mut().unwrap()[3] = Stamp(103), "content by durable: model zero, kernel data");
         is(|run| run.size = 5, "size by end: model larger, kernel smaller");
         is(|run| run.trouble = Some("EIO".to_owned()), "trouble by end: model none, kernel EIO");
     }

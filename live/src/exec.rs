@@ -185,9 +185,8 @@ impl Solo {
 
     fn perform(&mut self, case: &Case, subject: &Subject) -> io::Result<Vec<Call>> {
         let (g, words) = (case.geometry, cell_words(case.geometry));
-        let buffer = std::mem::replace(&mut self.buffer, Buffer::new());
-        let (task, file, space) = (TaskId(0), &subject.file, &self.space);
-        let mut actor = Actor { task, run: self.run, geometry: g, file, space, buffer };
+        let file = &subject.file;
+        let mut actor = Actor::new(TaskId(0), self.run, g, file, &self.space);
         let mut calls = Vec::new();
         for (slot, operation) in case.actors[0].operations.iter().enumerate() {
             if *operation == Operation::Empty {
@@ -207,7 +206,6 @@ impl Solo {
                 size: operations::size(file)?,
             });
         }
-        self.buffer = actor.buffer;
         Ok(calls)
     }
 

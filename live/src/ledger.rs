@@ -22,13 +22,13 @@ pub struct Entry {
     pub name: String,
     /// What differs.
     pub class: Class,
-    /// The operation that shows it; `seen` and `store` for the content at the end.
+    /// The operation that shows it; `seen` and `durable` for the content at the end.
     pub shown_by: Vec<String>,
     /// What the model gives: a status, or a kind of value.
     pub model: String,
     /// What the kernel gives.
     pub real: String,
-    /// Operations that the smallest case has, all of them.
+    /// Operations that the smallest case has, all of them, and as often as they stand here.
     pub uses: Vec<String>,
     /// Operations that it may have besides.
     #[serde(default)]
@@ -95,7 +95,7 @@ impl Ledger {
         let ledger: Ledger = toml::from_str(text).map_err(|error| error.to_string())?;
         let known: BTreeSet<&str> = Operation::KINDS.iter().map(|kind| kind.name).collect();
         for entry in &ledger.differences {
-            let ends = |name: &&String| !["seen", "store", "end"].contains(&name.as_str());
+            let ends = |name: &&String| !["seen", "durable", "end"].contains(&name.as_str());
             let names = entry.uses.iter().chain(&entry.may_use).chain(entry.shown_by.iter().filter(ends));
             if let Some(name) = names.into_iter().find(|name| !known.contains(name.as_str())) {
                 return Err(format!("entry `{}`: `{name}` is no operation (see `list operations`)", entry.name));
@@ -123,7 +123,10 @@ impl Ledger {
                 && listed(&entry.filesystems, on.filesystem)
                 && listed(&entry.models, on.model)
                 && entry.kernels.contains(on.kernel)
-                && entry.uses.iter().all(|name| uses.contains(name.as_str()))
+                && entry.uses.iter().all(|name| {
+                    let needed = entry.uses.iter().filter(|other| *other == name).count();
+                    smallest.operations().filter(|(.., operation)| operation.kind().name == name).count() >= needed
+                })
                 && uses.iter().all(|name| listed(&entry.uses, name) || listed(&entry.may_use, name))
         })
     }
@@ -179,6 +182,10 @@ mod tests {
         assert!(is_new(on, &Key { class: Class::Value, ..key.clone() }, &smallest));
         assert!(is_new(on, &Key { real: "alien".to_owned(), ..key.clone() }, &smallest));
         assert!(is_new(on, &key, &case(vec![store, load])));
+        let twice = Ledger::parse(&TEXT.replace("\"store\",", "\"store\", \"store\",")).unwrap();
+        assert!(twice.explains(on, &key, &smallest).is_none());
+        let stored_twice = case(vec![store, store, Operation::Reclaim(Range::new(0, 1)), load]);
+        assert!(twice.explains(on, &key, &stored_twice).is_some());
         let more = case(vec![store, Operation::Reclaim(Range::new(0, 1)), Operation::Truncate(1), load]);
         assert!(is_new(on, &key, &more));
     }

@@ -12,6 +12,8 @@ pub mod access;
 pub mod compare;
 pub mod conformance;
 pub mod exec;
+pub mod hunt;
+pub mod judge;
 pub mod kernel;
 pub mod ledger;
 pub mod mounts;

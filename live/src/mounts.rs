@@ -129,6 +129,15 @@ fn not_here(what: impl Into<String>, help: impl Into<String>) -> NotHere {
     NotHere { what: what.into(), help: help.into() }
 }
 
+/// Whether cases can be run on this machine at all.
+pub fn machine() -> Result<(), NotHere> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::sysconf(libc::_SC_PAGESIZE) } {
+        bytes if bytes == PAGE as i64 => Ok(()),
+        bytes => Err(not_here(format!("pages have {bytes} bytes here"), "run it on a kernel with pages of 4096 bytes")),
+    }
+}
+
 /// The mount namespace of this process, and the memory that its images lie in.
 pub struct Namespace {
     scratch: PathBuf,

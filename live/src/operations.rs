@@ -13,7 +13,7 @@ use mkwrite_model::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PA
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
-use crate::access::{self, Fault};
+use crate::access::{self, Fault, Signal};
 use crate::word;
 
 /// Bytes of a page.
@@ -160,9 +160,9 @@ impl From<io::Error> for Failure {
 
 impl Failure {
     fn fault(fault: Fault, done: u8) -> Failure {
-        let status = match fault {
-            Fault::Bus => Status::Sigbus,
-            Fault::Segv => Status::Segv,
+        let status = match fault.signal {
+            Signal::Bus => Status::Sigbus,
+            Signal::Segv => Status::Segv,
         };
         Failure { status, errno: 0, done }
     }
@@ -186,8 +186,9 @@ pub struct Record {
     pub errno: i32,
     /// Cells that were stored, loaded, read or written.
     pub done: u8,
-    /// The size of the file in bytes after it, as far as somebody asked.
-    pub size: u64,
+    /// Words that a store or write has put into the file, from the start of its range upwards: a fault or a full disk may
+    /// end it inside a cell, which is then not done.
+    pub words_written: u32,
     /// The stamps of the words that a load or read returned.
     pub words: [Stamp; WORDS_MAX],
 }
@@ -195,7 +196,7 @@ pub struct Record {
 impl Default for Record {
     fn default() -> Self {
         let words = [Stamp::ZERO; WORDS_MAX];
-        Record { called: 0, returned: 0, status: Status::Ok, errno: 0, done: 0, size: 0, words }
+        Record { called: 0, returned: 0, status: Status::Ok, errno: 0, done: 0, words_written: 0, words }
     }
 }
 
@@ -299,17 +300,26 @@ pub struct Actor<'a> {
     pub space: &'a Space,
     /// Where it puts words together.
     pub buffer: Box<Buffer>,
+    /// See [`Record::words_written`].
+    words_written: usize,
 }
 
-impl Actor<'_> {
+impl<'a> Actor<'a> {
+    /// An actor of a run on a file of this shape.
+    pub fn new(task: TaskId, run: u32, geometry: Geometry, file: &'a File, space: &'a Space) -> Actor<'a> {
+        Actor { task, run, geometry, file, space, buffer: Buffer::new(), words_written: 0 }
+    }
+
     /// Performs an operation. `now` numbers calls and returns.
     pub fn perform(&mut self, slot: u8, operation: Operation, now: impl Fn() -> u64, record: &mut Record) {
         if let Operation::Write(cells) = operation {
             self.fill(slot, cells);
         }
+        self.words_written = 0;
         (record.status, record.errno, record.called) = (Status::Ok, 0, now());
         let result = (row_of(operation).perform)(self, slot, operation);
         record.returned = now();
+        record.words_written = self.words_written as u32;
         record.done = match result {
             Ok(done) => done,
             Err(failure) => {
@@ -395,6 +405,7 @@ fn store(actor: &mut Actor<'_>, slot: u8, operation: Operation) -> Result<u8, Fa
             let to = actor.space.base.byte_add(actor.offset(cells.start) as usize);
             access::copy(to, actor.buffer.0.as_ptr(), words)
         };
+        actor.words_written += copied.map_or_else(|fault| fault.words, |()| words);
         copied.map_err(|fault| Failure::fault(fault, done))?;
         done += cells.end - cells.start;
     }
@@ -426,6 +437,7 @@ fn read(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failur
 fn write(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failure> {
     let cells = operation.range();
     let bytes = actor.file.write_at(actor.buffer.bytes(actor.words(cells)), actor.offset(cells.start))?;
+    actor.words_written = bytes / word::BYTES;
     Ok(actor.cells_in(bytes))
 }
 
@@ -458,6 +470,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_of_the_docs_is_this_one() {
+        let docs = include_str!("../../docs/live.md");
+        let table = docs.split("<!-- operations -->\n").nth(1).unwrap();
+        assert_eq!(table, markdown(), "copy this into docs/live.md:\n{}", markdown());
+    }
+
+    #[test]
     fn every_operation_has_its_row() {
         assert_eq!(ROWS.len(), Operation::KINDS.len());
         for (row, kind) in ROWS.iter().zip(Operation::KINDS) {
@@ -468,7 +487,7 @@ mod tests {
 
     fn actor<'a>(file: &'a File, space: &'a Space) -> Actor<'a> {
         let geometry = Geometry { pages: 2, size: 6, ..Geometry::default() };
-        Actor { task: TaskId(0), run: 9, geometry, file, space, buffer: Buffer::new() }
+        Actor::new(TaskId(0), 9, geometry, file, space)
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha1::{Digest, Sha1};
 
-use crate::Unavailable;
 use crate::cache::Cache;
 use crate::kernel::{Kernel, can_run, compiler};
 use crate::packages::output;
+use crate::{Unavailable, during};
 
 macro_rules! sources {
     ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../live/kernel/", $name)))),*] };
@@ -66,7 +66,7 @@ fn make(folder: &Path, kernel: &Kernel) -> Result<()> {
         fs::write(folder.join(name), text)?;
     }
     output(Command::new("make").args(["agent", &format!("CC={compiler}")]).current_dir(folder))
-        .context("cannot build the agent")?;
+        .map_err(during("cannot build the agent"))?;
     let mut modules = Command::new("make");
     // BTF needs pahole and says nothing that we use.
     modules
@@ -74,6 +74,6 @@ fn make(folder: &Path, kernel: &Kernel) -> Result<()> {
         .arg(headers)
         .arg(format!("M={}", folder.display()))
         .args(["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]);
-    output(&mut modules).with_context(|| format!("cannot build the modules for {}", kernel.release))?;
+    output(&mut modules).map_err(during(format!("cannot build the modules for {}", kernel.release)))?;
     Ok(())
 }

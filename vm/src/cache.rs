@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::Unavailable;
 
@@ -29,7 +29,7 @@ impl Cache {
     /// A cache in this folder.
     pub fn at(folder: &Path) -> Result<Cache> {
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))
+            .map_err(|error| anyhow!("cannot make {}: {error}", folder.display()))
             .context("set XDG_CACHE_HOME to a folder that can be written to")?;
         Ok(Cache { folder: folder.canonicalize()? })
     }

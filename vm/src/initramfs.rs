@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cpio::newc::{Builder, trailer};
 
 use crate::packages::{Root, output};
@@ -101,6 +101,10 @@ impl<W: Write> Archive<W> {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+}
+
 /// What goes into the guest.
 pub struct Content<'a> {
     /// busybox and the filesystems' tools.
@@ -125,7 +129,7 @@ fn module(path: &Path) -> Result<Vec<u8>> {
         Some("xz") => "xz",
         Some("zst") => "zstd",
         Some("gz") => "gzip",
-        _ => return fs::read(path).with_context(|| format!("cannot read {}", path.display())),
+        _ => return read(path),
     };
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join(path.file_name().unwrap_or_default());
@@ -144,7 +148,7 @@ pub fn write(to: &Path, content: &Content<'_>) -> Result<()> {
     archive.file("bin/busybox", &fs::read(content.tools.program("busybox")?)?)?;
     archive.link("bin/sh", "busybox")?;
     for (name, file) in content.files {
-        archive.file(name, &fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)?;
+        archive.file(name, &read(file)?)?;
     }
     for path in content.modules {
         archive.file(Path::new("modules").join(module_name(path)), &module(path)?)?;

@@ -172,7 +172,7 @@ fn of_files(cache: &Cache, tools: &Root, debs: &[PathBuf]) -> Result<Kernel> {
 }
 
 fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = fs::read_dir(folder).map_err(|error| anyhow!("cannot read {}: {error}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
     paths.sort();

@@ -24,6 +24,15 @@ pub mod qemu;
 pub mod replay;
 pub mod session;
 
+/// Says during what an error happened, in the same sentence: a context is a remedy here. What cannot be done on this
+/// machine, and a guest that has died, stay what they are.
+pub(crate) fn during(what: impl std::fmt::Display) -> impl FnOnce(anyhow::Error) -> anyhow::Error {
+    move |error| match error.is::<Unavailable>() || error.is::<guest::Dead>() {
+        true => error,
+        false => anyhow::anyhow!("{what}: {error:#}"),
+    }
+}
+
 /// Something cannot be done on this machine, which is neither a pass nor a failure.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what}")]

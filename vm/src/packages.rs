@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
-use crate::Unavailable;
 use crate::cache::Cache;
+use crate::{Unavailable, during};
 
 /// Lists of packages that are older than this are fetched again.
 const LISTS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -159,7 +159,7 @@ fn debs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn unpack_all(debs: &[PathBuf], root: &Path) -> Result<()> {
     for deb in debs {
         output(Command::new("dpkg-deb").arg("-x").arg(deb).arg(root))
-            .with_context(|| format!("cannot unpack {}", deb.display()))?;
+            .map_err(during(format!("cannot unpack {}", deb.display())))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::cache::Cache;
 use crate::kernel::{Kernel, can_run};
@@ -94,5 +94,5 @@ pub fn start(machine: &Machine<'_>) -> Result<Child> {
     command
         .args(["-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic nokaslr mitigations=off random.trust_cpu=on"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().context("cannot start qemu")
+    command.spawn().map_err(|error| anyhow!("cannot start qemu: {error}"))
 }

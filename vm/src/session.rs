@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::build::{Built, build};
 use crate::cache::Cache;
 use crate::code::{Kind, Site, locate};
 use crate::console::{Answer, findings};
+use crate::during;
 use crate::filesystems::{DISK_MB, Filesystem};
 use crate::guest::Guest;
 use crate::initramfs::{self, Content, module_name};
@@ -74,7 +75,7 @@ impl Session {
             [("bin/agent", agent), ("modules/stopper.ko", stopper), ("modules/toyfs.ko", toyfs)];
         let initramfs = folder.path().join("initramfs");
         let content = Content { tools: &parts.tools, programs: &programs, files: &files, modules: &modules };
-        initramfs::write(&initramfs, &content).context("cannot write the initramfs")?;
+        initramfs::write(&initramfs, &content).map_err(during("cannot write the initramfs"))?;
         let log = folder.path().join("kernel.log");
         let machine = Machine {
             qemu: &parts.qemu,
@@ -103,7 +104,7 @@ impl Session {
             self.guest.run(&format!("insmod /modules/{name}.ko 2>&1"), SHORT)?;
         }
         for (disk, fs) in filesystems.iter().enumerate() {
-            self.guest.run(&fs.mount_command(disk), MOUNT).with_context(|| format!("{} cannot be mounted", fs.name))?;
+            self.guest.run(&fs.mount_command(disk), MOUNT).map_err(during(format!("{} cannot be mounted", fs.name)))?;
         }
         self.guest.expect("stopper", SHORT)?;
         self.guest.expect("symbols", SHORT)?;
