@@ -156,6 +156,8 @@ enum Command {
     Reach(cmd::reach::Args),
     #[cfg(all(feature = "live", target_os = "linux"))]
     Live(cmd::live::Args),
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Vm(cmd::vm::Args),
     List(cmd::list::Args),
     Completions(cmd::completions::Args),
 }
@@ -181,6 +183,8 @@ pub fn command<F: Filesystem>() -> ExitCode {
         Command::Reach(args) => cmd::reach::run::<F>(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Live(args) => cmd::live::run::<F>(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Vm(args) => cmd::vm::run::<F>(&args),
         Command::List(args) => cmd::list::run::<F>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };

@@ -20,6 +20,8 @@ pub mod seeds;
 pub mod shrink;
 pub mod subject;
 pub mod triage;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod vm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
