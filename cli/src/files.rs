@@ -85,6 +85,13 @@ fn check<F: Filesystem>(document: &Document) -> Result<(), ((&'static str, usize
         };
         pair().map_err(|error| (("run", n), error))?;
     }
+    if let Some((fs, caller)) = &document.compare {
+        let pair = || {
+            let fs = implementations::<F>(std::slice::from_ref(fs))?;
+            pairs(&fs, &callers(std::slice::from_ref(caller))?)
+        };
+        pair().map_err(|error| (("compare", 0), error))?;
+    }
     for (n, expect) in document.expects.iter().enumerate() {
         let Expect::Breach { rule, operation, .. } = expect else { continue };
         let known = || {

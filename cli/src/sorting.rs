@@ -73,6 +73,7 @@ impl Sorting {
                 &best.breach,
                 origin,
                 best.case.clone(),
+                plan.targets(),
             );
             if let Err(error) =
                 files::write(&file(self, &plan, key), document.to_string().as_bytes())

@@ -17,7 +17,7 @@ use crate::timeline::{Moment, Timeline, watch};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{Runner, ScheduledBy, headline, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, compared, headline, with_order};
 use mkwrite_oracle::verdict::shows;
 
 /// Fresh schedules under which a change that is said to close a breach is tried.
@@ -65,6 +65,7 @@ pub fn explain<F: Filesystem>(
     about: Option<Signature>,
 ) -> Explanation {
     let case = &document.case;
+    runner.compare_with(compared(document).ok().flatten());
     let timeline = watch(runner, target, case);
     let mut classifier = ledger.classify(target);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();

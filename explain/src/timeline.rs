@@ -11,7 +11,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Picks;
 use mkwrite_model::trace::code_name;
 use mkwrite_model::{End, Observer, Setup, Target};
-use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
+use mkwrite_oracle::run::Runner;
 use serde::Serialize;
 
 /// A task, by its name in reports.
@@ -124,8 +124,7 @@ pub struct Timeline {
 /// Runs a case with its own schedule, judged: every step as data.
 pub fn watch<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Timeline {
     let mut timeline = Timeline::default();
-    let mut observer = (&mut runner.judge, &mut timeline);
-    observe(&mut runner.machine, target, case, ScheduledBy::Own, &mut observer);
+    runner.watch(target, case, &mut timeline);
     timeline
 }
 

@@ -97,8 +97,7 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
         for target in &input.targets {
             let judged = judge(&mut runner, &ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
-            let is_stale =
-                !missed.is_empty() && (!judged.verdict.is_good() || !input.stale.is_empty());
+            let is_stale = !missed.is_empty();
             let realigned =
                 is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
             if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {

@@ -64,10 +64,14 @@ pub(super) fn version(_: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     Ok(Which::Only)
 }
 
-pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+fn pair(words: &mut Words<'_>) -> Parsed<(String, String)> {
     let implementation = words.next("an implementation, like nfs@2.6.29")?.text.to_owned();
-    let caller = words.next("a caller, like 2.6.29")?.text.to_owned();
-    let (runs, pair) = (&mut builder.document.runs, (implementation, caller));
+    Ok((implementation, words.next("a caller, like 2.6.29")?.text.to_owned()))
+}
+
+pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+    let pair = pair(words)?;
+    let runs = &mut builder.document.runs;
     if runs.contains(&pair) {
         return error(
             &words.whole,
@@ -92,6 +96,11 @@ pub(super) fn remedy(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whi
     let one =
         |text| named(&Word { text, span: list.span.clone() }, "remedy", known(), Remedy::from_name);
     builder.document.remedies = list.text.split(',').map(one).collect::<Parsed<_>>()?;
+    Ok(Which::Only)
+}
+
+pub(super) fn compare(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+    builder.document.compare = Some(pair(words)?);
     Ok(Which::Only)
 }
 
