@@ -38,7 +38,7 @@ const ARTIFACTS: &[&str] = &[
     "id_",
 ];
 /// The largest file that is read. A case has a few hundred bytes.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = files::BYTES_MAX;
 
 /// What to sort, and where to.
 pub struct Sorting {

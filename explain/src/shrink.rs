@@ -47,7 +47,7 @@ const SHORTENED: usize = 4;
 /// Orders of attempts.
 const ORDERS: usize = 8;
 /// Operations and stops of a case that a hunt tries no further orders for.
-const ENOUGH: usize = 4;
+const ENOUGH: usize = 5;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl Held {
         Held { signature, past_eof: breach.past_eof(), what }
     }
 
-    fn is_shown_by(&self, breach: &Breach, expected: Expected) -> bool {
+    pub(crate) fn is_shown_by(&self, breach: &Breach, expected: Expected) -> bool {
         self.signature.matches(breach, expected)
             && self.past_eof == breach.past_eof()
             && self.what.is_none_or(|what| what == breach.what)
@@ -240,6 +240,16 @@ impl<F: Filesystem> Goal<F> {
         }
     }
 
+    /// It is about a breach that the ledger does not explain.
+    fn is_new(&self) -> bool {
+        match self {
+            Goal::Breach(_, held) | Goal::Difference(_, _, held) => {
+                held.signature.expected == Expected::No
+            }
+            Goal::Document(..) => true,
+        }
+    }
+
     /// Whose run those of the targets are compared with.
     pub fn other(&self) -> Option<Target<F>> {
         match self {
@@ -376,7 +386,8 @@ pub fn shrink<F: Filesystem>(
     best.into_inner().expect("no thread panics here").1
 }
 
-/// The same on this thread and without end, in all orders only if much is left after the first.
+/// The same on this thread and without end, as a hunt does it for many findings: in all orders only
+/// if the ledger does not explain it and much is left after the first.
 pub fn shrink_one<F: Filesystem>(case: &Case, goal: &Goal<F>, ledger: &Ledger<F>) -> Case {
     let mut runner = Runner::default();
     let mut in_order = |order: u64| {
@@ -387,7 +398,7 @@ pub fn shrink_one<F: Filesystem>(case: &Case, goal: &Goal<F>, ledger: &Ledger<F>
     };
     let mut best = in_order(0);
     for order in 1..ORDERS as u64 {
-        if best.0.sum <= ENOUGH {
+        if !goal.is_new() || best.0.sum <= ENOUGH {
             break;
         }
         let other = in_order(order);
@@ -502,16 +513,7 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
         };
         pairs.into_iter().any(|pair| {
             let smaller = without(case, pair);
-            let sum = Size::of(case).sum;
-            let taken = match self.goes_on() && self.shows(&smaller) {
-                true => Some(smaller),
-                false => self.reschedule_below(&smaller, sum),
-            };
-            let found = taken.is_some();
-            if let Some(taken) = taken {
-                *case = taken;
-            }
-            found
+            self.take(case, smaller)
         })
     }
 

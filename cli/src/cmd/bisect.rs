@@ -3,7 +3,7 @@
 
 use anyhow::{Result, anyhow};
 use mkwrite_explain::bisect::{Series, Station, Tried, bisect};
-use mkwrite_explain::cure::{Attempt, Cures, SCHEDULES, cures};
+use mkwrite_explain::cure::{Attempt, Cures, cures};
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
@@ -60,13 +60,13 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 fn print_cures<F: Filesystem>(target: Target<F>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
     line(format!(
-        "  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules",
-        "none", cures.without
+        "  {:<40} {RED}breaks{RED:#}  {} of {} schedules",
+        "none", cures.without, cures.schedules
     ));
-    for Attempt { remedies, breaks, closes } in &cures.attempts {
+    for Attempt { remedies, schedules, breaks, closes } in &cures.attempts {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
         line(format!(
-            "  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules",
+            "  {:<40} {style}{word}{style:#}  {breaks} of {schedules} schedules",
             remedies.to_string()
         ));
     }

@@ -13,6 +13,9 @@ use crate::exec::{ACTORS_MAX, TaskId};
 use crate::plant::Plant;
 use crate::remedy::Remedy;
 
+/// `order` lines of a text at the most: the most steps that `limits` allows.
+const STOPS_MAX: usize = 1 << 14;
+
 /// The document as it grows, with where each value of the case came from.
 #[derive(Default)]
 pub(super) struct Builder {
@@ -295,6 +298,10 @@ pub(super) fn order(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whic
         },
         None => 1,
     };
+    if builder.stops.len() == STOPS_MAX {
+        let message = format!("more than {STOPS_MAX} `order` lines");
+        return error(&words.whole, message, "no run has more steps");
+    }
     builder.scheduled.push((task, slot, words.whole.clone()));
     builder.stops.push(Stop { task, slot, point, occurrence });
     builder.order.get_or_insert(words.whole.clone());
