@@ -335,3 +335,54 @@ pub fn stops(case: &mut Case) -> &mut Vec<Stop> {
         Schedule::Seed { .. } => unreachable!("it was replaced above"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mkwrite_model::text::{Document, parse};
+
+    fn case(text: &str) -> Case {
+        parse(&format!("mkw 1\n{text}")).unwrap().case
+    }
+
+    fn has(all: &[Case], wanted: &str) -> bool {
+        let wanted = Document::new(case(wanted)).to_string();
+        all.iter().any(|case| Document::new(case.clone()).to_string() == wanted)
+    }
+
+    #[test]
+    fn sizes_and_ranges_shrink_with_the_page() {
+        let large = "file pages 2 cells 8 size 15\nactor A mm 0\nA.0 store 0..7\nA.1 truncate 7\nA.2 read 8..15\n";
+        let small = "file pages 2 cells 2 size 3\nactor A mm 0\nA.0 store 0..1\nA.1 truncate 1\nA.2 read 2..3\n";
+        assert!(has(&reshaped(&case(large)), small));
+        // With blocks, their borders are places, too.
+        let large = "file pages 1 cells 8 blocks 2 size 8\nactor A mm 0\nA.0 write 3..7\n";
+        let small = "file pages 1 cells 4 blocks 2 size 4\nactor A mm 0\nA.0 write 1..3\n";
+        assert!(has(&reshaped(&case(large)), small));
+    }
+
+    #[test]
+    fn a_page_goes_with_all_that_names_it() {
+        let large = "file pages 3 cells 2 size 6 holes 1,2\nactor A mm 0\nA.0 store 1..6\nA.1 writeback 1..3\n";
+        let small = "file pages 2 cells 2 size 4 holes 1\nactor A mm 0\nA.0 store 1..4\nA.1 writeback 1..2\n";
+        let mut without = without_page(&case(large), 1).unwrap();
+        without.fix_up();
+        assert!(has(&[without], small));
+        assert_eq!(without_page(&case("file pages 1\nactor A mm 0\nA.0 fsync\n"), 0), None);
+    }
+
+    #[test]
+    fn the_number_of_a_request_that_fails_moves_along() {
+        let large = "file pages 1\neio 1,3\nactor A mm 0\nA.0 write 0..1\nA.1 fsync\nA.2 write 0..1\nA.3 fsync\n";
+        let cases: Vec<Case> = removals(&case(large)).into_iter().map(|(_, case)| case).collect();
+        let faults = |slot: usize, eio: u16| {
+            cases.iter().any(|case| {
+                case.actors[0].operations[slot] == Operation::Empty && case.faults.eio == eio
+            })
+        };
+        assert!(faults(0, 0b1010) && faults(0, 0b0101) && faults(0, 0b0010));
+        let fewer: Vec<u16> =
+            simpler_faults(&case(large)).iter().map(|case| case.faults.eio).collect();
+        assert_eq!(fewer, [0, 0, 0b1000, 0b0010, 0b0101]);
+    }
+}
