@@ -38,7 +38,7 @@ const ARTIFACTS: &[&str] = &[
     "id_",
 ];
 /// The largest file that is read. A case has a few hundred bytes.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = files::BYTES_MAX;
 
 /// What to sort, and where to.
 pub struct Sorting {
@@ -73,6 +73,7 @@ impl Sorting {
                 &best.breach,
                 origin,
                 best.case.clone(),
+                plan.targets(),
             );
             if let Err(error) =
                 files::write(&file(self, &plan, key), document.to_string().as_bytes())

@@ -302,6 +302,13 @@ impl Judge {
         self.breaches.items[..self.breaches.len].iter().copied().flatten()
     }
 
+    /// The run breaks a rule that takes more than this run to see.
+    pub(crate) fn add(&mut self, breach: Breach) {
+        if self.has(breach.rule) {
+            self.breaches.push(breach);
+        }
+    }
+
     /// The last run broke no rule.
     pub fn is_clean(&self) -> bool {
         self.breaches.len == 0
