@@ -24,7 +24,7 @@ use mkwrite_report::json::{Document, hunt as json};
 use mkwrite_report::triage::Status;
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
-use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress};
+use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress, Shard};
 use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
 
@@ -68,6 +68,11 @@ pub struct Args {
     /// Stop after this many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cases: Option<u64>,
+    /// Run only the Ith of N parts, by the numbers of the cases, and needs --seed: N machines share
+    /// one hunt, and `triage` of their folders merges it. Without feedback the parts are together
+    /// exactly the hunt without --shard; with it each learns from its own cases alone
+    #[arg(long, value_name = "I/N", requires = "seed")]
+    shard: Option<Shard>,
     /// The seed (drawn and printed without it)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -112,6 +117,12 @@ const DEFAULT_SECONDS: u64 = 20;
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
+    let earlier = std::fs::read_dir(&args.out)?.flatten();
+    let earlier = earlier.filter(|entry| files::is_text(&entry.path())).count();
+    if earlier > 0 && !args.json {
+        let folder = args.out.display();
+        note(format!("{folder} has {} of earlier hunts, which stay", count(earlier, "case")));
+    }
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
 
@@ -143,8 +154,15 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     }
     let findings = save(&saver, &outcome);
     let causes = fold(&plan, &findings);
-    let report =
-        Document::new(report(&plan, jobs, &progress, elapsed, &outcome, (&findings, &causes)));
+    let report = Document::new(report(
+        args,
+        &plan,
+        jobs,
+        &progress,
+        elapsed,
+        &outcome,
+        (&findings, &causes),
+    ));
     saver.save(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes());
     if args.json {
         output::json(&report)?;
@@ -232,6 +250,7 @@ fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
         scheduler,
         rule,
         cases,
+        shard: args.shard.unwrap_or(Shard::WHOLE),
         ledger,
         feedback: names::signals(&args.feedback)?,
         seeds,
@@ -431,6 +450,9 @@ fn origin<F: Filesystem>(args: &Args, plan: &Plan<F>, index: u64) -> String {
     if !args.remedies.is_empty() {
         hunt += &format!(" --remedy {}", args.remedies.join(","));
     }
+    if let Some(shard) = args.shard {
+        hunt += &format!(" --shard {shard}");
+    }
     if args.aligned {
         hunt += " --aligned";
     }
@@ -455,6 +477,7 @@ fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> tex
 }
 
 fn report<F: Filesystem>(
+    args: &Args,
     plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
@@ -469,6 +492,7 @@ fn report<F: Filesystem>(
     });
     json::Hunt {
         seed: plan.seed,
+        shard: args.shard.map(|shard| shard.to_string()),
         aligned: plan.aligned,
         scheduler: plan.scheduler.map(SchedulerKind::name),
         rule: plan.rule.map(Rule::id),

@@ -13,6 +13,8 @@ use crate::triage::Status;
 pub struct Hunt {
     /// The seed.
     pub seed: u64,
+    /// The part of the hunt that was run, if not all of it: I/N.
+    pub shard: Option<String>,
     /// Every file size was a multiple of a page.
     pub aligned: bool,
     /// The scheduler, if there was one alone.

@@ -138,6 +138,7 @@ fn hunts() -> Vec<Value> {
     };
     let hunt = |one: bool| hunt::Hunt {
         seed: 1,
+        shard: one.then(String::new),
         aligned: false,
         scheduler: one.then_some("pos"),
         rule: one.then_some("I1"),
