@@ -142,9 +142,7 @@ impl Sorting {
             let path = file(self, plan, key);
             let inputs: BTreeSet<usize> =
                 cause.findings.iter().flat_map(|n| &found[*n].1.inputs).copied().collect();
-            let name = |n: &usize| {
-                Name::of(plan.ledger(), shown[*n].target, &shown[*n].signature).to_string()
-            };
+            let name = |n: &usize| name(plan, found[*n].0);
             let about =
                 causes::report(plan.ledger(), &shown, &cause, Some(path.display().to_string()));
             let explained = about.status == Status::New
@@ -351,7 +349,14 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 
 /// Where the case of a cluster is written.
 fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &Key) -> PathBuf {
-    sorting.out.join(Name::of(plan.ledger(), plan.targets()[key.target], &key.signature).file())
+    sorting.out.join(name(plan, key) + ".mkw")
+}
+
+/// One word for a finding. Other planted bugs on the same pair are other findings.
+fn name<F: Filesystem>(plan: &Plan<F>, key: &Key) -> String {
+    let target = plan.targets()[key.target];
+    let plant = target.plant.map_or(String::new(), |plant| format!("{}-", plant.name()));
+    format!("{plant}{}", Name::of(plan.ledger(), target, &key.signature))
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
@@ -384,7 +389,7 @@ fn found<F: Filesystem>(
     let entry = plan.ledger().entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
     Cluster {
-        signature: Name::of(plan.ledger(), target, &key.signature).to_string(),
+        signature: name(plan, key),
         point: best.breach.point.name().to_owned(),
         operation: best.breach.operation.to_owned(),
         what: best.breach.what.to_owned(),

@@ -309,6 +309,8 @@ fn what_is_new_is_one_cause_with_a_page_and_comes_first() {
     let rows: Vec<&str> = table.lines().take_while(|line| !line.starts_with("NEW ")).collect();
     assert!(rows.iter().all(|row| row.chars().count() <= 80), "{table}");
     assert!(rows[1].contains("NEW"), "{table}");
+    // The planted bug is in the names: others on the same pair have theirs.
+    assert!(table.contains(" explain triage/skip-mkclean-block@2.6.30-2.6.30-I10-"), "{table}");
     let place = "NEW a store will not be noticed: I10 at clear_dirty.test on block@2.6.30 x 2.6.30";
     assert!(table.contains(place), "{table}");
     assert!(notes.contains("breaks nothing c/fine.mkw"), "{notes}");

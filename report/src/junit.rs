@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(new.name.as_str(), "nfs@2.6.29-2.6.29-I20-NEW");
         assert!(xml.contains("nfs@2.6.29 x &lt;try3&gt;") && xml.contains("and 2 more"), "{xml}");
         assert!(
-            xml.contains("mkwrite replay 'out dir/NEW.mkw'") && !xml.contains('\u{1}'),
+            xml.contains("mkwrite replay &apos;out dir/NEW.mkw&apos;") && !xml.contains('\u{1}'),
             "{xml}"
         );
     }
