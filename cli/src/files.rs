@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use mkwrite_model::bytes;
 use mkwrite_model::case::Operation;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::text::{self, Document, Expect, ParseError, Stale};
+use mkwrite_model::text::{self, Document, Expect, ParseError, Reading, Stale};
 use mkwrite_oracle::ledger::{Ledger, LedgerError};
 use mkwrite_report::triage::uri;
 use sha1::{Digest, Sha1};
@@ -79,12 +79,13 @@ pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stal
         anyhow!("{}: not text: byte {offset} is not UTF-8", path.display())
             .context("a case in bytes must not be called .mkw")
     })?;
-    let (document, stale) =
-        text::parse_with_stale(&text).map_err(|error| anyhow!(diagnostic(&error, &text, path)))?;
-    check::<F>(&document).map_err(|((word, nth), error)| {
-        let line = line_of(&text, word, nth);
-        error.context(format!("{}, line {line}", path.display()))
-    })?;
+    let Reading { document, stale, mut errors } = text::parse_all(&text);
+    errors.extend(check::<F>(&document, &text));
+    errors.sort_by_key(|error| (error.line, error.column));
+    if !errors.is_empty() {
+        let all: Vec<String> = errors.iter().map(|error| diagnostic(error, &text, path)).collect();
+        bail!("{}", all.join("\n"));
+    }
     Ok((document, stale))
 }
 
@@ -108,38 +109,55 @@ fn looks_like_text(content: &[u8]) -> bool {
 }
 
 /// Everything that the statements name exists, and the pairs make sense.
-fn check<F: Filesystem>(document: &Document) -> Result<(), ((&'static str, usize), anyhow::Error)> {
-    for (n, (fs, caller)) in document.runs.iter().enumerate() {
-        let pair = || {
-            let fs = implementations::<F>(std::slice::from_ref(fs))?;
-            pairs(&fs, &callers(std::slice::from_ref(caller))?)
+fn check<F: Filesystem>(document: &Document, text: &str) -> Vec<ParseError> {
+    let mut errors = Vec::new();
+    let runs = document.runs.iter().enumerate().map(|(n, pair)| (("run", n), pair));
+    let compared = document.compare.iter().map(|pair| (("compare", 0), pair));
+    for (statement, (fs, caller)) in runs.chain(compared) {
+        let fs = implementations::<F>(std::slice::from_ref(fs));
+        let caller = callers(std::slice::from_ref(caller));
+        let pair = match (&fs, &caller) {
+            (Ok(fs), Ok(callers)) => pairs(fs, callers).map(drop).err(),
+            _ => None,
         };
-        pair().map_err(|error| (("run", n), error))?;
-    }
-    if let Some((fs, caller)) = &document.compare {
-        let pair = || {
-            let fs = implementations::<F>(std::slice::from_ref(fs))?;
-            pairs(&fs, &callers(std::slice::from_ref(caller))?)
-        };
-        pair().map_err(|error| (("compare", 0), error))?;
+        let all = [(1, fs.err()), (2, caller.err()), (1, pair)];
+        let all = all.into_iter().filter_map(|(word, error)| Some((word, error?)));
+        errors.extend(all.map(|(word, error)| at_word(text, statement, word, &error)));
     }
     for (n, expect) in document.expects.iter().enumerate() {
         let Expect::Breach { rule, operation, .. } = expect else { continue };
-        let known = || {
-            names::rule(rule)?;
-            let kinds = Operation::KINDS
-                .iter()
-                .skip(1)
-                .map(|kind| kind.name)
-                .chain(["io", "closing", "call"]);
-            match kinds.clone().any(|kind| kind == operation) {
-                true => Ok(()),
-                false => Err(unknown("kind of operation", operation, kinds)),
-            }
-        };
-        known().map_err(|error| (("expect", n), error))?;
+        let kinds =
+            Operation::KINDS.iter().skip(1).map(|kind| kind.name).chain(["io", "closing", "call"]);
+        let is_kind = kinds.clone().any(|kind| kind == operation);
+        let kind = (!is_kind).then(|| unknown("kind of operation", operation, kinds));
+        let all = [(1, names::rule(rule).err()), (3, kind)];
+        let all = all.into_iter().filter_map(|(word, error)| Some((word, error?)));
+        errors.extend(all.map(|(word, error)| at_word(text, ("expect", n), word, &error)));
     }
-    Ok(())
+    errors
+}
+
+/// An error about one word of the n-th statement of its kind.
+fn at_word(
+    text: &str,
+    (keyword, nth): (&str, usize),
+    word: usize,
+    error: &anyhow::Error,
+) -> ParseError {
+    let line = line_of(text, keyword, nth);
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let code = text[start..].lines().next().unwrap_or_default();
+    let found = code.split_whitespace().nth(word).unwrap_or(code);
+    // A part of the same string.
+    let column = found.as_ptr() as usize - code.as_ptr() as usize;
+    let help = if error.chain().len() > 1 { error.to_string() } else { String::new() };
+    ParseError {
+        line,
+        column: code[..column].chars().count() + 1,
+        span: start + column..start + column + found.len(),
+        message: error.root_cause().to_string(),
+        help,
+    }
 }
 
 /// The path says that it is text.

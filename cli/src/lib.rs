@@ -76,6 +76,7 @@
 //! stable: this module, [`fs`], the text form of cases, the `--json` documents and the exit codes.
 //! The crates behind them are internal.
 
+mod causes;
 mod cmd;
 mod engine;
 mod files;
@@ -129,7 +130,8 @@ pub enum Exit {
 /// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is
 /// gone, or a case that did not reach what it must (vacuous); 2 bad input or usage; 3 the model
 /// itself is broken; 125 it cannot be run on this machine; 130 after Ctrl-C, with all found so far
-/// saved.
+/// saved. A hunt that cannot write prints all the same what it has found, and then the error; it
+/// ends with 1 if something is NEW, else with 2.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {

@@ -7,6 +7,7 @@ use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::SchedulerKind;
+use mkwrite_model::text::near;
 use mkwrite_oracle::Rule;
 use mkwrite_search::feedback::{Signal, Signals};
 
@@ -84,6 +85,10 @@ pub fn signals(list: &[String]) -> Result<Option<Signals>> {
     if list == ["none"] {
         return Ok(None);
     }
+    if list.iter().any(|name| name == "none") {
+        return Err(anyhow!("`none` stands beside other signals"))
+            .context("give `none` alone, or signals");
+    }
     let find = |name: &String| {
         Signal::from_name(name).ok_or_else(|| {
             unknown("signal", name, Signal::ALL.iter().map(|signal| signal.name()).chain(["none"]))
@@ -93,8 +98,9 @@ pub fn signals(list: &[String]) -> Result<Option<Signals>> {
     Ok(Some(Signals::of(&all)))
 }
 
-/// An unknown name, with what is known.
+/// An unknown name, with the one that was meant if it is near, and what is known.
 pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
     let known: Vec<&str> = known.collect();
-    anyhow!("unknown {what} `{name}`").context(format!("known are: {}", known.join(", ")))
+    let near = near(name, known.iter().copied()).map_or(String::new(), |near| near + " ");
+    anyhow!("unknown {what} `{name}`").context(format!("{near}known are: {}", known.join(", ")))
 }

@@ -1,7 +1,6 @@
 //! What the command prints: prose and progress to standard error, results to standard output, JSON
 //! alone.
 
-use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -9,7 +8,8 @@ use std::sync::OnceLock;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, anyhow};
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width};
+use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_report::json::Document;
 use serde::Serialize;
 
@@ -52,8 +52,19 @@ pub fn program() -> String {
 
 /// A path as a shell takes it, for commands to copy.
 pub fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
+    mkwrite_report::quoted(&path.display().to_string())
+}
+
+/// Characters in a line of the terminal; COLUMNS says it where there is none.
+pub fn width() -> Option<u16> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.filter(|columns| *columns > 0).or_else(|| Table::new().width())
+}
+
+/// A progress bar with a message, in one line of 80 columns.
+pub fn progress(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:10} {percent:>3}%  {wide_msg}");
+    ProgressBar::new(length).with_style(style.expect("a valid template"))
 }
 
 /// Prints one JSON document of these fields, with its schema number.
@@ -74,13 +85,16 @@ pub fn bytes(content: &[u8]) {
     printed(std::io::stdout().write_all(content));
 }
 
-/// A table without lines, for terminals and pipes alike.
+/// A table without lines, for terminals and pipes alike. In a terminal cells wrap.
 pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header);
+    if let Some(width) = width() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -89,6 +103,14 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 
 /// Prints a table without trailing blanks.
 pub fn print_table(table: &Table) {
+    let mut table = table.clone();
+    let words: Vec<u16> = (0..table.column_count()).map(|n| longest_word(&table, n)).collect();
+    // No word is cut as long as they all fit side by side.
+    if words.iter().sum::<u16>() <= table.width().unwrap_or(u16::MAX) {
+        for (column, word) in table.column_iter_mut().zip(words) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word)));
+        }
+    }
     let mut out = anstream::stdout().lock();
     for line in table.lines() {
         if !printed(writeln!(out, "{}", line.trim_end())) {
@@ -97,12 +119,30 @@ pub fn print_table(table: &Table) {
     }
 }
 
+/// How wide a column must be for its longest word, with the space behind it.
+fn longest_word(table: &Table, column: usize) -> u16 {
+    let cells = table.header().into_iter().chain(table.row_iter());
+    let texts = cells.filter_map(|row| row.cell_iter().nth(column)).map(Cell::content);
+    let longest = texts.flat_map(|text| {
+        text.split_whitespace().map(|word| word.chars().count()).collect::<Vec<_>>()
+    });
+    u16::try_from(longest.max().unwrap_or(0)).unwrap_or(u16::MAX).saturating_add(2)
+}
+
 /// Prints a line to standard output.
 pub fn line(text: impl std::fmt::Display) {
     printed(writeln!(anstream::stdout(), "{text}"));
 }
 
-/// Prints a line of prose to standard error.
+/// Prints prose to standard error, wrapped between words.
+pub fn prose(text: impl std::fmt::Display) {
+    let options = textwrap::Options::new(width().map_or(usize::MAX, usize::from))
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    note(textwrap::fill(&text.to_string(), options));
+}
+
+/// Prints a line to standard error.
 pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }

@@ -1,5 +1,5 @@
 //! Sorting of what fuzzers and hunts have left: finds the cases in folders, replays them, and keeps
-//! a small case for each bug. `mkwrite triage` and the end of a campaign are this.
+//! a small case for each finding, and a page for each cause that is NEW. `mkwrite triage` and the end of a campaign are this.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
+use mkwrite_explain::causes::Shown;
 use mkwrite_explain::clusters::{self, Best, Clustered, Fixed, Input, Plan, Progress};
+use mkwrite_explain::explain::explain;
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::shrink::Size;
 use mkwrite_model::Target;
@@ -17,13 +18,13 @@ use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Key, Ledger};
-use mkwrite_oracle::run::{caller_label, targets_of};
+use mkwrite_oracle::run::{Runner, caller_label, targets_of};
 use mkwrite_report::json::SCHEMA;
-use mkwrite_report::triage::{Cluster, File, Remark, Status, Triage};
+use mkwrite_report::triage::{Cause, Cluster, File, Remark, Status, Triage};
+use mkwrite_report::{cause, html};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::files;
-use crate::output;
+use crate::{causes, files, output};
 
 /// How the names of artifacts begin: libFuzzer's, those of its tools, and AFL++'s.
 const ARTIFACTS: &[&str] = &[
@@ -37,6 +38,8 @@ const ARTIFACTS: &[&str] = &[
     "id:",
     "id_",
 ];
+/// Causes that are explained at the most, each on a page beside its case.
+const PAGES: usize = 20;
 /// The largest file that is read. A case has a few hundred bytes.
 const BYTES_MAX: u64 = files::BYTES_MAX;
 
@@ -94,6 +97,8 @@ impl Sorting {
             return Err(error);
         }
 
+        let all = clusters(self, &plan, &search, &outcome);
+        let causes = self.causes(&plan, &search, &outcome, interrupted);
         Ok(Triage {
             schema: SCHEMA,
             replay: format!("{} replay", output::program()),
@@ -102,7 +107,8 @@ impl Sorting {
             jobs: self.jobs,
             seconds: start.elapsed().as_secs_f64(),
             interrupted: interrupted.load(Ordering::Relaxed),
-            clusters: clusters(self, &plan, &search, &outcome),
+            clusters: all,
+            causes,
             broken: outcome
                 .broken
                 .iter()
@@ -111,6 +117,95 @@ impl Sorting {
             skipped: search.skipped,
             ignored: search.ignored,
         })
+    }
+}
+
+impl Sorting {
+    /// The findings folded, and what no longer breaks behind what is NEW.
+    fn causes<F: Filesystem>(
+        &self,
+        plan: &Plan<F>,
+        search: &Search,
+        outcome: &Clustered,
+        interrupted: &AtomicBool,
+    ) -> Vec<Cause> {
+        let found: Vec<(&Key, &clusters::Cluster)> = outcome.clusters.iter().collect();
+        let shown = found.iter().map(|(key, cluster)| Shown {
+            target: plan.targets()[key.target],
+            signature: key.signature,
+            breach: cluster.best.breach,
+            case: cluster.best.case.clone(),
+        });
+        let shown: Vec<Shown<F>> = shown.collect();
+        let (mut all, mut pages) = (Vec::new(), PAGES);
+        for cause in causes::fold(plan.ledger(), &shown) {
+            let (key, cluster) = found[cause.root];
+            let path = file(self, plan, key);
+            let inputs: BTreeSet<usize> =
+                cause.findings.iter().flat_map(|n| &found[*n].1.inputs).copied().collect();
+            let name = |n: &usize| name(plan, found[*n].0);
+            let about =
+                causes::report(plan.ledger(), &shown, &cause, Some(path.display().to_string()));
+            let explained = about.status == Status::New
+                && about.rule != Rule::Differential.id()
+                && cluster.best.shrunk
+                && pages > 0
+                && !interrupted.load(Ordering::Relaxed);
+            pages -= usize::from(explained);
+            let page = explained.then(|| explanation(plan, &shown[cause.root], &path)).flatten();
+            all.push(Cause {
+                about,
+                what: cluster.best.breach.what.to_owned(),
+                clusters: cause.findings.iter().map(name).collect(),
+                cases: inputs.len(),
+                page,
+            });
+        }
+        all.extend(outcome.fixed.values().map(|fixed| no_longer(gone(plan, search, fixed), fixed)));
+        // What is not as it should be first; the order is else that of the folding.
+        all.sort_by_key(|cause| match cause.about.status {
+            Status::New => 0,
+            Status::Fixed => 1,
+            Status::Expected | Status::Follows => 2,
+        });
+        all
+    }
+}
+
+/// Writes the explanation of a cause beside its case. It is an extra: what cannot be written is
+/// left out.
+fn explanation<F: Filesystem>(plan: &Plan<F>, shown: &Shown<F>, case: &Path) -> Option<String> {
+    let Shown { target, breach, case: found, .. } = shown;
+    let document = finding::document(*target, breach, String::new(), found.clone(), plan.targets());
+    let explanation = explain(&mut Runner::default(), plan.ledger(), *target, &document, None);
+    let path = case.with_extension("html");
+    files::write(&path, html::page(&explanation).as_bytes()).ok()?;
+    Some(path.display().to_string())
+}
+
+/// What no longer breaks, as a cause of its own.
+fn no_longer(cluster: Cluster, fixed: &Fixed) -> Cause {
+    let Expect::Breach { rule, point, .. } = &fixed.expect else {
+        unreachable!("only a breach can be gone");
+    };
+    let rule = Rule::by_id(rule).expect("a file that names an unknown rule is not read");
+    Cause {
+        about: cause::Cause {
+            title: "what the file expects no longer breaks",
+            rule: rule.id(),
+            point: point.name(),
+            status: Status::Fixed,
+            expected: false,
+            entry: None,
+            rules: vec![rule.id()],
+            pairs: vec![cluster.pair()],
+            findings: 1,
+            file: Some(cluster.file),
+        },
+        what: cluster.what,
+        clusters: vec![cluster.signature],
+        cases: cluster.cases,
+        page: None,
     }
 }
 
@@ -230,10 +325,7 @@ impl Search {
 
 /// Draws the progress bar, and passes Ctrl-C on.
 fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count: usize) {
-    let bar = ProgressBar::new(count as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}").expect("a valid template"),
-    );
+    let bar = output::progress(count as u64);
     while !done.load(Ordering::Relaxed) {
         if interrupted.load(Ordering::Relaxed) {
             progress.stop.store(true, Ordering::Relaxed);
@@ -249,7 +341,7 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
         bar.set_length(count as u64 + to_shrink);
         bar.set_position(replayed + shrunk);
         bar.set_message(format!(
-            "{replayed}/{count} files, {shrunk}/{to_shrink} shrunk, {clusters} signatures, {new} NEW"
+            "{new} NEW, {clusters} findings, {replayed}/{count} files, {shrunk}/{to_shrink} shrunk"
         ));
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -258,7 +350,14 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 
 /// Where the case of a cluster is written.
 fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &Key) -> PathBuf {
-    sorting.out.join(Name::of(plan.ledger(), plan.targets()[key.target], &key.signature).file())
+    sorting.out.join(name(plan, key) + ".mkw")
+}
+
+/// One word for a finding. Other planted bugs on the same pair are other findings.
+fn name<F: Filesystem>(plan: &Plan<F>, key: &Key) -> String {
+    let target = plan.targets()[key.target];
+    let plant = target.plant.map_or(String::new(), |plant| format!("{}-", plant.name()));
+    format!("{plant}{}", Name::of(plan.ledger(), target, &key.signature))
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
@@ -291,7 +390,7 @@ fn found<F: Filesystem>(
     let entry = plan.ledger().entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
     Cluster {
-        signature: Name::of(plan.ledger(), target, &key.signature).to_string(),
+        signature: name(plan, key),
         point: best.breach.point.name().to_owned(),
         operation: best.breach.operation.to_owned(),
         what: best.breach.what.to_owned(),

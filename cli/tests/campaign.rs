@@ -231,7 +231,10 @@ fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
     let line = |find: &str| {
         format!(r#"{{"time":1.0,"process":1,"executions":7,"features":9,"found":{find}}}"#) + "\n"
     };
-    std::fs::write(work.join("libfuzzer-implementation.jsonl"), line(find)).unwrap();
+    // And one that the ledger lists, of which the engine kept no case.
+    let expected = r#"{"implementation":"fsblock@2007","caller":"2.6.30-rc","entry":"long-gone","follows":false,"rule":"I15","point":"dirty.tag"}"#;
+    std::fs::write(work.join("libfuzzer-implementation.jsonl"), line(find) + &line(expected))
+        .unwrap();
     // What was NEW when it was found, and what the ledger has learnt since, is not lost: its case
     // is there.
     let learnt = r#"{"implementation":"nfs@2.6.29","caller":"2.6.29","entry":null,"follows":false,"rule":"I20","point":"miss.set_page_dirty"}"#;
@@ -255,6 +258,11 @@ fn what_engines_of_another_session_left_is_in_the_report_and_stays() {
     assert_eq!(message(0), "not run again: afl is not there now");
     assert_eq!(message(1), "NEW: I20 at io.record on nfs@2.6.30 x 2.6.30, whose case is lost");
     assert_eq!(crashes.len(), 2);
+    let without = report["without_case"].as_array().unwrap();
+    let expected = "I15 at dirty.tag on fsblock@2007 x 2.6.30-rc (expected: long-gone)";
+    assert!(without.iter().any(|one| one == expected), "{without:?}");
+    let page = std::fs::read_to_string(folder.path().join("c/report.html")).unwrap();
+    assert!(page.contains(expected) && page.contains(" that only a log tells of"));
     for file in ["report.sarif", "report.junit.xml"] {
         let text = std::fs::read_to_string(folder.path().join("c").join(file)).unwrap();
         assert!((0..2).all(|n| text.contains(message(n))), "{file}");

@@ -218,6 +218,109 @@ fn bad_input_gets_an_error_with_place_and_remedy() {
 }
 
 #[test]
+fn all_errors_of_a_file_are_told_each_with_a_caret() {
+    let run = Run::new();
+    let text = "mkw 1\nrun ext4 2.6.99\nexpect I99 run.end store\nlimits actors 4 operations 16 \
+                pages 4 steps 65536\nactor A mm 0\nA.0 stoer 0..1\n";
+    fs::write(run.path("bad.mkw"), text).unwrap();
+    let texts = [
+        "bad.mkw:2:5",
+        "unknown implementation `ext4`",
+        "bad.mkw:2:10",
+        "unknown caller `2.6.99`",
+        "bad.mkw:3:8",
+        "unknown rule `I99`",
+        "bad.mkw:4:45",
+        "`65536` is not a number from 64 to 16384",
+        "bad.mkw:6:5",
+        "did you mean `store`?",
+    ];
+    for command in ["replay", "explain", "shrink", "matrix", "bisect", "convert"] {
+        run.refuses(&format!("{command} bad.mkw"), &texts);
+    }
+    // A pair that makes no sense is marked, too.
+    fs::write(run.path("pair.mkw"), "mkw 1\nrun nfs@3.0 2.6.29\nfile size 4\nactor A mm 0\n")
+        .unwrap();
+    run.refuses("replay pair.mkw", &["pair.mkw:2:5", "deadlock"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_lost_to_nobody() {
+    let run = Run::new();
+    let hunt = "hunt --plant skip-mkclean --seed 3 --cases 100";
+    let (table, _) = run.prints(hunt);
+    let command = table.lines().find(|line| line.contains(" explain findings/")).unwrap();
+    let file = command.split_whitespace().last().unwrap();
+    // Where the case should be, there is a folder.
+    fs::create_dir_all(run.path(&file.replace("findings", "other")).join("full")).unwrap();
+    let output = run.run(&format!("{hunt} --out other"));
+    assert_eq!(output.status.code(), Some(1), "something is NEW all the same");
+    let [table, error] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(table.contains("NEW a store will not be noticed"), "{table}");
+    assert!(table.contains("its case is not saved; it comes again with --seed 3"), "{table}");
+    assert!(error.contains("cannot write other/"), "{error}");
+    assert!(run.path("other/hunt.json").is_file());
+
+    let output = run.run("hunt --impl block@2.6.30 --seed 3 --cases 100 --log /dev/full");
+    assert_eq!(output.status.code(), Some(2));
+    let [table, error] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(table.contains("expected: eof-content"), "{table}");
+    assert!(error.contains("cannot write to /dev/full"), "{error}");
+}
+
+#[test]
+fn commands_to_copy_are_quoted_and_tables_fit() {
+    let run = Run::new();
+    let mut command = run.command("hunt --plant skip-mkclean --seed 3 --cases 100 --out");
+    let output = command.arg("sp ace").env("COLUMNS", "80").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(" explain 'sp ace/block@2.6.30-2.6.30-I10-"), "{text}");
+    let table = text.lines().take_while(|line| !line.starts_with("NEW "));
+    assert!(table.clone().count() > 3 && table.clone().all(|row| row.chars().count() <= 80));
+    let all =
+        run.command("hunt --impl nfs@3.0 --seed 3 --cases 100 --all").env("COLUMNS", "80").output();
+    let all = String::from_utf8(all.unwrap().stdout).unwrap();
+    let table = all.lines().take_while(|line| !line.contains(" replay "));
+    assert!(
+        table.clone().count() > 3 && table.clone().all(|row| row.chars().count() <= 80),
+        "{all}"
+    );
+}
+
+#[test]
+fn shards_are_together_the_hunt_and_triage_merges_them() {
+    let run = Run::new();
+    let hunt = "hunt --impl nfs@2.6.29,block@2.6.30 --feedback none --seed 5 --cases 600 --json";
+    let keys = |report: &Value| -> Vec<String> {
+        let finding = |one: &Value| {
+            let names = ["implementation", "caller", "rule", "point", "entry"];
+            names.map(|name| one[name].to_string()).join(" ")
+        };
+        report["findings"].as_array().unwrap().iter().map(finding).collect()
+    };
+    let whole = json(&run.run(&format!("{hunt} --out whole")));
+    let parts = [1, 2].map(|n| json(&run.run(&format!("{hunt} --shard {n}/2 --out part{n}"))));
+    let cases = |report: &Value| report["cases"].as_u64().unwrap();
+    assert_eq!(parts.iter().map(cases).sum::<u64>(), cases(&whole));
+    assert!(parts.iter().all(|part| cases(part) > 200));
+    let mut union: Vec<String> = parts.iter().flat_map(&keys).collect();
+    let mut all = keys(&whole);
+    all.sort();
+    union.sort();
+    union.dedup();
+    // The point of a signature that has none is that of its first case: compare by the rest.
+    assert!(all.iter().all(|one| union.contains(one)), "{all:#?}\n{union:#?}");
+    let merged = json(&run.run("triage part1 part2 --json --out merged"));
+    assert!(
+        merged["causes"].as_array().unwrap().len() >= whole["causes"].as_array().unwrap().len()
+    );
+    run.refuses("hunt --shard 3/2 --seed 1", &["3/2"]);
+    run.refuses("hunt --shard 1/2", &["--seed"]);
+}
+
+#[test]
 fn a_broken_pipe_is_quiet() {
     let run = Run::new();
     let mut child = run

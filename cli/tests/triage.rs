@@ -55,8 +55,11 @@ fn cluster<'a>(report: &'a Value, signature: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {signature} in {report:#}"))
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
 fn remarks(report: &Value, list: &str) -> BTreeMap<String, String> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
     report[list]
         .as_array()
         .unwrap()
@@ -188,7 +191,6 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
 
 /// Each file shows its signature.
 fn replays(run: &Run, report: &Value) {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
     for cluster in clusters(report) {
         let output = run.run(&format!("replay --json {}", text(&cluster["file"])));
         let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -217,7 +219,14 @@ fn replays(run: &Run, report: &Value) {
 
 /// The same as a page, SARIF and JUnit.
 fn pages(run: &Run, report: &Value) {
-    let (count, skipped) = (clusters(report).len(), report["skipped"].as_array().unwrap().len());
+    let causes = report["causes"].as_array().unwrap();
+    let (count, skipped) = (causes.len(), report["skipped"].as_array().unwrap().len());
+    assert!(count < clusters(report).len(), "some are folded");
+    let named: BTreeSet<String> =
+        causes.iter().flat_map(|cause| cause["clusters"].as_array().unwrap()).map(text).collect();
+    let all: BTreeSet<String> =
+        clusters(report).iter().map(|one| text(&one["signature"])).collect();
+    assert_eq!(named, all, "each is of one cause");
     let html = fs::read_to_string(run.path("t.html")).unwrap();
     assert!(
         html.contains(&format!("href=\"triage/{RACE}.mkw\"")) && html.contains("in/typo.mkw"),
@@ -282,6 +291,46 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
     assert!(one.3.len() > 50, "{}", one.3.len());
     assert_eq!(one, result(2));
     assert_eq!(one, result(5));
+}
+
+#[test]
+fn what_is_new_is_one_cause_with_a_page_and_comes_first() {
+    let run = Run::new();
+    let hunts = ["--plant skip-mkclean --out a", "--impl block@2.6.30 --out b"];
+    for hunt in hunts {
+        run.run(&format!("hunt --seed 3 --cases 300 {hunt}"));
+    }
+    run.put("c/fine.mkw", "mkw 1\nfile pages 1 size 4\nactor A mm 0\nA.0 fsync\n");
+    let output = run.command("triage a b c --html t.html --sarif t.sarif --junit t.xml");
+    let output = { output }.env("COLUMNS", "80").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let notes = String::from_utf8(output.stderr).unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| !line.starts_with("NEW ")).collect();
+    assert!(rows.iter().all(|row| row.chars().count() <= 80), "{table}");
+    assert!(rows[1].contains("NEW"), "{table}");
+    // The planted bug is in the names: others on the same pair have theirs.
+    assert!(table.contains(" explain triage/skip-mkclean-block@2.6.30-2.6.30-I10-"), "{table}");
+    let place = "NEW a store will not be noticed: I10 at clear_dirty.test on block@2.6.30 x 2.6.30";
+    assert!(table.contains(place), "{table}");
+    assert!(notes.contains("breaks nothing c/fine.mkw"), "{notes}");
+
+    let report: Value =
+        serde_json::from_slice(&fs::read(run.path("triage/triage.json")).unwrap()).unwrap();
+    let causes = report["causes"].as_array().unwrap();
+    assert_eq!((&causes[0]["status"], &causes[0]["rule"]), (&json!("NEW"), &json!("I10")));
+    assert!(causes[0]["findings"].as_u64().unwrap() >= 3, "its consequences are of it");
+    assert_eq!(causes.iter().filter(|cause| cause["status"] == "NEW").count(), 1);
+    let page = text(&causes[0]["page"]);
+    assert_eq!(page, text(&causes[0]["file"]).replace(".mkw", ".html"));
+    assert!(fs::read_to_string(run.path(&page)).unwrap().contains("I10"));
+    for file in ["t.html", "t.sarif", "t.xml"] {
+        assert!(fs::read_to_string(run.path(file)).unwrap().contains(&page), "{file}");
+    }
+    // Files are bounded: ten and a count.
+    let sarif: Value = serde_json::from_slice(&fs::read(run.path("t.sarif")).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert!(results.iter().all(|one| one["relatedLocations"].as_array().unwrap().len() <= 11));
 }
 
 #[test]

@@ -267,6 +267,11 @@ impl Default for Limits {
     }
 }
 
+/// The least that [`Limits::steps`] may be.
+pub const STEPS_MIN: u16 = 64;
+/// The most that [`Limits::steps`] may be.
+pub const STEPS_MAX: u16 = 1 << 14;
+
 /// A program and all that decides its run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Case {
@@ -289,7 +294,7 @@ impl Case {
         l.actors = l.actors.clamp(1, ACTORS_MAX as u8);
         l.operations = l.operations.clamp(1, OPERATIONS_MAX as u8);
         l.pages = l.pages.clamp(1, PAGES_MAX as u8);
-        l.steps = l.steps.clamp(64, 1 << 14);
+        l.steps = l.steps.clamp(STEPS_MIN, STEPS_MAX);
         let limits = self.limits;
 
         let g = &mut self.geometry;

@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
+use crate::count;
 use crate::triage::{self, Triage};
 
 /// What an engine did on a target.
@@ -106,6 +107,8 @@ pub struct Campaign {
     pub findings: Triage,
     /// Crashes that no finding stands for.
     pub crashes: Vec<Crash>,
+    /// Signatures that the ledger lists and that an engine saw, but of which it kept no case.
+    pub without_case: Vec<String>,
     /// What went wrong and was survived.
     pub events: Vec<Event>,
 }
@@ -120,8 +123,12 @@ impl Campaign {
     pub fn summary(&self) -> String {
         let executions: u64 = self.searches.iter().map(|search| search.executions).sum();
         let broken = self.findings.broken.len();
-        let more =
-            [(self.crashes.len(), "other crashes"), (broken, "broken assertions of the model")];
+        let crashes = if self.crashes.len() == 1 { "other crash" } else { "other crashes" };
+        let more = [
+            (self.without_case.len(), "that only a log tells of"),
+            (self.crashes.len(), crashes),
+            (broken, "broken assertions of the model"),
+        ];
         let more: String =
             more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
         format!(
@@ -162,11 +169,11 @@ pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
             @if campaign.interrupted { ". It was ended early: the same command goes on with it" } "."
         }
         div.plots {
-            (plot("Signatures found", campaign.seconds, &series(|series| &series.signatures)))
+            (plot("Findings of each engine", campaign.seconds, &series(|series| &series.signatures)))
             (plot("Features seen", campaign.seconds, &series(|series| &series.features)))
         }
         h2 { "Engines" }
-        (searches(campaign))
+        div.wide { (searches(campaign)) }
         @if !campaign.missing.is_empty() {
             ul { @for (engine, why) in &campaign.missing { li { b { (engine) } " was not there: " (why) } } }
         }
@@ -182,8 +189,19 @@ pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
             }
         }
         h2 { "Findings" }
-        @if campaign.findings.clusters.is_empty() { p { "No rule was broken." } }
+        @if campaign.findings.causes.is_empty() { p { "No rule was broken." } }
         @else { (triage::table(&campaign.findings, &link)) }
+        @if !campaign.without_case.is_empty() {
+            h2 { "Seen, but without a case" }
+            p {
+                "The ledger lists these. The engines logged them and kept no case, so that they are in the numbers of \
+                 the engines and in the plot, and not above."
+            }
+            details {
+                summary { (count(campaign.without_case.len(), "finding")) }
+                @for one in &campaign.without_case { (one) br; }
+            }
+        }
         (triage::remarks("Broken assertions of the model", &campaign.findings.broken, "broken", &link))
         (triage::remarks("Skipped", &campaign.findings.skipped, "skipped", &link))
         @if !campaign.events.is_empty() {
@@ -203,7 +221,7 @@ fn searches(campaign: &Campaign) -> Markup {
         table {
             thead { tr {
                 th { "engine" } th { "target" }
-                @for head in ["time", "starts", "executions", "features", "signatures", "NEW", "corpus"] {
+                @for head in ["time", "starts", "executions", "features", "findings", "NEW", "corpus"] {
                     th.n { (head) }
                 }
             } }
@@ -349,6 +367,7 @@ pub(crate) mod tests {
             ],
             findings: triage::tests::triage(),
             crashes: vec![crash()],
+            without_case: vec!["I15 on <nfs>, late-dirty".to_owned()],
             events: vec![Event {
                 seconds: 3.0,
                 subject: "afl codec".to_owned(),
@@ -362,12 +381,13 @@ pub(crate) mod tests {
         let page = page(&campaign(), triage::uri);
         let marks = [
             "1:40 min of 2:00 h searched, 99 executions",
-            "1 other crashes, 1 broken assertions of the model",
+            "1 that only a log tells of, 1 other crash, 1 broken assertions of the model",
             "text of afl: byte index 3 &amp; more (2 inputs)",
             "<b>libfuzzer</b> was not there: no compiler",
             "the same command goes on with it",
             "<b>afl codec</b> was killed",
             "class=\"new\">NEW<",
+            "I15 on &lt;nfs&gt;, late-dirty",
             "1:01 min",
         ];
         for mark in marks {

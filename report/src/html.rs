@@ -142,6 +142,9 @@ fn legend(e: &Explanation, charts: &[Chart]) -> Markup {
                           of the store. " code { "A.0" } " is what operation 0 of task A stored; " code { "init" }
                           " is what the file held at first. A pte is " code { "w" } ", writable, or " code { "r" }
                           ", read-only." }
+                    li { "A record is what the filesystem ties to a dirty page and needs to write it back: buffers, \
+                          an NFS request. The closer is what ends each run: it unmaps everything, syncs, and looks \
+                          at the store." }
                     li { "A dashed line in a lane: the task is blocked. Long stretches that explain nothing are \
                           folded; click one to open it." }
                 }

@@ -1,4 +1,4 @@
-//! A triage as JUnit XML, for CI: one test per cluster. What is NEW or no longer breaks is a
+//! A triage as JUnit XML, for CI: one test per cause. What is NEW or no longer breaks is a
 //! failure, what the ledger lists has passed; a file that cannot be read was skipped, one that
 //! breaks the model is an error.
 
@@ -7,13 +7,13 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use crate::campaign::Crash;
-use crate::triage::{Cluster, Remark, Status, Triage};
+use crate::triage::{Cause, Remark, Status, Triage, more};
 
 /// The document.
 pub fn xml(triage: &Triage, crashes: &[Crash]) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new("triage");
     suite.set_time(Duration::try_from_secs_f64(triage.seconds).unwrap_or_default());
-    suite.add_test_cases(triage.clusters.iter().map(|cluster| test(triage, cluster)));
+    suite.add_test_cases(triage.causes.iter().map(|cause| test(triage, cause)));
     suite.add_test_cases(crashes.iter().map(crash));
     suite.add_test_cases(triage.broken.iter().map(|remark| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -30,22 +30,26 @@ pub fn xml(triage: &Triage, crashes: &[Crash]) -> Result<String, SerializeError>
     report.to_string()
 }
 
-fn test(triage: &Triage, cluster: &Cluster) -> TestCase {
-    let status = match cluster.status {
+fn test(triage: &Triage, cause: &Cause) -> TestCase {
+    let about = &cause.about;
+    let status = match about.status {
         Status::New | Status::Fixed => {
+            let replay = about.file.as_deref().map_or(String::new(), |file| triage.command(file));
+            let page = cause.page.iter().map(|page| format!("explained in {page}\n"));
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            let replay = format!("{} {}\n", triage.replay, cluster.file);
             status
-                .set_message(cluster.sentence())
-                .set_type(cluster.status.name())
-                .set_description(replay);
+                .set_message(cause.sentence())
+                .set_type(about.status.name())
+                .set_description(format!("{replay}\n{}", page.collect::<String>()));
             status
         }
         Status::Expected | Status::Follows => TestCaseStatus::success(),
     };
-    let mut test = TestCase::new(cluster.signature.as_str(), status);
-    let from = format!("{}\n{}\n{}\n", cluster.standing(), cluster.file, cluster.files.join("\n"));
-    test.set_classname(cluster.pair()).set_system_out(from);
+    let mut test = TestCase::new(cause.signature(), status);
+    let lines = [about.standing(), about.pairs.join(", ")].into_iter().chain(about.file.clone());
+    let files = triage.some_files(cause).cloned().chain(more(cause.cases));
+    let text = lines.chain(files).collect::<Vec<_>>().join("\n") + "\n";
+    test.set_classname(about.on()).set_system_out(text);
     test
 }
 
@@ -80,11 +84,15 @@ mod tests {
         let suite = &report.test_suites[0];
         assert_eq!(
             (suite.tests, suite.failures, suite.errors, suite.skipped),
-            (7, 2, 2, 1),
+            (6, 2, 2, 1),
             "{xml}"
         );
-        let new = &suite.test_cases[3];
+        let new = &suite.test_cases[0];
         assert_eq!(new.name.as_str(), "nfs@2.6.29-2.6.29-I20-NEW");
-        assert!(xml.contains("a page &amp; its &lt;record&gt;") && !xml.contains('\u{1}'), "{xml}");
+        assert!(xml.contains("nfs@2.6.29 x &lt;try3&gt;") && xml.contains("and 2 more"), "{xml}");
+        assert!(
+            xml.contains("mkwrite replay &apos;out dir/NEW.mkw&apos;") && !xml.contains('\u{1}'),
+            "{xml}"
+        );
     }
 }

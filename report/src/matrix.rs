@@ -29,6 +29,7 @@ impl Cell {
         }
         let verdict = if self.rules.is_empty() { "pass".to_owned() } else { self.rules.join(" ") };
         let new = if self.is_new { "NEW " } else { "" };
+        let unlisted = if self.is_unlisted() { " *" } else { "" };
         let mark = if !self.lost.is_empty() {
             " ?"
         } else if !self.moved.is_empty() {
@@ -36,7 +37,12 @@ impl Cell {
         } else {
             ""
         };
-        format!("{new}{verdict}{mark}")
+        format!("{new}{verdict}{unlisted}{mark}")
+    }
+
+    /// It breaks on a pair that the ledger says nothing of, so that NEW would say nothing either.
+    fn is_unlisted(&self) -> bool {
+        !self.rules.is_empty() && self.entries.is_empty() && !self.is_new
     }
 
     fn class(&self) -> &'static str {
@@ -44,6 +50,7 @@ impl Cell {
             Cell { refused: Some(_), .. } => "refused",
             Cell { is_new: true, .. } => "new",
             Cell { rules, .. } if rules.is_empty() => "pass",
+            cell if cell.is_unlisted() => "unlisted",
             _ => "breaks",
         }
     }
@@ -88,7 +95,8 @@ pub fn page(all: &[Matrix]) -> String {
             "Each case on every page_mkwrite implementation (rows) under every caller (columns). A cell names \
              the rules that break. " b { "~" } " the schedule was realigned by named points; " b { "?" }
             " it could not be, and the run went without; " b { "-" } " the pair makes no sense; "
-            b { "NEW" } " the ledger does not list it."
+            b { "NEW" } " the ledger does not list it; " b { "*" } " no pair of the ledger, which expects nothing there: "
+            code { "replay --impl .. --caller .." } " calls it NEW."
         }
         @for matrix in all { (table(matrix)) }
     };
@@ -133,6 +141,8 @@ mod tests {
         assert_eq!((cell.text().as_str(), cell.class()), ("I20 I34", "breaks"));
         let moved = Cell { moved: vec!["A.0 x became A.0 y".into()], ..Cell::default() };
         assert_eq!((moved.text().as_str(), moved.class()), ("pass ~", "pass"));
+        let alone = Cell { entries: vec![], ..cell };
+        assert_eq!((alone.text().as_str(), alone.class()), ("I20 I34 *", "unlisted"));
         let lost = Cell { lost: vec!["A.0 x".into()], is_new: true, rules: vec!["I1"], ..moved };
         assert_eq!((lost.text().as_str(), lost.class()), ("NEW I1 ?", "new"));
         assert_eq!(Cell { refused: Some("no".into()), ..Cell::default() }.text(), "-");

@@ -1,7 +1,7 @@
 //! A triage, and other crashes of a campaign, as SARIF 2.1.0, for code scanning: each rule of the
-//! judge, one result per cluster at the case that shows it, and as notifications what could not be
-//! read or broke the model. The signature is the fingerprint, so that the same bug is the same
-//! alert in every triage.
+//! judge, one result per cause at the case that shows it, and as notifications what could not be
+//! read or broke the model. The signature of the finding that stands for a cause is the
+//! fingerprint, so that the same bug is the same alert in every triage that finds it there first.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use serde_sarif::sarif::{
 };
 
 use crate::campaign::Crash;
-use crate::triage::{Cluster, Remark, Status, Triage, uri};
+use crate::triage::{Cause, Remark, Status, Triage, more, uri};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -36,7 +36,12 @@ pub fn log(triage: &Triage, crashes: &[Crash]) -> Sarif {
         .tool(Tool::from(driver.build()))
         .invocations(vec![invocation.build()])
         .results(
-            triage.clusters.iter().map(result).chain(crashes.iter().map(crash)).collect::<Vec<_>>(),
+            triage
+                .causes
+                .iter()
+                .map(|cause| result(triage, cause))
+                .chain(crashes.iter().map(crash))
+                .collect::<Vec<_>>(),
         );
     Sarif::builder().schema(SCHEMA).version("2.1.0").runs(vec![run.build()]).build()
 }
@@ -69,25 +74,31 @@ fn location(path: &str, signature: Option<&str>) -> Location {
     location
 }
 
-fn result(cluster: &Cluster) -> Result {
-    let level = match cluster.status {
+fn result(triage: &Triage, cause: &Cause) -> Result {
+    let about = &cause.about;
+    let level = match about.status {
         Status::New => ResultLevel::Error,
         Status::Fixed => ResultLevel::Warning,
         Status::Expected | Status::Follows => ResultLevel::Note,
     };
     let index = Rule::ALL
         .iter()
-        .position(|rule| rule.id() == cluster.rule)
+        .position(|rule| rule.id() == about.rule)
         .and_then(|n| i64::try_from(n).ok());
-    let related = cluster.files.iter().map(|file| location(file, None));
+    // The explanation first, then files.
+    let related = cause.page.iter().chain(triage.some_files(cause));
+    let more = more(cause.cases).map_or(String::new(), |more| format!("; {more} files"));
+    let text = format!("{} ({}{more})", cause.sentence(), about.standing());
+    let signature = cause.signature();
+    let at = about.file.iter().map(|file| location(file, Some(signature)));
     let mut result = Result::builder()
-        .rule_id(&cluster.rule)
+        .rule_id(about.rule)
         .level(level)
-        .message(Message::from(&format!("{} ({})", cluster.sentence(), cluster.standing())))
-        .locations(vec![location(&cluster.file, Some(&cluster.signature))])
-        .related_locations(related.collect::<Vec<_>>())
-        .occurrence_count(i64::try_from(cluster.cases).unwrap_or(i64::MAX))
-        .partial_fingerprints(BTreeMap::from([(FINGERPRINT.to_owned(), cluster.signature.clone())]))
+        .message(Message::from(&text))
+        .locations(at.collect::<Vec<_>>())
+        .related_locations(related.map(|file| location(file, None)).collect::<Vec<_>>())
+        .occurrence_count(i64::try_from(cause.cases).unwrap_or(i64::MAX))
+        .partial_fingerprints(BTreeMap::from([(FINGERPRINT.to_owned(), signature.to_owned())]))
         .build();
     result.rule_index = index;
     result
@@ -145,7 +156,7 @@ mod tests {
         );
         let results = run["results"].as_array().unwrap();
         let levels: Vec<&Value> = results.iter().map(|result| &result["level"]).collect();
-        assert_eq!(levels, ["note", "note", "warning", "error", "error"]);
+        assert_eq!(levels, ["error", "warning", "note", "error"]);
         let (crash, results) = results.split_last().unwrap();
         assert_eq!(crash["message"]["text"], "text of afl: byte index 3 & more (2 inputs)");
         assert_eq!(crash["ruleId"], "crash");
@@ -156,7 +167,12 @@ mod tests {
                 result["ruleId"]
             );
         }
-        let new = &results[3];
+        let new = &results[0];
+        let text = new["message"]["text"].as_str().unwrap();
+        assert!(text.starts_with("a store is lost: I20 at wp.set_page_dirty on "), "{text}");
+        assert!(text.ends_with("(NEW; and 2 more files)"), "{text}");
+        let page = &new["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+        assert_eq!(page, "out%20dir/NEW.html");
         assert_eq!(
             new["partialFingerprints"],
             json!({ "mkwriteSignature/v1": "nfs@2.6.29-2.6.29-I20-NEW" })

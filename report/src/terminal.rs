@@ -26,7 +26,7 @@ const SENTENCE: usize = 108;
 /// The text of an explanation. `every` shows the steps that would be folded.
 pub fn explanation(e: &Explanation, every: bool) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{BOLD}{}{BOLD:#}", title(e));
+    let _ = writeln!(out, "{BOLD}{}{BOLD:#}", wrapped(&title(e), ""));
     for sentence in &e.story {
         let _ = writeln!(out, "{}", wrapped(sentence, ""));
     }
@@ -45,11 +45,12 @@ pub fn explanation(e: &Explanation, every: bool) -> String {
     out
 }
 
-/// One line that says what it is about.
+/// One line that says what it is about: the harm first, then which rule breaks where.
 pub fn title(e: &Explanation) -> String {
     match e.main {
         Some(breach) => {
-            format!("{} breaks {} at {}", e.subject, breach.rule.id(), breach.point.name())
+            let (about, point) = (breach.rule.about(), breach.point.name());
+            format!("{}: {} breaks {} at {point}", about.harm, e.subject, about.id)
         }
         None => format!("{} breaks no rule", e.subject),
     }

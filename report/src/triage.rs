@@ -1,11 +1,13 @@
-//! A triage as data, and as a page: one row per bug, what it is, and the case that shows it. The
+//! A triage as data, and as a page: one row per cause, what it does, and the case that shows it. The
 //! data is what `triage --json` prints; `sarif` and `junit` show the same to tools.
+
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use crate::count;
+use crate::{cause, count, quoted};
 
 /// How a cluster stands to what is expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Serialize)]
@@ -38,6 +40,15 @@ impl Status {
     /// All is as it should be.
     pub const fn is_good(self) -> bool {
         matches!(self, Status::Expected | Status::Follows)
+    }
+
+    /// The status, with the entry of the ledger that it is due to.
+    pub fn with_entry(self, entry: Option<&str>) -> String {
+        match (entry, self) {
+            (Some(entry), Status::Follows) => format!("after {entry}"),
+            (Some(entry), status) => format!("{}: {entry}", status.name()),
+            (None, status) => status.name().to_owned(),
+        }
     }
 }
 
@@ -92,22 +103,41 @@ impl Cluster {
 
     /// The status, with the entry that it is due to.
     pub fn standing(&self) -> String {
-        match (&self.entry, self.status) {
-            (Some(entry), Status::Follows) => format!("after {entry}"),
-            (Some(entry), status) => format!("{}: {entry}", status.name()),
-            (None, status) => status.name().to_owned(),
+        self.status.with_entry(self.entry.as_deref())
+    }
+}
+
+/// Clusters that are one defect, as far as can be seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// What and where.
+    #[serde(flatten)]
+    pub about: cause::Cause,
+    /// What is wrong there.
+    pub what: String,
+    /// The signatures of its clusters: first that of the one that stands for it.
+    pub clusters: Vec<String>,
+    /// How many files show it.
+    pub cases: usize,
+    /// The page that explains it, if there is one.
+    pub page: Option<String>,
+}
+
+impl Cause {
+    /// It in one sentence, the harm first.
+    pub fn sentence(&self) -> String {
+        let Cause { about, what, .. } = self;
+        match about.status {
+            Status::Fixed => {
+                format!("{} no longer breaks, as its file expects", about.place())
+            }
+            _ => format!("{}: {}: {what}", about.title, about.place()),
         }
     }
 
-    /// It in one sentence.
-    pub fn sentence(&self) -> String {
-        let Cluster { rule, title, point, what, .. } = self;
-        match self.status {
-            Status::Fixed => {
-                format!("{rule} ({title}) no longer breaks at {point} on {}", self.pair())
-            }
-            _ => format!("{rule} ({title}) breaks at {point} on {}: {what}", self.pair()),
-        }
+    /// One word for it: the signature of the cluster that stands for it.
+    pub fn signature(&self) -> &str {
+        self.clusters.first().map_or("", String::as_str)
     }
 }
 
@@ -148,6 +178,8 @@ pub struct Triage {
     pub interrupted: bool,
     /// What breaks, and what no longer does; what is NEW stands at the end.
     pub clusters: Vec<Cluster>,
+    /// The same folded, one for each defect, as far as can be seen; what is NEW stands first.
+    pub causes: Vec<Cause>,
     /// What could not be read.
     pub skipped: Vec<Remark>,
     /// What is not named like a case.
@@ -162,18 +194,50 @@ impl Triage {
         self.clusters.iter().all(|cluster| cluster.status.is_good())
     }
 
-    /// How many clusters stand like this.
+    /// How many causes stand like this.
     pub fn count(&self, status: Status) -> usize {
-        self.clusters.iter().filter(|cluster| cluster.status == status).count()
+        self.causes.iter().filter(|cause| cause.about.status == status).count()
     }
 
     /// How many of each, in words.
     pub fn summary(&self) -> String {
         let [new, fixed] = [Status::New, Status::Fixed].map(|status| self.count(status));
-        let listed = self.clusters.len() - new - fixed;
-        let (files, listed) = (count(self.files.len(), "file"), count(listed, "signature"));
-        format!("{files}: {listed} that the ledger lists, {fixed} fixed, {new} NEW")
+        let files = count(self.files.len(), "file");
+        let found = self.clusters.iter().filter(|one| one.status != Status::Fixed).count();
+        let causes = count(self.causes.len() - fixed, "cause");
+        format!("{files}; {} of {causes}, {new} NEW, {fixed} fixed", count(found, "finding"))
     }
+
+    /// The clusters of a cause, first the one that stands for it.
+    pub fn clusters_of<'a>(&'a self, cause: &'a Cause) -> impl Iterator<Item = &'a Cluster> {
+        let find = |name: &String| self.clusters.iter().find(|one| one.signature == *name);
+        cause.clusters.iter().filter_map(find)
+    }
+
+    /// Some files that show a cause: a report stays small however many there are.
+    pub fn some_files<'a>(&'a self, cause: &'a Cause) -> impl Iterator<Item = &'a String> {
+        let mut seen = BTreeSet::new();
+        let all = self.clusters_of(cause).flat_map(|cluster| &cluster.files);
+        all.filter(move |file| seen.insert(*file)).take(SHOWN)
+    }
+
+    /// The command that replays a case.
+    pub fn command(&self, file: &str) -> String {
+        format!("{} {}", self.replay, quoted(file))
+    }
+
+    /// The files that break nothing.
+    pub fn harmless(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(|file| file.clusters == 0).map(|file| file.file.as_str())
+    }
+}
+
+/// Files of a cause that a report lists; the rest are counted.
+pub const SHOWN: usize = 10;
+
+/// How many more there are than are shown.
+pub fn more(count: usize) -> Option<String> {
+    (count > SHOWN).then(|| format!("and {} more", count - SHOWN))
 }
 
 /// Characters that a path keeps in a URI.
@@ -196,9 +260,10 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
             (triage.summary()) "."
             @if triage.interrupted { " It was ended early." }
         }
-        @if !triage.clusters.is_empty() { (table(triage, &link)) }
+        @if !triage.causes.is_empty() { (table(triage, &link)) }
         (remarks("Broken assertions of the model", &triage.broken, "broken", &link))
         (remarks("Skipped", &triage.skipped, "skipped", &link))
+        (harmless(triage, &link))
         @if !triage.ignored.is_empty() {
             p { small { (triage.ignored.len()) " more files are not named like cases." } }
         }
@@ -207,39 +272,78 @@ pub fn page(triage: &Triage, link: impl Fn(&str) -> String) -> String {
 }
 
 pub(crate) fn table(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
-    // Pages are read from the top; a terminal shows the end.
-    let (good, bad): (Vec<_>, Vec<_>) =
-        triage.clusters.iter().partition(|cluster| cluster.status.is_good());
     html! {
-        table {
+        table.causes {
             thead {
-                tr { @for head in ["pair", "rule", "point", "status", "files", "case"] { th { (head) } } }
+                tr { @for head in ["what goes wrong", "on", "status", "files", "case"] { th { (head) } } }
             }
-            tbody {
-                @for cluster in bad.iter().chain(&good) {
-                    tr {
-                        td { (cluster.pair()) }
-                        td { b { (cluster.rule) } " " (cluster.title) br; small { (cluster.what) } }
-                        td { code.point { (cluster.point) } br; small { (cluster.operation) } }
-                        td class=(cluster.status.name().to_lowercase()) { (cluster.standing()) }
-                        td { (inputs(cluster, link)) }
-                        td {
-                            a href=(link(&cluster.file)) { (cluster.file.rsplit('/').next().unwrap_or_default()) } br;
-                            small { (cluster.operations) " operations, " (cluster.preemptions) " preemptions" } br;
-                            code { (triage.replay) " " (cluster.file) }
-                        }
-                    }
+            tbody { @for cause in &triage.causes { (row(triage, cause, link)) } }
+        }
+    }
+}
+
+fn row(triage: &Triage, cause: &Cause, link: &impl Fn(&str) -> String) -> Markup {
+    let Cause { about, what, clusters, cases, page } = cause;
+    let root = triage.clusters_of(cause).next();
+    html! {
+        tr {
+            td {
+                b { (about.title) } br;
+                (about.rule) " at " code { (about.point) } ": " (what)
+                @if clusters.len() > 1 { (consequences(triage, cause, link)) }
+            }
+            td {
+                @if about.pairs.len() == 1 { (about.on()) }
+                @else { details { summary { (about.on()) } @for pair in &about.pairs { (pair) br; } } }
+            }
+            td class=(about.status.name().to_lowercase()) { (about.standing()) }
+            td {
+                details {
+                    summary { (cases) }
+                    @for file in triage.some_files(cause) { a href=(link(file)) { (file) } br; }
+                    @if let Some(more) = more(*cases) { (more) }
+                }
+            }
+            td {
+                @if let Some(page) = page { a href=(link(page)) { "explanation" } br; }
+                @if let Some(root) = root {
+                    a href=(link(&root.file)) { (root.file.rsplit('/').next().unwrap_or_default()) } br;
+                    small { (count(root.operations, "operation")) ", " (count(root.preemptions, "preemption")) }
                 }
             }
         }
     }
 }
 
-fn inputs(cluster: &Cluster, link: &impl Fn(&str) -> String) -> Markup {
+/// What else a cause breaks, below it.
+fn consequences(triage: &Triage, cause: &Cause, link: &impl Fn(&str) -> String) -> Markup {
+    let rest = cause.clusters.len() - 1;
     html! {
         details {
-            summary { (cluster.cases) }
-            @for file in &cluster.files { a href=(link(file)) { (file) } br; }
+            summary { small { (count(rest, "finding")) " more of this cause" } }
+            ul {
+                @for one in triage.clusters_of(cause).skip(1).take(SHOWN) {
+                    li {
+                        a href=(link(&one.file)) { (one.rule) } " " (one.title) ", at " code { (one.point) }
+                        " on " (one.pair())
+                    }
+                }
+                @if let Some(more) = more(rest) { li { (more) } }
+            }
+        }
+    }
+}
+
+/// The files that break nothing.
+fn harmless(triage: &Triage, link: &impl Fn(&str) -> String) -> Markup {
+    let count = triage.harmless().count();
+    html! {
+        @if count > 0 {
+            h2 { "Break nothing" }
+            ul {
+                @for file in triage.harmless().take(SHOWN) { li { a href=(link(file)) { (file) } } }
+                @if let Some(more) = more(count) { li { (more) } }
+            }
         }
     }
 }
@@ -290,12 +394,37 @@ pub(crate) mod tests {
             operations: 3,
             preemptions: 1,
         };
+        let cause = |status: Status, more: &[Status]| Cause {
+            about: cause::Cause {
+                title: "a store is lost",
+                rule: "I20",
+                point: "wp.set_page_dirty",
+                status,
+                expected: status.is_good(),
+                entry: status.is_good().then(|| "race-nfs".to_owned()),
+                rules: vec!["I20"],
+                pairs: ["nfs@2.6.29 x 2.6.29", "nfs@2.6.29 x <try3>"].map(str::to_owned).to_vec(),
+                findings: 1 + more.len(),
+                file: Some(format!("out dir/{}.mkw", status.name())),
+            },
+            what: "a \"dirty\" page".to_owned(),
+            clusters: [&[status], more]
+                .concat()
+                .iter()
+                .map(|one| cluster(*one).signature)
+                .collect(),
+            cases: 12,
+            page: (status == Status::New).then(|| "out dir/NEW.html".to_owned()),
+        };
         let remark =
             |file: &str, reason: &str| Remark { file: file.to_owned(), reason: reason.to_owned() };
         Triage {
             schema: 1,
             replay: "mkwrite replay".to_owned(),
-            files: vec![File { file: "in/<b>".to_owned(), clusters: 4 }],
+            files: vec![
+                File { file: "in/<b>".to_owned(), clusters: 4 },
+                File { file: "in/fine".to_owned(), clusters: 0 },
+            ],
             runs: 9,
             jobs: 1,
             seconds: 0.5,
@@ -303,6 +432,11 @@ pub(crate) mod tests {
             clusters: [Status::Expected, Status::Follows, Status::Fixed, Status::New]
                 .map(cluster)
                 .to_vec(),
+            causes: vec![
+                cause(Status::New, &[]),
+                cause(Status::Fixed, &[]),
+                cause(Status::Expected, &[Status::Follows]),
+            ],
             skipped: vec![remark("in/e&pty", "the file is empty")],
             ignored: vec!["in/README.txt".to_owned()],
             broken: vec![remark("in/crash-1", "index out of bounds \u{1}")],
@@ -313,16 +447,21 @@ pub(crate) mod tests {
     fn the_page_names_everything_and_escapes_it() {
         let page = page(&triage(), uri);
         let marks = [
-            "<b>I20</b> a page &amp; its &lt;record&gt;",
+            "<b>a store is lost</b>",
+            "I20</a> a page &amp; its &lt;record&gt;, at <code>wp.set_page_dirty</code>",
+            "nfs@2.6.29 x &lt;try3&gt;",
             "class=\"new\">NEW<",
-            "after race-nfs",
+            "1 finding more of this cause",
+            "and 2 more",
+            "<a href=\"out%20dir/NEW.html\">explanation</a>",
+            "<h2>Break nothing</h2><ul><li><a href=\"in/fine\">",
             "in/e&amp;pty",
         ];
         for mark in marks {
             assert!(page.contains(mark), "{mark} is missing in\n{page}");
         }
         assert!(page.contains("href=\"out%20dir/NEW.mkw\""), "{page}");
-        assert!(page.find(">NEW<") < page.find(">after race-nfs<"), "what is NEW stands first");
+        assert!(page.find(">NEW<") < page.find(">expected: race-nfs<"), "what is NEW stands first");
         assert!(
             page.contains("href=\"in/id%3A000000%2Csig%3A06\"") && !page.contains("<b>\""),
             "{page}"

@@ -234,7 +234,7 @@ pub fn history(input: &[u8]) {
 /// point.
 pub fn text(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
-    let _ = text::parse_with_stale(input);
+    let _ = text::parse_all(input);
     if let Ok(document) = parse(input) {
         let canonical = document.to_string();
         let again = parse(&canonical).expect("canonical text is a document");

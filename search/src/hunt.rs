@@ -2,11 +2,15 @@
 //!
 //! Case `i` and its scheduler derive from (seed, i) and, with feedback, from the corpus before its
 //! generation (see [`crate::corpus`]); of each signature the find with the lowest `i` is kept. So
-//! the result of a given number of cases does not depend on the number of threads. Every thousandth
+//! the result of a given number of cases does not depend on the number of threads. The parts of a
+//! hunt ([`Shard`]) are together the whole without feedback; with it each part learns from its own
+//! cases alone. Every thousandth
 //! case is run twice and must give the same trace. A panic is a broken assertion of our own model;
 //! it stops the hunt, which has the case then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -28,6 +32,49 @@ use mkwrite_oracle::ledger::{Expected, Key, Ledger};
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, with_order};
 
+/// A part of a hunt, by the numbers of its cases: so many machines share one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// Which part, from 1.
+    pub nth: u64,
+    /// How many parts there are.
+    pub of: u64,
+}
+
+impl Shard {
+    /// All of it.
+    pub const WHOLE: Shard = Shard { nth: 1, of: 1 };
+
+    /// Whole chunks, so that each part has its share of the cases that run on more targets.
+    const fn has(self, index: u64) -> bool {
+        index / CHUNK % self.of == self.nth - 1
+    }
+}
+
+impl Display for Shard {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.nth, self.of)
+    }
+}
+
+/// A text that names no part of a hunt.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is no part of a hunt, such as 1/4 to 4/4")]
+pub struct NoShard(String);
+
+impl FromStr for Shard {
+    type Err = NoShard;
+
+    fn from_str(text: &str) -> Result<Shard, NoShard> {
+        let parts = || {
+            let (nth, of) = text.split_once('/')?;
+            let (nth, of): (u64, u64) = (nth.parse().ok()?, of.parse().ok()?);
+            (1..=of).contains(&nth).then_some(Shard { nth, of })
+        };
+        parts().ok_or_else(|| NoShard(text.to_owned()))
+    }
+}
+
 /// What to hunt.
 #[derive(Clone, Debug)]
 pub struct Plan<F> {
@@ -44,6 +91,8 @@ pub struct Plan<F> {
     pub rule: Option<Rule>,
     /// Stop after this many cases.
     pub cases: u64,
+    /// Run only these of them.
+    pub shard: Shard,
     /// Collect these features, and mutate cases that reached new ones; without them every case is
     /// made from nothing.
     pub feedback: Option<Signals>,
@@ -57,7 +106,8 @@ impl<F: Filesystem> Plan<F> {
     /// Random cases: the portfolio, no feedback, all rules.
     pub fn new(targets: Vec<Target<F>>, seed: u64, cases: u64, ledger: Ledger<F>) -> Plan<F> {
         let (aligned, scheduler, rule, feedback, seeds) = (false, None, None, None, Vec::new());
-        Plan { targets, seed, aligned, scheduler, rule, cases, feedback, seeds, ledger }
+        let shard = Shard::WHOLE;
+        Plan { targets, seed, aligned, scheduler, rule, cases, shard, feedback, seeds, ledger }
     }
 
     /// How many targets run every case. Those behind them have their plain pairs among these:
@@ -285,6 +335,9 @@ impl<'a, F: Filesystem> Worker<'a, F> {
             let start = next.fetch_add(CHUNK, Ordering::Relaxed);
             if start >= end {
                 break;
+            }
+            if !self.plan.shard.has(start) {
+                continue;
             }
             self.error = self.chunk(start..end.min(start + CHUNK), corpus);
             if self.error.is_some() {
@@ -584,5 +637,33 @@ mod tests {
             matches!(how(&plan, 2), ScheduledBy::Own)
                 && matches!(how(&plan, 3), ScheduledBy::Random(..))
         );
+    }
+
+    #[test]
+    fn parts_are_together_the_whole() {
+        let whole = Plan { feedback: None, ..plan(700) };
+        let all = |shard| {
+            let plan = Plan { shard, ..whole.clone() };
+            let outcome = hunt(&plan, 2, &Progress::default(), &());
+            outcome.found
+        };
+        let found = all(Shard::WHOLE);
+        let mut union: BTreeMap<Key, Found> = BTreeMap::new();
+        for (key, part) in (1..=3).flat_map(|nth| all(Shard { nth, of: 3 })) {
+            let known = union.entry(key).or_insert_with(|| Found { count: 0, ..part.clone() });
+            known.count += part.count;
+            if part.index < known.index {
+                (known.index, known.case) = (part.index, part.case);
+            }
+        }
+        let numbers = |found: &BTreeMap<Key, Found>| -> Vec<(Key, u64, u64)> {
+            found.iter().map(|(key, found)| (*key, found.index, found.count)).collect()
+        };
+        assert!(numbers(&found).len() > 20);
+        assert_eq!(numbers(&union), numbers(&found));
+        assert_eq!("2/3".parse(), Ok(Shard { nth: 2, of: 3 }));
+        for wrong in ["0/3", "4/3", "1/0", "1", "a/b", ""] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
     }
 }

@@ -68,13 +68,14 @@ pub struct Log {
     file: File,
     seen: BTreeSet<Key>,
     last: Instant,
+    failed: Option<String>,
 }
 
 impl Log {
     /// Appends to this file.
     pub fn append(path: &Path) -> std::io::Result<Log> {
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(Log { file, seen: BTreeSet::new(), last: Instant::now() })
+        Ok(Log { file, seen: BTreeSet::new(), last: Instant::now(), failed: None })
     }
 
     fn write(&mut self, executions: u64, features: u64, found: Option<Find>) {
@@ -83,7 +84,14 @@ impl Log {
         let line = Line { time, process: std::process::id(), executions, features, found };
         let line = serde_json::to_string(&line).expect("a line is plain data");
         // A full disk must not end a search: the log has a gap then.
-        let _ = self.file.write_all((line + "\n").as_bytes());
+        if let Err(error) = self.file.write_all((line + "\n").as_bytes()) {
+            self.failed.get_or_insert(error.to_string());
+        }
+    }
+
+    /// The first line that could not be written, if there is one: why not.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
     }
 
     /// Notes how far the search is, now and then.

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_explain::causes::{self, Cause, Shown};
+use mkwrite_explain::causes::{Cause, Shown};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
@@ -19,22 +18,21 @@ use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Key, Ledger};
-use mkwrite_oracle::run::{caller_label, headline};
-use mkwrite_oracle::when::Condition;
+use mkwrite_oracle::run::headline;
 use mkwrite_report::count;
 use mkwrite_report::json::{Document, hunt as json};
 use mkwrite_report::triage::Status;
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
-use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress};
+use mkwrite_search::hunt::{self, Found, Hunted, ModelError, Plan, Progress, Shard};
 use mkwrite_search::log::Log;
 use mkwrite_search::plants::references;
 
 use super::stop_on_interrupt;
 use super::subject::Switches;
 use crate::names::{self, callers, implementations, pairs, pairs_that_fit, plant, rule, scheduler};
-use crate::output::{self, BOLD, DIM, GREEN, RED, line, note, print_table};
-use crate::{Exit, files};
+use crate::output::{self, BOLD, DIM, GREEN, RED, line, note, print_table, prose};
+use crate::{Exit, causes, files};
 
 /// Hunt: run arbitrary cases on many implementations and report every rule that breaks
 ///
@@ -70,6 +68,11 @@ pub struct Args {
     /// Stop after this many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cases: Option<u64>,
+    /// Run only the Ith of N parts, by the numbers of the cases, and needs --seed: N machines share
+    /// one hunt, and `triage` of their folders merges it. Without feedback the parts are together
+    /// exactly the hunt without --shard; with it each learns from its own cases alone
+    #[arg(long, value_name = "I/N", requires = "seed")]
+    shard: Option<Shard>,
     /// The seed (drawn and printed without it)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -80,7 +83,8 @@ pub struct Args {
     /// from nothing
     #[arg(long, value_delimiter = ',', value_name = "SIGNAL", default_values_t = Signals::default().names())]
     feedback: Vec<String>,
-    /// Begin with the cases in this folder, in bytes, and put those there that were worth keeping
+    /// Begin with the cases in this folder, in bytes, and put those there that were worth keeping;
+    /// it is made if it is not there
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
     /// Append what is found, and once a second how far the hunt is, to this file: a line of JSON
@@ -106,8 +110,6 @@ pub struct Args {
 
 /// Files of cases that one hunt writes at the most.
 const FILES_MAX: usize = 500;
-/// Rules that a row of the table names; the rest are counted.
-const RULES_SHOWN: usize = 4;
 /// Seconds of a hunt without --seconds and --cases.
 const DEFAULT_SECONDS: u64 = 20;
 
@@ -115,6 +117,12 @@ const DEFAULT_SECONDS: u64 = 20;
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
+    let earlier = std::fs::read_dir(&args.out)?.flatten();
+    let earlier = earlier.filter(|entry| files::is_text(&entry.path())).count();
+    if earlier > 0 && !args.json {
+        let folder = args.out.display();
+        note(format!("{folder} has {} of earlier hunts, which stay", count(earlier, "case")));
+    }
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
 
@@ -129,13 +137,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         let (pairs, threads) = (count(plan.targets.len(), "pair"), count(jobs, "thread"));
         note(format!("hunting on {pairs}, {threads}, seed {}", plan.seed));
     }
-    let saver = Saver {
-        args,
-        plan: &plan,
-        progress: &progress,
-        files: AtomicUsize::new(0),
-        failed: Mutex::new(None),
-    };
+    let saver = Saver { args, plan: &plan, files: AtomicUsize::new(0), failed: Mutex::new(None) };
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&progress, &interrupted, seconds, args.cases, start));
@@ -145,19 +147,23 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         outcome
     });
     let elapsed = start.elapsed();
-    if let Some(error) = saver.failed.into_inner().expect("nothing panics while it is held") {
-        return Err(error);
-    }
     if let Some(plant) =
         planted(&plan).filter(|_| !outcome.plant_reached && !interrupted.load(Ordering::Relaxed))
     {
         return Err(missed(&plan, plant));
     }
-    let findings = save(args, &plan, &outcome)?;
+    let findings = save(&saver, &outcome);
     let causes = fold(&plan, &findings);
-    let report =
-        Document::new(report(&plan, jobs, &progress, elapsed, &outcome, (&findings, &causes)));
-    files::write(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes())?;
+    let report = Document::new(report(
+        args,
+        &plan,
+        jobs,
+        &progress,
+        elapsed,
+        &outcome,
+        (&findings, &causes),
+    ));
+    saver.save(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes());
     if args.json {
         output::json(&report)?;
     } else {
@@ -170,11 +176,18 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         note(format!("{RED}{error}{RED:#}\n{} replay {}", output::program(), file.display()));
         return Ok(Exit::Model);
     }
-    if interrupted.load(Ordering::Relaxed) {
-        return Ok(Exit::Interrupted);
-    }
     let new = findings.iter().any(|finding| finding.key.signature.expected == Expected::No);
-    Ok(if new { Exit::Breach } else { Exit::Good })
+    if let Some(error) = saver.failed(&progress) {
+        if !new {
+            return Err(error);
+        }
+        output::error(&error);
+    }
+    Ok(match interrupted.load(Ordering::Relaxed) {
+        true => Exit::Interrupted,
+        false if new => Exit::Breach,
+        false => Exit::Good,
+    })
 }
 
 /// No run reached the bug: what would.
@@ -237,6 +250,7 @@ fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
         scheduler,
         rule,
         cases,
+        shard: args.shard.unwrap_or(Shard::WHOLE),
         ledger,
         feedback: names::signals(&args.feedback)?,
         seeds,
@@ -245,6 +259,9 @@ fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
 
 /// The cases of a folder, in the order of their names. What is no case in bytes is passed over.
 fn corpus(folder: &Path) -> Result<Vec<Case>> {
+    if !folder.exists() {
+        note(format!("{} is a new corpus", folder.display()));
+    }
     let entries = std::fs::create_dir_all(folder).and_then(|()| std::fs::read_dir(folder));
     let entries = entries
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -273,9 +290,7 @@ fn watch(
         (Some(seconds), _) => seconds * 1000,
         (None, cases) => cases.unwrap_or(0),
     };
-    let bar = ProgressBar::new(length);
-    let template = "{bar:30} {percent:>3}%  {msg}";
-    bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+    let bar = output::progress(length);
     while !progress.stop.load(Ordering::Relaxed) {
         let (done, runs) =
             (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
@@ -284,10 +299,10 @@ fn watch(
         let rate = runs as f64 / elapsed.as_secs_f64().max(0.001);
         bar.set_position(if seconds.is_some() { elapsed.as_millis() as u64 } else { done });
         let features = progress.features.load(Ordering::Relaxed);
-        let features = if features > 0 { format!("{features} features, ") } else { String::new() };
+        let features = if features > 0 { format!(", {features} features") } else { String::new() };
         bar.set_message(format!(
-            "{done} cases, {rate:.0} runs/s, {features}{}, {new} NEW",
-            count(found, "signature")
+            "{new} NEW, {}, {done} cases, {rate:.0} runs/s{features}",
+            count(found, "finding")
         ));
         progress.tick();
         let over = seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
@@ -313,19 +328,33 @@ struct Finding<F> {
 struct Saver<'a, F> {
     args: &'a Args,
     plan: &'a Plan<F>,
-    progress: &'a Progress,
     /// How many files were written.
     files: AtomicUsize,
+    /// The first error of a file.
     failed: Mutex<Option<anyhow::Error>>,
 }
 
 impl<F: Filesystem> Saver<'_, F> {
-    /// What cannot be saved ends the hunt.
-    fn save(&self, path: &Path, content: &[u8]) {
-        if let Err(error) = files::write(path, content) {
-            self.failed.lock().expect("nothing panics while it is held").get_or_insert(error);
-            self.progress.stop.store(true, Ordering::Relaxed);
-        }
+    /// The hunt goes on when something cannot be saved: the disk may have room again at its end,
+    /// and the seed and the number of the case are enough to find it again.
+    fn save(&self, path: &Path, content: &[u8]) -> bool {
+        let written = files::write(path, content);
+        let mut failed = self.failed.lock().expect("nothing panics while it is held");
+        written.map_err(|error| failed.get_or_insert(error)).is_ok()
+    }
+}
+
+impl<F: Filesystem> Saver<'_, F> {
+    /// What could not be written, if anything.
+    fn failed(&self, progress: &Progress) -> Option<anyhow::Error> {
+        let of_log = || {
+            let log = progress.log.as_ref()?.lock().expect("nothing panics while it is held");
+            let (error, path) = (log.failed()?, self.args.log.as_ref()?);
+            Some(anyhow!("cannot write to {}: {error}", path.display()))
+        };
+        let of_file = self.failed.lock().expect("nothing panics while it is held").take();
+        let help = "what is not saved is found again with the same seed; mend the place first";
+        of_file.or_else(of_log).map(|error| error.context(help))
     }
 }
 
@@ -355,29 +384,32 @@ fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &Key) -> PathBuf {
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that
 /// depends on the signature alone.
-fn save<F: Filesystem>(args: &Args, plan: &Plan<F>, outcome: &Hunted) -> Result<Vec<Finding<F>>> {
+fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted) -> Vec<Finding<F>> {
+    let Saver { args, plan, .. } = saver;
     let mut findings = Vec::new();
     // What is new first: the number of files is bounded.
     let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
     keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     for (n, (key, found)) in keys.into_iter().enumerate() {
         let path = file(args, plan, key);
-        let file = (n < FILES_MAX || key.signature.expected == Expected::No).then(|| path.clone());
+        let mut file =
+            (n < FILES_MAX || key.signature.expected == Expected::No).then(|| path.clone());
         if file.is_none() {
             // It was among the first, and others are before it in the order.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&path);
         }
         let mut case = found.case.clone();
-        if let Some(file) = &file {
+        if file.is_some() {
             case = if args.raw {
                 hunt::recorded(plan, key, found)
             } else {
                 hunt::reproduce(plan, key, found)
             };
-            files::write(
-                file,
-                document(args, plan, key, found, case.clone(), !args.raw).to_string().as_bytes(),
-            )?;
+            let document = document(args, plan, key, found, case.clone(), !args.raw);
+            if !saver.save(&path, document.to_string().as_bytes()) {
+                // As it was found it may be there.
+                file = path.is_file().then_some(path);
+            }
         }
         findings.push(Finding {
             key: *key,
@@ -388,7 +420,7 @@ fn save<F: Filesystem>(args: &Args, plan: &Plan<F>, outcome: &Hunted) -> Result<
         });
     }
     findings.sort_by_key(|finding| finding.key);
-    Ok(findings)
+    findings
 }
 
 fn document<F: Filesystem>(
@@ -418,6 +450,9 @@ fn origin<F: Filesystem>(args: &Args, plan: &Plan<F>, index: u64) -> String {
     if !args.remedies.is_empty() {
         hunt += &format!(" --remedy {}", args.remedies.join(","));
     }
+    if let Some(shard) = args.shard {
+        hunt += &format!(" --shard {shard}");
+    }
     if args.aligned {
         hunt += " --aligned";
     }
@@ -442,12 +477,13 @@ fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> tex
 }
 
 fn report<F: Filesystem>(
+    args: &Args,
     plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
     elapsed: Duration,
     outcome: &Hunted,
-    (all, causes): (&[Finding<F>], &[Cause]),
+    (all, causes): (&[Finding<F>], &[json::Cause]),
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts =
@@ -456,6 +492,7 @@ fn report<F: Filesystem>(
     });
     json::Hunt {
         seed: plan.seed,
+        shard: args.shard.map(|shard| shard.to_string()),
         aligned: plan.aligned,
         scheduler: plan.scheduler.map(SchedulerKind::name),
         rule: plan.rule.map(Rule::id),
@@ -471,7 +508,7 @@ fn report<F: Filesystem>(
         features: progress.features.load(Ordering::Relaxed),
         corpus: progress.kept.load(Ordering::Relaxed),
         findings: all.iter().map(|finding| finding_report(plan, finding)).collect(),
-        causes: causes.iter().map(|cause| cause_report(plan, all, cause)).collect(),
+        causes: causes.to_vec(),
         reached: json::Reached { points: points.collect() },
     }
 }
@@ -496,143 +533,44 @@ fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Finding<F>) -> json::
     }
 }
 
-/// The findings folded into causes: what is NEW first, and of what is expected last what lies past
-/// the end of the file.
-fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<Cause> {
+/// The findings folded into causes, each with its report.
+fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<json::Cause> {
     let shown = all.iter().map(|finding| Shown {
         target: finding.target,
         signature: finding.key.signature,
         breach: finding.found.breach,
         case: finding.case.clone(),
     });
-    let mut causes = causes::fold(&plan.ledger, &shown.collect::<Vec<_>>());
-    causes.sort_by_key(|cause| {
-        let expected = all[cause.root].key.signature.expected;
-        let past_eof =
-            plan.ledger.entry(expected).is_some_and(|entry| entry.when.has(Condition::PastEof));
-        (expected != Expected::No, past_eof, expected)
-    });
-    causes
-}
-
-/// The different ones, in the order in which they came first.
-fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = Vec::new();
-    for one in all {
-        if !seen.contains(&one) {
-            seen.push(one);
+    let shown: Vec<Shown<F>> = shown.collect();
+    let report = |cause: Cause| {
+        let file = all[cause.root].file.as_ref().map(|file| file.display().to_string());
+        let first = cause.findings.iter().map(|n| all[*n].found.index + 1).min();
+        json::Cause {
+            about: causes::report(&plan.ledger, &shown, &cause, file),
+            cases_until_found: first.unwrap_or_default(),
         }
-    }
-    seen
-}
-
-fn rules<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<&'static str> {
-    distinct(cause.findings.iter().map(|n| all[*n].key.signature.rule.id()))
-}
-
-fn targets<F: Filesystem>(all: &[Finding<F>], cause: &Cause) -> Vec<Target<F>> {
-    distinct(cause.findings.iter().map(|n| all[*n].target))
-}
-
-fn cause_report<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], cause: &Cause) -> json::Cause {
-    let Finding { key, found, file, .. } = &all[cause.root];
-    json::Cause {
-        title: key.signature.rule.about().harm,
-        rule: key.signature.rule.id(),
-        point: found.breach.point.name(),
-        status: Status::from(key.signature.expected),
-        expected: Status::from(key.signature.expected).is_good(),
-        entry: plan.ledger.entry(key.signature.expected).map(|entry| entry.name.clone()),
-        rules: rules(all, cause),
-        pairs: targets(all, cause).into_iter().map(headline).collect(),
-        findings: cause.findings.len(),
-        cases_until_found: cause
-            .findings
-            .iter()
-            .map(|n| all[*n].found.index + 1)
-            .min()
-            .unwrap_or_default(),
-        file: file.as_ref().map(|file| file.display().to_string()),
-    }
-}
-
-/// How a finding stands to the ledger, in words.
-fn status<F: Filesystem>(plan: &Plan<F>, expected: Expected) -> String {
-    let entry = plan.ledger.entry(expected).map_or("", |e| &e.name);
-    match expected {
-        Expected::Root(_) => format!("expected: {entry}"),
-        Expected::Consequence(_) => format!("after {entry}"),
-        Expected::No => "NEW".to_owned(),
-    }
-}
-
-/// One row per cause.
-fn print_causes<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>], causes: &[Cause]) {
-    let mut table = output::table(["what goes wrong", "rules", "on", "findings", "status"]);
-    for cause in causes {
-        let Finding { key, .. } = &all[cause.root];
-        let (rules, targets) = (rules(all, cause), targets(all, cause));
-        let more = if rules.len() > RULES_SHOWN {
-            format!(" +{}", rules.len() - RULES_SHOWN)
-        } else {
-            String::new()
-        };
-        table.add_row([
-            key.signature.rule.about().harm.to_owned(),
-            rules.into_iter().take(RULES_SHOWN).collect::<Vec<_>>().join(" ") + &more,
-            if let [one] = targets[..] {
-                format!("{} x {}", one.pair.implementation.name(), caller_label(one))
-            } else {
-                count(targets.len(), "pair")
-            },
-            cause.findings.len().to_string(),
-            status(plan, key.signature.expected),
-        ]);
-    }
-    print_table(&table);
-    let program = output::program();
-    for cause in
-        causes.iter().filter(|cause| all[cause.root].key.signature.expected == Expected::No)
-    {
-        let Finding { key, found, target, file, .. } = &all[cause.root];
-        let (rule, point) = (key.signature.rule, found.breach.point.name());
-        line(format!(
-            "{RED}NEW{RED:#} {}: {} at {point} on {}",
-            rule.about().harm,
-            rule.id(),
-            headline(*target)
-        ));
-        if let Some(file) = file {
-            line(format!("    {program} explain {}", output::quoted(file)));
-        }
-    }
+    };
+    causes::fold(&plan.ledger, &shown).into_iter().map(report).collect()
 }
 
 /// One row per finding.
 fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) {
-    let mut table = output::table([
-        "implementation",
-        "caller",
-        "rule",
-        "point",
-        "status",
-        "cases until found",
-        "replay",
-    ]);
-    let program = output::program();
-    for Finding { key, found, target, file, .. } in all {
+    let mut table = output::table(["on", "rule", "point", "status", "case"]);
+    for Finding { key, found, target, .. } in all {
+        let expected = key.signature.expected;
+        let entry = plan.ledger.entry(expected).map(|entry| entry.name.as_str());
         table.add_row([
-            target.pair.implementation.name().to_owned(),
-            caller_label(*target),
+            headline(*target),
             key.signature.rule.id().to_owned(),
             found.breach.point.name().to_owned(),
-            status(plan, key.signature.expected),
+            Status::from(expected).with_entry(entry),
             (found.index + 1).to_string(),
-            file.as_ref()
-                .map_or(String::new(), |file| format!("{program} replay {}", output::quoted(file))),
         ]);
     }
     print_table(&table);
+    for path in all.iter().filter_map(|finding| finding.file.as_ref()) {
+        line(format!("{} replay {}", output::program(), output::quoted(path)));
+    }
 }
 
 /// What a hunt has found, for printing.
@@ -642,7 +580,7 @@ struct Results<'a, F: Filesystem> {
     elapsed: Duration,
     outcome: &'a Hunted,
     all: &'a [Finding<F>],
-    causes: &'a [Cause],
+    causes: &'a [json::Cause],
 }
 
 fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
@@ -652,18 +590,18 @@ fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
     } else if args.all {
         print_findings(plan, all);
     } else {
-        print_causes(plan, all, causes);
+        let lost = |_: &mkwrite_report::cause::Cause| {
+            format!("its case is not saved; it comes again with --seed {}", plan.seed)
+        };
+        causes::print(causes.iter().map(|cause| &cause.about), lost);
     }
     let (cases, runs) =
         (progress.cases.load(Ordering::Relaxed), progress.runs.load(Ordering::Relaxed));
     let steps = progress.steps.load(Ordering::Relaxed);
     let seconds = elapsed.as_secs_f64();
-    let new = causes
-        .iter()
-        .filter(|cause| all[cause.root].key.signature.expected == Expected::No)
-        .count();
+    let new = causes.iter().filter(|cause| cause.about.status == Status::New).count();
     let style = if new > 0 { RED } else { GREEN };
-    note(format!(
+    prose(format!(
         "{BOLD}{}{BOLD:#}, {}, {steps} steps in {seconds:.1} s ({:.0} runs/s); \
          {} of {}, {style}{new} NEW{style:#}; seed {}; cases in {DIM}{}{DIM:#}",
         count(cases, "case"),
@@ -681,8 +619,9 @@ fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
         note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));
     }
     if !all.is_empty() {
-        note(format!(
-            "{DIM}hunt --all lists every finding, with its case; replay CASE --trace shows every step{DIM:#}"
+        prose(format!(
+            "{DIM}hunt --all lists every finding, with its case; replay CASE --trace shows every \
+             step{DIM:#}"
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! `mkwrite list`: the tables of the registries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
@@ -34,9 +34,10 @@ pub struct Args {
     /// Of the points, only those that the last hunt did not reach
     #[arg(long)]
     unreached: bool,
-    /// The hunt's report that --unreached reads
-    #[arg(long, default_value = "findings/hunt.json", value_name = "FILE")]
-    from: PathBuf,
+    /// The hunt's report that --unreached reads; several with commas, such as those of the parts of
+    /// one hunt
+    #[arg(long, default_value = "findings/hunt.json", value_delimiter = ',', value_name = "FILE")]
+    from: Vec<PathBuf>,
     /// Of the entries, those of the ledger in this folder, which is checked
     #[arg(long, value_name = "DIR")]
     ledger: Option<PathBuf>,
@@ -178,21 +179,28 @@ fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
     })
 }
 
-/// The points that no pair of a hunt has reached, from its report.
+/// The points that no pair of the hunts has reached, from their reports.
 fn unreached(args: &Args) -> Result<Vec<Point>> {
-    let path = args.from.display();
-    let help = "run `mkwrite hunt` first, or name its report with --from";
-    let text = std::fs::read_to_string(&args.from)
-        .map_err(|error| anyhow!("{path}: {error}"))
-        .context(help)?;
-    let reached: Reached =
-        serde_json::from_str(&text).map_err(|error| anyhow!("{path}: {error}")).context(help)?;
-    let reached = reached.points;
-    if reached.is_empty() || !reached.values().all(|pair| pair.contains_key(Point::ALL[0].name())) {
-        return Err(anyhow!("{path}: `points` is not that of a hunt")).context(help);
-    }
+    let all = args.from.iter().map(|path| reached(path)).collect::<Result<Vec<_>>>()?;
     let seen = |point: &Point| {
-        reached.values().any(|pair| pair.get(point.name()).is_some_and(|count| *count > 0))
+        all.iter()
+            .flat_map(|reached| reached.points.values())
+            .any(|pair| pair.get(point.name()).is_some_and(|count| *count > 0))
     };
     Ok(Point::ALL.iter().copied().filter(|point| !seen(point)).collect())
+}
+
+/// What the report of a hunt says of points.
+fn reached(path: &Path) -> Result<Reached> {
+    let help = "run `mkwrite hunt` first, or name its report with --from";
+    let name = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| anyhow!("{name}: {error}")).context(help)?;
+    let reached: Reached =
+        serde_json::from_str(&text).map_err(|error| anyhow!("{name}: {error}")).context(help)?;
+    let points = &reached.points;
+    if points.is_empty() || !points.values().all(|pair| pair.contains_key(Point::ALL[0].name())) {
+        return Err(anyhow!("{name}: `points` is not that of a hunt")).context(help);
+    }
+    Ok(reached)
 }

@@ -84,7 +84,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     } else if args.html.is_none() {
         all.iter().for_each(print);
         line(format!(
-            "{DIM}{RED}NEW{RED:#}{DIM} breaks and is not in the ledger; ~ realigned; ? could not be realigned; - refused{DIM:#}"
+            "{DIM}{RED}NEW{RED:#}{DIM} breaks and is not in the ledger; * no pair of the ledger; ~ realigned; ? could not be realigned; - refused{DIM:#}"
         ));
     }
     let new = all.iter().flat_map(|m| m.cells.iter().flatten()).any(|cell| cell.is_new);

@@ -1,4 +1,4 @@
-//! `mkwrite triage`: a folder of what fuzzers and hunts have left, as a list of bugs with a small
+//! `mkwrite triage`: folders of what fuzzers and hunts have left, as a list of causes with a small
 //! case for each.
 
 use std::path::PathBuf;
@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_report::triage::{Remark, Status, Triage, page};
+use mkwrite_report::triage::{Remark, SHOWN, Status, Triage, more, page};
 use mkwrite_report::{count, junit, sarif};
 
 use super::stop_on_interrupt;
-use crate::output::{self, BOLD, DIM, GREEN, RED, note, print_table};
+use crate::output::{self, BOLD, DIM, GREEN, RED, note, prose};
 use crate::sorting::Sorting;
-use crate::{Exit, files};
+use crate::{Exit, causes, files};
 
-/// Sort what fuzzers and hunts have left: replay it, one row per bug, one small case for each
+/// Sort what fuzzers and hunts have left: replay it, one row per cause, one small case for each
+///
+/// Findings that most likely are one defect are one cause (docs/causes.md); each finding has its
+/// case in DIR, and each cause that is NEW a page that explains it, of the first 20. Several
+/// folders, such as those of the shards of one hunt, are merged.
 ///
 /// Folders are searched for .mkw files, for libFuzzer's crash-*, leak-*, oom-*, timeout-* and
 /// slow-unit-*, and for AFL++'s id:*, except below a folder `queue`, unless DIR is or lies in it;
@@ -22,7 +26,7 @@ use crate::{Exit, files};
 /// its name. A .mkw file runs on the pairs that it names, anything else on those of a hunt. A file
 /// that cannot be read is listed and skipped.
 ///
-/// Each bug's case is on disk as soon as it is found, and is replaced by a smaller one when there
+/// Each finding's case is on disk as soon as it is found, and is replaced by a smaller one when there
 /// is one; Ctrl-C ends with what there is. `fixed` is a file that says what it breaks and no longer
 /// does.
 #[derive(clap::Args)]
@@ -30,7 +34,7 @@ pub struct Args {
     /// Folders, or files
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// Where to write a case for each bug, and the report
+    /// Where to write a case for each finding, and the report
     #[arg(long, default_value = "triage", value_name = "DIR")]
     out: PathBuf,
     /// Threads (all cores without it)
@@ -100,46 +104,44 @@ fn write(args: &Args, report: &Triage) -> Result<()> {
 }
 
 fn print(args: &Args, report: &Triage) {
-    let header =
-        ["implementation", "caller", "rule", "point", "status", "files", "operations", "replay"];
-    let mut table = output::table(header);
-    for cluster in &report.clusters {
-        table.add_row([
-            cluster.implementation.clone(),
-            cluster.caller.clone(),
-            cluster.rule.clone(),
-            cluster.point.clone(),
-            cluster.standing(),
-            cluster.cases.to_string(),
-            cluster.operations.to_string(),
-            format!("{} {}", report.replay, cluster.file),
-        ]);
-    }
-    if report.clusters.is_empty() {
+    if report.causes.is_empty() {
         output::line(format!("{GREEN}no rule was broken{GREEN:#}"));
     } else {
-        print_table(&table);
+        causes::print(report.causes.iter().map(|cause| &cause.about), |_| String::new());
+    }
+    for page in report.causes.iter().filter_map(|cause| cause.page.as_ref()) {
+        note(format!("explained in {page}"));
+    }
+    for file in report.harmless().take(SHOWN) {
+        note(format!("{BOLD}breaks nothing{BOLD:#} {}", one_line(file)));
+    }
+    if let Some(more) = more(report.harmless().count()) {
+        note(format!("{BOLD}breaks nothing{BOLD:#} {more}"));
     }
     for Remark { file, reason } in &report.broken {
-        note(format!("{RED}the model is broken{RED:#} by {file}: {reason}"));
+        note(format!("{RED}the model is broken{RED:#} by {}: {reason}", one_line(file)));
     }
     for Remark { file, reason } in &report.skipped {
-        note(format!("{BOLD}skipped{BOLD:#} {file}: {reason}"));
+        note(format!("{BOLD}skipped{BOLD:#} {}: {reason}", one_line(file)));
     }
     let [new, fixed] = [Status::New, Status::Fixed].map(|status| report.count(status));
     let style = if new + fixed > 0 { RED } else { GREEN };
-    note(format!(
-        "{BOLD}{}{BOLD:#}, {} in {:.1} s; {}, {style}{new} NEW, {fixed} fixed{style:#}; \
+    let found = report.clusters.iter().filter(|one| one.status != Status::Fixed).count();
+    prose(format!(
+        "{BOLD}{}{BOLD:#}, {} in {:.1} s; {} of {}, {style}{new} NEW, {fixed} fixed{style:#}; \
          {} skipped, {} not named like cases; cases in {DIM}{}{DIM:#}",
         count(report.files.len(), "file"),
         count(report.runs, "run"),
         report.seconds,
-        count(report.clusters.len() - fixed, "signature"),
+        count(found, "finding"),
+        count(report.causes.len() - fixed, "cause"),
         report.skipped.len(),
         report.ignored.len(),
         args.out.display(),
     ));
-    if let Some(cluster) = report.clusters.last() {
-        note(format!("{DIM}{} explain {}{DIM:#}", output::program(), cluster.file));
-    }
+}
+
+/// A path that does not break the line.
+fn one_line(file: &str) -> String {
+    file.replace(char::is_control, "?")
 }

@@ -4,7 +4,7 @@
 use super::parse::Builder;
 use super::words::{Parsed, error};
 use super::{Document, Span};
-use crate::case::{Actor, Case, Operation, Schedule};
+use crate::case::{Actor, Case, Operation, PAGES_MAX, Schedule};
 
 impl Builder {
     /// Puts the case together and checks it. `end` is where the text ends.
@@ -87,7 +87,8 @@ impl Builder {
                 self.document.case.actors.get(task.index()).map(|actor| actor.operations.len());
             match (task.io_slot(), slots) {
                 (None, Some(slots)) if usize::from(*slot) >= slots => {
-                    let help = format!("{task} has {slots} slots, from 0");
+                    let plural = if slots == 1 { "" } else { "s" };
+                    let help = format!("{task} has {slots} slot{plural}, from 0");
                     return error(span, format!("{task} has no slot {slot}"), help);
                 }
                 (None, None) => {
@@ -103,20 +104,38 @@ impl Builder {
         Ok(())
     }
 
-    /// Limits and file are possible: fixing the case does not change them.
+    /// The file is possible: fixing the case does not change it.
     fn shape_is_kept(&self, fixed: &Case, file: &Span<usize>) -> Parsed<()> {
         let case = &self.document.case;
-        if fixed.limits != case.limits {
-            let help = "1 to 8 actors, 1 to 32 operations, 1 to 8 pages, 64 to 16384 steps";
-            return error(self.limits.as_ref().unwrap_or(file), "a limit is out of range", help);
+        let (is, fits) = (case.geometry, fixed.geometry);
+        if fits == is {
+            return Ok(());
         }
-        if fixed.geometry != case.geometry {
-            let line =
-                Document::new(fixed.clone()).lines().into_iter().find(|line| line.key == "file");
-            let nearest = line.map(|line| line.text).unwrap_or_default();
-            return error(file, "the file has no such shape", format!("the nearest is: {nearest}"));
+        let most = case.limits.pages;
+        if is.pages > most && usize::from(is.pages) <= PAGES_MAX {
+            let help = "raise `limits`, or take fewer pages";
+            return error(
+                file,
+                format!("`pages {}` is beyond the limit of {most}", is.pages),
+                help,
+            );
         }
-        Ok(())
+        let fields = [
+            ("pages", is.pages != fits.pages),
+            ("cells", is.cells != fits.cells),
+            ("blocks", is.blocks != fits.blocks),
+            ("size", is.size != fits.size),
+            ("mms", is.mms != fits.mms),
+            ("free", is.free != fits.free),
+            ("holes", is.holes != fits.holes),
+        ];
+        // The first that does not fit: others may only follow from it.
+        let wrong = fields.iter().find(|(_, differs)| *differs).map_or("", |(name, _)| *name);
+        let line = Document::new(fixed.clone()).lines().into_iter().find(|line| line.key == "file");
+        let nearest = line.map(|line| line.text).unwrap_or_default();
+        let nearest = nearest.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = format!("the file cannot have these `{wrong}`");
+        error(file, message, format!("the nearest is: {nearest}"))
     }
 
     /// Actors and operations are possible in this file: fixing the case does not change them.
@@ -141,7 +160,9 @@ impl Builder {
         for (task, slot, operation, span) in &self.operations {
             if fixed.operation(*task, *slot) != *operation {
                 let g = case.geometry;
-                let all = format!("the file has {} pages and {} cells", g.pages, g.file_cells());
+                let plural = if g.pages == 1 { "" } else { "s" };
+                let all =
+                    format!("the file has {} page{plural} and {} cells", g.pages, g.file_cells());
                 return error(span, format!("`{operation}` lies outside the file"), all);
             }
         }

@@ -32,9 +32,9 @@ mod words;
 
 use std::ops::Range as Span;
 
-pub use parse::{parse, parse_with_stale};
+pub use parse::{Reading, parse, parse_all};
 pub use table::{Form, Often, STATEMENTS, Statement, dictionary};
-pub use words::nearest;
+pub use words::{near, nearest};
 
 use crate::case::Case;
 use crate::exec::TaskId;

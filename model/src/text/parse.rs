@@ -1,14 +1,17 @@
 //! Reading. One function per statement puts what it says into the [`Builder`]; the table says
 //! which. What no line can know for itself is checked at the end (`check.rs`).
 
-use std::ops::Range as Span;
+use std::ops::{Range as Span, RangeInclusive};
 
 use super::table::{HEAD, Often, STATEMENTS, Which};
 use super::words::{
-    Flaw, Parsed, Word, Words, error, holes, mask, named, near, number, point, slot, task,
+    Flaw, Number, Parsed, Word, Words, error, holes, mask, named, near, number, point, slot, task,
 };
 use super::{Document, END, Expect, ParseError, Place, Reach, Stale, VERSION};
-use crate::case::{Geometry, Limits, Operand, Operation, Override, Range, Stop};
+use crate::case::{
+    Geometry, Limits, OPERATIONS_MAX, Operand, Operation, Override, PAGES_MAX, Range, STEPS_MAX,
+    STEPS_MIN, Stop,
+};
 use crate::exec::{ACTORS_MAX, TaskId};
 use crate::plant::Plant;
 use crate::remedy::Remedy;
@@ -32,7 +35,6 @@ pub(super) struct Builder {
     pub scheduled: Vec<(TaskId, u8, Span<usize>)>,
     /// Actors with their address spaces.
     pub actors: Vec<(TaskId, u8, Span<usize>)>,
-    pub limits: Option<Span<usize>>,
     /// Stops with unknown points are taken out and put here, if this is to be so.
     stale: Option<Vec<(usize, TaskId, u8, Flaw)>>,
 }
@@ -154,18 +156,19 @@ fn place(words: &mut Words<'_>) -> Parsed<Place> {
 }
 
 pub(super) fn limits(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
-    builder.limits = Some(words.whole.clone());
-    let mut value = |keyword| {
-        words.keyword(keyword)?;
-        words.number::<u16>("a number")
+    let limits = Limits {
+        actors: limit(words, "actors", 1..=ACTORS_MAX as u8)?,
+        operations: limit(words, "operations", 1..=OPERATIONS_MAX as u8)?,
+        pages: limit(words, "pages", 1..=PAGES_MAX as u8)?,
+        steps: limit(words, "steps", STEPS_MIN..=STEPS_MAX)?,
     };
-    let (actors, operations) = (value("actors")?, value("operations")?);
-    let (pages, steps) = (value("pages")?, value("steps")?);
-    // What does not fit is beyond the limit of limits too, and is refused there.
-    let small = |n: u16| u8::try_from(n).unwrap_or(u8::MAX);
-    builder.document.case.limits =
-        Limits { actors: small(actors), operations: small(operations), pages: small(pages), steps };
+    builder.document.case.limits = limits;
     Ok(Which::Only)
+}
+
+fn limit<T: Number>(words: &mut Words<'_>, keyword: &str, range: RangeInclusive<T>) -> Parsed<T> {
+    words.keyword(keyword)?;
+    words.number_in("a number", range)
 }
 
 /// The fields of `file`, as a dictionary has them.
@@ -292,10 +295,7 @@ pub(super) fn order(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whic
     }
     // A stop at no point is where the slot ends: there is nothing to count.
     let occurrence = match point.and_then(|_| words.maybe()) {
-        Some(word) => match number(&word, "how many times it has stood there, from 1")? {
-            0 => return error(&word.span, "nobody stands there for the 0th time", "count from 1"),
-            n => n,
-        },
+        Some(word) => number(&word, "how often it has stood there,", 1..=u8::MAX)?,
         None => 1,
     };
     if builder.stops.len() == STOPS_MAX {
@@ -308,29 +308,67 @@ pub(super) fn order(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whic
     Ok(Which::Nth(position))
 }
 
-/// Reads a text.
+/// Reads a text. The error is the first of all.
 pub fn parse(text: &str) -> Result<Document, ParseError> {
-    read(text, false).map(|(document, _)| document)
+    let Reading { document, errors, .. } = read(text, false);
+    errors.into_iter().next().map_or(Ok(document), Err)
 }
 
-/// Reads a text in whose schedule points may have gone stale: those lines are taken out, and named.
-pub fn parse_with_stale(text: &str) -> Result<(Document, Vec<Stale>), ParseError> {
+/// Reads a text in whose schedule points may have gone stale, and tells all of its errors.
+pub fn parse_all(text: &str) -> Reading {
     read(text, true)
 }
 
-fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError> {
-    let locate = |flaw| located(text, flaw);
+/// What was read of a text.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The document; with errors, as far as it could be read.
+    pub document: Document,
+    /// Lines of the schedule that name no point: they are taken out.
+    pub stale: Vec<Stale>,
+    /// What is wrong, in the order of the text, up to a bound.
+    pub errors: Vec<ParseError>,
+}
+
+/// Errors after which the rest of a text is not read: it is something else.
+const ERRORS_MAX: usize = 20;
+
+fn read(text: &str, tolerant: bool) -> Reading {
     let mut builder = Builder { stale: tolerant.then(Vec::new), ..Builder::default() };
+    let mut flaws = Vec::new();
     if text.starts_with('\u{feff}') {
-        return Err(locate((
-            0..3,
-            "the text begins with a byte order mark".into(),
-            "save it without".into(),
-        )));
+        let help = "save it without".to_owned();
+        flaws.push((0..3, "the text begins with a byte order mark".to_owned(), help));
+    } else {
+        statements(&mut builder, text, &mut flaws);
     }
+    let mut document = None;
+    if flaws.is_empty() {
+        match builder.finish(text.trim_end().len()) {
+            Ok(whole) => document = Some(whole),
+            Err(flaw) => flaws.push(flaw),
+        }
+    }
+    let stale = builder.stale.unwrap_or_default().into_iter();
+    let stale = stale.map(|(position, task, slot, error)| Stale {
+        position,
+        task,
+        slot,
+        error: located(text, error),
+    });
+    Reading {
+        stale: stale.collect(),
+        document: document.unwrap_or(builder.document),
+        errors: flaws.into_iter().map(|flaw| located(text, flaw)).collect(),
+    }
+}
+
+/// Reads all statements, with the comments before them.
+fn statements(builder: &mut Builder, text: &str, flaws: &mut Vec<Flaw>) {
     // Comments wait for the statement that they stand before.
     let mut waiting: Vec<String> = Vec::new();
     let (mut offset, mut seen_version) = (0, false);
+    let head = || format!("{HEAD} {VERSION}");
     for raw in text.split_inclusive('\n') {
         let (code, comment) = match raw.split_once('#') {
             Some((code, comment)) => (code, Some(comment.trim().to_owned())),
@@ -338,41 +376,33 @@ fn read(text: &str, tolerant: bool) -> Result<(Document, Vec<Stale>), ParseError
         };
         waiting.extend(comment);
         let statement = code.trim_end();
+        let start = offset + statement.len() - statement.trim_start().len();
         if !statement.trim().is_empty() {
-            let key = builder.statement(statement, offset).map_err(locate)?;
-            if !seen_version && key != HEAD {
-                let start = offset + statement.len() - statement.trim_start().len();
-                let span = start..offset + statement.len();
-                let message = format!("the first statement is not `{HEAD}`");
-                return Err(locate((span, message, format!("{HEAD} {VERSION}"))));
+            match builder.statement(statement, offset) {
+                Err(flaw) => flaws.push(flaw),
+                Ok(key) if !seen_version && key != HEAD => {
+                    let message = format!("the first statement is not `{HEAD}`");
+                    return flaws.push((start..offset + statement.len(), message, head()));
+                }
+                Ok(key) => {
+                    let comments = waiting.drain(..).map(|comment| (key.clone(), comment));
+                    builder.document.comments.extend(comments);
+                }
+            }
+            // What is of another version, or no case at all, has no more to say.
+            if flaws.len() >= ERRORS_MAX || !seen_version && !flaws.is_empty() {
+                return;
             }
             seen_version = true;
-            builder
-                .document
-                .comments
-                .extend(waiting.drain(..).map(|comment| (key.clone(), comment)));
         }
         offset += raw.len();
     }
     if !seen_version {
         let span = 0..text.len().min(1);
-        return Err(locate((
-            span,
-            "the text has no statements".into(),
-            format!("{HEAD} {VERSION}"),
-        )));
+        flaws.push((span, "the text has no statements".to_owned(), head()));
     }
     let comments = waiting.into_iter().map(|comment| (END.to_owned(), comment));
     builder.document.comments.extend(comments);
-    let document = builder.finish(text.trim_end().len()).map_err(locate)?;
-    let stale = builder.stale.unwrap_or_default().into_iter();
-    let stale = stale.map(|(position, task, slot, error)| Stale {
-        position,
-        task,
-        slot,
-        error: locate(error),
-    });
-    Ok((document, stale.collect()))
 }
 
 /// The error of a flaw, with its line and column.

@@ -163,7 +163,7 @@ statements! {
         "mkw 1": "the version of the format; the first statement",
     }
     "run" Repeated parse::run, print::runs, [] => {
-        "run IMPLEMENTATION CALLER": "a pair that the case is about",
+        "run IMPLEMENTATION CALLER": "a pair that the case is about; without any, `replay` takes all pairs of a hunt",
     }
     "plant" Once parse::plant, print::plant, [] => {
         "plant NAME": "this bug is planted there (`mkwrite list plants`)",
@@ -184,7 +184,8 @@ statements! {
             "the run must reach this, or it is *vacuous* (`is at` and `waits at` on either side)",
     }
     "limits" Once parse::limits, print::limits, ["actors ", "operations ", "pages ", "steps "] => {
-        "limits actors N operations N pages N steps N": "raised limits; left out by default",
+        "limits actors N operations N pages N steps N": "raised limits, up to 8 actors of 32 operations, 8 pages, and 64 to 16384 steps; left out by default (4, 16, \
+             4, 4096)",
     }
     "file" Always parse::file, print::file, parse::FILE_FIELDS => {
         "file pages N cells N blocks N size N mms N [holes LIST] [free N]":
@@ -208,7 +209,8 @@ statements! {
     }
     "override" Repeated parse::override_, print::overrides, [" step ", " priority "] => {
         "override X.N step N priority N":
-            "the drawn priority of one step (of that slot, from 1) becomes this; the highest priority runs",
+            "the drawn priority of one step (of that slot, from 1) becomes this, 0 to 65535; the \
+             highest priority runs",
     }
     "order" Repeated parse::order, print::order, [" *", "io0.0"] => {
         "order X.N POINT [K]": "run the task until it stands at the point (for the `K`-th time in that slot)",

@@ -137,8 +137,8 @@ fn errors_name_line_column_and_remedy() {
     );
     assert_eq!(
         broken("cells 4", "cells 3"),
-        "8:1: the file has no such shape \
-         (the nearest is: file     pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
+        "8:1: the file cannot have these `cells` \
+         (the nearest is: file pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
     );
     assert_eq!(
         broken("order    io0.1 *", "order    io9.1 *"),
@@ -181,7 +181,7 @@ fn errors_name_line_column_and_remedy() {
     );
     assert_eq!(
         broken("order    io0.1 *", "order    B.1 *"),
-        "19:1: B has no slot 1 (B has 1 slots, from 0)"
+        "19:1: B has no slot 1 (B has 1 slot, from 0)"
     );
     assert_eq!(
         broken("order    io0.1 *", "order    io0.1 run.end"),
@@ -189,7 +189,7 @@ fn errors_name_line_column_and_remedy() {
     );
     assert_eq!(
         broken("user.store 2", "user.store 0"),
-        "20:25: nobody stands there for the 0th time (count from 1)"
+        "20:25: `0` is not how often it has stood there, from 1 to 255 (from 1 to 255)"
     );
     assert_eq!(
         broken("store 0..4", "store 1..1"),
@@ -199,9 +199,51 @@ fn errors_name_line_column_and_remedy() {
         broken("mkw 1", "mkw 1\noverride A.0 step 1 priority 1"),
         "22:10: `override` without `seed` (an override changes a schedule by `seed`)"
     );
+    assert_eq!(
+        broken("steps 500", "steps 65536"),
+        "7:47: `65536` is not a number from 64 to 16384 (from 64 to 16384)"
+    );
+    assert_eq!(
+        broken("pages 2 cells", "pages 5 cells"),
+        "8:1: `pages 5` is beyond the limit of 4 (raise `limits`, or take fewer pages)"
+    );
+    assert_eq!(
+        broken("mm 1", "mm 999999999999999999999"),
+        "16:15: `999999999999999999999` is not an address space from 0 to 255 (from 0 to 255)"
+    );
     assert!(parse("\u{feff}mkw 1").unwrap_err().help.contains("save it without"));
     assert!(parse("").unwrap_err().message.contains("no statements"));
     assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));
+}
+
+#[test]
+fn the_reference_has_the_ranges() {
+    use crate::case::{Limits, OPERATIONS_MAX, PAGES_MAX, STEPS_MAX, STEPS_MIN};
+    let Limits { actors, operations, pages, steps } = Limits::default();
+    let row = STATEMENTS.iter().find(|row| row.keyword == "limits").unwrap();
+    assert_eq!(
+        row.forms[0].meaning,
+        format!(
+            "raised limits, up to {} actors of {OPERATIONS_MAX} operations, {PAGES_MAX} pages, and {STEPS_MIN} to \
+             {STEPS_MAX} steps; left out by default ({actors}, {operations}, {pages}, {steps})",
+            crate::exec::ACTORS_MAX
+        )
+    );
+}
+
+#[test]
+fn all_errors_are_told_up_to_a_bound() {
+    let text = SAMPLE
+        .replace("A.0      store 0..4", "A.0      stor 0..4")
+        .replace("eio      1", "eio      x")
+        .replace("file     pages 2", "file     pges 2");
+    let Reading { document, errors, .. } = parse_all(&text);
+    let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [8, 10, 14]);
+    assert_eq!(document.runs.len(), 1, "what could be read is there");
+    let many = format!("mkw 1\n{}", "nonsense\n".repeat(1000));
+    assert_eq!(parse_all(&many).errors.len(), 20);
+    assert_eq!(parse_all("#!/bin/sh\nset -e\ncd x\n").errors.len(), 1);
 }
 
 #[test]

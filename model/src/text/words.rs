@@ -1,7 +1,8 @@
 //! Words of a line: where they stand, and the values that they can be. Also what is said of a word
 //! that is none of them: what is wrong, and which known name is near.
 
-use std::ops::Range as Span;
+use std::fmt::Display;
+use std::ops::{Range as Span, RangeInclusive};
 use std::str::FromStr;
 
 use crate::case::{BLOCKS_PER_PAGE_MAX, Geometry, PAGES_MAX, Range};
@@ -74,9 +75,14 @@ impl<'a> Words<'a> {
         )
     }
 
-    pub fn number<T: FromStr>(&mut self, what: &str) -> Parsed<T> {
+    pub fn number<T: Number>(&mut self, what: &str) -> Parsed<T> {
         let word = self.next(what)?;
-        number(&word, what)
+        number(&word, what, T::ALL)
+    }
+
+    pub fn number_in<T: Number>(&mut self, what: &str, range: RangeInclusive<T>) -> Parsed<T> {
+        let word = self.next(what)?;
+        number(&word, what, range)
     }
 
     /// `A.0`: a task and a slot.
@@ -115,13 +121,35 @@ impl<'a> Words<'a> {
     }
 }
 
-pub(super) fn number<T: FromStr>(word: &Word<'_>, what: &str) -> Parsed<T> {
+/// A number that a statement may have.
+pub(super) trait Number: FromStr + PartialOrd + Display + Copy {
+    /// All of its values.
+    const ALL: RangeInclusive<Self>;
+}
+
+impl Number for u8 {
+    const ALL: RangeInclusive<u8> = 0..=u8::MAX;
+}
+impl Number for u16 {
+    const ALL: RangeInclusive<u16> = 0..=u16::MAX;
+}
+impl Number for u32 {
+    const ALL: RangeInclusive<u32> = 0..=u32::MAX;
+}
+
+/// The number that a word is, if it is in the range.
+pub(super) fn number<T: Number>(
+    word: &Word<'_>,
+    what: &str,
+    range: RangeInclusive<T>,
+) -> Parsed<T> {
+    let (first, last) = (range.start(), range.end());
     match word.text.parse() {
-        Ok(number) => Ok(number),
-        Err(_) => error(
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => error(
             &word.span,
-            format!("`{}` is not {what}", word.text),
-            format!("{what} stands here"),
+            format!("`{}` is not {what} from {first} to {last}", word.text),
+            format!("from {first} to {last}"),
         ),
     }
 }
@@ -218,10 +246,11 @@ pub(super) fn named<'a, T>(
 const LISTED: usize = 24;
 
 /// `did you mean ..`, if a known name is near: at most a third of the letters, and one more, are
-/// wrong.
-pub(super) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+/// wrong, and not half of them.
+pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let (distance, near) = known.map(|known| (strsim::levenshtein(name, known), known)).min()?;
-    (distance <= name.len() / 3 + 1).then(|| format!("did you mean `{near}`?"))
+    (distance <= name.len() / 3 + 1 && distance * 2 < name.len())
+        .then(|| format!("did you mean `{near}`?"))
 }
 
 /// `did you mean ..`, if a known name is near; else the known names, or the nearest of them.

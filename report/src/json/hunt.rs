@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::On;
+use crate::cause;
 use crate::triage::Status;
 
 /// A hunt.
@@ -12,6 +13,8 @@ use crate::triage::Status;
 pub struct Hunt {
     /// The seed.
     pub seed: u64,
+    /// The part of the hunt that was run, if not all of it: I/N.
+    pub shard: Option<String>,
     /// Every file size was a multiple of a page.
     pub aligned: bool,
     /// The scheduler, if there was one alone.
@@ -79,31 +82,14 @@ pub struct Finding {
     pub file: Option<String>,
 }
 
-/// Findings that are one defect. What is said of it is of the finding that stands for it.
+/// Findings that are one defect, as far as can be seen.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cause {
-    /// What goes wrong.
-    pub title: &'static str,
-    /// The rule.
-    pub rule: &'static str,
-    /// The point at which the step began that broke it.
-    pub point: &'static str,
-    /// How it stands to the ledger.
-    pub status: Status,
-    /// The ledger explains it.
-    pub expected: bool,
-    /// The entry of the ledger.
-    pub entry: Option<String>,
-    /// All rules that its findings break.
-    pub rules: Vec<&'static str>,
-    /// All pairs on which it was found.
-    pub pairs: Vec<String>,
-    /// How many findings it has.
-    pub findings: usize,
+    /// What and where.
+    #[serde(flatten)]
+    pub about: cause::Cause,
     /// The number of the first case that shows it, from 1.
     pub cases_until_found: u64,
-    /// The case that stands for it, if it was saved.
-    pub file: Option<String>,
 }
 
 /// How often runs reached each point: the part of a hunt's document that `mkwrite list points

@@ -16,6 +16,7 @@ use mkwrite_oracle::run::{Runner, targets_of};
 use serde_json::{Value, to_value};
 
 use super::*;
+use crate::cause::Cause;
 
 const HEAD: &str = "# JSON
 
@@ -121,20 +122,23 @@ fn hunts() -> Vec<Value> {
         file: found.then(String::new),
     };
     let cause = |found: bool| hunt::Cause {
-        title: "t",
-        rule: "I1",
-        point: "p",
-        status: Status::New,
-        expected: false,
-        entry: found.then(String::new),
-        rules: vec!["I1"],
-        pairs: vec![String::new()],
-        findings: 1,
+        about: Cause {
+            title: "t",
+            rule: "I1",
+            point: "p",
+            status: Status::New,
+            expected: false,
+            entry: found.then(String::new),
+            rules: vec!["I1"],
+            pairs: vec![String::new()],
+            findings: 1,
+            file: found.then(String::new),
+        },
         cases_until_found: 1,
-        file: found.then(String::new),
     };
     let hunt = |one: bool| hunt::Hunt {
         seed: 1,
+        shard: one.then(String::new),
         aligned: false,
         scheduler: one.then_some("pos"),
         rule: one.then_some("I1"),

@@ -17,11 +17,10 @@ use mkwrite_search::log::{self, Find, Line};
 use walkdir::WalkDir;
 
 use super::{Args, Place, Session};
-use crate::cmd;
 use crate::engine::{self, DIFFERENTIAL, ENGINES};
-use crate::files;
-use crate::output::{self, BOLD, GREEN, RED, note};
+use crate::output::{self, BOLD, GREEN, RED, note, prose};
 use crate::sorting::Sorting;
+use crate::{causes, cmd, files};
 
 /// How long inputs of one place are run again.
 const AGAIN: Duration = Duration::from_secs(180);
@@ -57,6 +56,7 @@ impl Session<'_> {
         };
         let mut findings = sorting.run::<F>(interrupted)?;
         let crashes = self.unexplained(&crashes, &findings, interrupted)?;
+        let without_case = self.without_case(&findings);
         for remark in &findings.broken {
             self.keep("model", Path::new(&remark.file))?;
         }
@@ -74,6 +74,7 @@ impl Session<'_> {
             series: self.series(),
             findings,
             crashes,
+            without_case,
             events: self.state.events.clone(),
         })
     }
@@ -147,6 +148,30 @@ impl Session<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// What the ledger lists and the logs name, and no case shows: an engine keeps the inputs that
+    /// it fails on or learns from, and not one for each signature.
+    fn without_case(&self, findings: &Triage) -> Vec<String> {
+        let has_case = |find: &Find| {
+            findings.clusters.iter().any(|one| {
+                (&one.implementation, &one.caller, &one.rule)
+                    == (&find.implementation, &find.caller, &find.rule)
+                    && (&one.entry, one.follows) == (&find.entry, find.follows)
+                    && find.point.as_ref().is_none_or(|point| *point == one.point)
+            })
+        };
+        let logged = Place::all().flat_map(|place| self.lines(place));
+        let finds: BTreeSet<Find> = logged.filter_map(|(_, line)| line.found).collect();
+        let lost = finds.into_iter().filter(|find| find.entry.is_some() && !has_case(find));
+        let text = |find: Find| {
+            let Find { implementation, caller, entry, follows, rule, point } = find;
+            let point = point.map(|point| format!(" at {point}")).unwrap_or_default();
+            let status = if follows { Status::Follows } else { Status::Expected };
+            let standing = status.with_entry(entry.as_deref());
+            format!("{rule}{point} on {implementation} x {caller} ({standing})")
+        };
+        lost.map(text).collect()
     }
 
     /// Runs an input again on which a target has failed, and keeps it.
@@ -310,26 +335,28 @@ pub fn print(args: &Args, report: &Campaign) {
         "starts",
         "executions",
         "features",
-        "signatures",
+        "findings",
         "NEW",
     ]);
     for search in &report.searches {
+        // A target that runs no cases has none of these.
+        let counted =
+            |number: u64| if search.runs_cases { number.to_string() } else { "-".to_owned() };
         table.add_row([
             search.engine.clone(),
             search.target.clone(),
             duration(search.seconds),
             search.slices.to_string(),
-            search.executions.to_string(),
-            search.features.to_string(),
-            search.signatures.to_string(),
-            search.new.to_string(),
+            counted(search.executions),
+            counted(search.features),
+            counted(search.signatures as u64),
+            counted(search.new as u64),
         ]);
     }
     output::print_table(&table);
-    let Triage { clusters, replay, .. } = &report.findings;
-    for cluster in clusters.iter().filter(|cluster| !cluster.status.is_good()) {
-        let (standing, sentence) = (cluster.standing(), cluster.sentence());
-        output::line(format!("{RED}{standing}{RED:#}  {sentence}\n  {replay} {}", cluster.file));
+    if !report.findings.causes.is_empty() {
+        output::line("");
+        causes::print(report.findings.causes.iter().map(|cause| &cause.about), |_| String::new());
     }
     for crash in &report.crashes {
         let reproduce =
@@ -337,7 +364,7 @@ pub fn print(args: &Args, report: &Campaign) {
         output::line(format!("{RED}crash{RED:#}  {}{reproduce}", crash.sentence()));
     }
     let style = if report.is_good() { GREEN } else { RED };
-    note(format!("{style}{}{style:#}", report.summary()));
+    prose(format!("{style}{}{style:#}", report.summary()));
     note(format!("{BOLD}{}{BOLD:#}", args.out.join("report.html").display()));
 }
 

@@ -7,15 +7,15 @@ use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_report::campaign::duration;
+use mkwrite_report::count;
 use mkwrite_search::log;
 use walkdir::WalkDir;
 
 use super::{Place, Session};
 use crate::cmd;
 use crate::engine::{self, Limit, Start};
-use crate::output::note;
+use crate::output::{self, note};
 
 /// How long an engine may take longer than its slice before it is asked to end, and then before it
 /// is not asked.
@@ -76,10 +76,9 @@ impl Session<'_> {
             self.places.iter().map(|(place, _)| place.engine.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let each = if threads > 1 { format!(", {threads} threads each") } else { String::new() };
-        let [targets, names] = [self.places.len().to_string(), names.join(", ")];
-        note(format!("targets of {names}: {targets}; {jobs} at a time{each}, {slice} s each"));
-        let bar = ProgressBar::new(self.state.planned as u64);
-        bar.set_style(ProgressStyle::with_template("{bar:20} {msg}").expect("a valid template"));
+        let (targets, names) = (count(self.places.len(), "target"), names.join(", "));
+        note(format!("{targets} of {names}, {jobs} at a time{each}, {slice} s each"));
+        let bar = output::progress(self.state.planned as u64);
         let mut running: Vec<Running> = Vec::new();
         // When who has failed may try again.
         let mut waiting: BTreeMap<String, Instant> = BTreeMap::new();
@@ -139,7 +138,8 @@ impl Session<'_> {
             let now: Vec<String> = running.iter().map(|one| one.place.name()).collect();
             let clock =
                 format!("{} of {}", duration(self.state.seconds), duration(self.state.planned));
-            bar.set_message(format!("{clock}  {} signatures  {}", found.len(), now.join(", ")));
+            let findings = count(found.len(), "finding");
+            bar.set_message(format!("{clock}  {findings}  {}", now.join(", ")));
             std::thread::sleep(TICK);
         }
         bar.finish_and_clear();
