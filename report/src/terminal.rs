@@ -18,14 +18,59 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// Width of a task's column, in characters.
+/// Width of a task's column, in characters, where there is room.
 const COLUMN: usize = 24;
-/// Width of sentences, in characters.
+/// Width of sentences, in characters, where there is room.
 const SENTENCE: usize = 108;
+/// Characters in front of the columns: the number of the step and its mark.
+const HEAD: usize = 6;
+/// What changed stands beside its step if so many characters are left there, else below it.
+const BESIDE: usize = 24;
+
+/// How wide things are.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// A line.
+    width: usize,
+    /// A task's column.
+    column: usize,
+    /// The columns and what is in front of them.
+    columns: usize,
+}
+
+impl Layout {
+    fn of(chart: &Chart, width: usize) -> Layout {
+        // The longest name of a point stands in the last column.
+        let others = chart.tasks.len().saturating_sub(1).max(1);
+        let column = (width.saturating_sub(HEAD + COLUMN) / others).min(COLUMN);
+        Layout { width, column, columns: HEAD + chart.tasks.len() * column }
+    }
+
+    /// What changed, behind a row that is so long.
+    fn what(self, text: &str, row: usize) -> String {
+        let beside = self.columns + BESIDE <= self.width;
+        let indent = if beside { self.columns.max(row + 1) } else { HEAD + 2 };
+        let lines = textwrap::wrap(
+            text,
+            Options::new(self.width.saturating_sub(indent).max(BESIDE))
+                .word_splitter(WordSplitter::NoHyphenation)
+                .break_words(false),
+        );
+        let next = format!("\n{:indent$}", "");
+        let first = if beside { " ".repeat(indent - row) } else { next.clone() };
+        if text.is_empty() { String::new() } else { first + &lines.join(&next) }
+    }
+}
 
 /// The text of an explanation. `every` shows the steps that would be folded.
 pub fn explanation(e: &Explanation, every: bool) -> String {
+    explanation_in(e, every, usize::MAX)
+}
+
+/// The same in lines of so many characters.
+pub fn explanation_in(e: &Explanation, every: bool, width: usize) -> String {
     let mut out = String::new();
+    let wrapped = |text: &str, label: &str| wrapped(text, label, width.min(SENTENCE));
     let _ = writeln!(out, "{BOLD}{}{BOLD:#}", wrapped(&title(e), ""));
     for sentence in &e.story {
         let _ = writeln!(out, "{}", wrapped(sentence, ""));
@@ -39,7 +84,8 @@ pub fn explanation(e: &Explanation, every: bool) -> String {
             let _ = writeln!(out, "{BOLD}The nearest schedule that does not break it{BOLD:#}\n");
         }
         let end = chart.window.filter(|_| n > 0 && !every).map(|window| window.to);
-        steps(&mut out, chart, every, end.unwrap_or(usize::MAX));
+        let layout = Layout::of(chart, width);
+        steps(&mut out, chart, layout, every, end.unwrap_or(usize::MAX));
         let _ = writeln!(out, "{DIM}      {}{DIM:#}", chart.run.end);
     }
     out
@@ -56,11 +102,11 @@ pub fn title(e: &Explanation) -> String {
     }
 }
 
-fn wrapped(text: &str, label: &str) -> String {
-    let indent = " ".repeat(label.len());
+fn wrapped(text: &str, label: &str, width: usize) -> String {
+    let indent = " ".repeat(label.chars().count());
     textwrap::fill(
         text,
-        Options::new(SENTENCE)
+        Options::new(width)
             .word_splitter(WordSplitter::NoHyphenation)
             .initial_indent(label)
             .subsequent_indent(&indent)
@@ -69,44 +115,48 @@ fn wrapped(text: &str, label: &str) -> String {
 }
 
 /// The steps up to this one; of those after it, only which rules break.
-fn steps(out: &mut String, chart: &Chart, every: bool, end: usize) {
+fn steps(out: &mut String, chart: &Chart, layout: Layout, every: bool, end: usize) {
     let _ = write!(out, "{BOLD} step ");
+    let column = layout.column;
     for task in &chart.tasks {
-        let _ = write!(out, "{:COLUMN$}", task.to_string());
+        let _ = write!(out, "{:column$}", task.to_string());
     }
-    let _ = writeln!(out, "what changed{BOLD:#}");
+    let what = layout.what("what changed", layout.columns);
+    let _ =
+        writeln!(out, "{}{BOLD:#}", if what.starts_with('\n') { "" } else { what.trim_start() });
     // An operation is named above the first of its steps that is shown, or that would be.
     let mut named = BTreeSet::new();
     let mut name = |out: &mut String, n: usize| {
         let moment = &chart.run.steps[n];
         if moment.task.io_slot().is_none() && named.insert((moment.task, moment.slot)) {
-            operation(out, chart, n);
+            operation(out, chart, layout, n);
         }
     };
     for item in chart.items() {
         match item {
             Item::Step { n, fold, .. } if n <= end && (every || fold.is_none()) => {
                 name(out, n);
-                row(out, chart, n);
+                row(out, chart, layout, n);
             }
             Item::Begin { n, fold } if n <= end && (every || fold.is_none()) => name(out, n),
             Item::Fold { steps, text, .. } if !every && *steps.start() <= end => {
-                let _ = writeln!(out, "{DIM}    … {text}{DIM:#}");
+                let _ = writeln!(out, "{DIM}{}{DIM:#}", wrapped(&text, "    … ", layout.width));
             }
             Item::Breach { text, .. } => {
-                let _ = writeln!(out, "     {RED} ▲ {text}{RED:#}");
+                let _ = writeln!(out, "{RED}{}{RED:#}", wrapped(&text, "      ▲ ", layout.width));
             }
             Item::Begin { .. } | Item::Fold { .. } | Item::Step { .. } | Item::Window { .. } => {}
         }
     }
     let rest = chart.run.steps.len().saturating_sub(end.saturating_add(1));
     if rest > 0 {
-        let _ = writeln!(out, "{DIM}    … {}{DIM:#}", chart.folded(end + 1..end + 1 + rest));
+        let text = chart.folded(end + 1..end + 1 + rest);
+        let _ = writeln!(out, "{DIM}{}{DIM:#}", wrapped(&text, "    … ", layout.width));
     }
 }
 
-fn operation(out: &mut String, chart: &Chart, n: usize) {
-    let (moment, column) = (&chart.run.steps[n], chart.lane(n) * COLUMN);
+fn operation(out: &mut String, chart: &Chart, layout: Layout, n: usize) {
+    let (moment, column) = (&chart.run.steps[n], chart.lane(n) * layout.column);
     let name = if moment.task == CLOSER {
         String::new()
     } else {
@@ -115,16 +165,16 @@ fn operation(out: &mut String, chart: &Chart, n: usize) {
     let _ = writeln!(out, "      {DIM}{:column$}{name}{}{DIM:#}", "", moment.operation);
 }
 
-fn row(out: &mut String, chart: &Chart, n: usize) {
+fn row(out: &mut String, chart: &Chart, layout: Layout, n: usize) {
     let decides = chart.window.is_some_and(|window| window.role(n).is_some());
     let (mark, style) = match (decides, chart.inside(n)) {
         (true, _) => ('►', YELLOW.bold()),
         (false, true) => ('│', YELLOW),
         (false, false) => (' ', Style::new()),
     };
-    let (moment, column) = (&chart.run.steps[n], chart.lane(n) * COLUMN);
+    let (moment, column) = (&chart.run.steps[n], chart.lane(n) * layout.column);
     let name = moment.point.name();
-    let rest = (chart.tasks.len() * COLUMN).saturating_sub(column + name.chars().count()).max(1);
-    let (step, what) = (moment.step, chart.what(n));
-    let _ = writeln!(out, "{step:4}{style}{mark} {:column$}{name}{style:#}{:rest$}{what}", "", "");
+    let step = moment.step;
+    let what = layout.what(&chart.what(n), HEAD + column + name.chars().count());
+    let _ = writeln!(out, "{step:4}{style}{mark} {:column$}{name}{style:#}{what}", "");
 }

@@ -66,7 +66,8 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.json {
         output::document(&Explain::of(target, &explanation))?;
     } else {
-        line(terminal::explanation(&explanation, args.all).trim_end());
+        let width = output::width().map_or(usize::MAX, usize::from);
+        line(terminal::explanation_in(&explanation, args.all, width).trim_end());
     }
     Ok(Exit::Good)
 }

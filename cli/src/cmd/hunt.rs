@@ -42,10 +42,10 @@ use crate::{Exit, causes, files};
 /// apart from times.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these implementations (see `list implementations`)
+    /// Only these implementations, with commas (see `list implementations`)
     #[arg(long = "impl", value_delimiter = ',', value_name = "NAME")]
     implementations: Vec<String>,
-    /// Under these callers instead of the natural ones (see `list callers`)
+    /// Under these callers instead of the natural ones, with commas (see `list callers`)
     #[arg(long = "caller", value_delimiter = ',', value_name = "NAME")]
     callers: Vec<String>,
     /// Report only this rule (see `list rules`)
