@@ -6,9 +6,9 @@ use std::path::Path;
 use mkwrite_explain::causes::{self, Shown};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
+use mkwrite_oracle::conditions::Condition;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::headline;
-use mkwrite_oracle::when::Condition;
 use mkwrite_report::cause::Cause;
 use mkwrite_report::triage::Status;
 

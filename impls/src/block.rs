@@ -85,7 +85,7 @@ impl<F: BufferHeads> Implementation<F> for Block {
 
         let early = k.i_size();
         k.lock_page(page, P::MkwriteLock).await;
-        let size = if k.planted(Plant::SizeBeforeLock) { early } else { k.i_size() };
+        let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
         if !k.still_in_mapping(page) || k.first_cell(page) > size {
             k.unlock_page(page);
             return truncated;

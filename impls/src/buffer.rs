@@ -223,7 +223,7 @@ macro_rules! buffer_heads {
 
 /// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
 pub fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
-    if let Some(b) = buffers(k, page).filter(|_| !k.planted(Plant::DirtyPageOnly)) {
+    if let Some(b) = buffers(k, page).filter(|_| !k.reaches_plant(Plant::DirtyPageOnly)) {
         set(k, page, Buffers { dirty: all_blocks(k), ..b });
     }
     k.test_set_page_dirty(page)
@@ -269,7 +269,7 @@ pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8>
     }
     if below_eof < k.geometry().cells {
         k.at_page(P::WritepageZero, page).await;
-        if !k.planted(Plant::NoTailZero) {
+        if !k.reaches_plant(Plant::NoTailZero) {
             k.zero_from(page, below_eof);
         }
     }
@@ -305,7 +305,7 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
         note_shortage(k, page, lost);
     }
 
-    if out == 0 && k.planted(Plant::StaleTag) {
+    if out == 0 && k.reaches_plant(Plant::StaleTag) {
         k.unlock_page(page);
         return Status::Ok;
     }
@@ -326,13 +326,13 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
 
 /// Dirty blocks beyond i_size that writepage leaves so: none.
 pub fn kept_dirty(k: &Kernel<impl Filesystem>, beyond_eof: u8) -> u8 {
-    if k.planted(Plant::DirtyForEver) { beyond_eof } else { 0 }
+    if k.reaches_plant(Plant::DirtyForEver) { beyond_eof } else { 0 }
 }
 
 /// set_page_writeback in writepage, with the page locked. Returns whether the page was under
 /// writeback before.
 pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
-    if k.planted(Plant::WritebackUnlocked) {
+    if k.reaches_plant(Plant::WritebackUnlocked) {
         k.unlock_page(page);
     }
     k.at_page(P::WritepageStart, page).await;
@@ -341,7 +341,7 @@ pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
 
 /// writepage unlocks the page, when writeback has started.
 pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
-    if !k.planted(Plant::WritebackUnlocked) {
+    if !k.reaches_plant(Plant::WritebackUnlocked) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
     }
@@ -372,7 +372,7 @@ pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
         set(
             k,
             page,
-            Buffers { io: 0, dirty: b.dirty | u8::from(k.planted(Plant::RecordKept)), ..b },
+            Buffers { io: 0, dirty: b.dirty | u8::from(k.reaches_plant(Plant::RecordKept)), ..b },
         );
     }
     k.at_page(P::IoEnd, page).await;
@@ -383,7 +383,7 @@ pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
 pub fn note_failure(k: &Kernel<impl Filesystem>, request: Request) {
     if request.fails {
         k.set_flag(request.page, ERROR);
-        if !k.planted(Plant::ErrorForgotten) {
+        if !k.reaches_plant(Plant::ErrorForgotten) {
             k.mapping_set_error(Status::Io);
         }
     }
@@ -404,7 +404,7 @@ pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
 
 /// The cells of a page that write(2) needs space for: those that it fills.
 pub fn written(k: &Kernel<impl Filesystem>, page: Frame, cells: Range) -> Range {
-    if k.planted(Plant::WriteFillsHoles) {
+    if k.reaches_plant(Plant::WriteFillsHoles) {
         Range::new(0, cells.end.max(k.length_below_eof(page)))
     } else {
         cells
@@ -429,17 +429,17 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
 pub async fn raise_size(k: &Kernel<impl Filesystem>, page: Frame, cells: Range, was_dirty: bool) {
     let end = k.first_cell(page) + cells.end;
     if end <= k.i_size()
-        || (was_dirty && k.planted(Plant::ShortExtend))
-        || k.planted(Plant::SizeAfterUnlock)
+        || (was_dirty && k.reaches_plant(Plant::ShortExtend))
+        || k.reaches_plant(Plant::SizeAfterUnlock)
     {
         return;
     }
     k.at_size(P::WriteSize).await;
-    if k.planted(Plant::SizeWithoutLock) {
+    if k.reaches_plant(Plant::SizeWithoutLock) {
         k.inode_unlock();
     }
     k.i_size_write(end);
-    if k.planted(Plant::SizeWithoutLock) {
+    if k.reaches_plant(Plant::SizeWithoutLock) {
         k.inode_lock(P::WriteInode).await;
     }
 }

@@ -186,7 +186,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
 
     fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         match blocks(k, page) {
-            Some(_) if k.planted(Plant::DirtyPageOnly) => {}
+            Some(_) if k.reaches_plant(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
             None => k.bug_on(
                 self == Fsblock::Y2009,
@@ -216,7 +216,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         if !enough {
             buffer::note_shortage(k, page, wanted & !out);
         }
-        if out == 0 && k.planted(Plant::StaleTag) {
+        if out == 0 && k.reaches_plant(Plant::StaleTag) {
             free_if_idle(k, page);
             k.unlock_page(page);
             return Status::Ok;
@@ -246,10 +246,10 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         buffer::note_failure(k, request);
         k.at_page(P::IoRecord, page).await;
         if let Some(b) = blocks(k, page) {
-            let dirty = b.dirty | u8::from(k.planted(Plant::RecordKept));
+            let dirty = b.dirty | u8::from(k.reaches_plant(Plant::RecordKept));
             set(k, page, Blocks { writeback: 0, dirty, ..b });
             free_if_idle(k, page);
-            if k.planted(Plant::RecordFreedEarly) {
+            if k.reaches_plant(Plant::RecordFreedEarly) {
                 k.clear_private(page);
             }
         }

@@ -93,7 +93,7 @@ impl Nfs {
         k.record_free(page, P::RecordUpdate).await;
         let updated = match request(k, page) {
             Some(old) => {
-                let clean = old.clean && k.planted(Plant::CommitFlagKept);
+                let clean = old.clean && k.reaches_plant(Plant::CommitFlagKept);
                 WriteRequest { end: old.end.max(end), clean, dirtied: NOW }
             }
             None => WriteRequest { end, clean: false, dirtied: NOW },
@@ -429,7 +429,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         let page = io.page;
         if io.fails {
             k.set_flag(page, ERROR);
-            if !k.planted(Plant::ErrorForgotten) {
+            if !k.reaches_plant(Plant::ErrorForgotten) {
                 k.client().set_write_error();
             }
         } else {
@@ -483,13 +483,13 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         if k.remedied(Remedy::NfsLastPage) {
             extend(k, cells.start).await;
         }
-        if self >= Nfs::V2_6_30 && !k.planted(Plant::FlushUnderPageLock) {
+        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
     }
 
     async fn write_begin(self, k: &Kernel<F>, _: Frame, _: Range) -> Status {
-        if self >= Nfs::V2_6_30 && k.planted(Plant::FlushUnderPageLock) {
+        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Status::Ok
@@ -502,7 +502,8 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
 
     /// nfs_wb_page_cancel, for the whole page only.
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
-        if from != 0 && (!k.remedied(Remedy::TruncateFirst) || k.planted(Plant::RequestKeepsLength))
+        if from != 0
+            && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
         {
             return;
         }
@@ -551,7 +552,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
     async fn fsync(self, k: &Kernel<F>) -> Status {
         let earlier = k.client().take_write_error();
-        let commits = !k.planted(Plant::FsyncNoCommit);
+        let commits = !k.reaches_plant(Plant::FsyncNoCommit);
         match self {
             Nfs::V3_0 if commits => self.commit_inode(k, true).await,
             Nfs::V3_0 => {}

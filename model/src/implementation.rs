@@ -242,7 +242,7 @@ pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
 
     /// ->fsync, with the inode lock held.
     async fn fsync(self, k: &Kernel<F>) -> Status {
-        if !k.planted(Plant::FsyncNoInode) {
+        if !k.reaches_plant(Plant::FsyncNoInode) {
             k.write_inode();
         }
         Status::Ok
@@ -516,31 +516,32 @@ impl<F: Filesystem> Kernel<F> {
     /// Bugs planted at the way into every page_mkwrite: what it returns, having done nothing.
     fn spoilt_entry(&self, page: Frame) -> Option<i32> {
         let errno = self.fs().declaration().convention == Convention::Errno;
-        if self.is_writeback(page) && self.planted(Plant::MkwriteFailsUnderWriteback) {
+        if self.is_writeback(page) && self.reaches_plant(Plant::MkwriteFailsUnderWriteback) {
             return Some(if errno { EINVAL } else { SIGBUS });
         }
-        if self.is_dirty(page) && !self.device.is_full() && self.planted(Plant::FalseShortage) {
+        if self.is_dirty(page) && !self.device.is_full() && self.reaches_plant(Plant::FalseShortage)
+        {
             return Some(if errno { ENOSPC } else { SIGBUS });
         }
-        (!errno && self.is_dirty(page) && self.planted(Plant::RetryForever)).then_some(NOPAGE)
+        (!errno && self.is_dirty(page) && self.reaches_plant(Plant::RetryForever)).then_some(NOPAGE)
     }
 
     /// Bugs planted at the way out of it: what it returns instead of `code`. `size` was i_size when
     /// it began.
     fn spoilt_return(&self, page: Frame, size: u8, code: i32) -> i32 {
         let convention = self.fs().declaration().convention;
-        if code == NOPAGE && !self.in_mapping(page) && self.planted(Plant::SigbusOnRace) {
+        if code == NOPAGE && !self.in_mapping(page) && self.reaches_plant(Plant::SigbusOnRace) {
             return if convention == Convention::Errno { EINVAL } else { SIGBUS };
         }
         if !convention.is_failure(code) {
-            if self.in_mapping(page) && self.planted(Plant::MkwriteWritesSize) {
+            if self.in_mapping(page) && self.reaches_plant(Plant::MkwriteWritesSize) {
                 self.i_size_write(self.first_cell(page) + self.length_below_eof(page));
             }
-            if size > self.i_size() && self.planted(Plant::MkwriteGrowsBack) {
+            if size > self.i_size() && self.reaches_plant(Plant::MkwriteGrowsBack) {
                 self.i_size_write(size);
             }
         }
-        if code == LOCKED && self.planted(Plant::LockedWithoutLock) {
+        if code == LOCKED && self.reaches_plant(Plant::LockedWithoutLock) {
             self.unlock_page(page);
         }
         code

@@ -21,9 +21,9 @@ use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 
+use crate::conditions::Conditions;
 use crate::judge::Breach;
 use crate::rules::{About, Rule};
-use crate::when::Conditions;
 
 /// What the rule says of itself.
 pub(crate) const ABOUT: About = About {

@@ -14,11 +14,11 @@ use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
 use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
 
+use crate::conditions::{self, Condition, Conditions, Marks, Subject};
 use crate::differential::Summary;
 use crate::history::{self, History, Short};
-use crate::passes::Passes;
+use crate::progress::Passes;
 use crate::rules::{self, Rule};
-use crate::when::{self, Condition, Conditions, Marks, Subject};
 
 /// Breaches of one run that are kept.
 const BREACHES_MAX: usize = 64;
@@ -145,7 +145,7 @@ impl<F: Filesystem> Cx<'_, F> {
 
     /// Cells of a page as cells of the file.
     pub(crate) fn cells_of(&self, page: Frame, cells: u8) -> u64 {
-        when::file_cells(self.k.geometry(), self.k.index(page), cells)
+        conditions::file_cells(self.k.geometry(), self.k.index(page), cells)
     }
 
     #[cold]
@@ -371,7 +371,7 @@ impl Judge {
             };
         }
         for page in Frame::all(unrecorded) {
-            self.marks.without_record(when::file_cells(k.geometry(), k.index(page), u8::MAX));
+            self.marks.without_record(conditions::file_cells(k.geometry(), k.index(page), u8::MAX));
         }
     }
 

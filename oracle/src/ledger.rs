@@ -29,9 +29,9 @@ use serde::Deserialize;
 use toml::Spanned;
 use wildmatch::WildMatch;
 
+use crate::conditions::{Condition, Conditions};
 use crate::judge::Breach;
 use crate::rules::Rule;
-use crate::when::{Condition, Conditions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

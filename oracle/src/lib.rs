@@ -9,15 +9,15 @@
 
 #![warn(unreachable_pub)]
 
+pub mod conditions;
 pub mod differential;
 pub mod history;
 pub mod judge;
 pub mod ledger;
-pub(crate) mod passes;
+pub(crate) mod progress;
 pub mod rules;
 pub mod run;
 pub mod verdict;
-pub mod when;
 
 pub use judge::{Breach, Judge};
 pub use ledger::Ledger;

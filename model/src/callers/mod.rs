@@ -130,14 +130,14 @@ impl<F: Filesystem> Kernel<F> {
     async fn throttle(&self, page: Frame, at: Point) {
         self.at(at).await;
         let mapping = self.in_mapping(page);
-        if mapping || self.planted(Plant::ThrottleNull) {
+        if mapping || self.reaches_plant(Plant::ThrottleNull) {
             self.balance_dirty_pages(mapping);
         }
     }
 
     /// WP: the page that came back locked is dirty.
     fn unlock_dirtied(&self, page: Frame) {
-        if self.planted(Plant::TimeUnderLock) {
+        if self.reaches_plant(Plant::TimeUnderLock) {
             self.file_update_time();
         }
         self.unlock_page(page);
@@ -145,21 +145,21 @@ impl<F: Filesystem> Kernel<F> {
 
     /// WP: the page came back locked, and the pte has changed.
     fn unlock_unused(&self, page: Frame) {
-        if !self.planted(Plant::LeakPageLock) {
+        if !self.reaches_plant(Plant::LeakPageLock) {
             self.unlock_page(page);
         }
     }
 
     /// MISS: page_mkwrite failed, or asks for a retry.
     fn put_unused(&self, page: Frame) {
-        if !self.planted(Plant::LeakReference) {
+        if !self.reaches_plant(Plant::LeakReference) {
             self.put_page(page);
         }
     }
 
     /// MISS: takes the pte lock to map the page, which is locked.
     async fn lock_pte_to_map(&self, mm: Mm, page: Frame) {
-        if self.planted(Plant::MapUnlocked) {
+        if self.reaches_plant(Plant::MapUnlocked) {
             self.unlock_page(page);
         }
         self.pte_lock(mm, Point::MissSetPte).await;
@@ -168,7 +168,7 @@ impl<F: Filesystem> Kernel<F> {
     /// MISS: the page is mapped, or somebody was faster.
     async fn unlock_pte_of_mapped(&self, mm: Mm, page: Frame) {
         self.pte_unlock(mm);
-        if self.planted(Plant::MapUnlocked) {
+        if self.reaches_plant(Plant::MapUnlocked) {
             self.lock_page(page, Point::MissLock).await;
         }
     }

@@ -114,7 +114,7 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: F
         k.at_page(P::MissUnlockAfter, page).await;
         k.unlock_page(page);
         k.put_page(page); // r2
-        if page_mkwrite && (mapping || k.planted(Plant::ThrottleNull)) {
+        if page_mkwrite && (mapping || k.reaches_plant(Plant::ThrottleNull)) {
             k.at(P::MissThrottle).await;
             k.balance_dirty_pages(mapping);
         }

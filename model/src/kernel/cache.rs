@@ -137,7 +137,7 @@ impl<F: Filesystem> Kernel<F> {
         }
         let mapped = self.ptes_of(page).next().is_some();
         self.event(Event::Removed { page, writeback: self.is_writeback(page), mapped });
-        if self.planted(Plant::MappingLeftBehind) {
+        if self.reaches_plant(Plant::MappingLeftBehind) {
             self.set(page, MAPPING);
         }
     }

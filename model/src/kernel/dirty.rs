@@ -45,7 +45,7 @@ impl<F: Filesystem> Kernel<F> {
         self.tree_lock();
         // "Race with truncate?": the page may have left the mapping.
         if self.has(page, MAPPING) {
-            if !(self.is_writeback(page) && self.planted(Plant::NoDirtyTag)) {
+            if !(self.is_writeback(page) && self.reaches_plant(Plant::NoDirtyTag)) {
                 self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
                 self.event(Event::TagSet { page, locked_by_us: self.is_locked_by_us(page) });
             }
@@ -92,7 +92,7 @@ impl<F: Filesystem> Kernel<F> {
     pub fn cancel_dirty_page(&self, page: Frame) {
         if self.test_clear_page_dirty(page) {
             self.set(page, CANCELLED);
-            if self.in_mapping(page) && !self.planted(Plant::CancelUncounted) {
+            if self.in_mapping(page) && !self.reaches_plant(Plant::CancelUncounted) {
                 self.count_dirty(-1);
             }
         }
@@ -102,7 +102,9 @@ impl<F: Filesystem> Kernel<F> {
     /// protect them, tell the filesystem if there was one, then clear PG_dirty. Returns whether the
     /// page was dirty.
     pub async fn clear_page_dirty_for_io(&self, page: Frame) -> bool {
-        if self.tracks_dirty() && !self.planted(Plant::SkipMkclean) && self.page_mkclean(page).await
+        if self.tracks_dirty()
+            && !self.reaches_plant(Plant::SkipMkclean)
+            && self.page_mkclean(page).await
         {
             self.at_page(Point::ClearRedirty, page).await;
             self.set_page_dirty(page).await;
@@ -148,14 +150,14 @@ impl<F: Filesystem> Kernel<F> {
         self.tree_lock();
         self.event(Event::WritebackEnded { page, idle: !self.is_writeback(page) });
         let redirtied = self.is_dirty(page);
-        let keeps_tag = redirtied && self.planted(Plant::WritebackTagStays);
+        let keeps_tag = redirtied && self.reaches_plant(Plant::WritebackTagStays);
         if self.in_mapping(page) && !keeps_tag {
             self.writeback_tags.set(self.writeback_tags.get() & !(1 << self.index(page)));
         }
         self.tasks.release(writeback(page));
         self.touch(page);
         let is_io = self.tasks.current().io_slot().is_some();
-        if redirtied && is_io && self.planted(Plant::EndWritebackTwice) {
+        if redirtied && is_io && self.reaches_plant(Plant::EndWritebackTwice) {
             self.event(Event::WritebackEnded { page, idle: true });
         }
     }

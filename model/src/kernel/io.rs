@@ -345,8 +345,8 @@ impl<F: Filesystem> Kernel<F> {
     pub fn free_blocks_from(&self, first: u8) {
         self.device.release_from(
             first,
-            !self.planted(Plant::BlocksStayMapped),
-            !self.planted(Plant::LeakBlocks),
+            !self.reaches_plant(Plant::BlocksStayMapped),
+            !self.reaches_plant(Plant::LeakBlocks),
         );
     }
 
@@ -400,7 +400,7 @@ impl<F: Filesystem> Kernel<F> {
         let block_cells = g.block_cells();
         let last = request.blocks.iter().rposition(|block| *block != NO_BLOCK);
         for (b, &block) in request.blocks.iter().enumerate() {
-            let lost = Some(b) == last && self.planted(Plant::ShortTransfer);
+            let lost = Some(b) == last && self.reaches_plant(Plant::ShortTransfer);
             if block == NO_BLOCK || lost {
                 continue;
             }

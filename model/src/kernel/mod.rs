@@ -436,7 +436,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// This bug is planted, and the code that asks is where it acts: the run has reached it.
     #[inline]
-    pub fn planted(&self, plant: Plant) -> bool {
+    pub fn reaches_plant(&self, plant: Plant) -> bool {
         let planted = self.is_planted(plant);
         if planted {
             self.plant_reached.set(true);

@@ -203,7 +203,7 @@ impl<F: Filesystem> Kernel<F> {
     /// What page_mkwrite asks once it has the page lock: the page was not truncated or invalidated
     /// meanwhile.
     pub fn still_in_mapping(&self, page: Frame) -> bool {
-        self.in_mapping(page) || self.planted(Plant::NoMappingCheck)
+        self.in_mapping(page) || self.reaches_plant(Plant::NoMappingCheck)
     }
 
     /// page->index; stable while a reference is held, even after removal.

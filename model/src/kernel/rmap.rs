@@ -22,10 +22,10 @@ impl<F: Filesystem> Kernel<F> {
             self.i_mmap_lock(Point::MkcleanLock).await;
             for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
                 self.pte_lock(mm, Point::MkcleanPte).await;
-                let cleans = self.clean_pte(mm, page, self.planted(Plant::MkcleanKeepsDirty));
+                let cleans = self.clean_pte(mm, page, self.reaches_plant(Plant::MkcleanKeepsDirty));
                 self.pte_unlock(mm);
                 cleaned |= cleans;
-                if cleans && self.planted(Plant::MkcleanOneMm) {
+                if cleans && self.reaches_plant(Plant::MkcleanOneMm) {
                     break;
                 }
             }
@@ -39,7 +39,7 @@ impl<F: Filesystem> Kernel<F> {
     pub async fn unmap_mapping_range(&self, pages: Range) {
         self.i_mmap_lock(Point::UnmapLock).await;
         for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
-            if mm.0 == 1 && self.planted(Plant::SkipUnmap) {
+            if mm.0 == 1 && self.reaches_plant(Plant::SkipUnmap) {
                 continue;
             }
             self.pte_lock(mm, Point::UnmapPte).await;

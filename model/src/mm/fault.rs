@@ -38,7 +38,7 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
             if write
                 && !pte.is_writable()
                 && k.is_dirty(page)
-                && k.planted(Plant::DirtyRefused) =>
+                && k.reaches_plant(Plant::DirtyRefused) =>
         {
             k.pte_unlock(mm);
             SIGSEGV
@@ -69,7 +69,7 @@ async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32
 }
 
 async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
-    let past_the_end = if k.planted(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
+    let past_the_end = if k.reaches_plant(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
         return Err(past_the_end);
@@ -102,7 +102,7 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
 }
 
 async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) {
-    let fs_lock = k.planted(Plant::FsLockOverTruncate);
+    let fs_lock = k.reaches_plant(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
     }

@@ -47,7 +47,7 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
         k.at_slot(P::ReadFind, index).await;
         match k.find_get_page(index) {
             Some(page) if k.is_uptodate(page) => {
-                if k.is_dirty(page) && k.planted(Plant::ReadRereadsDirty) {
+                if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
                     k.read_page(page);
                 }
                 return Ok(page);
@@ -85,7 +85,7 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
     }
     k.at_page(P::MkwriteDirty, page).await;
     k.set_page_dirty(page).await;
-    if k.fs().declaration().stable_pages && !k.planted(Plant::NoStableWait) {
+    if k.fs().declaration().stable_pages && !k.reaches_plant(Plant::NoStableWait) {
         k.wait_on_page_writeback(page, P::MkwriteWait).await;
     }
     LOCKED
@@ -126,7 +126,7 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
         }
         k.unlock_page(page);
         let end = k.first_cell(page) + cells.end;
-        if status == Status::Ok && end > k.i_size() && k.planted(Plant::SizeAfterUnlock) {
+        if status == Status::Ok && end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
             k.at_size(P::WriteSize).await;
             k.i_size_write(end);
         }

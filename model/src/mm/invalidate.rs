@@ -46,11 +46,11 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
 pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     k.tree_lock();
     let unused = k.in_mapping(page) && k.refcount(page) == 2;
-    if unused && k.planted(Plant::CountLeavesOut) {
+    if unused && k.reaches_plant(Plant::CountLeavesOut) {
         return;
     }
-    if unused && (!k.is_dirty(page) || k.planted(Plant::InvalidateDirty)) {
-        if k.planted(Plant::FreeWhileCached) {
+    if unused && (!k.is_dirty(page) || k.reaches_plant(Plant::InvalidateDirty)) {
+        if k.reaches_plant(Plant::FreeWhileCached) {
             k.drop_reference(page);
             return;
         }

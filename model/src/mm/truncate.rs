@@ -30,14 +30,14 @@ pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
 pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
     k.at_size(P::TruncateSize).await;
     let shrinks = size <= k.i_size();
-    let fs_lock = k.planted(Plant::FsLockOverTruncate);
+    let fs_lock = k.reaches_plant(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
     }
     if !shrinks {
         extend(k, size).await;
     } else {
-        let last = k.planted(Plant::SizeLast);
+        let last = k.reaches_plant(Plant::SizeLast);
         if !last {
             k.i_size_write(size);
         }
@@ -173,7 +173,7 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if !k.in_mapping(page) {
         return true;
     }
-    if k.is_dirty(page) && k.planted(Plant::TruncateSkipsDirty) {
+    if k.is_dirty(page) && k.reaches_plant(Plant::TruncateSkipsDirty) {
         return false;
     }
     if k.has(page, PRIVATE) {
@@ -194,11 +194,11 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8
     let Some(page) = k.find_get_page(index) else { return };
     k.lock_page(page, P::TruncateLock).await;
     if k.in_mapping(page) {
-        if !k.planted(Plant::CutSkipsWait) {
+        if !k.reaches_plant(Plant::CutSkipsWait) {
             k.wait_on_page_writeback(page, P::TruncateWait).await;
         }
         k.at_page(P::TruncateZero, page).await;
-        if !k.planted(Plant::NoPartialZero) {
+        if !k.reaches_plant(Plant::NoPartialZero) {
             k.zero_from(page, from);
         }
         if k.has(page, PRIVATE) {
@@ -216,7 +216,7 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8
 pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Option<Frame> {
     let g = k.geometry();
     let block_cells = g.block_cells();
-    if size.is_multiple_of(block_cells) || k.planted(Plant::NoPartialZero) {
+    if size.is_multiple_of(block_cells) || k.reaches_plant(Plant::NoPartialZero) {
         return None;
     }
     let page = super::filemap::grab_page(k, g.page_of(size)).await?;

@@ -39,7 +39,10 @@ pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync:
         }
         for (n, page) in batch.iter().enumerate() {
             next = k.index(page) + 1;
-            if n != 0 && k.index(page).is_multiple_of(2) && k.planted(Plant::WritebackSkipsPage) {
+            if n != 0
+                && k.index(page).is_multiple_of(2)
+                && k.reaches_plant(Plant::WritebackSkipsPage)
+            {
                 k.put_page(page);
                 continue;
             }
@@ -78,7 +81,7 @@ impl<F: Filesystem> Kernel<F> {
     /// Notes how the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
         self.task().written.set(Written::default());
-        let status = if sync == WbSync::Reclaim && self.planted(Plant::SilentNoWrite) {
+        let status = if sync == WbSync::Reclaim && self.reaches_plant(Plant::SilentNoWrite) {
             self.unlock_page(page);
             Status::Ok
         } else {

@@ -22,10 +22,10 @@
 //! A failed write is one more operation on its cells: from then on they may show what the store
 //! held, until something newer is written. Nothing else may. What only a failure explains is put
 //! aside: some sync that returns after the failure must report it. Which errors are due, and when
-//! none is, stands in `due.rs`.
+//! none is, stands in `errors.rs`.
 
 mod cell;
-mod due;
+mod errors;
 pub mod reference;
 mod size;
 
@@ -34,8 +34,8 @@ use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
 use cell::{Cell, Why};
-pub use due::Short;
-use due::{AtCall, Errors, Mapped, Mappings, Met};
+pub use errors::Short;
+use errors::{AtCall, Errors, Mapped, Mappings, Met};
 use size::Size;
 
 /// Actors, and the closing one.

@@ -1,6 +1,6 @@
 //! A call fails only with an error that is due, and succeeds only where none is: SIGSEGV where the
 //! address space may have had no mapping during the call, ENOSPC where the device had no free
-//! block, EIO from a sync once for each failed write, and so on; the table is in `history/due.rs`.
+//! block, EIO from a sync once for each failed write, and so on; the table is in `history/errors.rs`.
 //! SIGBUS is I32's.
 //!
 //! Found by the history checker.

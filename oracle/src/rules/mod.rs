@@ -13,18 +13,18 @@ use mkwrite_model::kernel::{Event, Frame, Kernel};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::{End, Target};
 
+use crate::conditions::Marks;
 use crate::history::Flaw;
 use crate::judge::{Cx, PageStates};
-use crate::when::Marks;
 
 pub(crate) mod prelude {
     pub(crate) use super::{About, Check, has_page_cache, tracks_dirty};
     #[allow(unused_imports)]
+    pub(crate) use crate::conditions::Marks;
+    #[allow(unused_imports)]
     pub(crate) use crate::history::Flaw;
     #[allow(unused_imports)]
     pub(crate) use crate::judge::Cx;
-    #[allow(unused_imports)]
-    pub(crate) use crate::when::Marks;
     #[allow(unused_imports)]
     pub(crate) use mkwrite_model::Target;
 }
