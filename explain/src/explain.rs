@@ -339,3 +339,83 @@ pub fn with_stops<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mkwrite_impls::Builtin;
+    use mkwrite_model::text::parse;
+    use mkwrite_oracle::run::targets_of;
+
+    fn explained(text: &str) -> Explanation {
+        let document = parse(&format!("mkw 1\n{text}")).unwrap();
+        let target = targets_of::<Builtin>(&document).unwrap()[0];
+        explain(&mut Runner::default(), &Ledger::own(), target, &document, None)
+    }
+
+    #[test]
+    fn steps_that_set_or_take_an_error_are_never_folded() {
+        let e = explained(
+            "run block@2.6.30 2.6.30\nfile pages 1\neio 0\nactor A mm 0\nA.0 write 0..1\nA.1 fsync\n",
+        );
+        let notable = |what: &str| {
+            let says = |moment: &&Moment| moment.changes.iter().any(|change| change.contains(what));
+            e.timeline.steps.iter().find(says).is_some_and(|moment| moment.notable)
+        };
+        assert!(notable("the error of the mapping is set"));
+        assert!(notable("the error of the mapping is taken"));
+    }
+
+    #[test]
+    fn a_walk_that_passes_over_a_dirty_page_says_so() {
+        let e = explained(
+            "run block@2.6.30 2.6.30\nplant writeback-skips-page\nfile pages 4 cells 1 size 4\nactor A mm 0\n\
+             A.0 write 0..4\nA.1 fsync\n",
+        );
+        let passed: Vec<&String> = e
+            .timeline
+            .steps
+            .iter()
+            .filter(|moment| moment.notable)
+            .flat_map(|moment| &moment.events)
+            .filter(|event| event.starts_with("passes over"))
+            .collect();
+        assert_eq!(passed, ["passes over page 2, which is dirty"]);
+    }
+
+    #[test]
+    fn one_actor_is_told_what_it_does_not_break_without() {
+        let e = explained(
+            "run block@2.6.30 2.6.30\nplant error-forgotten\nfile pages 1\neio 0\nactor A mm 0\n\
+             A.0 write 0..1\nA.1 fsync\n",
+        );
+        let story = e.story.join("\n");
+        assert!(
+            story.contains(
+                "It does not break without the failure of request 0 or A.0 (write 0..1)."
+            ),
+            "{story}"
+        );
+    }
+
+    #[test]
+    fn what_is_left_is_told_as_of_the_end() {
+        let e = explained(
+            "run block@2.6.30 2.6.30\nplant short-transfer\nfile pages 1 cells 2 blocks 2 size 2\n\
+             actor A mm 0\nA.0 write 0..2\nA.1 fsync\n",
+        );
+        let story = e.story.join("\n");
+        assert!(story.contains("it was last in the page cache (clean page 0)"), "{story}");
+        assert!(story.contains("At the end the store has"), "{story}");
+    }
+
+    #[test]
+    fn ordinals() {
+        let all: Vec<String> =
+            [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(|n| format!("{n}{}", ordinal(n))).to_vec();
+        assert_eq!(
+            all,
+            ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
+        );
+    }
+}

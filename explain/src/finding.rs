@@ -173,7 +173,7 @@ pub fn document<F: Filesystem>(
     others: &[Target<F>],
 ) -> Document {
     let mut runner = Runner::default();
-    let mut document = Document::new(case);
+    let (mut document, about) = (Document::new(case), breach.rule.about());
     set_targets(&mut document, &[target]);
     if breach.rule == Rule::Differential {
         let is_same = |other: &Breach| (other.rule, other.what) == (breach.rule, breach.what);
@@ -186,10 +186,14 @@ pub fn document<F: Filesystem>(
         document.compare = other.map(|other| pair_names(&other));
         runner.compare_with(other);
     }
-    runner.run(target, &document.case, ScheduledBy::Own);
-    document.expects = expectations(&runner.judge);
-    let about = breach.rule.about();
-    let comments = [format!("{} {}: {}", about.id, about.title, breach.what), origin];
+    let mut comments = vec![format!("{} {}: {}", about.id, about.title, breach.what), origin];
+    if breach.rule == Rule::Differential && document.compare.is_none() {
+        comments
+            .push("It differs from a pair with remedies on, which a file cannot name.".to_owned());
+    } else {
+        runner.run(target, &document.case, ScheduledBy::Own);
+        document.expects = expectations(&runner.judge);
+    }
     document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();
     document
 }

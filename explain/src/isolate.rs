@@ -1,11 +1,11 @@
 //! The race window: for a schedule that breaks a rule, the nearest one that does not, and the two
 //! steps whose order decides.
 //!
-//! A schedule is a list of picks, one task per step. Near is: some steps of one task put off until
-//! after what followed them, or pulled ahead of what came before them. All such moves are tried, by
-//! how many pairs of steps they exchange. The first that breaks nothing is the nearest, and since
-//! every smaller move still breaks it, the outermost pair that it exchanges is the one that
-//! decides: the first step that now comes later, and the last one that now comes before it.
+//! A schedule is a list of picks, one task per step. A candidate moves one block of a task's steps
+//! later or earlier; they are tried by the number of pairs of steps that they exchange, the
+//! smallest change first. The first that breaks nothing is the nearest. Every smaller change still
+//! breaks it, so the outermost pair that it exchanges decides: the first step that now comes later,
+//! and the last one that now comes before it.
 //! Preferred are runs in which all steps up to the breach happen too, only in another order: a run
 //! in which writeback finds nothing to do, say, passes as well, but explains less.
 use mkwrite_model::Target;

@@ -18,6 +18,9 @@ use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, with_order};
 use mkwrite_oracle::verdict::judge;
 
+/// Broken stops of a schedule that is mended; one with more is another schedule.
+const HOLES_MAX: usize = 64;
+
 /// A case on another pair.
 #[derive(Clone, Debug)]
 pub struct Translation {
@@ -109,6 +112,9 @@ pub fn mend<F: Filesystem>(
             let stop = list.remove(broken - before);
             holes.push((broken - before, stop.task, stop.slot));
         }
+    }
+    if holes.len() > HOLES_MAX {
+        return None;
     }
     let mut bare = with_order(&document.case, list);
     for (n, (position, task, slot)) in holes.into_iter().enumerate() {

@@ -225,6 +225,9 @@ impl<F: Filesystem> Goal<F> {
         let held = Held::of(ledger, breach, expected);
         let goals: Vec<Goal<F>> = match breach.rule {
             Rule::Differential => {
+                // A file can name those without bug and remedies.
+                let mut others: Vec<Target<F>> = others.into_iter().collect();
+                others.sort_by_key(|other| !is_plain(*other));
                 others.into_iter().map(|other| Goal::Difference(target, other, held)).collect()
             }
             _ => vec![Goal::Breach(target, held)],

@@ -54,7 +54,7 @@ pub const RECORD: usize = 8;
 /// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at
 /// it.
 pub const CHOICE: usize = 31;
-/// What mutators put there is below this in version 2.
+/// Numbers of pairs that mutators draw for that byte in version 2.
 const CODES: u8 = 64;
 
 const RAISED: u8 = 0xA5;

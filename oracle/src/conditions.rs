@@ -71,7 +71,7 @@ conditions! {
     PastEof         "past-eof"          past_eof          "it is about what lay beyond i_size in the last page: cells that were stored to there, or that only an extension made part of the file";
     PageGone        "page-gone"         page_gone         "the page was out of the mapping when page_mkwrite returned";
     CleanedInWindow "cleaned-in-window" cleaned_in_window "the page was cleaned between page_mkwrite's return and the set_page_dirty of the same fault";
-    FaultWindow     "fault-window"      fault_window      "a fault of that page stood between its pte and the end of its set_page_dirty, or somebody between the flag and the tag, and another task went on meanwhile";
+    FaultWindow     "fault-window"      fault_window      "a fault of that page had made the pte writable and not finished set_page_dirty, or the tag DIRTY had yet to follow PG_dirty, and another task ran in between";
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
@@ -146,8 +146,8 @@ pub(crate) struct Marks {
     /// allocated.
     beyond: u64,
     by_write: u64,
-    /// Cells that a write(2) has set since the last of the first four, and the step at which the
-    /// write was done.
+    /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
+    /// `uncovered` or `unrecorded`, and the step at which the write was done.
     overwritten: u64,
     overwritten_at: [u32; CELLS_MAX],
     /// Tasks whose call is a write(2), also when it is done.
@@ -335,9 +335,8 @@ impl Marks {
         ones(own).for_each(|cell| self.overwritten_at[usize::from(cell)] = self.step);
     }
 
-    /// A breach about the content of a cell is none of these when a write(2) has since set the
-    /// cell; but a call that began before the write was done, an fsync say, may still answer for
-    /// what was there before.
+    /// A breach about content does not match where a write(2) has replaced the cell since, unless
+    /// the call that is judged (an fsync, say) began before that write ended.
     fn hits(&self, about: Subject, marks: u64) -> bool {
         if !about.content {
             return about.hits(marks);

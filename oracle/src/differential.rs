@@ -8,9 +8,8 @@
 //! the calls returned and what the file holds is fixed by the history rules already, for each run
 //! alone. Results of writeback, invalidation and reclaim are not results of the contract.
 //!
-//! Concurrent cases are not compared: two runs that history explains in exactly one way each may
-//! have gone in two different orders; where they went in the same order, history has fixed what
-//! they hold.
+//! Concurrent cases are not compared: two correct runs may have put the calls into different
+//! orders.
 
 use mkwrite_model::End;
 use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Range};

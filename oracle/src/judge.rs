@@ -237,10 +237,11 @@ struct Breaches {
 impl Breaches {
     fn push(&mut self, breach: Breach) {
         self.first = self.first.min(breach.step);
-        // One that the ledger may explain hides none that it may not.
+        // Breaches under different conditions stay apart: the ledger may expect one and not the
+        // other.
         let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
         match self.items[..self.len].iter_mut().flatten().find(|b| key(b) == key(&breach)) {
-            // What it was about the second time is as much tainted.
+            // The one that is kept is about the cells of both.
             Some(known) => known.cells |= breach.cells,
             None if self.len < BREACHES_MAX => {
                 self.items[self.len] = Some(breach);
@@ -255,7 +256,8 @@ impl Breaches {
 pub struct Judge {
     history: History,
     applicable: u64,
-    only: u64,
+    /// Rules that are not switched off.
+    enabled: u64,
     pages: PageStates,
     marks: Marks,
     passes: Passes,
@@ -271,7 +273,7 @@ impl Default for Judge {
         Judge {
             history: History::default(),
             applicable: 0,
-            only: u64::MAX,
+            enabled: u64::MAX,
             pages: PageStates::default(),
             marks: Marks::default(),
             passes: Passes::default(),
@@ -289,12 +291,12 @@ const NOWHERE: Step = Step { task: CLOSER, point: Point::RunEnd, slot: 0, number
 impl Judge {
     /// A judge with one rule taken away.
     pub fn without(rule: Rule) -> Judge {
-        Judge { only: !rule.bit(), ..Judge::default() }
+        Judge { enabled: !rule.bit(), ..Judge::default() }
     }
 
     /// This rule has not been taken away.
     pub fn has(&self, rule: Rule) -> bool {
-        self.only & rule.bit() != 0
+        self.enabled & rule.bit() != 0
     }
 
     /// The breaches of the last run, in order.
@@ -464,7 +466,7 @@ macro_rules! by_kind {
 impl<F: Filesystem> Observer<F> for Judge {
     fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         let target = k.target();
-        self.applicable = rules::applicable(&target) & self.only;
+        self.applicable = rules::applicable(&target) & self.enabled;
         self.history.begin(case);
         self.pages.begin();
         self.marks.begin(k);

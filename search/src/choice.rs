@@ -1,5 +1,5 @@
-//! Which pair the byte [`CHOICE`] of an input means: for the target `implementation`, and for all
-//! who run what it left.
+//! Maps the byte [`CHOICE`] of an input to a pair: for the target `implementation`, and for the
+//! tools that replay its inputs.
 //!
 //! Inputs are kept for years, so the filesystems bring a table of names
 //! ([`Filesystem::stored_pairs`]), whatever their list and the ledger come to say. Bytes of version

@@ -113,8 +113,7 @@ impl<F: Filesystem> Save for First<'_, F> {
     }
 }
 
-/// The pairs to hunt a bug beside, without it: those of a bug that only a comparison of runs shows,
-/// and else none.
+/// Pairs to run beside the planted one, without the bug: for the bug that only a comparison shows.
 pub fn references<F: Filesystem>(plant: Plant) -> Vec<Pair<F>> {
     if plant != Rule::Differential.about().plant {
         return Vec::new();

@@ -1,6 +1,5 @@
-//! Shapes: what a run can reach that some kind of bug needs. A shape is a predicate on runs of code
-//! without bugs: where a bug would be a state that right code never comes to, the shape is the way
-//! to it.
+//! Shapes: situations that correct code can reach and that some kind of bug needs, such as a
+//! truncate inside a page under I/O. Each is a predicate on runs.
 //!
 //! An observer says which shapes a run reached; [`measure`] counts them over the cases that a hunt
 //! without feedback draws, and `docs/reach.md` is its table. A test holds each shape above its

@@ -6,8 +6,8 @@
 //! page is unlocked, MISS has just unlocked it. Any negative return is SIGBUS.
 //!
 //! Remedies: a page that comes back locked stays locked until it is dirty (`locked-return`,
-//! `dirty-before-pte`), and a callee can ask for a retry (`retry-on-race`). No callee of this era
-//! returns such a code without a remedy.
+//! `dirty-before-pte`), and a callee can ask for a retry (`retry-on-race`). Such codes reach this code
+//! only with a remedy.
 
 use super::Fault;
 use crate::implementation::{Filesystem, LOCKED, NOPAGE, SIGBUS};

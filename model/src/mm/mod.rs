@@ -1,4 +1,4 @@
-//! The actors: everything that touches the same pages as a fault, as the kernel code of 2.6.24 to
+//! What the VM does to pages, other than the fault path: everything that touches the same pages, as the kernel code of 2.6.24 to
 //! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
 
 mod fault;

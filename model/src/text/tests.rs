@@ -155,8 +155,8 @@ fn errors_name_line_column_and_remedy() {
     let unknown = |word: &str| broken("order    io0.1 *", word);
     assert_eq!(
         unknown("frobnicate"),
-        "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, expect, reach, limits, file, stable, \
-         eio, actor, an operation like `A.0 store 0..4`, seed, override, order)"
+        "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, compare, expect, reach, limits, file, \
+         stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order)"
     );
     assert_eq!(unknown("ordr io0.1 *"), "19:1: unknown statement `ordr` (did you mean `order`?)");
     assert_eq!(
@@ -254,7 +254,7 @@ fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
         .map(|line| {
             line.replace(
                 "run      nfs",
-                "remedy zero-tail-at-extension\nplant leak-reference\nrun nfs",
+                "compare nfs@3.0 2.6.30\nremedy zero-tail-at-extension\nplant leak-reference\nrun nfs",
             )
         })
         .chain(["seed 5", "override A.0 step 1 priority 2"].map(str::to_owned));

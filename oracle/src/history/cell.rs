@@ -20,9 +20,8 @@ struct Entry {
     ghosts: u16,
     /// Reads that this write overlaps.
     during: u16,
-    /// No operation, but the failed write of this number: the cell may show what the store held
-    /// instead. It stands for an operation that is under way until something newer is written, and
-    /// that nobody needs to see.
+    /// The number of a failed write, if this is one and no operation: the cell may show what the
+    /// store held instead, until something newer is written; nobody needs to see it.
     failure: u16,
 }
 

@@ -28,7 +28,7 @@ impl Check for DurableSize {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::DurableSize).then_some("fsync returned 0, and the file on the store has another size")
     }
 }

@@ -22,7 +22,7 @@ impl Check for Errno {
         plant: Plant::DirtyRefused,
     };
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::NotDue).then_some("an error that is not due, or success where one was due")
     }
 }

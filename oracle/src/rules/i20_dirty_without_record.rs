@@ -48,7 +48,7 @@ impl Check for DirtyWithoutRecord {
         (missing(k, page) != 0).then_some("the record does not cover what a writable pte can store to")
     }
 
-    /// What lies behind the first that is missing comes to be missing, too, as the file grows.
+    /// Cells after the first that is missing will be missing too once the file grows.
     fn cells<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
         let missing = missing(k, page);
         missing | missing.wrapping_neg()

@@ -28,7 +28,7 @@ impl Check for Exposed {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Exposed).then_some("zero was due")
     }
 }

@@ -25,7 +25,7 @@ impl Check for Sigbus {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Sigbus).then_some("SIGBUS not due, or due and not raised")
     }
 }

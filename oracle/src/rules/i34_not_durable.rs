@@ -24,7 +24,7 @@ impl Check for NotDurable {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::NotDurable).then_some("fsync returned 0, the store lacks it")
     }
 }

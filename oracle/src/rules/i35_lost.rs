@@ -24,7 +24,7 @@ impl Check for Lost {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Lost).then_some("the store lacks the last value")
     }
 }

@@ -25,7 +25,7 @@ impl Check for Unreported {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Unreported).then_some("lost, and nobody was told")
     }
 }

@@ -24,7 +24,7 @@ impl Check for Stale {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Stale).then_some("an older value was seen")
     }
 }

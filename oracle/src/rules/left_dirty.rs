@@ -3,7 +3,7 @@
 //!
 //! write_cache_pages finds such a page by its tag, waits for its lock and for earlier writeback,
 //! and must write it. A page with PG_dirty and without the tag is in the middle of somebody's
-//! set_page_dirty, or I14's.
+//! set_page_dirty, or breaks I14.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Status};

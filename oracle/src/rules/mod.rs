@@ -63,7 +63,7 @@ pub(crate) trait Check {
         None
     }
 
-    /// The rule does not hold for the page just now; a breach that was reported stays reported.
+    /// Whether the page breaks the rule is judged later: it is in the middle of a change.
     fn deferred<F: Filesystem>(_k: &Kernel<F>, _page: Frame) -> bool {
         false
     }
@@ -97,7 +97,7 @@ pub(crate) trait Check {
     fn end<F: Filesystem>(_cx: &mut Cx<'_, F>, _end: End) {}
 
     /// Claims a flaw of the history.
-    fn explains(_flaw: Flaw) -> Option<&'static str> {
+    fn claims(_flaw: Flaw) -> Option<&'static str> {
         None
     }
 }
@@ -146,7 +146,7 @@ macro_rules! rules {
             /// goes wrong.
             pub fn reads_history(self) -> bool {
                 match self {
-                    $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::explains(*flaw).is_some()),)*
+                    $(Rule::$variant => Flaw::ALL.iter().any(|flaw| $module::$variant::claims(*flaw).is_some()),)*
                     Rule::Differential => true,
                 }
             }
@@ -220,7 +220,7 @@ macro_rules! rules {
         }
 
         pub(crate) fn finding<F: Filesystem>(cx: &mut Cx<'_, F>, flaw: Flaw, cell: u8) {
-            $(if let Some(what) = $module::$variant::explains(flaw) && cx.applies(Rule::$variant) {
+            $(if let Some(what) = $module::$variant::claims(flaw) && cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
                 cx.cell_breach(cell, what);
             })*

@@ -24,7 +24,7 @@ impl Check for Size {
         has_page_cache(target)
     }
 
-    fn explains(flaw: Flaw) -> Option<&'static str> {
+    fn claims(flaw: Flaw) -> Option<&'static str> {
         (flaw == Flaw::Size).then_some("the size is not one that the calls explain")
     }
 }
