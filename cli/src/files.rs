@@ -3,8 +3,8 @@
 //! and always valid, unless it is the text of a case under a wrong name.
 
 use std::fs::Permissions;
-use std::io::{IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -18,6 +18,37 @@ use mkwrite_report::triage::uri;
 use sha1::{Digest, Sha1};
 
 use crate::names::{self, callers, implementations, pairs, unknown};
+
+/// Bytes of the largest file of a case.
+pub const BYTES_MAX: u64 = 1 << 20;
+
+/// The content of a file that is to be a case: a pipe or a device may have no end.
+fn content(path: &Path) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut content));
+    read.map_err(|error| {
+        anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes")
+    })?;
+    if content.is_empty() {
+        bail!("{}: the file is empty", path.display());
+    }
+    if content.len() as u64 > BYTES_MAX {
+        let what = format!("{}: more than {BYTES_MAX} bytes", path.display());
+        return Err(anyhow!(what).context("no case is as large"));
+    }
+    Ok(content)
+}
+
+/// The output is not the input, by any name: no command destroys what it reads.
+pub fn refuse_same(input: &Path, output: &Path) -> Result<()> {
+    let id = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    if id(input).is_some_and(|input| Some(input) == id(output)) {
+        let what = format!("{} is the file that is read", output.display());
+        return Err(anyhow!(what).context("give another file to write"));
+    }
+    Ok(())
+}
 
 /// Reads a case in either form.
 pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
@@ -35,12 +66,7 @@ pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken
 /// out, and named.
 pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
-    let content = std::fs::read(path).map_err(|error| {
-        anyhow!("{}: {error}", path.display()).context("give a .mkw file or a case in bytes")
-    })?;
-    if content.is_empty() {
-        bail!("{}: the file is empty", path.display());
-    }
+    let content = content(path)?;
     if !is_text(path) {
         if looks_like_text(&content) {
             return Err(anyhow!("{}: this is a case in text, not in bytes", path.display())
@@ -65,8 +91,13 @@ pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stal
 
 /// The number of the line of the n-th statement that begins with `word`.
 pub fn line_of(text: &str, word: &str, nth: usize) -> usize {
-    let is_one = |(_, line): &(usize, &str)| line.split_whitespace().next() == Some(word);
-    text.lines().enumerate().filter(is_one).nth(nth).map_or(0, |(n, _)| n + 1)
+    lines_of(text, word).nth(nth).unwrap_or(0)
+}
+
+/// The numbers of the lines of the statements that begin with `word`.
+pub fn lines_of(text: &str, word: &str) -> impl Iterator<Item = usize> {
+    let is_one = move |line: &str| line.split_whitespace().next() == Some(word);
+    text.lines().enumerate().filter(move |(_, line)| is_one(line)).map(|(n, _)| n + 1)
 }
 
 /// The first statement is one of a case in text.
@@ -80,7 +111,9 @@ fn looks_like_text(content: &[u8]) -> bool {
 /// Everything that the statements name exists, and the pairs make sense.
 fn check<F: Filesystem>(document: &Document, text: &str) -> Vec<ParseError> {
     let mut errors = Vec::new();
-    for (n, (fs, caller)) in document.runs.iter().enumerate() {
+    let runs = document.runs.iter().enumerate().map(|(n, pair)| (("run", n), pair));
+    let compare = document.compare.iter().map(|pair| (("compare", 0), pair));
+    for (statement, (fs, caller)) in runs.chain(compare) {
         let fs = implementations::<F>(std::slice::from_ref(fs));
         let caller = callers(std::slice::from_ref(caller));
         let pair = match (&fs, &caller) {
@@ -89,7 +122,7 @@ fn check<F: Filesystem>(document: &Document, text: &str) -> Vec<ParseError> {
         };
         let all = [(1, fs.err()), (2, caller.err()), (1, pair)];
         let all = all.into_iter().filter_map(|(word, error)| Some((word, error?)));
-        errors.extend(all.map(|(word, error)| at_word(text, ("run", n), word, &error)));
+        errors.extend(all.map(|(word, error)| at_word(text, statement, word, &error)));
     }
     for (n, expect) in document.expects.iter().enumerate() {
         let Expect::Breach { rule, operation, .. } = expect else { continue };

@@ -118,6 +118,8 @@ pub enum Exit {
     BadInput = 2,
     /// Our own model is broken.
     Model = 3,
+    /// It could not be run here: `git bisect run` skips such a commit.
+    NotHere = 125,
     /// Ended by Ctrl-C, with all that was found saved.
     Interrupted = 130,
 }
@@ -127,9 +129,9 @@ pub enum Exit {
 ///
 /// Exit codes: 0 all as expected; 1 a breach that the ledger does not list, an expected one that is
 /// gone, or a case that did not reach what it must (vacuous); 2 bad input or usage; 3 the model
-/// itself is broken; 130 after Ctrl-C, with all found so far saved. A hunt that cannot write prints
-/// all the same what it has found, and then the error; it ends with 1 if something is NEW, else
-/// with 2.
+/// itself is broken; 125 it cannot be run on this machine; 130 after Ctrl-C, with all found so far
+/// saved. A hunt that cannot write prints all the same what it has found, and then the error; it
+/// ends with 1 if something is NEW, else with 2.
 #[derive(Parser)]
 #[command(name = "mkwrite", version, max_term_width = 110)]
 struct Cli {
@@ -154,6 +156,10 @@ enum Command {
     Plants(cmd::plants::Args),
     Causes(cmd::causes::Args),
     Reach(cmd::reach::Args),
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Live(cmd::live::Args),
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Vm(cmd::vm::Args),
     List(cmd::list::Args),
     Completions(cmd::completions::Args),
 }
@@ -177,6 +183,10 @@ pub fn command<F: Filesystem>() -> ExitCode {
         Command::Plants(args) => cmd::plants::run::<F>(&args),
         Command::Causes(args) => cmd::causes::run::<F>(&args),
         Command::Reach(args) => cmd::reach::run::<F>(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Live(args) => cmd::live::run::<F>(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Vm(args) => cmd::vm::run::<F>(&args),
         Command::List(args) => cmd::list::run::<F>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };

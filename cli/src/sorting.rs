@@ -41,7 +41,7 @@ const ARTIFACTS: &[&str] = &[
 /// Causes that are explained at the most, each on a page beside its case.
 const PAGES: usize = 20;
 /// The largest file that is read. A case has a few hundred bytes.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = files::BYTES_MAX;
 
 /// What to sort, and where to.
 pub struct Sorting {
@@ -76,6 +76,7 @@ impl Sorting {
                 &best.breach,
                 origin,
                 best.case.clone(),
+                plan.targets(),
             );
             if let Err(error) =
                 files::write(&file(self, &plan, key), document.to_string().as_bytes())
@@ -146,7 +147,6 @@ impl Sorting {
             let about =
                 causes::report(plan.ledger(), &shown, &cause, Some(path.display().to_string()));
             let explained = about.status == Status::New
-                && about.rule != Rule::Differential.id()
                 && cluster.best.shrunk
                 && pages > 0
                 && !interrupted.load(Ordering::Relaxed);
@@ -175,7 +175,7 @@ impl Sorting {
 /// left out.
 fn explanation<F: Filesystem>(plan: &Plan<F>, shown: &Shown<F>, case: &Path) -> Option<String> {
     let Shown { target, breach, case: found, .. } = shown;
-    let document = finding::document(*target, breach, String::new(), found.clone());
+    let document = finding::document(*target, breach, String::new(), found.clone(), plan.targets());
     let explanation = explain(&mut Runner::default(), plan.ledger(), *target, &document, None);
     let path = case.with_extension("html");
     files::write(&path, html::page(&explanation).as_bytes()).ok()?;

@@ -311,3 +311,120 @@ fn all_remedies_and_others_are_the_remedies_of_both() {
     let bogus = format!("explain {case} --remedy all,bogus");
     run.refuses(&bogus, &["unknown remedy `bogus`", "known are: "]);
 }
+
+/// A store comes to no point of truncate.
+const NEVER_REACHED: &str = "mkw 1\nrun nfs@3.0 2.6.30\nexpect pass\nfile pages 1\nactor A mm 0\nA.0 store 0..1\n\
+                             actor B mm 0\nB.0 fsync\norder A.0 truncate.blocks\norder B.0 *\norder A.0 *\n";
+
+#[test]
+fn a_stop_that_is_never_reached_is_stale_also_where_all_is_as_expected() {
+    let run = Run::new();
+    fs::write(run.path("never.mkw"), NEVER_REACHED).unwrap();
+    let (text, exit) = run.prints("replay never.mkw");
+    assert_eq!(exit, Some(1), "{text}");
+    assert!(text.starts_with("stale  never.mkw"), "{text}");
+    assert!(text.contains("line 9: `order A.0 truncate.blocks` is never reached"), "{text}");
+    let output = run.run("replay never.mkw --json");
+    let report = json(&output);
+    assert_eq!(report["runs"][0]["verdict"], "stale");
+    assert_eq!(report["runs"][0]["stale"][0]["line"], 9);
+    fs::create_dir(run.path("corpus")).unwrap();
+    for fixed in ["", " --fixed"] {
+        run.refuses(
+            &format!("file never.mkw --name never --corpus corpus{fixed}"),
+            &["`order A.0 truncate.blocks` is never reached", "--realigned"],
+        );
+    }
+    assert!(!run.path("corpus/regressions/never.mkw").exists());
+    let (text, exit) = run.prints("replay never.mkw --realigned fresh.mkw");
+    assert_eq!(exit, Some(1), "{text}");
+    let (text, exit) = run.prints("replay fresh.mkw");
+    assert_eq!(exit, Some(0), "{text}");
+}
+
+#[test]
+fn a_realigned_file_is_written_only_for_a_stale_one_and_the_command_says_so() {
+    let run = Run::new();
+    let file = corpus("pass/race-nfs.mkw");
+    let output = run.run(&format!("replay {file} --realigned fresh.mkw"));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(error.contains("not stale: fresh.mkw is not written"), "{error}");
+    assert!(!run.path("fresh.mkw").exists());
+    for option in ["--trace", "--realigned fresh.mkw"] {
+        run.refuses(&format!("replay {file} --times 5 {option}"), &["cannot be used with"]);
+    }
+}
+
+#[test]
+fn no_command_writes_over_what_it_reads() {
+    let run = Run::new();
+    let text = fs::read(corpus("pass/race-nfs.mkw")).unwrap();
+    fs::write(run.path("a.mkw"), &text).unwrap();
+    fs::hard_link(run.path("a.mkw"), run.path("b.mkw")).unwrap();
+    for arguments in [
+        "convert a.mkw --to bytes -o a.mkw",
+        "convert a.mkw --to text -o ./b.mkw",
+        "shrink a.mkw -o a.mkw",
+        "explain a.mkw --html b.mkw",
+        "explain a.mkw --svg a.mkw",
+    ] {
+        run.refuses(arguments, &["is the file that is read", "give another file"]);
+    }
+    run.refuses("convert a.mkw --to bytes -o c.mkw", &["must not be called .mkw"]);
+    assert_eq!(fs::read(run.path("a.mkw")).unwrap(), text);
+    assert!(!run.path("c.mkw").exists());
+}
+
+#[test]
+fn a_file_without_end_or_of_absurd_size_is_refused_with_the_limit() {
+    let run = Run::new();
+    for command in ["replay", "explain", "shrink", "convert", "matrix", "bisect"] {
+        run.refuses(&format!("{command} /dev/zero"), &["/dev/zero: more than 1048576 bytes"]);
+    }
+    let head = "mkw 1\nfile pages 1\nactor A mm 0\nA.0 store 0..1\n";
+    fs::write(run.path("long.mkw"), format!("{head}{}", "order A.0 *\n".repeat(20_000))).unwrap();
+    run.refuses("replay long.mkw", &["more than 16384 `order` lines"]);
+    fs::write(run.path("huge.mkw"), format!("{head}{}", "order A.0 *\n".repeat(300_000))).unwrap();
+    run.refuses("replay huge.mkw", &["huge.mkw: more than 1048576 bytes"]);
+}
+
+/// A bug that only a comparison with another filesystem shows.
+const DIFFERENCE: &str = "mkw 1\nrun fsblock@2009 2.6.30\nplant write-fills-holes\ncompare block@2.6.30 2.6.30\n\
+                          expect differential run.end closing\nfile pages 1 cells 8 blocks 2 size 8 holes 0\n\
+                          actor A mm 0\nA.0 write 0..3\nA.1 read 0..2\n";
+
+#[test]
+fn a_difference_between_filesystems_is_found_again_from_its_file_by_every_command() {
+    let run = Run::new();
+    fs::write(run.path("d.mkw"), DIFFERENCE).unwrap();
+    let (text, exit) = run.prints("replay d.mkw");
+    assert_eq!(exit, Some(0), "{text}");
+    assert!(text.starts_with("expected  d.mkw") && text.contains("differential"), "{text}");
+    let (text, _) = run.prints("explain d.mkw");
+    assert!(text.contains("breaks differential at run.end"), "{text}");
+    let (text, exit) = run.prints("shrink d.mkw -o small.mkw");
+    assert_eq!(exit, Some(0), "{text}");
+    let small = fs::read_to_string(run.path("small.mkw")).unwrap();
+    assert!(small.contains("compare  block@2.6.30 2.6.30\n"), "{small}");
+    assert!(small.contains("cells 2 blocks 2 size 2") && !small.contains("A.1"), "{small}");
+    assert_eq!(run.prints("replay small.mkw").1, Some(0));
+    let (text, _) = run.prints("matrix small.mkw --impl fsblock@2009 --caller 2.6.30");
+    assert!(text.contains("differential"), "{text}");
+    let (text, exit) = run.prints("bisect small.mkw");
+    assert_eq!(exit, Some(0), "{text}");
+    assert!(text.contains("differential"), "{text}");
+    let report = json(&run.run("triage small.mkw --out t --json"));
+    let rows = report["clusters"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["rule"] == "differential"), "{report}");
+    fs::create_dir(run.path("corpus")).unwrap();
+    let (text, exit) = run.prints("file d.mkw --name difference --corpus corpus");
+    assert_eq!(exit, Some(0), "{text}");
+    let filed = fs::read_to_string(run.path("corpus/regressions/difference.txt")).unwrap();
+    assert!(filed.contains("differential"), "{filed}");
+    // Without the bug there is no difference.
+    fs::write(run.path("d.mkw"), DIFFERENCE.replace("plant write-fills-holes\n", "")).unwrap();
+    let (text, exit) = run.prints("replay d.mkw");
+    assert_eq!(exit, Some(1), "{text}");
+    assert!(text.starts_with("missing  d.mkw"), "{text}");
+}

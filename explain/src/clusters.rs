@@ -26,7 +26,7 @@ use mkwrite_oracle::differential;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::Key;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught};
+use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, compared};
 use mkwrite_oracle::verdict::shows;
 
 /// Inputs of a cluster that are shrunk.
@@ -39,6 +39,13 @@ pub struct Input<F> {
     pub document: Document,
     /// What it runs on; nothing here means the default targets.
     pub targets: Vec<Target<F>>,
+}
+
+impl<F: Filesystem> Input<F> {
+    /// What its document compares with.
+    fn compared(&self) -> Option<Target<F>> {
+        compared(&self.document).ok().flatten()
+    }
 }
 
 /// What to sort.
@@ -57,9 +64,11 @@ impl<F: Filesystem> Plan<F> {
     /// Inputs, what they run on by default, and what is expected there.
     pub fn new(inputs: Vec<Input<F>>, defaults: Vec<Target<F>>, ledger: Ledger<F>) -> Plan<F> {
         let (mut targets, defaults) = (defaults.clone(), defaults.len());
-        for target in inputs.iter().flat_map(|input| &input.targets) {
-            if !targets.contains(target) {
-                targets.push(*target);
+        for input in &inputs {
+            for target in input.targets.iter().copied().chain(input.compared()) {
+                if !targets.contains(&target) {
+                    targets.push(target);
+                }
             }
         }
         Plan { inputs, targets, defaults, ledger, limit: None }
@@ -96,6 +105,8 @@ impl<F: Filesystem> Plan<F> {
         let mut all = self.own(input);
         if differential::is_comparable(&self.inputs[input].document.case) {
             all.extend(0..self.defaults);
+            let compared = self.inputs[input].compared();
+            all.extend(self.targets.iter().position(|target| Some(*target) == compared));
         }
         all.into_iter().collect()
     }
@@ -325,12 +336,12 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
     fn shrink(&self, runner: &mut Runner<F>, key: &Key, input: usize, breach: &Breach) {
         let (plan, target) = (self.plan, self.plan.targets[key.target]);
         let case = with_stops(runner, target, &plan.inputs[input].document.case);
-        // Where the signature says any point, the case keeps the one that it has.
-        let signature = Signature { point: Some(breach.point), ..key.signature };
         let others = plan.run_on(input).into_iter().filter(|other| *other != key.target);
         let others = others.map(|other| plan.targets[other]);
-        let goal = Goal::of_breach(&case, target, signature, others, &plan.ledger, runner);
+        let breached = (breach, key.signature.expected);
+        let goal = Goal::of_breach(&case, target, breached, others, &plan.ledger, runner);
         let Some(goal) = goal else { return };
+        let signature = Signature { point: Some(breach.point), ..key.signature };
         let offer = |case: &Case| {
             let breach = first_breach(&plan.ledger, target, signature, case).unwrap_or(*breach);
             let best = Best { case: case.clone(), breach, input, shrunk: true };

@@ -15,15 +15,25 @@ use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy};
 
-/// Fresh schedules that are tried.
-pub const SCHEDULES: u32 = 300;
+/// Fresh schedules that are tried, of a case that is not large.
+const SCHEDULES: u32 = 300;
+/// Operations of a case that all of these are tried on; of a larger one, fewer.
+const OPERATIONS: u32 = 24;
+
+/// Fresh schedules that are tried of a case, to say that a change closes it.
+pub fn schedules(case: &Case) -> u32 {
+    let operations = case.operations().count() as u32;
+    (SCHEDULES * OPERATIONS / operations.max(1)).min(SCHEDULES)
+}
 
 /// What came of a set of remedies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
     /// The remedies that were switched on.
     pub remedies: Remedies,
-    /// Fresh schedules under which the rule still breaks.
+    /// Fresh schedules that were tried.
+    pub schedules: u32,
+    /// Of these, how many still break the rule.
     pub breaks: u32,
     /// The case's own schedule, as far as it fits, no longer breaks the rule, and no fresh one
     /// does.
@@ -33,7 +43,9 @@ pub struct Attempt {
 /// What was tried on a case.
 #[derive(Clone, Debug)]
 pub struct Cures {
-    /// Fresh schedules that break the rule without a remedy.
+    /// Fresh schedules that were tried.
+    pub schedules: u32,
+    /// Of these, how many break the rule without a remedy.
     pub without: u32,
     /// Each remedy that changes a run, alone; and, if none closes the case, all remedies of the
     /// pair's entries.
@@ -48,7 +60,7 @@ impl Cures {
 
     /// In words, one sentence each.
     pub fn sentences(&self) -> Vec<String> {
-        let without = self.without;
+        let (without, schedules) = (self.without, self.schedules);
         let say = |Attempt { remedies, .. }: &Attempt| {
             let what: Vec<&str> = remedies.iter().map(Remedy::what).collect();
             let source: Vec<&str> = remedies.iter().map(Remedy::source).collect();
@@ -57,7 +69,7 @@ impl Cures {
                 _ => format!("Together, the remedies {} close", remedies.in_words()),
             };
             format!(
-                "{remedies} it: {} ({}). With it 0 of {SCHEDULES} schedules break the rule, without it {without}.",
+                "{remedies} it: {} ({}). With it 0 of {schedules} schedules break the rule, without it {without}.",
                 what.join("; "),
                 source.join("; "),
             )
@@ -84,7 +96,7 @@ pub fn cures<F: Filesystem>(
     if !attempts.iter().any(|attempt| attempt.closes) && all.iter().count() > 1 {
         attempts.extend(attempt(runner, target, case, rule, all, &plain));
     }
-    Cures { without, attempts }
+    Cures { schedules: schedules(case), without, attempts }
 }
 
 /// Tries these remedies, unless they change no run.
@@ -104,7 +116,8 @@ fn attempt<F: Filesystem>(
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, ScheduledBy::Own);
     let own = runner.judge.breaches().any(|breach| breach.rule == rule);
-    Some(Attempt { remedies, breaks, closes: breaks == 0 && !own })
+    let schedules = schedules(case);
+    Some(Attempt { remedies, schedules, breaks, closes: breaks == 0 && !own })
 }
 
 /// How many fresh schedules break the rule; and something that tells whether runs are the same.
@@ -115,7 +128,7 @@ fn breaks<F: Filesystem>(
     rule: Rule,
 ) -> (u32, Vec<u64>) {
     let mut broken = 0;
-    let hashes = (0..u64::from(SCHEDULES)).map(|n| {
+    let hashes = (0..u64::from(schedules(case))).map(|n| {
         let how = || ScheduledBy::Random(SchedulerKind::Pos, random(1, n, 1));
         runner.run(target, case, how());
         broken += u32::from(runner.judge.breaches().any(|breach| breach.rule == rule));

@@ -2,7 +2,7 @@
 //! two steps the race lies, and which change closes it. Everything is read off the run, the ledger
 //! and the registry; nothing is written for one case.
 use mkwrite_model::Target;
-use mkwrite_model::case::Case;
+use mkwrite_model::case::{AMPLE, Case, Operation};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Convention, Filesystem, Pair};
 use mkwrite_model::kernel::Stamp;
@@ -10,18 +10,19 @@ use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::Document;
 
 use crate::bisect::{Series, Station, Tried, bisect};
-use crate::cure::cures;
+use crate::cure::{cures, schedules};
 use crate::isolate::{Isolation, isolate};
 use crate::rate::rate;
-use crate::timeline::{Moment, Timeline, watch};
+use crate::shrink::Held;
+use crate::timeline::{Moment, Timeline, WRITE_FAILS, watch};
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{Runner, ScheduledBy, headline, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, compared, headline, with_order};
 use mkwrite_oracle::verdict::shows;
 
-/// Fresh schedules under which a change that is said to close a breach is tried.
-const SCHEDULES: u64 = 300;
+/// Operations of a case of which it is tried what it does not break without.
+const NEEDED_MAX: usize = 16;
 
 /// A run with all that can be said about it.
 #[derive(Clone, Debug)]
@@ -44,14 +45,30 @@ pub struct Explanation {
     pub hints: Vec<String>,
 }
 
-/// A step of a run, in words: `A.0 (store 0..1) at miss.set_page_dirty, step 40`.
+/// A step of a run, in words: `A.0 (store 0..1) at miss.set_page_dirty, step 40`, or `.. at wb.lookup
+/// for the 2nd time, step 51`.
 pub fn step_in_words(moment: &Moment) -> String {
-    let Moment { task, slot, operation, point, step, .. } = moment;
+    let Moment { task, slot, operation, point, step, occurrence, .. } = moment;
+    let nth = match occurrence {
+        0 | 1 => String::new(),
+        n => format!(" for the {n}{} time", ordinal(*n)),
+    };
     let who = match task.io_slot() {
         Some(_) => task.to_string(),
         None => format!("{task}.{slot} ({operation})"),
     };
-    format!("{who} at {}, step {step}", point.name())
+    format!("{who} at {}{nth}, step {step}", point.name())
+}
+
+/// What follows a number that counts.
+fn ordinal(n: u32) -> &'static str {
+    match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    }
 }
 
 /// Explains what the case does on a target under its own schedule. Of several breaches it takes the
@@ -65,6 +82,7 @@ pub fn explain<F: Filesystem>(
     about: Option<Signature>,
 ) -> Explanation {
     let case = &document.case;
+    runner.compare_with(compared(document).ok().flatten());
     let timeline = watch(runner, target, case);
     let mut classifier = ledger.classify(target);
     let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
@@ -83,6 +101,10 @@ pub fn explain<F: Filesystem>(
     let (mut story, mut hints) = (Vec::new(), Vec::new());
     if let Some((breach, expected)) = main {
         story = tell(&timeline, &breaches, breach, isolation.as_ref());
+        if isolation.is_none() {
+            let held = Held::of(ledger, &breach, expected);
+            story.extend(needed(runner, ledger, target, case, held));
+        }
         if let Some(entry) = ledger.entry(expected) {
             hints.push(format!(
                 "Known as `{}`: {} ({})",
@@ -160,7 +182,53 @@ fn tell(
     story
 }
 
-/// Which value a cell lost, if the breach is about one.
+/// Of a case in which no order of two steps decides: what it does not break without.
+fn needed<F: Filesystem>(
+    runner: &mut Runner<F>,
+    ledger: &Ledger<F>,
+    target: Target<F>,
+    case: &Case,
+    held: Held,
+) -> Option<String> {
+    if case.operations().count() > NEEDED_MAX {
+        return None;
+    }
+    let mut breaks = |case: &Case| {
+        runner.run(target, case, ScheduledBy::Own);
+        let mut classifier = ledger.classify(target);
+        runner.judge.breaches().any(|b| held.is_shown_by(&b, classifier.next(&b)))
+    };
+    let mut all = Vec::new();
+    for bit in (0..u16::BITS).filter(|bit| case.faults.eio >> bit & 1 != 0) {
+        let mut without = case.clone();
+        without.faults.eio &= !(1 << bit);
+        if !breaks(&without) {
+            all.push(format!("the failure of request {bit}"));
+        }
+    }
+    let mut without = case.clone();
+    without.geometry.free = AMPLE;
+    if without != *case && !breaks(&without) {
+        all.push("the lack of free blocks".to_owned());
+    }
+    for (task, slot, operation) in case.operations() {
+        let mut without = case.clone();
+        without.actors[task.index()].operations[usize::from(slot)] = Operation::Empty;
+        without.fix_up();
+        if !breaks(&without) {
+            all.push(format!("{task}.{slot} ({operation})"));
+        }
+    }
+    let (last, others) = all.split_last()?;
+    let others = match others {
+        [] => String::new(),
+        _ => format!("{} or ", others.join(", ")),
+    };
+    Some(format!("It does not break without {others}{last}."))
+}
+
+/// Which value a cell lost, if the breach is about one: where it was last, and what is left of it
+/// at the end.
 fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
     let cell = breach.cell.filter(|_| breach.rule.reads_history())?;
     let per_page =
@@ -171,17 +239,41 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
         page.cells.get(offset).cloned()
     };
     let nobody = [Stamp::ZERO.to_string(), Stamp::initial(cell).to_string()];
-    let before = &timeline.steps[..=(breach.step as usize).min(timeline.steps.len() - 1)];
-    let mut stored = before.iter().rev().filter(|m| m.task != CLOSER).filter_map(value);
-    let stored = stored.find(|value| !nobody.contains(value))?;
-    let when = before.iter().find(|moment| value(moment).as_ref() == Some(&stored))?;
-    let left = before.last()?.state.store.get(usize::from(cell))?;
-    (*left != stored).then(|| {
-        format!(
-            "Cell {cell} was given {stored} at step {}; what is left of it on the store is {left}.",
-            when.step
-        )
-    })
+    let steps = &timeline.steps;
+    let before = &steps[..=(breach.step as usize).min(steps.len() - 1)];
+    let mut values = before.iter().rev().filter(|m| m.task != CLOSER).filter_map(value);
+    let given = values.find(|value| !nobody.contains(value))?;
+    let first = before.iter().position(|moment| value(moment).as_ref() == Some(&given))?;
+    let stored = |moment: &Moment| moment.state.store.get(usize::from(cell)) == Some(&given);
+    let end = steps.last()?;
+    let left = end.state.store.get(usize::from(cell))?;
+    if *left == given {
+        return None;
+    }
+    let in_memory = steps.iter().rposition(|moment| value(moment).as_ref() == Some(&given))?;
+    let on_store = steps.iter().rposition(stored);
+    let failed = steps[first..].iter().find(|m| m.events.iter().any(|event| event == WRITE_FAILS));
+    let failed = failed
+        .map_or(String::new(), |moment| format!(" A request failed at step {}.", moment.step));
+    let at = |n: usize| match steps.get(n + 1) {
+        Some(moment) => format!("until {}", step_in_words(moment)),
+        None => "at the end".to_owned(),
+    };
+    let last = match on_store {
+        Some(n) if n > in_memory => format!("it was last on the store, {}", at(n)),
+        _ => {
+            let n = in_memory;
+            let kept =
+                steps[n].state.pages.iter().find(|p| usize::from(p.index) == page && p.cached);
+            let clean = if kept.is_some_and(|page| page.dirty) { "dirty" } else { "clean" };
+            format!("it was last in the page cache ({clean} page {page}), {}", at(n))
+        }
+    };
+    Some(format!(
+        "Cell {cell} was given {given} at step {}; {last}.{failed} At the end the store has {left} \
+         there.",
+        steps[first].step
+    ))
 }
 
 /// What a series says about the change that closes a breach: the first station after one that
@@ -203,7 +295,7 @@ fn closes<F: Filesystem>(
                 &translation.case,
                 SchedulerKind::Pos,
                 1,
-                SCHEDULES,
+                u64::from(schedules(&translation.case)),
             );
             rates.iter().all(|rate| rate.signature.rule != rule || rate.hits == 0)
         }
@@ -225,8 +317,12 @@ fn closes<F: Filesystem>(
         true => String::new(),
         false => format!(" ({})", fixed.caller.help()),
     };
+    let others = match &fixed.outcome {
+        Tried::Ran { translation, .. } => schedules(&translation.case),
+        Tried::Refused(_) => 0,
+    };
     Some(format!(
-        "Over the {}: {} breaks; {} does not, under this schedule and {SCHEDULES} others{how}{caller}.",
+        "Over the {}: {} breaks; {} does not, under this schedule and {others} others{how}{caller}.",
         series.what,
         name(first),
         name(fixed),

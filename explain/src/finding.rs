@@ -145,32 +145,49 @@ fn named(pair: &str, rule: Rule, rest: &str) -> Option<Name> {
     })
 }
 
+/// The target without bug and remedies: what a document can compare with.
+pub(crate) fn is_plain<F: Filesystem>(target: Target<F>) -> bool {
+    Target::from(target.pair) == target
+}
+
+/// A pair, as documents name it.
+pub(crate) fn pair_names<F: Filesystem>(target: &Target<F>) -> (String, String) {
+    (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned())
+}
+
 /// Makes the document name these targets, which differ in their pairs alone.
 pub fn set_targets<F: Filesystem>(document: &mut Document, targets: &[Target<F>]) {
-    let named = |target: &Target<F>| {
-        (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned())
-    };
-    document.runs = targets.iter().map(named).collect();
+    document.runs = targets.iter().map(pair_names).collect();
     if let Some(first) = targets.first() {
         (document.plant, document.remedies) = (first.plant, first.remedies);
     }
 }
 
-/// What its file says: the case, all that breaks there, and where it comes from.
+/// What its file says: the case, all that breaks there, and where it comes from. A difference is
+/// one from the first of `others` that shows it.
 pub fn document<F: Filesystem>(
     target: Target<F>,
     breach: &Breach,
     origin: String,
     case: Case,
+    others: &[Target<F>],
 ) -> Document {
     let mut runner = Runner::default();
-    runner.run(target, &case, ScheduledBy::Own);
     let mut document = Document::new(case);
     set_targets(&mut document, &[target]);
-    // A difference takes two runs.
-    if breach.rule != Rule::Differential {
-        document.expects = expectations(&runner.judge);
+    if breach.rule == Rule::Differential {
+        let is_same = |other: &Breach| (other.rule, other.what) == (breach.rule, breach.what);
+        let shows = |other: &Target<F>| {
+            runner.compare_with(Some(*other));
+            runner.run(target, &document.case, ScheduledBy::Own);
+            runner.judge.breaches().any(|breach| is_same(&breach))
+        };
+        let other = others.iter().copied().filter(|other| is_plain(*other)).find(shows);
+        document.compare = other.map(|other| pair_names(&other));
+        runner.compare_with(other);
     }
+    runner.run(target, &document.case, ScheduledBy::Own);
+    document.expects = expectations(&runner.judge);
     let about = breach.rule.about();
     let comments = [format!("{} {}: {}", about.id, about.title, breach.what), origin];
     document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();

@@ -21,6 +21,10 @@ use mkwrite_oracle::run::Runner;
 
 /// Schedules that are tried at the most.
 const ATTEMPTS: usize = 20_000;
+/// Steps of these at the most, all together: of a long run fewer schedules are tried.
+const STEPS: usize = 4_000_000;
+/// Pairs of steps that one schedule exchanges at the most.
+const DISTANCE: usize = 4096;
 
 /// The nearest schedule that does not break the rule.
 #[derive(Clone, Debug)]
@@ -93,15 +97,18 @@ impl Move {
 /// and the start of a stretch pulled ahead of what came before, back to where that task ran last.
 fn moves(picks: &[TaskId]) -> Vec<Move> {
     let mut all = Vec::new();
+    let near = |m: &Move| m.distance() <= DISTANCE;
     for Segment { task, start, end } in segments(picks) {
         let next =
             picks[end..].iter().position(|other| *other == task).map_or(picks.len(), |n| end + n);
         let last = picks[..start].iter().rposition(|other| *other == task).map_or(0, |n| n + 1);
         for from in start..end {
-            all.extend((end + 1..=next).map(|to| Move { from, middle: end, to }));
+            let moves = (end + 1..=next).map(|to| Move { from, middle: end, to });
+            all.extend(moves.take_while(near));
         }
         for to in start + 1..=end {
-            all.extend((last..start).map(|from| Move { from, middle: start, to }));
+            let moves = (last..start).rev().map(|from| Move { from, middle: start, to });
+            all.extend(moves.take_while(near));
         }
     }
     all.sort_by_key(|m| (m.distance(), m.from, m.to));
@@ -128,8 +135,9 @@ pub fn isolate<F: Filesystem>(
         known.iter().any(|k| k.step < breach.step && k.rule != breach.rule && same(k, b))
     };
     let picks = failing.picks();
+    let attempts = ATTEMPTS.min(STEPS / picks.len().max(1));
     let mut fallback = None;
-    for candidate in moves(&picks).into_iter().take(ATTEMPTS) {
+    for candidate in moves(&picks).into_iter().take(attempts) {
         let moved = candidate.apply(&picks);
         runner.run_scheduled(target, case, &mut Picks::new(&moved));
         if !runner.judge.breaches().all(|b| before(&b)) {

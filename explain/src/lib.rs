@@ -1,7 +1,7 @@
 //! From a finding to something that a reader understands.
 //!
-//! - [`shrink`]: a smaller case that shows the same; [`realign`]: its schedule where a point does
-//!   not fit any more
+//! - [`shrink`]: a smaller case that shows the same, out of [`smaller`] ones; [`realign`]: its
+//!   schedule where a point does not fit any more
 //! - [`timeline`]: every step of a run as data; [`isolate`]: the two steps whose order decides
 //! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it;
 //!   [`rate`]: how many schedules break
@@ -22,4 +22,5 @@ pub mod parallel;
 pub mod rate;
 pub mod realign;
 pub mod shrink;
+pub mod smaller;
 pub mod timeline;

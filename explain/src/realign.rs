@@ -12,7 +12,7 @@ use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 
-use crate::shrink::{Goal, Shrinker};
+use crate::shrink::{Goal, Shown, Shrinker};
 use crate::timeline::{Timeline, watch};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, with_order};
@@ -128,7 +128,7 @@ pub fn mend<F: Filesystem>(
         }
         bare = to_the_end;
     }
-    let goal = Goal::Document(document.expects.clone(), vec![target]);
+    let goal = Goal::Document(vec![Shown::expected(target, &document.expects)], runner.reference());
     let case = Shrinker::new(runner, goal, ledger).reschedule(&bare)?;
     good(runner, &case).then_some(case)
 }

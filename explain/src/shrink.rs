@@ -1,19 +1,23 @@
-//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, so that it
+//! Makes a case that breaks a rule smaller, holding what it shows fixed: the signature, whether the
+//! ledger expects it and by which entry, and whether it is about what lies past EOF, so that it
 //! never slips to another bug.
 //!
 //! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried
-//! with the stops that are left, and if these no longer fit with a number of fresh schedules.
-//! *Preemptions*: fewer stops, and "until it blocks" instead of a point. *Sizes*: a simpler file,
-//! shorter ranges, no faults, numbering without gaps. *Implementations*: a case is held to the pair
-//! of its signature; only the differential rule needs a second one. All again until nothing helps,
-//! not even other actors for the same operations; then the result is 1-minimal: no single
-//! [`removals`] step shows it.
+//! with the stops that are left, with requests counted anew, and if these no longer fit with a
+//! number of fresh schedules. *Preemptions*: fewer stops, and "until it blocks" instead of a point.
+//! *Sizes*: a simpler file with all ranges in it, shorter ranges, no faults, numbering without
+//! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule
+//! needs a second one. All again until nothing helps, not even other actors for the same
+//! operations, or two operations less at once; then the result is 1-minimal: no single [`removals`]
+//! step shows it.
 //!
-//! Greedy shrinking depends on the order of its attempts, so several orders are tried, in parallel,
-//! and the smallest result is taken: the same on any number of threads.
+//! Greedy shrinking depends on the order of its attempts, so several orders are tried and the
+//! smallest result is taken: the same on any number of threads. All orders try the same changes and
+//! schedules, so that what one of them cannot make smaller none can: shrinking a result again
+//! changes nothing.
 
 use mkwrite_model::Target;
-use mkwrite_model::case::{AMPLE, Actor, Case, Faults, Operand, Operation, Range, Schedule, Stop};
+use mkwrite_model::case::{AMPLE, Case, Limits, Operation, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
 use mkwrite_model::implementation::Filesystem;
@@ -21,29 +25,124 @@ use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Expect};
 use std::sync::Mutex;
 
+use mkwrite_oracle::Rule;
+use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
-use mkwrite_oracle::run::{Runner, ScheduledBy, with_order};
+use mkwrite_oracle::run::{Runner, ScheduledBy, compared, with_order};
 use mkwrite_oracle::verdict::{expectations, judge, shows};
-use mkwrite_oracle::{Rule, differential};
 
 use crate::explain::with_stops;
-use crate::finding::set_targets;
+use crate::finding::{is_plain, pair_names, set_targets};
 use crate::parallel::{Until, parallel};
+pub use crate::smaller::{Axis, removals};
+use crate::smaller::{
+    REQUESTS_MOVED, close_gaps, rearrangements, requests_moved, reshaped, shorter_ranges,
+    simpler_faults, stops, without_page,
+};
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
 const SCHEDULES: u64 = 60;
+/// Of these, schedules that show it and are made shorter.
+const SHORTENED: usize = 4;
 /// Orders of attempts.
 const ORDERS: usize = 8;
+/// Operations and stops of a case that a hunt tries no further orders for.
+const ENOUGH: usize = 5;
 
 /// What a smaller case must still show.
 #[derive(Clone, Debug)]
 pub enum Goal<F> {
-    /// This signature on this target.
-    Signature(Target<F>, Signature),
-    /// A difference, on the first target, from a run on the second, at this point.
-    Difference(Target<F>, Target<F>, Signature),
-    /// All that the document expects, on all its targets.
-    Document(Vec<Expect>, Vec<Target<F>>),
+    /// Such a breach on this target.
+    Breach(Target<F>, Held),
+    /// Such a breach of the differential rule on the first target, beside a run on the second.
+    Difference(Target<F>, Target<F>, Held),
+    /// All that a document expects, target by target, beside a run of the pair that it compares
+    /// with.
+    Document(Vec<Shown<F>>, Option<Target<F>>),
+}
+
+/// What is held of a breach.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// Rule, point, and how the ledger sees it.
+    pub signature: Signature,
+    /// It is about what lay past EOF.
+    pub past_eof: bool,
+    /// What was wrong, where that is a part of it: what two runs differ in.
+    what: Option<&'static str>,
+}
+
+impl Held {
+    /// What is held of this breach, which the ledger sees so.
+    pub fn of<F: Filesystem>(ledger: &Ledger<F>, breach: &Breach, expected: Expected) -> Held {
+        let signature = ledger.signature(breach, expected);
+        // Where the signature says any point, the case keeps the one that it has.
+        let signature = Signature { point: Some(breach.point), ..signature };
+        let what = (breach.rule == Rule::Differential).then_some(breach.what);
+        Held { signature, past_eof: breach.past_eof(), what }
+    }
+
+    pub(crate) fn is_shown_by(&self, breach: &Breach, expected: Expected) -> bool {
+        self.signature.matches(breach, expected)
+            && self.past_eof == breach.past_eof()
+            && self.what.is_none_or(|what| what == breach.what)
+    }
+}
+
+/// What a document shows on a target.
+#[derive(Clone, Debug)]
+pub struct Shown<F> {
+    target: Target<F>,
+    /// What it expects; where that was seen to break, how the ledger sees it, and whether it is
+    /// about what lay past EOF.
+    expects: Vec<(Expect, Option<(Expected, bool)>)>,
+    /// Nothing else breaks that the ledger does not list.
+    only_listed: bool,
+    /// Every stop of the schedule is reached.
+    is_followed: bool,
+}
+
+impl<F: Filesystem> Shown<F> {
+    /// What is expected, however the ledger sees it.
+    pub fn expected(target: Target<F>, expects: &[Expect]) -> Shown<F> {
+        let expects = expects.iter().map(|expect| (expect.clone(), None)).collect();
+        Shown { target, expects, only_listed: false, is_followed: true }
+    }
+
+    /// What is expected, as it stands to the ledger in these breaches.
+    fn in_breaches(
+        target: Target<F>,
+        expects: &[Expect],
+        breaches: &[(Breach, Expected)],
+    ) -> Shown<F> {
+        let standing = |expect: &Expect| {
+            let breach = breaches.iter().find(|(breach, _)| shows(expect, breach));
+            breach.map(|(breach, expected)| (*expected, breach.past_eof()))
+        };
+        let mut all = Shown {
+            target,
+            expects: expects.iter().map(|expect| (expect.clone(), standing(expect))).collect(),
+            only_listed: true,
+            is_followed: true,
+        };
+        all.only_listed = all.are_in(breaches);
+        all
+    }
+
+    fn are_in(&self, breaches: &[(Breach, Expected)]) -> bool {
+        let is_there = |(expect, standing): &(Expect, Option<(Expected, bool)>)| match expect {
+            Expect::Pass => breaches.is_empty(),
+            Expect::Breach { .. } => breaches.iter().any(|(breach, expected)| {
+                shows(expect, breach)
+                    && standing.is_none_or(|standing| standing == (*expected, breach.past_eof()))
+            }),
+        };
+        let is_listed = |(breach, expected): &(Breach, Expected)| {
+            *expected != Expected::No
+                || self.expects.iter().any(|(expect, _)| shows(expect, breach))
+        };
+        self.expects.iter().all(is_there) && (!self.only_listed || breaches.iter().all(is_listed))
+    }
 }
 
 /// What of a document is wanted for a goal.
@@ -80,56 +179,83 @@ impl<F: Filesystem> Goal<F> {
         ledger: &Ledger<F>,
         runner: &mut Runner<F>,
     ) -> Result<Goal<F>, NoGoal> {
+        runner.compare_with(compared(document).ok().flatten());
         if wanted == Wanted::Expectations
             && !document.runs.is_empty()
             && !document.expects.is_empty()
         {
-            for target in &targets {
-                let judged = judge(runner, ledger, *target, document);
+            followed(runner, targets[0], document);
+            let mut shown = Vec::new();
+            for target in targets {
+                let judged = judge(runner, ledger, target, document);
                 if let Some(missing) = judged.missing.first() {
                     return Err(NoGoal::Missing(missing.clone(), target.pair.to_string()));
                 }
+                let is_followed = runner.missed_stops(target, &document.case).is_empty();
+                let all = Shown::in_breaches(target, &document.expects, &judged.breaches);
+                shown.push(Shown { is_followed, ..all });
             }
-            document.case = with_stops(runner, targets[0], &document.case);
-            return Ok(Goal::Document(document.expects.clone(), targets));
+            return Ok(Goal::Document(shown, runner.reference()));
         }
         let rule = if let Wanted::Breach(rule) = wanted { rule } else { None };
-        let (target, signature) =
+        let (target, held) =
             first_breach(runner, ledger, &targets, &document.case, rule).ok_or(NoGoal::Nothing)?;
-        document.case = with_stops(runner, target, &document.case);
-        let goal = Goal::Signature(target, signature);
+        followed(runner, target, document);
+        let goal = match runner.reference().filter(|_| held.signature.rule == Rule::Differential) {
+            Some(other) => Goal::Difference(target, other, held),
+            None => Goal::Breach(target, held),
+        };
         if !Shrinker::new(runner, goal.clone(), ledger).shows(&document.case) {
             return Err(NoGoal::Unrepeatable);
         }
         Ok(goal)
     }
 
-    /// What a case that breaks a rule is held to: the signature, or for the differential rule a
-    /// difference from one of the other targets. None if the case does not show it.
+    /// What a case that breaks a rule is held to: that breach, which the ledger sees so, or for the
+    /// differential rule that difference from one of the other targets. None if the case does not
+    /// show it.
     pub fn of_breach(
         case: &Case,
         target: Target<F>,
-        signature: Signature,
+        (breach, expected): (&Breach, Expected),
         others: impl IntoIterator<Item = Target<F>>,
         ledger: &Ledger<F>,
         runner: &mut Runner<F>,
     ) -> Option<Goal<F>> {
-        let goals: Vec<Goal<F>> = match signature.rule {
+        let held = Held::of(ledger, breach, expected);
+        let goals: Vec<Goal<F>> = match breach.rule {
             Rule::Differential => {
-                others.into_iter().map(|other| Goal::Difference(target, other, signature)).collect()
+                others.into_iter().map(|other| Goal::Difference(target, other, held)).collect()
             }
-            _ => vec![Goal::Signature(target, signature)],
+            _ => vec![Goal::Breach(target, held)],
         };
         goals.into_iter().find(|goal| Shrinker::new(runner, goal.clone(), ledger).shows(case))
     }
 
     /// The targets that it is about; schedules are recorded on the first.
-    pub fn targets(&self) -> &[Target<F>] {
+    pub fn targets(&self) -> Vec<Target<F>> {
         match self {
-            Goal::Signature(target, _) | Goal::Difference(target, ..) => {
-                std::slice::from_ref(target)
+            Goal::Breach(target, _) | Goal::Difference(target, ..) => vec![*target],
+            Goal::Document(shown, _) => shown.iter().map(|shown| shown.target).collect(),
+        }
+    }
+
+    /// It is about a breach that the ledger does not explain.
+    fn is_new(&self) -> bool {
+        match self {
+            Goal::Breach(_, held) | Goal::Difference(_, _, held) => {
+                held.signature.expected == Expected::No
             }
-            Goal::Document(_, targets) => targets,
+            Goal::Document(..) => true,
+        }
+    }
+
+    /// Whose run those of the targets are compared with.
+    pub fn other(&self) -> Option<Target<F>> {
+        match self {
+            Goal::Breach(..) => None,
+            Goal::Difference(_, other, _) => Some(*other),
+            Goal::Document(_, other) => *other,
         }
     }
 
@@ -137,13 +263,25 @@ impl<F: Filesystem> Goal<F> {
     pub fn document(&self, document: &Document, case: Case) -> Document {
         let mut smaller = document.clone();
         smaller.set_case(case);
-        set_targets(&mut smaller, self.targets());
-        if let Goal::Signature(target, _) = self {
+        set_targets(&mut smaller, &self.targets());
+        let other = self.other().filter(|other| is_plain(*other));
+        smaller.compare = other.map(|other| pair_names(&other));
+        if let Goal::Breach(target, _) | Goal::Difference(target, ..) = self {
             let mut runner = Runner::default();
+            runner.compare_with(other);
             runner.run(*target, &smaller.case, ScheduledBy::Own);
             smaller.expects = expectations(&runner.judge);
         }
         smaller
+    }
+}
+
+/// Gives the document's case a schedule by stops that are all reached on this target.
+fn followed<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, document: &mut Document) {
+    document.case = with_stops(runner, target, &document.case);
+    if !runner.missed_stops(target, &document.case).is_empty() {
+        let stops = runner.record(target, &document.case, ScheduledBy::Own);
+        document.case = with_order(&document.case, stops);
     }
 }
 
@@ -154,8 +292,8 @@ fn first_breach<F: Filesystem>(
     targets: &[Target<F>],
     case: &Case,
     rule: Option<Rule>,
-) -> Option<(Target<F>, Signature)> {
-    let mut best: Option<(Target<F>, Signature)> = None;
+) -> Option<(Target<F>, Held)> {
+    let mut best: Option<(Target<F>, Held)> = None;
     for target in targets {
         runner.run(*target, case, ScheduledBy::Own);
         let mut classifier = ledger.classify(*target);
@@ -163,49 +301,16 @@ fn first_breach<F: Filesystem>(
             let expected = classifier.next(&breach);
             let better = match best {
                 None => true,
-                Some((_, signature)) => {
-                    signature.expected != Expected::No && expected == Expected::No
+                Some((_, held)) => {
+                    held.signature.expected != Expected::No && expected == Expected::No
                 }
             };
             if better && rule.is_none_or(|rule| rule == breach.rule) {
-                let signature = ledger.signature(&breach, expected);
-                best = Some((*target, Signature { point: Some(breach.point), ..signature }));
+                best = Some((*target, Held::of(ledger, &breach, expected)));
             }
         }
     }
     best
-}
-
-/// A dimension on which a case can be smaller.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub enum Axis {
-    /// Fewer actors.
-    Actors,
-    /// Fewer operations.
-    Operations,
-    /// Fewer stops.
-    Preemptions,
-    /// A smaller or simpler file, shorter ranges, no faults.
-    Sizes,
-    /// Fewer pairs.
-    Implementations,
-}
-
-impl Axis {
-    /// All of them.
-    pub const ALL: [Axis; 5] =
-        [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
-
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Axis::Actors => "actors",
-            Axis::Operations => "operations",
-            Axis::Preemptions => "preemptions",
-            Axis::Sizes => "sizes",
-            Axis::Implementations => "implementations",
-        }
-    }
 }
 
 /// How large a case is: first the sum of operations and stops, so that no operation is saved at the
@@ -281,10 +386,32 @@ pub fn shrink<F: Filesystem>(
     best.into_inner().expect("no thread panics here").1
 }
 
+/// The same on this thread and without end, as a hunt does it for many findings: in all orders only
+/// if the ledger does not explain it and much is left after the first.
+pub fn shrink_one<F: Filesystem>(case: &Case, goal: &Goal<F>, ledger: &Ledger<F>) -> Case {
+    let mut runner = Runner::default();
+    let mut in_order = |order: u64| {
+        let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
+        shrinker.order = order;
+        let smaller = shrinker.shrink(case.clone());
+        (Size::of(&smaller), smaller)
+    };
+    let mut best = in_order(0);
+    for order in 1..ORDERS as u64 {
+        if !goal.is_new() || best.0.sum <= ENOUGH {
+            break;
+        }
+        let other = in_order(order);
+        if other.0 < best.0 {
+            best = other;
+        }
+    }
+    best.1
+}
+
 /// Shrinks cases towards one goal, in one order of attempts.
 pub struct Shrinker<'a, F: Filesystem> {
     runner: &'a mut Runner<F>,
-    reference: Runner<F>,
     goal: Goal<F>,
     ledger: &'a Ledger<F>,
     order: u64,
@@ -294,39 +421,37 @@ pub struct Shrinker<'a, F: Filesystem> {
 impl<'a, F: Filesystem> Shrinker<'a, F> {
     /// Holds `goal`.
     pub fn new(runner: &'a mut Runner<F>, goal: Goal<F>, ledger: &'a Ledger<F>) -> Shrinker<'a, F> {
-        Shrinker { runner, reference: Runner::default(), goal, ledger, order: 0, until: None }
+        runner.compare_with(goal.other());
+        Shrinker { runner, goal, ledger, order: 0, until: None }
     }
 
-    /// The case shows the goal, under its own schedule.
+    /// The case shows the goal, under its own schedule, of which no stop is stale.
     pub fn shows(&mut self, case: &Case) -> bool {
+        let followed: Vec<Target<F>> = match &self.goal {
+            Goal::Breach(target, _) | Goal::Difference(target, ..) => vec![*target],
+            Goal::Document(shown, _) => {
+                let followed = shown.iter().filter(|shown| shown.is_followed);
+                followed.map(|shown| shown.target).collect()
+            }
+        };
         self.shows_under(case, &ScheduledBy::Own)
+            && followed.iter().all(|target| self.runner.missed_stops(*target, case).is_empty())
     }
 
     fn shows_under(&mut self, case: &Case, how: &ScheduledBy) -> bool {
-        let Shrinker { runner, reference, goal, ledger, .. } = self;
+        let Shrinker { runner, goal, ledger, .. } = self;
         match goal {
-            Goal::Signature(target, signature) => {
+            Goal::Breach(target, held) | Goal::Difference(target, _, held) => {
                 runner.run(*target, case, how.clone());
                 let mut classifier = ledger.classify(*target);
-                runner.judge.breaches().any(|b| signature.matches(&b, classifier.next(&b)))
+                runner.judge.breaches().any(|b| held.is_shown_by(&b, classifier.next(&b)))
             }
-            Goal::Difference(target, other, signature) => {
-                if !differential::is_comparable(case) {
-                    return false;
-                }
-                runner.run(*target, case, how.clone());
-                reference.run(*other, case, how.clone());
-                let theirs = reference.judge.summary();
-                let differs = runner.judge.summary().differs(target.pair, theirs, other.pair);
-                differs
-                    .is_some_and(|breach| signature.point.is_none_or(|point| point == breach.point))
-            }
-            Goal::Document(expects, targets) => targets.iter().all(|target| {
-                runner.run(*target, case, how.clone());
-                expects.iter().all(|expect| match expect {
-                    Expect::Pass => runner.judge.is_clean(),
-                    Expect::Breach { .. } => runner.judge.breaches().any(|b| shows(expect, &b)),
-                })
+            Goal::Document(shown, _) => shown.iter().all(|shown| {
+                runner.run(shown.target, case, how.clone());
+                let mut classifier = ledger.classify(shown.target);
+                let breaches: Vec<_> =
+                    runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+                shown.are_in(&breaches)
             }),
         }
     }
@@ -338,12 +463,14 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
             self.drop_operations(&mut case);
             self.drop_stops(&mut case);
             self.simplify_file(&mut case);
+            self.reshape(&mut case);
             self.shorten_ranges(&mut case);
             self.renumber(&mut case);
             if case == before
                 && !self.take_removal(&mut case)
                 && !self.take_schedule(&mut case)
                 && !self.take_rearrangement(&mut case)
+                && !self.drop_two(&mut case)
             {
                 return case;
             }
@@ -363,7 +490,7 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
 
     /// Takes a fresh schedule of the same operations if it needs fewer stops.
     fn take_schedule(&mut self, case: &mut Case) -> bool {
-        let fresh = self.reschedule(case).filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+        let fresh = self.reschedule_below(case, Size::of(case).sum);
         let found = fresh.is_some();
         if let Some(fresh) = fresh {
             *case = fresh;
@@ -371,13 +498,30 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
         found
     }
 
+    /// Takes a case with two operations less, which need each other.
+    fn drop_two(&mut self, case: &mut Case) -> bool {
+        let all: Vec<(TaskId, u8)> =
+            case.operations().map(|(task, slot, _)| (task, slot)).collect();
+        let pairs = (0..all.len()).flat_map(|n| (0..n).map(move |m| (m, n)));
+        let without = |case: &Case, (m, n): (usize, usize)| {
+            let mut smaller = case.clone();
+            for (task, slot) in [all[m], all[n]] {
+                smaller.actors[task.index()].operations[usize::from(slot)] = Operation::Empty;
+            }
+            smaller.fix_up();
+            smaller
+        };
+        pairs.into_iter().any(|pair| {
+            let smaller = without(case, pair);
+            self.take(case, smaller)
+        })
+    }
+
     /// Takes a case of as many operations, but with one of them on another actor, or a load in
     /// place of a store, if that needs fewer stops.
     fn take_rearrangement(&mut self, case: &mut Case) -> bool {
         rearrangements(case).into_iter().any(|candidate| {
-            let fresh = self
-                .reschedule(&candidate)
-                .filter(|fresh| Size::of(fresh).sum < Size::of(case).sum);
+            let fresh = self.reschedule_below(&candidate, Size::of(case).sum);
             let found = fresh.is_some();
             if let Some(fresh) = fresh {
                 *case = fresh;
@@ -394,9 +538,10 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
             if self.shows(&candidate) {
                 return Some((axis, candidate));
             }
-            let rescheduled =
-                (axis < Axis::Preemptions).then(|| self.reschedule(&candidate)).flatten();
-            rescheduled.filter(|case| Size::of(case).sum < sum).map(|case| (axis, case))
+            let rescheduled = (axis < Axis::Preemptions)
+                .then(|| self.reschedule_below(&candidate, sum))
+                .flatten();
+            rescheduled.map(|case| (axis, case))
         });
         smaller.collect()
     }
@@ -417,53 +562,70 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
         better
     }
 
-    /// The same, and tries fresh schedules if the stops no longer fit.
+    /// The same, with requests counted anew, and tries fresh schedules if the stops no longer fit.
     fn attempt_anew(&mut self, case: &mut Case, change: impl Fn(&mut Case)) -> bool {
-        if self.attempt(case, &change) {
-            return true;
-        }
         let mut candidate = case.clone();
         change(&mut candidate);
         candidate.fix_up();
         if candidate == *case {
             return false;
         }
-        match self.reschedule(&candidate) {
-            Some(smaller) if Size::of(&smaller).sum <= Size::of(case).sum => {
-                *case = smaller;
-                true
+        let moved = (1..=REQUESTS_MOVED).filter_map(|by| requests_moved(&candidate, by));
+        let moved: Vec<Case> = moved.collect();
+        let mut all = vec![candidate];
+        all.extend(moved);
+        let stays = all.iter().position(|candidate| self.goes_on() && self.shows(candidate));
+        let taken = match stays {
+            Some(n) => Some(all.swap_remove(n)),
+            None => {
+                // Only faults matter under another schedule.
+                all.dedup_by_key(|candidate| candidate.faults);
+                let limit = Size::of(case).sum + 1;
+                all.iter().find_map(|candidate| self.reschedule_below(candidate, limit))
             }
-            _ => false,
+        };
+        let found = taken.is_some();
+        if let Some(taken) = taken {
+            *case = taken;
         }
+        found
     }
 
     /// A fresh schedule under which the case shows the goal, with as few stops as may be.
     pub fn reschedule(&mut self, case: &Case) -> Option<Case> {
-        let mut found = self.find_schedule(case)?;
-        self.drop_stops(&mut found);
-        Some(found)
+        self.reschedule_below(case, usize::MAX)
     }
 
-    /// A fresh schedule under which the case shows the goal.
-    fn find_schedule(&mut self, case: &Case) -> Option<Case> {
-        if !matches!(self.goal, Goal::Difference(..)) && case.operations().count() == 0 {
+    /// The same, if the sum of operations and stops is less than `limit` then.
+    fn reschedule_below(&mut self, case: &Case, limit: usize) -> Option<Case> {
+        let operations = case.operations().count();
+        if operations >= limit || operations == 0 && !matches!(self.goal, Goal::Difference(..)) {
             return None;
         }
+        let mut shortened = 0;
         (0..SCHEDULES).find_map(|n| {
-            if !self.goes_on() {
+            if shortened == SHORTENED || !self.goes_on() {
                 return None;
             }
-            let kind =
-                [SchedulerKind::Pos, SchedulerKind::Pct3, SchedulerKind::Pct2, SchedulerKind::Walk]
-                    [n as usize % 4];
-            let how = ScheduledBy::Random(kind, random(n, self.order, 3));
-            if !self.shows_under(case, &how) {
-                return None;
-            }
-            let stops = self.runner.record(self.goal.targets()[0], case, how);
-            let ordered = with_order(case, stops);
-            self.shows(&ordered).then_some(ordered)
+            let mut fresh = self.scheduled(case, n)?;
+            shortened += 1;
+            self.drop_stops(&mut fresh);
+            (Size::of(&fresh).sum < limit).then_some(fresh)
         })
+    }
+
+    /// The case under the n-th fresh schedule, if it shows the goal there.
+    fn scheduled(&mut self, case: &Case, n: u64) -> Option<Case> {
+        let kind =
+            [SchedulerKind::Pos, SchedulerKind::Pct3, SchedulerKind::Pct2, SchedulerKind::Walk]
+                [n as usize % 4];
+        let how = ScheduledBy::Random(kind, random(n, 0, 3));
+        if !self.shows_under(case, &how) {
+            return None;
+        }
+        let stops = self.runner.record(self.goal.targets()[0], case, how);
+        let ordered = with_order(case, stops);
+        self.shows(&ordered).then_some(ordered)
     }
 
     /// Numbers below `n` in this shrinker's order: from the last, from the first, or from the
@@ -513,21 +675,34 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
     }
 
     fn simplify_file(&mut self, case: &mut Case) {
-        self.attempt(case, |c| c.faults = Faults::default());
-        if case.faults.stable != 0 {
-            self.attempt(case, |c| c.faults.stable = u16::MAX);
-        }
+        while simpler_faults(case).into_iter().any(|c| self.take(case, c)) {}
         self.attempt(case, |c| c.geometry.free = AMPLE);
         self.attempt(case, |c| c.geometry.holes = 0);
         for actor in 0..case.actors.len() {
             self.attempt(case, |c| c.actors[actor].mm = 0);
         }
-        while self.attempt(case, shift_down) {}
+        while (0..case.geometry.pages)
+            .filter_map(|page| without_page(case, page))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .any(|c| self.take(case, c))
+        {}
         while self.attempt(case, |c| c.geometry.mms = (c.geometry.mms - 1).max(1)) {}
         while self.attempt(case, |c| c.geometry.pages = (c.geometry.pages - 1).max(1)) {}
         while self.attempt(case, |c| c.geometry.set_blocks((c.geometry.blocks / 2).max(1))) {}
-        while self.attempt(case, |c| c.geometry.cells /= 2) {}
         self.attempt(case, |c| c.geometry.size = c.geometry.file_cells());
+        self.attempt(case, |c| c.limits = Limits::default());
+    }
+
+    /// Fewer cells and blocks in a page, first with all sizes and ranges scaled along.
+    fn reshape(&mut self, case: &mut Case) {
+        while reshaped(case).into_iter().any(|c| self.take(case, c)) {}
+        while self.attempt(case, |c| c.geometry.cells /= 2) {}
+    }
+
+    /// Takes a case if it shows what it should.
+    fn take(&mut self, case: &mut Case, other: Case) -> bool {
+        self.attempt(case, |c| *c = other)
     }
 
     fn shorten_ranges(&mut self, case: &mut Case) {
@@ -542,146 +717,5 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
 
     fn renumber(&mut self, case: &mut Case) {
         self.attempt_anew(case, close_gaps);
-    }
-}
-
-/// Actors and slots without gaps.
-fn close_gaps(c: &mut Case) {
-    let full = |actor: &Actor| {
-        let slots = 0..actor.operations.len() as u8;
-        slots
-            .filter(|slot| actor.operations[usize::from(*slot)] != Operation::Empty)
-            .collect::<Vec<u8>>()
-    };
-    let slots: Vec<Vec<u8>> = c.actors.iter().map(full).collect();
-    let kept: Vec<usize> = (0..slots.len()).filter(|actor| !slots[*actor].is_empty()).collect();
-    for stop in stops(c) {
-        let old = stop.task.index();
-        if let Some(new) = kept.iter().position(|actor| *actor == old) {
-            stop.task = TaskId(new as u8);
-            let slot = slots[old].iter().position(|slot| *slot == stop.slot);
-            stop.slot = slot.map_or(stop.slot, |slot| slot as u8);
-        }
-    }
-    for actor in &mut c.actors {
-        actor.operations.retain(|operation| *operation != Operation::Empty);
-    }
-    c.actors.retain(|actor| !actor.operations.is_empty());
-}
-
-/// Every case that is one step smaller, by axis.
-pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
-    let mut all = Vec::new();
-    let mut add = |axis: Axis, change: &dyn Fn(&mut Case)| {
-        let mut smaller = case.clone();
-        change(&mut smaller);
-        smaller.fix_up();
-        if smaller != *case && all.iter().all(|(_, known)| *known != smaller) {
-            all.push((axis, smaller));
-        }
-    };
-    for actor in 0..case.actors.len() {
-        if case.actors.len() > 1 {
-            add(Axis::Actors, &|c| c.actors[actor].operations.clear());
-        }
-        for slot in 0..case.actors[actor].operations.len() {
-            add(Axis::Operations, &|c| c.actors[actor].operations[slot] = Operation::Empty);
-        }
-    }
-    if let Schedule::Order(order) = &case.schedule {
-        for stop in 0..order.len() {
-            add(Axis::Preemptions, &|c| _ = stops(c).remove(stop));
-        }
-    }
-    let g = case.geometry;
-    add(Axis::Sizes, &|c| c.faults.eio = 0);
-    add(Axis::Sizes, &|c| c.faults.stable = 0);
-    add(Axis::Sizes, &|c| c.geometry.free = AMPLE);
-    add(Axis::Sizes, &|c| c.geometry.holes = 0);
-    add(Axis::Sizes, &|c| c.geometry.pages = (g.pages - 1).max(1));
-    add(Axis::Sizes, &|c| c.geometry.mms = (g.mms - 1).max(1));
-    add(Axis::Sizes, &|c| c.geometry.set_blocks((g.blocks / 2).max(1)));
-    add(Axis::Sizes, &|c| c.geometry.cells /= 2);
-    for actor in 0..case.actors.len() {
-        for slot in 0..case.actors[actor].operations.len() {
-            for shorter in shorter_ranges(case.actors[actor].operations[slot]) {
-                add(Axis::Sizes, &|c| c.actors[actor].operations[slot] = shorter);
-            }
-        }
-    }
-    all
-}
-
-/// The same number of operations, done otherwise: each moved to the start or the end of each other
-/// actor's, and each store made a load.
-fn rearrangements(case: &Case) -> Vec<Case> {
-    let mut all = Vec::new();
-    let mut add = |change: &dyn Fn(&mut Case)| {
-        let mut other = case.clone();
-        change(&mut other);
-        close_gaps(&mut other);
-        other.fix_up();
-        all.push(other);
-    };
-    for from in 0..case.actors.len() {
-        for slot in 0..case.actors[from].operations.len() {
-            for to in (0..case.actors.len()).filter(|to| *to != from) {
-                add(&|c| {
-                    let operation = c.actors[from].operations.remove(slot);
-                    c.actors[to].operations.push(operation);
-                });
-                add(&|c| {
-                    let operation = c.actors[from].operations.remove(slot);
-                    c.actors[to].operations.insert(0, operation);
-                });
-            }
-            if let Operation::Store(range) = case.actors[from].operations[slot] {
-                add(&|c| c.actors[from].operations[slot] = Operation::Load(range));
-            }
-        }
-    }
-    all
-}
-
-/// The operation on less.
-fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
-    let (kind, Range { start, end }) = (operation.kind(), operation.range());
-    let ranged = matches!(kind.operand, Operand::Cells | Operand::Pages) && end > start + 1;
-    let shorter =
-        [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
-    shorter.into_iter().filter(move |_| ranged).map(move |(start, end)| {
-        Operation::from_code(kind.code, Range::new(start, end))
-            .expect("the code is the operation's own")
-    })
-}
-
-/// Everything one page nearer to the start of the file.
-fn shift_down(case: &mut Case) {
-    let cells = case.geometry.cells;
-    case.geometry.size = case.geometry.size.saturating_sub(cells);
-    case.geometry.holes =
-        case.geometry.holes.checked_shr(u32::from(case.geometry.blocks)).unwrap_or(0);
-    for operation in case.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
-        let (kind, range) = (operation.kind(), operation.range());
-        let by = if kind.operand == Operand::Pages { 1 } else { cells };
-        let range = Range::new(range.start.saturating_sub(by), range.end.saturating_sub(by));
-        *operation =
-            Operation::from_code(kind.code, range).expect("the code is the operation's own");
-    }
-    // The I/O of a page has the number of the page.
-    for stop in stops(case) {
-        if let Some(slot) = stop.task.io_slot() {
-            stop.task = TaskId::io(slot.saturating_sub(1));
-        }
-    }
-}
-
-fn stops(case: &mut Case) -> &mut Vec<Stop> {
-    if let Schedule::Seed { .. } = case.schedule {
-        case.schedule = Schedule::Order(Vec::new());
-    }
-    match &mut case.schedule {
-        Schedule::Order(stops) => stops,
-        Schedule::Seed { .. } => unreachable!("it was replaced above"),
     }
 }

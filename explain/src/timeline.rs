@@ -1,18 +1,21 @@
 //! A run as data: for each step who took it, what it did, and the state of everything after it.
 //! What `explain` draws in the terminal, in HTML and in SVG.
 
-use mkwrite_model::case::Case;
+use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::CACHED;
-use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, object};
+use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, Status, object};
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Picks;
 use mkwrite_model::trace::code_name;
 use mkwrite_model::{End, Observer, Setup, Target};
-use mkwrite_oracle::run::{Runner, ScheduledBy, observe};
+use mkwrite_oracle::run::Runner;
 use serde::Serialize;
+
+/// What a step says that ends a request without success.
+pub(crate) const WRITE_FAILS: &str = "the I/O fails";
 
 /// A task, by its name in reports.
 fn name<S: serde::Serializer>(task: &TaskId, s: S) -> Result<S::Ok, S::Error> {
@@ -85,6 +88,9 @@ pub struct State {
     pub locks: Vec<(String, &'static str)>,
     /// Tasks that are blocked, as (task, what it waits for).
     pub waiting: Vec<(String, String)>,
+    /// An error waits for the next fsync: in the mapping, in the open file.
+    #[serde(skip)]
+    pub errors: (bool, bool),
 }
 
 /// One step.
@@ -108,6 +114,13 @@ pub struct Moment {
     pub changes: Vec<String>,
     /// The state after it.
     pub state: State,
+    /// The task stands at this point for the n-th time in this slot, from 1.
+    #[serde(skip)]
+    pub occurrence: u32,
+    /// It set or took an error, ran out of space, passed over a dirty page or changed the size: what
+    /// a reader must see.
+    #[serde(skip)]
+    pub notable: bool,
 }
 
 /// A run, step by step.
@@ -119,13 +132,28 @@ pub struct Timeline {
     pub steps: Vec<Moment>,
     /// How it ended, in words.
     pub end: &'static str,
+    /// How far tasks have come that walk over dirty pages.
+    #[serde(skip)]
+    walks: Vec<Walk>,
+}
+
+/// A task walks over the dirty pages of the file, as write_cache_pages does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Walk {
+    task: TaskId,
+    slot: u8,
+    /// The page behind the last that it took.
+    next: u8,
+    /// Dirty pages from there on when it looked last, and whether their tag says so.
+    dirty: Vec<(u8, bool)>,
+    /// It has looked, and taken no page since.
+    looked: bool,
 }
 
 /// Runs a case with its own schedule, judged: every step as data.
 pub fn watch<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Timeline {
     let mut timeline = Timeline::default();
-    let mut observer = (&mut runner.judge, &mut timeline);
-    observe(&mut runner.machine, target, case, ScheduledBy::Own, &mut observer);
+    runner.watch(target, case, &mut timeline);
     timeline
 }
 
@@ -158,6 +186,65 @@ impl Timeline {
     }
 }
 
+/// The operation promises that it waits for all pages of its range.
+fn waits_for_pages(operation: Operation) -> bool {
+    matches!(operation, Operation::Fsync | Operation::Msync)
+}
+
+impl Timeline {
+    /// Dirty pages that this step, which leads to `state`, leaves behind on a walk over the dirty
+    /// pages of the file. `all`: the walk is one over the whole file.
+    fn passed_over(
+        &mut self,
+        (task, slot, point): (TaskId, u8, Point),
+        state: &State,
+        all: bool,
+    ) -> Vec<String> {
+        let dirty = |from: u8| {
+            let there = state.pages.iter().filter(move |page| page.cached && page.index >= from);
+            there.filter(|page| page.dirty).map(|page| (page.index, page.tag_dirty)).collect()
+        };
+        let known = self.walks.iter().position(|w| (w.task, w.slot) == (task, slot));
+        if point == Point::WbLookup {
+            match known {
+                Some(n) => {
+                    let from = self.walks[n].next;
+                    (self.walks[n].dirty, self.walks[n].looked) = (dirty(from), true);
+                }
+                None => {
+                    self.walks.push(Walk { task, slot, next: 0, dirty: dirty(0), looked: true });
+                }
+            }
+            return Vec::new();
+        }
+        let Some(n) = known else { return Vec::new() };
+        let locked = state.pages.iter().find(|page| page.locked_by == Some(task));
+        let upto = match (point, locked) {
+            (Point::WbLock, Some(page)) => {
+                self.walks[n].next = page.index + 1;
+                page.index
+            }
+            // It has looked, and goes on without a page: the walk is over.
+            _ if self.walks[n].looked && point != Point::WbLock && all => u8::MAX,
+            _ => return Vec::new(),
+        };
+        let walk = &mut self.walks[n];
+        walk.looked = false;
+        let is_dirty = |index: u8| state.pages.iter().any(|page| page.index == index && page.dirty);
+        let passed = walk.dirty.iter().filter(|(index, _)| *index < upto && is_dirty(*index));
+        let say = |(index, tagged): &(u8, bool)| match tagged {
+            true => format!("passes over page {index}, which is dirty"),
+            false => format!("passes over page {index}, which is dirty without its tag"),
+        };
+        let said = passed.map(say).collect();
+        walk.dirty.retain(|(index, _)| *index > upto);
+        if upto == u8::MAX {
+            self.walks.remove(n);
+        }
+        said
+    }
+}
+
 impl<F: Filesystem> Observer<F> for Timeline {
     fn begin(&mut self, k: &Kernel<F>, _: &Case) {
         *self = Timeline { initial: state(k), ..Timeline::default() };
@@ -173,7 +260,19 @@ impl<F: Filesystem> Observer<F> for Timeline {
         let state = state(k);
         let changes =
             changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
-        let events = k.events().filter_map(|event| in_words(k, task, event)).collect();
+        let mut events: Vec<String> =
+            k.events().filter_map(|event| in_words(k, task, event)).collect();
+        let waits = task.io_slot().is_none() && waits_for_pages(k.state(task).operation());
+        let passed = self.passed_over((task, slot, point), &state, waits);
+        let before = self.steps.last().map_or(&self.initial, |moment| &moment.state);
+        let notable = !passed.is_empty()
+            || (before.errors, before.size) != (state.errors, state.size)
+            || k.events().any(|event| matches!(event, Event::WriteFailed { .. }))
+            || events.iter().any(|event| event.contains(Status::NoSpace.name()));
+        events.extend(passed);
+        let same =
+            |moment: &&Moment| (moment.task, moment.slot, moment.point) == (task, slot, point);
+        let occurrence = 1 + self.steps.iter().filter(same).count() as u32;
         self.steps.push(Moment {
             step: number,
             task,
@@ -183,6 +282,8 @@ impl<F: Filesystem> Observer<F> for Timeline {
             events,
             changes,
             state,
+            occurrence,
+            notable,
         });
     }
 
@@ -242,6 +343,7 @@ fn state<F: Filesystem>(k: &Kernel<F>) -> State {
                 .collect(),
             false => Vec::new(),
         },
+        errors: k.has_errors(),
         locks: bits(live).flat_map(held).collect(),
         waiting: bits(live).filter_map(waiting).collect(),
     }
@@ -259,7 +361,8 @@ fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<
         Event::Stored { cells } => format!("stores {}..{}", cells.start, cells.end),
         Event::Submitted { .. } => "submits I/O".to_owned(),
         Event::Transferred { .. } => "the data reaches the store".to_owned(),
-        Event::WriteFailed { .. } => "the I/O fails".to_owned(),
+        Event::WriteFailed { io: true, .. } => WRITE_FAILS.to_owned(),
+        Event::WriteFailed { io: false, .. } => "there is no space for it".to_owned(),
         Event::TimeUpdated { .. } => "file_update_time".to_owned(),
         Event::Throttled { .. } => "balance_dirty_pages".to_owned(),
         Event::Bug { what } | Event::NullMapping { what } => format!("CRASH: {what}"),
@@ -283,6 +386,19 @@ fn changes(from: &State, to: &State) -> Vec<String> {
     for old in &from.pages {
         if !to.pages.iter().any(|page| page.frame == old.frame) {
             all.push(format!("page {}: frame {} freed", old.index, old.frame));
+        }
+    }
+    let errors = [
+        ("the mapping", from.errors.0, to.errors.0),
+        ("the open file", from.errors.1, to.errors.1),
+    ];
+    for (whose, before, after) in errors {
+        match (before, after) {
+            (false, true) => {
+                all.push(format!("the error of {whose} is set: the next fsync takes it"))
+            }
+            (true, false) => all.push(format!("the error of {whose} is taken")),
+            _ => {}
         }
     }
     if from.size != to.size {

@@ -10,6 +10,8 @@
 use crate::exec::{ACTORS_MAX, IO_MAX, TaskId};
 use crate::point::Point;
 
+pub use crate::operation::{Effect, Operand, Operation, OperationKind};
+
 /// Pages that a file can have at the most.
 pub const PAGES_MAX: usize = 8;
 /// Cells of one page at the most.
@@ -79,135 +81,6 @@ impl Range {
 impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
-    }
-}
-
-/// One operation of an actor. Cells count from the start of the file; pages too.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub enum Operation {
-    /// The slot is empty: a deleted operation leaves its slot, so that the others keep theirs.
-    #[default]
-    Empty,
-    /// Stores through the actor's mapping, one store instruction per page.
-    Store(Range),
-    /// Loads through the actor's mapping, one load instruction per page.
-    Load(Range),
-    /// read(2).
-    Read(Range),
-    /// write(2); extends the file if it ends beyond i_size.
-    Write(Range),
-    /// ftruncate(2) to this many cells, down or up.
-    Truncate(u8),
-    /// Writeback of these pages that skips what it would have to wait for (the flusher,
-    /// WB_SYNC_NONE).
-    Background(Range),
-    /// Writeback of these pages that waits for earlier writeback (WB_SYNC_ALL), not for its own.
-    Integrity(Range),
-    /// fsync(2).
-    Fsync,
-    /// msync(2) with MS_SYNC on the actor's mapping.
-    Msync,
-    /// invalidate_mapping_pages on these pages (fadvise DONTNEED, drop_caches).
-    Invalidate(Range),
-    /// invalidate_inode_pages2_range on these pages (direct I/O, NFS revalidation).
-    Invalidate2(Range),
-    /// Reclaim looks at these pages.
-    Reclaim(Range),
-    /// munmap(2) of the actor's mapping.
-    Munmap,
-    /// mmap(2) of the file, shared and writable, if the actor's address space has no mapping.
-    Mmap,
-}
-
-/// What an operand of an operation means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operand {
-    /// No operand.
-    None,
-    /// A range of cells.
-    Cells,
-    /// A range of pages.
-    Pages,
-    /// A file size in cells.
-    Size,
-}
-
-/// One line of the table of operations.
-pub struct OperationKind {
-    /// The word in text files and lists.
-    pub name: &'static str,
-    /// The code in byte records. Append-only.
-    pub code: u8,
-    /// What the operand means.
-    pub operand: Operand,
-    /// One line of help.
-    pub help: &'static str,
-}
-
-macro_rules! operations {
-    ($($code:literal $variant:ident $operand:ident $name:literal $help:literal;)*) => {
-        impl Operation {
-            /// The table of operations.
-            pub const KINDS: &'static [OperationKind] = &[
-                $(OperationKind { name: $name, code: $code, operand: Operand::$operand, help: $help }),*
-            ];
-
-            /// The line of the table for this operation.
-            pub fn kind(self) -> &'static OperationKind {
-                let code = match self { $(operations!(@pattern $variant $operand) => $code,)* };
-                Self::KINDS.iter().find(|kind| kind.code == code).expect("every code is in the table")
-            }
-
-            /// The operation with this code and these operands.
-            pub fn from_code(code: u8, range: Range) -> Option<Operation> {
-                match code { $($code => Some(operations!(@build range $variant $operand)),)* _ => None }
-            }
-
-            /// The operands as a range (a size is `size..0`, no operand `0..0`).
-            pub fn range(self) -> Range {
-                match self { $(operations!(@bind range $variant $operand) =>
-                    operations!(@range range $operand),)* }
-            }
-        }
-    };
-    (@pattern $variant:ident None) => { Operation::$variant };
-    (@pattern $variant:ident $operand:ident) => { Operation::$variant(_) };
-    (@build $range:ident $variant:ident None) => { Operation::$variant };
-    (@build $range:ident $variant:ident Size) => { Operation::$variant($range.start) };
-    (@build $range:ident $variant:ident $operand:ident) => { Operation::$variant($range) };
-    (@bind $range:ident $variant:ident None) => { Operation::$variant };
-    (@bind $range:ident $variant:ident $operand:ident) => { Operation::$variant($range) };
-    (@range $range:ident None) => { Range::default() };
-    (@range $range:ident Size) => { Range::new($range, 0) };
-    (@range $range:ident $operand:ident) => { $range };
-}
-
-operations! {
-    0  Empty       None  "-"           "an empty slot";
-    1  Store       Cells "store"       "store through the actor's mapping";
-    2  Load        Cells "load"        "load through the actor's mapping";
-    3  Read        Cells "read"        "read(2)";
-    4  Write       Cells "write"       "write(2), extends the file beyond i_size";
-    5  Truncate    Size  "truncate"    "ftruncate(2) to a size in cells, down or up";
-    6  Background  Pages "writeback"   "background writeback of a range of pages (WB_SYNC_NONE)";
-    7  Integrity   Pages "sync_range"  "integrity writeback of a range of pages (WB_SYNC_ALL)";
-    8  Fsync       None  "fsync"       "fsync(2)";
-    9  Msync       None  "msync"       "msync(2) with MS_SYNC";
-    10 Invalidate  Pages "invalidate"  "invalidate_mapping_pages: drop clean, unmapped pages";
-    11 Invalidate2 Pages "invalidate2" "invalidate_inode_pages2: unmap, launder and drop pages";
-    12 Reclaim     Pages "reclaim"     "reclaim: unmap, write and drop pages";
-    13 Munmap      None  "munmap"      "munmap(2) of the actor's mapping";
-    14 Mmap        None  "mmap"        "mmap(2) of the file, shared and writable";
-}
-
-impl std::fmt::Display for Operation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (kind, range) = (self.kind(), self.range());
-        match kind.operand {
-            Operand::None => f.write_str(kind.name),
-            Operand::Size => write!(f, "{} {}", kind.name, range.start),
-            Operand::Cells | Operand::Pages => write!(f, "{} {}", kind.name, range),
-        }
     }
 }
 
@@ -483,10 +356,11 @@ impl Case {
     /// The smallest size that the file can come to have: a write that ends below it does not change
     /// the size.
     fn least_size(&self) -> u8 {
-        let truncated = self.operations().filter_map(|(_, _, operation)| match operation {
-            Operation::Truncate(size) => Some(size),
-            _ => None,
-        });
+        let truncated =
+            self.operations().filter_map(|(_, _, operation)| match operation.effect() {
+                Effect::Resizes(size) => Some(size),
+                _ => None,
+            });
         truncated.fold(self.geometry.size, u8::min)
     }
 
@@ -494,9 +368,9 @@ impl Case {
     pub fn is_aligned(&self) -> bool {
         let (cells, least) = (self.geometry.cells, self.least_size());
         self.geometry.size.is_multiple_of(cells)
-            && self.operations().all(|(_, _, operation)| match operation {
-                Operation::Truncate(size) => size.is_multiple_of(cells),
-                Operation::Write(range) => range.end.is_multiple_of(cells) || range.end < least,
+            && self.operations().all(|(_, _, operation)| match operation.effect() {
+                Effect::Resizes(size) => size.is_multiple_of(cells),
+                Effect::Writes(range) => range.end.is_multiple_of(cells) || range.end < least,
                 _ => true,
             })
     }

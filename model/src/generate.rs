@@ -33,23 +33,17 @@ pub struct Generator {
 /// One case in this many begins with a theme.
 const THEMED_ONE_IN: u32 = 6;
 
-/// The weight of each kind of operation, before a case's swarm changes it.
-const WEIGHTS: &[(u8, u32)] = &[
-    (1, 60),  // store
-    (2, 12),  // load
-    (3, 12),  // read
-    (4, 22),  // write
-    (5, 26),  // truncate
-    (6, 34),  // writeback
-    (7, 14),  // sync_range
-    (8, 24),  // fsync
-    (9, 4),   // msync
-    (10, 10), // invalidate
-    (11, 24), // invalidate2
-    (12, 14), // reclaim
-    (13, 5),  // munmap
-    (14, 5),  // mmap
-];
+/// The code and the weight of each kind of operation, before a case's swarm changes it.
+const WEIGHTS: [(u8, u32); Operation::KINDS.len() - 1] = {
+    let mut weights = [(0, 0); Operation::KINDS.len() - 1];
+    let mut n = 0;
+    while n < weights.len() {
+        let kind = &Operation::KINDS[n + 1]; // the first is the empty slot
+        weights[n] = (kind.code, kind.weight);
+        n += 1;
+    }
+    weights
+};
 
 impl Generator {
     /// `aligned` keeps every file size at a multiple of a page.
@@ -146,7 +140,7 @@ fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
 
 /// An operation of a kind that the weights draw.
 pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
-    let code = pick(r, WEIGHTS);
+    let code = pick(r, &WEIGHTS);
     operation(r, code, g, hot)
 }
 

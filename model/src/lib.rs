@@ -30,6 +30,7 @@ pub mod kernel;
 pub mod machine;
 pub mod mm;
 pub mod mutate;
+pub mod operation;
 pub mod plant;
 pub mod point;
 mod registry;

@@ -13,7 +13,7 @@
 //! they hold.
 
 use mkwrite_model::End;
-use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Operation, Range};
+use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Range};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Aspect, Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
@@ -90,17 +90,7 @@ impl Summary {
         if !self.comparable || step.task == CLOSER {
             return;
         }
-        let fixed = matches!(
-            k.state(step.task).operation(),
-            Operation::Store(_)
-                | Operation::Load(_)
-                | Operation::Read(_)
-                | Operation::Write(_)
-                | Operation::Truncate(_)
-                | Operation::Fsync
-                | Operation::Msync
-        );
-        if fixed {
+        if k.state(step.task).operation().kind().is_compared {
             let outcome = k.outcome(step.task);
             (self.task, self.steps) = (step.task.0, step.number);
             self.calls[usize::from(step.slot)] = Some(Call {

@@ -5,7 +5,7 @@
 //! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Operation, Range};
+use mkwrite_model::case::{Case, Effect, Range};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -107,9 +107,10 @@ impl<F: Filesystem> Cx<'_, F> {
         self.applicable & rule.bit() != 0
     }
 
-    /// The operation whose step this is; I/O tasks have none.
-    pub(crate) fn actor_operation(&self) -> Option<Operation> {
-        self.step.task.io_slot().is_none().then(|| self.k.state(self.step.task).operation())
+    /// What the operation does whose step this is; I/O tasks have none.
+    pub(crate) fn actor_effect(&self) -> Option<Effect> {
+        let is_actor = self.step.task.io_slot().is_none();
+        is_actor.then(|| self.k.state(self.step.task).operation().effect())
     }
 
     pub(crate) fn breach(&mut self, what: &'static str) {
@@ -299,6 +300,13 @@ impl Judge {
     /// The breaches of the last run, in order.
     pub fn breaches(&self) -> impl Iterator<Item = Breach> + '_ {
         self.breaches.items[..self.breaches.len].iter().copied().flatten()
+    }
+
+    /// The run breaks a rule that takes more than this run to see.
+    pub(crate) fn add(&mut self, breach: Breach) {
+        if self.has(breach.rule) {
+            self.breaches.push(breach);
+        }
     }
 
     /// The last run broke no rule.

@@ -4,7 +4,7 @@
 //! began.
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{Effect, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::page::PRIVATE;
@@ -40,14 +40,11 @@ impl Passes {
     pub(crate) fn event<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, event: Event) {
         match event {
             Event::Call => {
-                use Operation as O;
                 let none = Range::new(0, 0);
-                let (written, removed) = match k.state(task).operation() {
-                    O::Fsync | O::Msync => (Range::new(0, PAGES_MAX as u8), none),
-                    O::Integrity(pages) => (pages, none),
-                    O::Invalidate(pages) | O::Invalidate2(pages) | O::Reclaim(pages) => {
-                        (none, pages)
-                    }
+                let (written, removed) = match k.state(task).operation().effect() {
+                    Effect::Syncs { .. } => (Range::new(0, PAGES_MAX as u8), none),
+                    Effect::WritesBack { pages, integrity: true } => (pages, none),
+                    Effect::Drops { pages, .. } => (none, pages),
                     _ => (none, none),
                 };
                 self.pages[task.index()] = written.bits() as u8;
@@ -84,12 +81,10 @@ impl Passes {
 /// The pages that nothing keeps from being removed by the operation that this task runs, one bit
 /// each.
 fn could_go<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u8 {
-    let (unmaps, launders) = match k.state(task).operation() {
-        Operation::Invalidate(_) => (false, false),
-        Operation::Invalidate2(_) => (true, k.fs().launders()),
-        Operation::Reclaim(_) => (true, false),
-        _ => return 0,
+    let Effect::Drops { unmaps, launders, .. } = k.state(task).operation().effect() else {
+        return 0;
     };
+    let launders = launders && k.fs().launders();
     let could_go = |page: &Frame| {
         let mapped = if unmaps { k.mapcount(*page) as i8 } else { 0 };
         let alone = k.refcount(*page) == 1 + i8::from(k.has(*page, PRIVATE)) + mapped;

@@ -51,17 +51,25 @@ pub enum ScheduledBy {
     Random(SchedulerKind, Random),
 }
 
+/// The pair that a document compares with.
+pub fn compared<F: Filesystem>(document: &Document) -> Result<Option<Target<F>>, PairError> {
+    let target = |(fs, caller): &(String, String)| Ok(Target::from(Pair::named(fs, caller)?));
+    document.compare.as_ref().map(target).transpose()
+}
+
 /// A machine with its judge.
 pub struct Runner<F: Filesystem> {
     /// Runs cases.
     pub machine: Machine<F>,
     /// The judge of the last run.
     pub judge: Judge,
+    /// Whose run every run is compared with, and the machine for it.
+    reference: Option<Box<(Target<F>, Runner<F>)>>,
 }
 
 impl<F: Filesystem> Default for Runner<F> {
     fn default() -> Self {
-        Runner { machine: Machine::default(), judge: Judge::default() }
+        Runner { machine: Machine::default(), judge: Judge::default(), reference: None }
     }
 }
 
@@ -131,9 +139,42 @@ impl<F: Filesystem> Runner<F> {
         self.machine.plant_reached()
     }
 
+    /// From now on every run is compared with one of this target, by the differential rule.
+    pub fn compare_with(&mut self, reference: Option<Target<F>>) {
+        self.reference = reference.map(|target| Box::new((target, Runner::default())));
+    }
+
+    /// Whose run every run is compared with.
+    pub fn reference(&self) -> Option<Target<F>> {
+        self.reference.as_ref().map(|reference| reference.0)
+    }
+
+    /// Compares the run that the judge has just seen with one of the reference.
+    pub(crate) fn compare(&mut self, target: Target<F>, case: &Case) {
+        let Some(reference) = &mut self.reference else { return };
+        let (other, runner) = &mut **reference;
+        if *other == target || !differential::is_comparable(case) {
+            return;
+        }
+        runner.run(*other, case, ScheduledBy::Own);
+        let theirs = runner.judge.summary();
+        if let Some(breach) = self.judge.summary().differs(target.pair, theirs, other.pair) {
+            self.judge.add(breach);
+        }
+    }
+
     /// Runs a case and judges it.
     pub fn run(&mut self, target: Target<F>, case: &Case, how: ScheduledBy) -> (End, u32) {
-        observe(&mut self.machine, target, case, how, &mut self.judge)
+        let end = observe(&mut self.machine, target, case, how, &mut self.judge);
+        self.compare(target, case);
+        end
+    }
+
+    /// The same with the schedule of the case, and watched by somebody.
+    pub fn watch(&mut self, target: Target<F>, case: &Case, watch: &mut impl Observer<F>) {
+        let mut observer = (&mut self.judge, watch);
+        observe(&mut self.machine, target, case, ScheduledBy::Own, &mut observer);
+        self.compare(target, case);
     }
 
     /// Runs a case and records the schedule as stops, up to a broken assertion of the model if
@@ -156,6 +197,7 @@ impl<F: Filesystem> Runner<F> {
         let (mut lines, mut hash) = (Lines::default(), TraceHash::default());
         let mut observer = (&mut (&mut self.judge, watch), &mut (&mut lines, &mut hash));
         observe(&mut self.machine, target, case, ScheduledBy::Own, &mut observer);
+        self.compare(target, case);
         (lines.0, hash.0)
     }
 
@@ -166,7 +208,9 @@ impl<F: Filesystem> Runner<F> {
         case: &Case,
         scheduler: &mut impl Scheduler,
     ) -> (End, u32) {
-        self.machine.run(Setup { case, target }, scheduler, &mut self.judge)
+        let end = self.machine.run(Setup { case, target }, scheduler, &mut self.judge);
+        self.compare(target, case);
+        end
     }
 
     /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by

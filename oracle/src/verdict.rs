@@ -8,7 +8,7 @@ use mkwrite_model::{Case, Observer, Target};
 
 use crate::judge::{Breach, Judge};
 use crate::ledger::{Expected, Ledger};
-use crate::run::Runner;
+use crate::run::{Runner, compared};
 
 /// What came of a document on one target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,6 +116,8 @@ pub fn judge<F: Filesystem>(
     target: Target<F>,
     document: &Document,
 ) -> Judged {
+    // A pair that does not exist compares with nothing.
+    runner.compare_with(compared(document).ok().flatten());
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
     let (lines, hash) = runner.trace(target, &document.case, &mut reaches);
     let mut classifier = ledger.classify(target);

@@ -6,7 +6,7 @@
 //! function, and what `Marks` must note for it.
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId};
 use mkwrite_model::facts::{self, DirtiesLate};
 use mkwrite_model::implementation::Filesystem;
@@ -312,9 +312,9 @@ impl Marks {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
-        match k.state(task).operation() {
-            Operation::Truncate(_) => self.truncating |= task.bit(),
-            Operation::Write(cells) => {
+        match k.state(task).operation().effect() {
+            Effect::Resizes(_) => self.truncating |= task.bit(),
+            Effect::Writes(cells) => {
                 self.writing |= task.bit();
                 self.writers |= task.bit();
                 self.writes[task.index()] =
@@ -425,9 +425,9 @@ impl Marks {
             self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
             return;
         }
-        let own = k.state(task).operation();
+        let own = k.state(task).operation().effect();
         self.raised |= self.truncating & !task.bit() != 0
-            && !matches!(own, Operation::Truncate(_) | Operation::Write(_));
+            && !matches!(own, Effect::Resizes(_) | Effect::Writes(_));
     }
 
     fn past_eof<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {

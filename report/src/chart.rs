@@ -211,7 +211,7 @@ impl<'a> Chart<'a> {
     /// The step changes nothing of interest.
     fn minor(&self, n: usize) -> bool {
         let moment = &self.run.steps[n];
-        if self.inside(n) || self.broken(n).next().is_some() {
+        if moment.notable || self.inside(n) || self.broken(n).next().is_some() {
             return false;
         }
         let last = self.run.steps.get(n + 1).is_none_or(|next| next.task != moment.task);

@@ -26,9 +26,9 @@ use rand::Rng;
 use crate::corpus::{Corpus, Kept};
 use crate::feedback::{FEATURES, Feedback, Signals};
 use crate::log::Log;
-use mkwrite_explain::shrink::{Goal, Shrinker};
+use mkwrite_explain::shrink::{Goal, shrink_one};
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger, Signature};
+use mkwrite_oracle::ledger::{Expected, Key, Ledger};
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, with_order};
 
@@ -488,11 +488,10 @@ pub fn recorded<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case
 pub fn reproduce<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case {
     let (mut runner, target) = (Runner::default(), plan.targets[key.target]);
     let case = recorded(plan, key, found);
-    // Where the signature says any point, the case keeps the one that it has.
-    let signature = Signature { point: Some(found.breach.point), ..key.signature };
+    let breached = (&found.breach, key.signature.expected);
     let others = plan.targets.iter().copied().filter(|other| *other != target);
-    match Goal::of_breach(&case, target, signature, others, &plan.ledger, &mut runner) {
-        Some(goal) => Shrinker::new(&mut Runner::default(), goal, &plan.ledger).shrink(case),
+    match Goal::of_breach(&case, target, breached, others, &plan.ledger, &mut runner) {
+        Some(goal) => shrink_one(&case, &goal, &plan.ledger),
         None => case,
     }
 }

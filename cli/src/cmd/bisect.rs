@@ -1,15 +1,15 @@
 //! `mkwrite bisect`: a case over the versions of a filesystem and over the callers, in order of
 //! age; and with each remedy.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mkwrite_explain::bisect::{Series, Station, Tried, bisect};
-use mkwrite_explain::cure::{Attempt, Cures, SCHEDULES, cures};
+use mkwrite_explain::cure::{Attempt, Cures, cures};
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Ledger};
-use mkwrite_oracle::run::{Runner, ScheduledBy};
+use mkwrite_oracle::run::{Runner, ScheduledBy, compared};
 use mkwrite_report::json::bisect::Bisect;
 
 use super::subject::Subject;
@@ -36,6 +36,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
+    runner.compare_with(compared(&document).map_err(|error| anyhow!(error))?);
     let series = bisect(&mut runner, &ledger, target, &case);
     runner.run(target, &case, ScheduledBy::Own);
     let rule = runner.judge.breaches().next().map(|breach| breach.rule);
@@ -59,13 +60,13 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 fn print_cures<F: Filesystem>(target: Target<F>, rule: Rule, cures: &Cures) {
     line(format!("{BOLD}remedies on {target} (rule {rule}){BOLD:#}"));
     line(format!(
-        "  {:<40} {RED}breaks{RED:#}  {} of {SCHEDULES} schedules",
-        "none", cures.without
+        "  {:<40} {RED}breaks{RED:#}  {} of {} schedules",
+        "none", cures.without, cures.schedules
     ));
-    for Attempt { remedies, breaks, closes } in &cures.attempts {
+    for Attempt { remedies, schedules, breaks, closes } in &cures.attempts {
         let (style, word) = if *closes { (GREEN, "closes") } else { (RED, "breaks") };
         line(format!(
-            "  {:<40} {style}{word}{style:#}  {breaks} of {SCHEDULES} schedules",
+            "  {:<40} {style}{word}{style:#}  {breaks} of {schedules} schedules",
             remedies.to_string()
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mkwrite_model::bytes;
 use mkwrite_model::implementation::Filesystem;
 
@@ -13,7 +13,7 @@ use crate::{Exit, files, output};
 /// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise.
 /// Bytes carry the case alone: what it runs on and what is expected stands beside it, in text. A
 /// fuzzer runs bytes under several schedules; text has the first, and `shrink FILE` writes the one
-/// that breaks something.
+/// that breaks something. The input stays as it is.
 #[derive(clap::Args)]
 pub struct Args {
     /// The file to read
@@ -32,6 +32,13 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let to_text = args.to.as_deref().map_or(!files::is_text(&args.file), |to| to == "text");
     let content =
         if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
+    if let Some(output) = args.output.as_deref() {
+        files::refuse_same(&args.file, output)?;
+        if !to_text && files::is_text(output) {
+            let what = format!("{}: a case in bytes must not be called .mkw", output.display());
+            return Err(anyhow!(what).context("give another name, or --to text"));
+        }
+    }
     match &args.output {
         Some(path) => files::write(path, &content)?,
         None => output::bytes(&content),

@@ -1,15 +1,17 @@
 //! `mkwrite explain`: what a case breaks, step by step, in words and pictures.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::explain::{Explanation, explain, with_stops};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json::explain::Explain;
-use mkwrite_report::{html, svg, terminal};
+use mkwrite_report::{count, html, svg, terminal};
 
 use super::subject::Subject;
 use crate::output::{self, line, note};
@@ -45,7 +47,16 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
+    for file in [&args.html, &args.svg].into_iter().flatten() {
+        files::refuse_same(&args.subject.file, file)?;
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a template"));
+    let operations = count(document.case.operations().count(), "operation");
+    bar.set_message(format!("explaining {operations}; `shrink` makes a case smaller"));
+    bar.enable_steady_tick(Duration::from_millis(200));
     let explanation = explain(&mut runner, &ledger, target, &document, None);
+    bar.finish_and_clear();
     let drawn = [(&args.html, html::page as fn(&Explanation) -> String), (&args.svg, svg::picture)];
     for (file, draw) in drawn {
         let Some(file) = file else { continue };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use mkwrite_explain::finding;
 use mkwrite_explain::shrink::Shrinker;
+use mkwrite_model::case::Schedule;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{Document, Expect};
 use mkwrite_oracle::ledger::Ledger;
@@ -62,6 +63,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    refuse_stale(args, &mut runner, &document)?;
     let document = if args.fixed {
         fixed(args, &ledger, &mut runner, document)?
     } else {
@@ -73,6 +75,24 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     line(format!("{}\n{}", case_path.display(), text_path.display()));
     note(format!("{DIM}cargo test -p mkwrite-report --test regressions -- {}{DIM:#}", args.name));
     Ok(Exit::Good)
+}
+
+/// A test whose schedule is not followed tests something else.
+fn refuse_stale<F: Filesystem>(
+    args: &Args,
+    runner: &mut Runner<F>,
+    document: &Document,
+) -> Result<()> {
+    let Schedule::Order(stops) = &document.case.schedule else { return Ok(()) };
+    for target in args.subject.targets::<F>(document)? {
+        if let Some(missed) = runner.missed_stops(target, &document.case).first() {
+            let file = args.subject.file.display();
+            let what = format!("{file}: `order {}` is never reached on {target}", stops[*missed]);
+            return Err(anyhow!(what)
+                .context("`mkwrite replay --realigned FILE` writes a schedule that fits"));
+        }
+    }
+    Ok(())
 }
 
 /// The case as it is, which must pass on the pairs that were chosen.

@@ -434,7 +434,7 @@ fn document<F: Filesystem>(
     let target = plan.targets[key.target];
     let smaller = if shrunk { ", then made smaller" } else { "" };
     let origin = format!("{}{smaller}.", origin(args, plan, found.index));
-    finding::document(target, &found.breach, origin, case)
+    finding::document(target, &found.breach, origin, case, &plan.targets)
 }
 
 /// Which case of which hunt it is.

@@ -11,7 +11,7 @@ use mkwrite_model::Target;
 use mkwrite_model::callers::Caller;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_oracle::run::Runner;
+use mkwrite_oracle::run::{Runner, compared};
 use mkwrite_report::json;
 use mkwrite_report::matrix::{Cell, Matrix, page};
 use walkdir::WalkDir;
@@ -57,6 +57,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         let home =
             home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
+        runner.compare_with(compared(&document).map_err(|error| anyhow!(error))?);
         let mut cell = |fs: F, caller: Caller| {
             let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
             let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);

@@ -10,6 +10,8 @@ pub mod explain;
 pub mod file;
 pub mod hunt;
 pub mod list;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod matrix;
 pub mod plants;
 pub mod reach;
@@ -18,6 +20,8 @@ pub mod seeds;
 pub mod shrink;
 pub mod subject;
 pub mod triage;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod vm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -24,7 +24,7 @@ use super::subject::{Switches, targets};
 use crate::Exit;
 use crate::files;
 use crate::names::scheduler;
-use crate::output::{self, DIM, GREEN, RED, YELLOW, line};
+use crate::output::{self, DIM, GREEN, RED, YELLOW, line, note};
 
 /// Replay cases and say which rules they break
 ///
@@ -47,7 +47,7 @@ pub struct Args {
     #[command(flatten)]
     switches: Switches,
     /// Print one line per step
-    #[arg(long)]
+    #[arg(long, conflicts_with = "times")]
     trace: bool,
     /// Run under this many fresh schedules instead
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "times")]
     seed: u64,
     /// Write the case with a realigned schedule here, if its own has gone stale
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "times")]
     realigned: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
@@ -72,6 +72,19 @@ struct Input<'a, F> {
     document: Document,
     stale: Vec<Stale>,
     targets: Vec<Target<F>>,
+}
+
+impl<F> Input<'_, F> {
+    /// The lines of its schedule, if it is text.
+    fn order_lines(&self) -> Vec<usize> {
+        match files::is_text(self.path) {
+            true => {
+                let text = std::fs::read_to_string(self.path).unwrap_or_default();
+                files::lines_of(&text, "order").collect()
+            }
+            false => Vec::new(),
+        }
+    }
 }
 
 /// Runs the subcommand.
@@ -97,8 +110,7 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
         for target in &input.targets {
             let judged = judge(&mut runner, &ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
-            let is_stale =
-                !missed.is_empty() && (!judged.verdict.is_good() || !input.stale.is_empty());
+            let is_stale = !missed.is_empty();
             let realigned =
                 is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
             if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
@@ -106,6 +118,14 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
             }
             if let (Some(path), Some(document)) = (&args.realigned, &realigned) {
                 files::write(path, document.to_string().as_bytes())?;
+            }
+            if let Some(path) = args.realigned.as_ref().filter(|_| realigned.is_none()) {
+                let why = if is_stale { "no schedule was found" } else { "not stale" };
+                note(format!(
+                    "{} on {target}: {why}: {} is not written",
+                    input.path.display(),
+                    path.display()
+                ));
             }
             let run = Run { input, target: *target, judged, missed, is_stale, realigned };
             if args.json {
@@ -133,13 +153,14 @@ fn stale_lines<F: Filesystem>(
         .map(|s| (Some(s.error.line), format!("{} ({})", s.error.message, s.error.help)));
     let mut all: Vec<_> = unknown.collect();
     let Schedule::Order(stops) = &input.document.case.schedule else { return all };
-    let text = std::fs::read_to_string(input.path).unwrap_or_default();
+    let lines = input.order_lines();
     for missed in runner.missed_stops(target, &input.document.case) {
         // Lines that were taken out stand before it, too.
         let before = input.stale.iter().filter(|stale| stale.position <= missed).count();
-        let line =
-            files::is_text(input.path).then(|| files::line_of(&text, "order", missed + before));
-        all.push((line, format!("`order {}` is never reached", stops[missed])));
+        all.push((
+            lines.get(missed + before).copied(),
+            format!("`order {}` is never reached", stops[missed]),
+        ));
     }
     all
 }

@@ -52,6 +52,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rule = args.rule.as_deref().map(names::rule).transpose()?;
     let goal = args.subject.goal(rule, &ledger, &mut runner, &mut document)?;
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));
+    files::refuse_same(&args.subject.file, &output)?;
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let (before, start) = (document.case.clone(), Instant::now());
 

@@ -6,24 +6,14 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use mkwrite_model::case::{self, AMPLE, Case, Range, Schedule};
+use mkwrite_model::case::{self, AMPLE, Case, Operand, Range, Schedule};
 
+/// A kind by its number in the table, and two numbers for its operand.
 #[derive(Arbitrary, Debug)]
-enum Operation {
-    Store(u8, u8),
-    Load(u8, u8),
-    Read(u8, u8),
-    Write(u8, u8),
-    Truncate(u8),
-    Background(u8, u8),
-    Integrity(u8, u8),
-    Fsync,
-    Msync,
-    Invalidate(u8, u8),
-    Invalidate2(u8, u8),
-    Reclaim(u8, u8),
-    Munmap,
-    Mmap,
+struct Operation {
+    kind: u8,
+    start: u8,
+    length: u8,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -48,30 +38,19 @@ struct Program {
 }
 
 fn operation(operation: &Operation, g: case::Geometry) -> case::Operation {
-    let cells = |a: u8, b: u8| {
-        let start = a % g.file_cells();
-        Range::new(start, start + 1 + b % (g.file_cells() - start))
+    let kinds = &case::Operation::KINDS[1..]; // the first is the empty slot
+    let kind = &kinds[usize::from(operation.kind) % kinds.len()];
+    let range = |count: u8| {
+        let start = operation.start % count;
+        Range::new(start, start + 1 + operation.length % (count - start))
     };
-    let pages = |a: u8, b: u8| {
-        let start = a % g.pages;
-        Range::new(start, start + 1 + b % (g.pages - start))
+    let operand = match kind.operand {
+        Operand::None => Range::default(),
+        Operand::Cells => range(g.file_cells()),
+        Operand::Pages => range(g.pages),
+        Operand::Size => Range::new(operation.start % (g.file_cells() + 1), 0),
     };
-    match *operation {
-        Operation::Store(a, b) => case::Operation::Store(cells(a, b)),
-        Operation::Load(a, b) => case::Operation::Load(cells(a, b)),
-        Operation::Read(a, b) => case::Operation::Read(cells(a, b)),
-        Operation::Write(a, b) => case::Operation::Write(cells(a, b)),
-        Operation::Truncate(size) => case::Operation::Truncate(size % (g.file_cells() + 1)),
-        Operation::Background(a, b) => case::Operation::Background(pages(a, b)),
-        Operation::Integrity(a, b) => case::Operation::Integrity(pages(a, b)),
-        Operation::Fsync => case::Operation::Fsync,
-        Operation::Msync => case::Operation::Msync,
-        Operation::Invalidate(a, b) => case::Operation::Invalidate(pages(a, b)),
-        Operation::Invalidate2(a, b) => case::Operation::Invalidate2(pages(a, b)),
-        Operation::Reclaim(a, b) => case::Operation::Reclaim(pages(a, b)),
-        Operation::Munmap => case::Operation::Munmap,
-        Operation::Mmap => case::Operation::Mmap,
-    }
+    case::Operation::from_code(kind.code, operand).expect("the code is of the table")
 }
 
 libfuzzer_sys::fuzz_target!(|program: Program| {

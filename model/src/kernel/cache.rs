@@ -194,6 +194,11 @@ impl<F: Filesystem> Kernel<F> {
         self.errors.set(self.errors.get() | bit);
     }
 
+    /// What the next fsync would report: errors of the mapping, and of the open file.
+    pub fn has_errors(&self) -> (bool, bool) {
+        (self.errors.get() != 0, self.client.error.get())
+    }
+
     /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c:
     /// wait_on_page_writeback_range).
     pub(crate) fn mapping_take_error(&self) -> Status {

@@ -19,7 +19,7 @@ use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// read(2): the cells below i_size, page by page.
-pub(super) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
+pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     for (index, cells) in by_page(k, cells) {
         let page = match find_uptodate_page(k, index).await {
             Ok(page) => page,
@@ -92,7 +92,7 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
 }
 
 /// write(2): generic_file_aio_write and generic_perform_write.
-pub(super) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
+pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
     let fills_gap =

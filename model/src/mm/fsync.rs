@@ -14,7 +14,7 @@ use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// fsync(2).
-pub(super) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
+pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.at(P::FsyncStart).await;
     k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await;
     match k.facts().fsync_wait {
@@ -44,7 +44,7 @@ async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
 }
 
 /// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.
-pub(super) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
+pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
     let mapped = k.is_file_mapped(mm);
     k.mmap_read_unlock(mm);

@@ -13,7 +13,7 @@ use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// invalidate_mapping_pages.
-pub(super) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.at_tree(P::InvalidateFind).await;
     let batch = k.pagevec_lookup(pages);
     for page in batch.iter() {
@@ -60,7 +60,7 @@ pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
 }
 
 /// invalidate_inode_pages2_range, as direct I/O and revalidation call it: with the inode lock held.
-pub(super) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.inode_lock(P::Invalidate2Inode).await;
     let mut status = Status::Ok;
     k.at_tree(P::InvalidateFind).await;

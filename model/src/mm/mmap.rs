@@ -9,7 +9,7 @@ use crate::kernel::{Kernel, Mm, Status};
 use crate::point::Point as P;
 
 /// munmap(2) of the mapping, if there is one.
-pub(super) async fn munmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
+pub(crate) async fn munmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     k.mmap_write_lock(mm, P::MunmapLock).await;
     if k.is_file_mapped(mm) {
         k.pte_lock(mm, P::MunmapZap).await;
@@ -25,7 +25,7 @@ pub(super) async fn munmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
 }
 
 /// mmap(2), shared and writable, if the address space has no mapping.
-pub(super) async fn mmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
+pub(crate) async fn mmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     k.mmap_write_lock(mm, P::MmapLock).await;
     k.i_mmap_lock(P::MmapLink).await;
     k.set_file_mapped(mm, true);

@@ -2,19 +2,20 @@
 //! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
 
 mod fault;
-mod filemap;
-mod fsync;
-mod invalidate;
-mod mmap;
-mod reclaim;
-mod truncate;
-mod user;
-mod writeback;
+pub(crate) mod filemap;
+pub(crate) mod fsync;
+pub(crate) mod invalidate;
+pub(crate) mod mmap;
+pub(crate) mod reclaim;
+pub(crate) mod truncate;
+pub(crate) mod user;
+pub(crate) mod writeback;
 
 use crate::case::{Case, Operation, Range};
 use crate::exec::TaskId;
-use crate::implementation::{Filesystem, WbSync};
+use crate::implementation::Filesystem;
 use crate::kernel::{Event, Kernel, Mm, Status};
+use crate::operation::perform;
 use crate::point::Point;
 
 pub use filemap::filemap_page_mkwrite;
@@ -56,43 +57,15 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
     k.task().operation.set(operation);
     k.task().outcome.begin();
     k.task().began.set(k.clock());
-    use Operation as O;
-    if !k.fs().declaration().page_cache
-        && !matches!(operation, O::Store(_) | O::Load(_) | O::Munmap | O::Mmap)
-    {
+    if !k.fs().declaration().page_cache && !operation.effect().is_about_mapping() {
         return; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
-    perform(k, slot, mm, operation).await;
-    k.event(Event::Return);
-}
-
-async fn perform<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) {
-    use Operation as O;
-    let outcome = &k.task().outcome;
-    let status = match operation {
-        O::Empty => Status::Ok,
-        O::Store(cells) => user::access(k, slot, mm, cells, true).await,
-        O::Load(cells) => user::access(k, slot, mm, cells, false).await,
-        O::Read(cells) => filemap::read(k, cells).await,
-        O::Write(cells) => filemap::write(k, slot, cells).await,
-        O::Truncate(size) => truncate::truncate(k, size).await,
-        O::Background(pages) => writeback::background(k, pages).await,
-        O::Integrity(pages) => {
-            k.fs().writepages(k, pages, WbSync::Integrity).await;
-            Status::Ok
-        }
-        O::Fsync => fsync::fsync(k).await,
-        O::Msync => fsync::msync(k, mm).await,
-        O::Invalidate(pages) => invalidate::invalidate_mapping_pages(k, pages).await,
-        O::Invalidate2(pages) => invalidate::invalidate_inode_pages2(k, pages).await,
-        O::Reclaim(pages) => reclaim::reclaim(k, pages).await,
-        O::Munmap => mmap::munmap(k, mm).await,
-        O::Mmap => mmap::mmap(k, mm).await,
-    };
+    let status = perform(k, slot, mm, operation).await;
     if status != Status::Ok {
-        outcome.fail(status);
+        k.task().outcome.fail(status);
     }
+    k.event(Event::Return);
 }
 
 /// The cells of a range, page by page: (page, cells of the page counted from its start).

@@ -12,7 +12,7 @@ use crate::kernel::{Frame, Kernel, Status};
 use crate::point::Point as P;
 
 /// shrink_page_list over the pages of a range.
-pub(super) async fn reclaim<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+pub(crate) async fn reclaim<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     for index in pages.iter() {
         k.at_slot(P::ReclaimFind, index).await;
         let Some(page) = k.find_get_page(index) else { continue };

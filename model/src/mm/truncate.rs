@@ -17,7 +17,7 @@ use crate::point::Point as P;
 use crate::remedy::Remedy;
 
 /// ftruncate(2).
-pub(super) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
+pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
     k.inode_lock(P::TruncateInode).await;
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
         k.fs().setattr(k, size).await;

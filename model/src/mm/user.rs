@@ -12,7 +12,7 @@ use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
 use crate::point::Point;
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
-pub(super) async fn access<F: Filesystem>(
+pub(crate) async fn access<F: Filesystem>(
     k: &Kernel<F>,
     slot: u8,
     mm: Mm,

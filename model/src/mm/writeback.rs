@@ -13,7 +13,7 @@ use crate::plant::Plant;
 use crate::point::Point as P;
 
 /// The flusher on this inode: its pages, then the inode itself.
-pub(super) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+pub(crate) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.at_tree(P::WbInode).await;
     if !k.is_inode_dirty() {
         return Status::Ok; // not on the list that the flusher walks

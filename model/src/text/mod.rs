@@ -112,6 +112,8 @@ pub struct Document {
     pub plant: Option<Plant>,
     /// The remedies that are on in each of them.
     pub remedies: Remedies,
+    /// The implementation and the caller whose run each is compared with, without bug and remedies.
+    pub compare: Option<(String, String)>,
     /// What must break on each of them.
     pub expects: Vec<Expect>,
     /// What each run must reach.

@@ -16,6 +16,9 @@ use crate::exec::{ACTORS_MAX, TaskId};
 use crate::plant::Plant;
 use crate::remedy::Remedy;
 
+/// `order` lines of a text at the most: the most steps that `limits` allows.
+const STOPS_MAX: usize = 1 << 14;
+
 /// The document as it grows, with where each value of the case came from.
 #[derive(Default)]
 pub(super) struct Builder {
@@ -66,10 +69,14 @@ pub(super) fn version(_: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     Ok(Which::Only)
 }
 
-pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+fn pair(words: &mut Words<'_>) -> Parsed<(String, String)> {
     let implementation = words.next("an implementation, like nfs@2.6.29")?.text.to_owned();
-    let caller = words.next("a caller, like 2.6.29")?.text.to_owned();
-    let (runs, pair) = (&mut builder.document.runs, (implementation, caller));
+    Ok((implementation, words.next("a caller, like 2.6.29")?.text.to_owned()))
+}
+
+pub(super) fn run(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+    let pair = pair(words)?;
+    let runs = &mut builder.document.runs;
     if runs.contains(&pair) {
         return error(
             &words.whole,
@@ -94,6 +101,11 @@ pub(super) fn remedy(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whi
     let one =
         |text| named(&Word { text, span: list.span.clone() }, "remedy", known(), Remedy::from_name);
     builder.document.remedies = list.text.split(',').map(one).collect::<Parsed<_>>()?;
+    Ok(Which::Only)
+}
+
+pub(super) fn compare(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+    builder.document.compare = Some(pair(words)?);
     Ok(Which::Only)
 }
 
@@ -286,6 +298,10 @@ pub(super) fn order(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Whic
         Some(word) => number(&word, "how often it has stood there,", 1..=u8::MAX)?,
         None => 1,
     };
+    if builder.stops.len() == STOPS_MAX {
+        let message = format!("more than {STOPS_MAX} `order` lines");
+        return error(&words.whole, message, "no run has more steps");
+    }
     builder.scheduled.push((task, slot, words.whole.clone()));
     builder.stops.push(Stop { task, slot, point, occurrence });
     builder.order.get_or_insert(words.whole.clone());

@@ -89,6 +89,15 @@ pub(super) fn remedy(document: &Document) -> Lines {
     once(Some(document.remedies).filter(|remedies| !remedies.is_empty()))
 }
 
+pub(super) fn compare(document: &Document) -> Lines {
+    once(
+        document
+            .compare
+            .as_ref()
+            .map(|(implementation, caller)| format!("{implementation} {caller}")),
+    )
+}
+
 pub(super) fn expects(document: &Document) -> Lines {
     repeated(&document.expects)
 }

@@ -171,6 +171,10 @@ statements! {
     "remedy" Once parse::remedy, print::remedy, [] => {
         "remedy NAME,..": "these remedies are on there (`mkwrite list remedies`)",
     }
+    "compare" Once parse::compare, print::compare, [] => {
+        "compare IMPLEMENTATION CALLER":
+            "a run of this pair, without bug and remedies, is what the differential rule compares with",
+    }
     "expect" Repeated parse::expect, print::expects, ["pass", "io", "closing", "call"] => {
         "expect pass": "nothing breaks; there is no other `expect` then",
         "expect RULE POINT OPERATION": "this breaks, on each pair",

@@ -8,7 +8,7 @@
 //! once.)
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{MMS_MAX, Operation};
+use mkwrite_model::case::{Effect, MMS_MAX};
 use mkwrite_model::kernel::Status;
 
 /// Failures that are told apart. After that many every error is due.
@@ -103,10 +103,10 @@ impl Mapped {
     const NO: Mapped = Mapped(2);
 
     /// What this operation makes it.
-    pub(super) fn by(operation: Operation) -> Option<Mapped> {
-        match operation {
-            Operation::Mmap => Some(Mapped::YES),
-            Operation::Munmap => Some(Mapped::NO),
+    pub(super) fn by(effect: Effect) -> Option<Mapped> {
+        match effect {
+            Effect::Maps => Some(Mapped::YES),
+            Effect::Unmaps => Some(Mapped::NO),
             _ => None,
         }
     }
@@ -199,24 +199,25 @@ pub(super) struct Met<'a> {
 
 impl Met<'_> {
     /// The contract allows this result. The one table of errors.
-    pub(super) fn allows(&self, operation: Operation, status: Status) -> bool {
-        use {Operation as O, Status as S};
+    pub(super) fn allows(&self, effect: Effect, status: Status) -> bool {
+        use {Effect as E, Status as S};
         let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
-        match (operation, status) {
-            (O::Store(_) | O::Load(_), S::Ok) => self.whole && mapped,
-            (O::Store(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
-            (O::Load(_), S::Sigbus) => mapped && self.beyond,
-            (O::Store(_) | O::Load(_), S::Segv) => unmapped,
-            (O::Write(_), S::Ok) => self.whole,
-            (O::Write(_), S::NoSpace) => self.short.of_space,
-            (O::Store(_) | O::Load(_) | O::Read(_) | O::Write(_), S::NoMemory) => {
+        match (effect, status) {
+            (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
+            (E::Stores(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
+            (E::Loads(_), S::Sigbus) => mapped && self.beyond,
+            (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
+            (E::Writes(_), S::Ok) => self.whole,
+            (E::Writes(_), S::NoSpace) => self.short.of_space,
+            (E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_), S::NoMemory) => {
                 self.short.of_memory
             }
-            (O::Msync, S::NoMemory) => unmapped,
-            (O::Msync, _) if !mapped => false,
-            (O::Fsync | O::Msync, S::Io) => self.errors.is_due(self.errors_at_call, true),
-            (O::Fsync | O::Msync, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
-            (O::Invalidate2(_), S::Busy) => true, // a page that cannot go now
+            (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
+            (E::Syncs { mapping: true }, _) if !mapped => false,
+            (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
+            (E::Syncs { .. }, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
+            // A page that cannot go now.
+            (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,
             _ => false,
         }
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_table_of_errors() {
-        use {Operation as O, Status as S};
+        use {Status as S, mkwrite_model::case::Operation as O};
         const STATUSES: [Status; 7] =
             [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
         let (mut failed, none) = (Errors::default(), Errors::default());
@@ -270,13 +271,15 @@ mod tests {
             (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
         ] {
             for (met, allowed) in [(&calm, calmly), (&rough, roughly), (&gone, unmapped)] {
-                let found: Vec<_> =
-                    STATUSES.into_iter().filter(|status| met.allows(operation, *status)).collect();
+                let found: Vec<_> = STATUSES
+                    .into_iter()
+                    .filter(|status| met.allows(operation.effect(), *status))
+                    .collect();
                 assert_eq!(found, allowed, "{operation}");
             }
         }
         assert!(
-            !Met { whole: false, ..calm }.allows(O::Write(cell), S::Ok),
+            !Met { whole: false, ..calm }.allows(Effect::Writes(cell), S::Ok),
             "a short write says why"
         );
     }

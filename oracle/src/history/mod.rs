@@ -29,7 +29,7 @@ mod due;
 pub mod reference;
 mod size;
 
-use mkwrite_model::case::{CELLS_MAX, Case, Geometry, Operation, Range};
+use mkwrite_model::case::{CELLS_MAX, Case, Effect, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -131,14 +131,14 @@ struct Pending {
 
 impl Pending {
     fn is_sync(&self) -> bool {
-        matches!(self.operation, Operation::Fsync | Operation::Msync)
+        matches!(self.operation.effect(), Effect::Syncs { .. })
     }
 
     /// The cells that the call reads, or syncs.
     fn reads(&self, all: u8) -> Range {
-        match self.operation {
-            Operation::Load(cells) | Operation::Read(cells) => cells,
-            Operation::Fsync | Operation::Msync => Range::new(0, all),
+        match self.operation.effect() {
+            Effect::Loads(cells) | Effect::Reads(cells) => cells,
+            Effect::Syncs { .. } => Range::new(0, all),
             _ => Range::default(),
         }
     }
@@ -227,7 +227,7 @@ impl History {
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
         let mm = self.mms[caller.index()];
-        if let Some(effect) = Mapped::by(operation) {
+        if let Some(effect) = Mapped::by(operation.effect()) {
             self.mappings.call(mm, effect);
             for (pending, _) in self.pending.iter_mut().zip(self.mms).filter(|(_, of)| *of == mm) {
                 pending.mapped = pending.mapped.or(effect);
@@ -242,20 +242,20 @@ impl History {
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
         };
-        match operation {
-            Operation::Store(cells) => {
+        match operation.effect() {
+            Effect::Stores(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Operation::Write(cells) => {
+            Effect::Writes(cells) => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Operation::Truncate(size) => {
+            Effect::Resizes(size) => {
                 let inside = self.size.least();
                 self.size.call_set(caller, size);
                 self.size_changed();
@@ -294,7 +294,7 @@ impl History {
             let p = &mut self.pending[caller];
             let (before, slot) = (p.most, p.slot);
             (p.least, p.most) = (p.least.min(least), p.most.max(most));
-            if let Operation::Store(cells) = p.operation {
+            if let Effect::Stores(cells) = p.operation.effect() {
                 for cell in cells.clip(Range::new(before, most)).iter() {
                     let task = TaskId(caller as u8);
                     self.add(task, cell, Stamp::new(task, slot, cell));
@@ -314,8 +314,8 @@ impl History {
         let slot = pending.slot;
         self.check_status(caller, &pending, outcome);
         let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
-        match pending.operation {
-            Operation::Store(cells) => {
+        match pending.operation.effect() {
+            Effect::Stores(cells) => {
                 for cell in cells.iter() {
                     let took_place = done(cells).contains(cell);
                     let certain = cell < pending.least;
@@ -323,10 +323,10 @@ impl History {
                     self.settle(caller, cell, value, took_place, certain);
                 }
             }
-            Operation::Load(cells) => {
+            Effect::Loads(cells) => {
                 self.check_values(caller, pending, done(cells), outcome);
             }
-            Operation::Read(cells) => {
+            Effect::Reads(cells) => {
                 let end = done(cells).end;
                 if outcome.done > 0 && end > pending.most {
                     self.flaw(Flaw::Size, end - 1, (outcome.value)(outcome.done - 1));
@@ -336,7 +336,7 @@ impl History {
                 }
                 self.check_values(caller, pending, done(cells), outcome);
             }
-            Operation::Write(cells) => {
+            Effect::Writes(cells) => {
                 for cell in cells.iter() {
                     let value = Stamp::new(caller, slot, cell);
                     self.settle(caller, cell, value, done(cells).contains(cell), true);
@@ -346,7 +346,7 @@ impl History {
                 self.size_changed();
                 self.check_exposed(pending, outcome);
             }
-            Operation::Truncate(size) => {
+            Effect::Resizes(size) => {
                 self.size.return_set(caller);
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
@@ -354,7 +354,7 @@ impl History {
                 }
                 self.check_exposed(pending, outcome);
             }
-            Operation::Fsync | Operation::Msync if outcome.status == Status::Ok => {
+            Effect::Syncs { .. } if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
                     self.check_durable(1 << caller.index(), cell, outcome);
                 }
@@ -403,14 +403,14 @@ impl History {
 
     /// The result of a call is one that is due.
     fn check_status(&mut self, caller: TaskId, pending: &Pending, outcome: &Observed<'_>) {
-        let (g, operation) = (self.geometry, pending.operation);
+        let (g, effect) = (self.geometry, pending.operation.effect());
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
-        let cells = match operation {
-            Operation::Store(cells) | Operation::Load(cells) | Operation::Write(cells) => cells,
+        let cells = match effect {
+            Effect::Stores(cells) | Effect::Loads(cells) | Effect::Writes(cells) => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
-        let through_mapping = matches!(operation, Operation::Store(_) | Operation::Load(_));
+        let through_mapping = effect.is_through_mapping();
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
         }
@@ -422,14 +422,14 @@ impl History {
             errors: &self.errors,
             errors_at_call: pending.errors,
         };
-        if !met.allows(operation, outcome.status) {
+        if !met.allows(effect, outcome.status) {
             let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {
             self.errors.report(pending.errors, outcome.status == Status::Io);
         }
-        if Mapped::by(operation).is_some() {
+        if Mapped::by(effect).is_some() {
             self.mappings.returned(self.mms[caller.index()]);
         }
     }

@@ -4,7 +4,7 @@
 //! read; a reply tells the size that the file had at the server before the truncate, perhaps after
 //! truncate has returned. That is so whatever lock or server guards i_size.
 
-use mkwrite_model::case::Operation;
+use mkwrite_model::case::Effect;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::{Event, Kernel};
 use mkwrite_model::plant::Plant;
@@ -32,10 +32,10 @@ impl Check for GrownBack {
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from
-            && matches!(cx.actor_operation(), None | Some(Operation::Store(_) | Operation::Load(_)))
+            && matches!(cx.actor_effect(), None | Some(Effect::Stores(_) | Effect::Loads(_)))
             && (is_truncating_to(cx.k, from) || is_stale(cx, to))
         {
-            let what = match cx.actor_operation() {
+            let what = match cx.actor_effect() {
                 Some(_) => "a fault undid a truncate that is under way",
                 None => "a reply undid a truncate that is under way",
             };
@@ -46,10 +46,10 @@ impl Check for GrownBack {
 
 /// A reply tells a size that the file at the server no longer has.
 fn is_stale<F: Filesystem>(cx: &Cx<'_, F>, size: u8) -> bool {
-    cx.actor_operation().is_none() && cx.k.server.attributes().size < size
+    cx.actor_effect().is_none() && cx.k.server.attributes().size < size
 }
 
 /// A truncate to this size holds the inode lock.
 fn is_truncating_to<F: Filesystem>(k: &Kernel<F>, size: u8) -> bool {
-    k.inode_lock_owner().is_some_and(|task| k.state(task).operation() == Operation::Truncate(size))
+    k.inode_lock_owner().is_some_and(|task| k.state(task).operation().effect() == Effect::Resizes(size))
 }

@@ -5,7 +5,7 @@
 //! O4 says by the calls alone what the size can be, and sees it late; this looks at the step that
 //! writes it. Under which lock that happens is I33's.
 
-use mkwrite_model::case::Operation;
+use mkwrite_model::case::Effect;
 use mkwrite_model::implementation::{Filesystem, SizeGuard};
 use mkwrite_model::kernel::Event;
 use mkwrite_model::plant::Plant;
@@ -33,11 +33,11 @@ impl Check for SizeChange {
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         let Event::SizeWritten { from, to, .. } = event else { return };
         let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;
-        match cx.actor_operation() {
-            Some(Operation::Truncate(_)) => {}
-            Some(Operation::Write(_)) if to >= from => {}
+        match cx.actor_effect() {
+            Some(Effect::Resizes(_)) => {}
+            Some(Effect::Writes(_)) if to >= from => {}
             // A write that found no space takes back the gap before it, which it had filled first.
-            Some(Operation::Write(cells)) if from <= cells.start && cx.k.task().outcome().done() == 0 => {}
+            Some(Effect::Writes(cells)) if from <= cells.start && cx.k.task().outcome().done() == 0 => {}
             None if by_server => {}
             _ if to < from => cx.size_breach(from.min(to), "i_size lowered by one who may not"),
             _ if to > from && !by_server => cx.size_breach(from.min(to), "i_size raised by one who may not"),

@@ -1,7 +1,7 @@
 //! The document of `mkwrite bisect`.
 
 use mkwrite_explain::bisect::{self, Tried};
-use mkwrite_explain::cure::{self, SCHEDULES};
+use mkwrite_explain::cure;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::remedy::Remedy;
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl From<&cure::Attempt> for Attempt {
         Attempt {
             remedies: attempt.remedies.iter().map(Remedy::name).collect(),
             schedules_that_break: attempt.breaks,
-            schedules: SCHEDULES,
+            schedules: attempt.schedules,
             closes: attempt.closes,
         }
     }

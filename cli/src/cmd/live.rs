@@ -1,0 +1,408 @@
+//! `mkwrite live`: the same cases on the kernel that this runs on.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use mkwrite_live::conformance::{self, Found, Plan, Report, conformance};
+use mkwrite_live::exec::{self, Place, Solo, Store};
+use mkwrite_live::hunt::{self, Count, Hunter};
+use mkwrite_live::judge::Broken;
+use mkwrite_live::kernel::Version;
+use mkwrite_live::ledger::{Ledger, OWN, On};
+use mkwrite_live::mounts::{self, Mounted, Namespace, NotHere, Spec};
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::text::Document;
+use mkwrite_model::{Case, Target};
+use mkwrite_report::count;
+
+use super::subject::Switches;
+use crate::Exit;
+use crate::files;
+use crate::names::{callers, implementations, pairs};
+use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note};
+
+/// Run cases on the kernel of this machine, and compare or judge what it does
+///
+/// On a folder (--dir), or on filesystems that are made in memory and mounted where nobody else
+/// sees them (--fs). See docs/live.md for what it does to the machine.
+///
+/// Exit code 1 if something is NEW, and 125 if it cannot be run here.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("mode")
+    .required(true)
+    .args(["files", "conformance", "hunt", "soak"]))]
+pub struct Args {
+    /// Run these cases, their actors at the same time, and say how often each breaks something
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Compare random cases of one actor with the model that comes nearest
+    #[arg(long)]
+    conformance: bool,
+    /// Run random cases whose actors race, and judge their histories
+    #[arg(long)]
+    hunt: bool,
+    /// Hunt until Ctrl-C
+    #[arg(long)]
+    soak: bool,
+    /// Run on this folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "filesystems",
+        required_unless_present = "filesystems"
+    )]
+    dir: Option<PathBuf>,
+    /// Run on these: tmpfs, ext4, xfs, btrfs, overlay; with a block size: ext4:1024
+    #[arg(long = "fs", value_delimiter = ',', value_name = "NAME")]
+    filesystems: Vec<String>,
+    /// Compare with this implementation
+    #[arg(long = "impl", value_name = "NAME", requires = "conformance")]
+    implementation: Option<String>,
+    /// Under this caller
+    #[arg(long = "caller", value_name = "NAME", requires = "implementation")]
+    caller: Option<String>,
+    #[command(flatten)]
+    switches: Switches,
+    /// Cases of --conformance per filesystem
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    cases: u64,
+    /// The seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// ScheduledBy long --hunt runs on each filesystem, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Hunt with file sizes in whole pages only
+    #[arg(long)]
+    aligned: bool,
+    /// ScheduledBy often each FILE runs
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    times: u32,
+    /// The ledger of explained differences, instead of corpus/conformance.toml as it was compiled
+    /// in
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Save the cases of what is NEW here
+    #[arg(long, value_name = "DIR", default_value = "findings/live")]
+    out: PathBuf,
+}
+
+/// Something that cases run on.
+struct Ground {
+    /// As the command line names it.
+    name: String,
+    /// The filesystem.
+    filesystem: String,
+    place: Place,
+    /// Keeps it mounted, or in being.
+    _held: Held,
+}
+
+enum Held {
+    Mounted(#[expect(dead_code, reason = "held for its drop")] Mounted),
+    Folder(#[expect(dead_code, reason = "held for its drop")] tempfile::TempDir),
+}
+
+/// Runs the subcommand.
+pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+    let ledger = match &args.ledger {
+        None => Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"))?,
+        Some(path) => {
+            let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", path.display());
+            let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+            Ledger::parse(&text).map_err(|error| at(&error))?
+        }
+    };
+    let specs =
+        args.filesystems.iter().map(|name| name.parse::<Spec>().map_err(|error| anyhow!(error)));
+    let specs = specs.collect::<Result<Vec<_>>>()?;
+    // Read everything before anything runs: bad input changes nothing.
+    let documents = args.files.iter().map(|path| Ok((path.as_path(), files::read::<F>(path)?)));
+    let documents = documents.collect::<Result<Vec<_>>>()?;
+    let work = Work { args, ledger, documents };
+    // Before any thread is made.
+    let enter = || if specs.is_empty() { Ok(None) } else { Namespace::enter().map(Some) };
+    let namespace = mounts::machine().and_then(|()| enter());
+    let mut namespace = match namespace {
+        Ok(namespace) => namespace,
+        Err(missing) => return Ok(not_here(missing)),
+    };
+    let stop = super::stop_on_interrupt()?;
+    let mut exits = Vec::new();
+    if let Some(dir) = &args.dir {
+        exits.push(work.on::<F>(&ground_of(dir)?, &stop)?);
+    }
+    for spec in specs {
+        let namespace = namespace.as_mut().expect("it was entered for these");
+        exits.push(match namespace.mount(spec) {
+            Ok(mounted) => work.on::<F>(&ground(spec, mounted), &stop)?,
+            Err(missing) => not_here(missing),
+        });
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let has = |exit| exits.contains(&exit);
+    Ok(match () {
+        () if stop.load(Ordering::Relaxed) => Exit::Interrupted,
+        () if has(Exit::Breach) => Exit::Breach,
+        () if has(Exit::NotHere) => Exit::NotHere,
+        () => Exit::Good,
+    })
+}
+
+fn not_here(NotHere { what, help }: NotHere) -> Exit {
+    output::error(&anyhow!(what).context(help));
+    Exit::NotHere
+}
+
+fn ground(spec: Spec, mounted: Mounted) -> Ground {
+    let (name, filesystem, place) =
+        (spec.to_string(), spec.filesystem().to_owned(), mounted.place.clone());
+    Ground { name, filesystem, place, _held: Held::Mounted(mounted) }
+}
+
+/// A folder of our own below this one.
+fn ground_of(dir: &Path) -> Result<Ground> {
+    let folder = tempfile::Builder::new().prefix("mkwrite-").tempdir_in(dir);
+    let folder = folder
+        .map_err(|error| anyhow!("{}: {error}", dir.display()))
+        .context("give a folder to write to")?;
+    let (filesystem, store, block) = exec::filesystem(folder.path())?;
+    let place = Place { folder: folder.path().to_owned(), blocks: mounts::blocks(block), store };
+    Ok(Ground { name: dir.display().to_string(), filesystem, place, _held: Held::Folder(folder) })
+}
+
+/// What is to be done on each filesystem.
+struct Work<'a> {
+    args: &'a Args,
+    ledger: Ledger,
+    documents: Vec<(&'a Path, Document)>,
+}
+
+impl Work<'_> {
+    fn on<F: Filesystem>(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
+        let done = match () {
+            () if self.args.conformance => return self.compare::<F>(ground, stop),
+            () if self.documents.is_empty() => self.hunt(ground, stop),
+            () => self.run_files(ground, stop),
+        };
+        done.map_err(|error| error.context(format!("this happened on {}", ground.name)))
+    }
+
+    fn compare<F: Filesystem>(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
+        let (args, (kernel, release)) = (self.args, Version::running());
+        let mut solo = Solo::new(ground.place.clone())?;
+        let target = target::<F>(args, ground, kernel, &mut solo)?;
+        let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
+        let model = format!("{}{remedied}", target.pair.implementation.name());
+        let on = On { filesystem: &ground.filesystem, model: &model, kernel };
+        let plan = Plan { seed: args.seed, cases: args.cases, blocks: ground.place.blocks };
+        let report = conformance(plan, (on, &self.ledger), target, &mut solo, |_| {
+            !stop.load(Ordering::Relaxed)
+        })
+        .map_err(|error| anyhow!("{}: {error}", ground.name))?;
+        print(args, ground, target, &release, &report);
+        for found in report.unexplained() {
+            save_difference(args, ground, target, &release, found)?;
+        }
+        Ok(if report.unexplained().next().is_some() { Exit::Breach } else { Exit::Good })
+    }
+
+    fn hunt(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
+        let (args, (_, release), begin) = (self.args, Version::running(), Instant::now());
+        let limit = if args.soak { Duration::MAX } else { Duration::from_secs(args.seconds) };
+        let mut hunter = Hunter::new(ground.place.clone());
+        let plan = hunt::Plan { seed: args.seed, rounds: 20, aligned: args.aligned };
+        let goes_on = |_: &Count| begin.elapsed() < limit && !stop.load(Ordering::Relaxed);
+        let found = hunter.hunt(plan, goes_on)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let Count { cases, runs, operations, overlapped, torn, undecided } = hunter.count;
+        line(format!(
+            "{BOLD}{}{BOLD:#} on {release}: {}, {}, {}; calls overlap in {overlapped}, cells are \
+             torn in {torn}, not \
+             decided {undecided}; {:.0} runs/s; seed {}",
+            ground.name,
+            count(cases as usize, "case"),
+            count(runs as usize, "run"),
+            count(operations as usize, "operation"),
+            runs as f64 / seconds,
+            args.seed
+        ));
+        let mut exit = Exit::Good;
+        for found in found {
+            if self.show(ground, &found.broken, &found.case, (found.hits, runs), &found.detail) {
+                exit = Exit::Breach;
+                let case = hunter.smaller(&found, || !stop.load(Ordering::Relaxed))?;
+                let hits = hunter.rounds(&case, args.times, |_| false)?;
+                let (hits, detail) =
+                    hits.get(&found.broken).cloned().unwrap_or((0, found.detail.clone()));
+                let Broken { flaw, shown_by } = &found.broken;
+                let rate = format!("{flaw} by {shown_by} in {hits} of {} runs", args.times);
+                let comment =
+                    format!("# {rate}\n# {detail}\n# found on {}, {release}\n", ground.name);
+                save(args, ground, &Document::new(case), &comment)?;
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Prints what some of the runs broke. It is NEW.
+    fn show(
+        &self,
+        ground: &Ground,
+        broken: &Broken,
+        case: &Case,
+        (hits, runs): (u64, u64),
+        detail: &str,
+    ) -> bool {
+        let entry =
+            self.ledger.excuses(&ground.filesystem, Version::running().0, &broken.flaw, case);
+        let (style, name) = entry.map_or((RED, "NEW"), |entry| (DIM, entry.name.as_str()));
+        let share = 100.0 * hits as f64 / runs.max(1) as f64;
+        let Broken { flaw, shown_by } = broken;
+        line(format!(
+            "  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {flaw} by {shown_by}"
+        ));
+        line(format!("  {:24} {:>7}  {DIM}{detail}{DIM:#}", "", ""));
+        entry.is_none()
+    }
+
+    fn run_files(&self, ground: &Ground, stop: &AtomicBool) -> Result<Exit> {
+        let (times, mut exit) = (self.args.times, Exit::Good);
+        let mut hunter = Hunter::new(ground.place.clone());
+        for (path, document) in &self.documents {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let mut case = document.case.clone();
+            hunter.settle(&mut case);
+            let before = hunter.count.overlapped;
+            let hits = hunter.rounds(&case, times, |_| false)?;
+            let overlapped = hunter.count.overlapped - before;
+            line(format!(
+                "{}  {}  {times} runs, calls overlap in {overlapped}",
+                path.display(),
+                ground.name
+            ));
+            for (broken, (hits, detail)) in &hits {
+                if self.show(ground, broken, &case, (*hits, times.into()), detail) {
+                    exit = Exit::Breach;
+                }
+            }
+            if hits.is_empty() {
+                line("  nothing broke");
+            }
+        }
+        Ok(exit)
+    }
+}
+
+/// What is compared with.
+fn target<F: Filesystem>(
+    args: &Args,
+    ground: &Ground,
+    kernel: Version,
+    solo: &mut Solo,
+) -> Result<Target<F>> {
+    let target = match &args.implementation {
+        None => conformance::nearest((&ground.filesystem, ground.place.blocks), kernel, solo)?
+            .ok_or_else(|| anyhow!("no implementation here is near to {}", ground.filesystem))
+            .context("name one with --impl")?,
+        Some(name) => {
+            let caller: Vec<String> = args.caller.iter().cloned().collect();
+            Target::from(
+                pairs(&implementations::<F>(std::slice::from_ref(name))?, &callers(&caller)?)?[0],
+            )
+        }
+    };
+    args.switches.apply(&mkwrite_oracle::Ledger::own(), target)
+}
+
+fn print<F: Filesystem>(
+    args: &Args,
+    ground: &Ground,
+    target: Target<F>,
+    release: &str,
+    report: &Report,
+) {
+    let new = report.unexplained().count();
+    let style = if new == 0 { GREEN } else { RED };
+    let rate = report.cases as f64 / report.time.as_secs_f64().max(f64::MIN_POSITIVE);
+    line(format!(
+        "{BOLD}{}{BOLD:#} on {release} against {target}: {}, {}, {} differ, \
+         {style}{new} NEW{style:#}; \
+         {rate:.0} cases/s on the kernel; seed {}",
+        ground.name,
+        count(report.cases as usize, "case"),
+        count(report.operations as usize, "operation"),
+        report.differing,
+        args.seed
+    ));
+    for found in &report.found {
+        let (style, entry) =
+            found.entry.as_ref().map_or((RED, "NEW"), |entry| (DIM, entry.as_str()));
+        line(format!("  {style}{entry:24}{style:#} {:>7}  {}", found.hits, found.difference.key));
+        line(format!("  {:24} {:>7}  {DIM}{}{DIM:#}", "", "", brief(&found.case)));
+        if found.entry.is_none() {
+            line(format!("  {:24} {:>7}  {}", "", "", found.difference.detail));
+        }
+    }
+    match ground.place.store {
+        Store::Cache | Store::Direct => {}
+        Store::Unseen => note(format!(
+            "{YELLOW}note{YELLOW:#}: the content at the end was read through the cache: what the \
+             store of {} holds was \
+             not looked at",
+            ground.name
+        )),
+    }
+}
+
+/// A case of one actor in a line.
+fn brief(case: &Case) -> String {
+    let g = case.geometry;
+    let operations: Vec<String> =
+        case.operations().map(|(_, _, operation)| operation.to_string()).collect();
+    let file = format!(
+        "pages {} cells {} blocks {} size {} holes {:#b}",
+        g.pages, g.cells, g.blocks, g.size, g.holes
+    );
+    format!("{file}: {}", operations.join("; "))
+}
+
+fn save_difference<F: Filesystem>(
+    args: &Args,
+    ground: &Ground,
+    target: Target<F>,
+    release: &str,
+    found: &Found,
+) -> Result<()> {
+    let (key, detail) = (&found.difference.key, &found.difference.detail);
+    let mut document = Document::new(found.case.clone());
+    let names =
+        (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
+    (document.runs, document.plant, document.remedies) =
+        (vec![names], target.plant, target.remedies);
+    let place =
+        format!("# found on {}, {release}; seed {}, case {}", ground.name, args.seed, found.index);
+    save(args, ground, &document, &format!("# {key}\n# {detail}\n{place}\n"))
+}
+
+/// Writes a case with a comment at its head.
+fn save(args: &Args, ground: &Ground, document: &Document, comment: &str) -> Result<()> {
+    files::prepare_folder(&args.out)?;
+    let text = document.to_string();
+    let (version, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let text = format!("{version}\n{comment}{rest}");
+    let path =
+        args.out.join(format!("{}-{}.mkw", ground.filesystem, &files::sha1(text.as_bytes())[..8]));
+    files::write(&path, text.as_bytes())?;
+    line(format!("  saved {}", output::quoted(&path)));
+    Ok(())
+}

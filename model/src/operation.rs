@@ -1,0 +1,253 @@
+//! The operations of an actor: one row each, from which the rest follows.
+//!
+//! A row says the code in byte records, the variant and its operand, how often the generator draws
+//! it, whether its result is part of the contract between filesystems (the differential rule
+//! compares it), what it does to the file in the judge's words, the kernel function that runs it,
+//! the word in text files, and a line of help. The generator, the codec, the history, the
+//! differential rule, the conditions of the ledger and every list read these; nobody else names an
+//! operation without a reason of its own.
+//!
+//! Left out: operations on two ranges or two files, and modes.
+
+use crate::case::Range;
+use crate::implementation::{Filesystem, WbSync};
+use crate::kernel::{Kernel, Mm, Status};
+use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
+
+/// What an operand of an operation means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operand {
+    /// No operand.
+    None,
+    /// A range of cells.
+    Cells,
+    /// A range of pages.
+    Pages,
+    /// A file size in cells.
+    Size,
+}
+
+/// What an operation does to the file and its pages, for whoever need not know how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Stores to these cells through the actor's mapping.
+    Stores(Range),
+    /// Loads these cells through the actor's mapping.
+    Loads(Range),
+    /// Reads these cells by a system call.
+    Reads(Range),
+    /// Writes these cells by a system call, which extends the file to the last of them.
+    Writes(Range),
+    /// Makes the file this long, in cells.
+    Resizes(u8),
+    /// Makes all that was written durable, and says what could not be.
+    Syncs {
+        /// It is about the actor's mapping, and fails without one.
+        mapping: bool,
+    },
+    /// Writes these pages back, and promises nothing of when it is done.
+    WritesBack {
+        /// The pages.
+        pages: Range,
+        /// It waits for writeback under way rather than skip a page (WB_SYNC_ALL).
+        integrity: bool,
+    },
+    /// Removes those of these pages from the page cache that can go.
+    Drops {
+        /// The pages.
+        pages: Range,
+        /// It takes the ptes away.
+        unmaps: bool,
+        /// It has dirty pages written.
+        launders: bool,
+    },
+    /// Gives the actor's address space a mapping of the file.
+    Maps,
+    /// Takes it away.
+    Unmaps,
+}
+
+impl Effect {
+    /// It goes through the actor's mapping, so that it can fault.
+    pub fn is_through_mapping(self) -> bool {
+        matches!(self, Effect::Stores(_) | Effect::Loads(_))
+    }
+
+    /// It is about the mapping, not about the file: a device mapping has it too.
+    pub fn is_about_mapping(self) -> bool {
+        self.is_through_mapping() || matches!(self, Effect::Maps | Effect::Unmaps)
+    }
+}
+
+/// One line of the table of operations.
+pub struct OperationKind {
+    /// The word in text files and lists.
+    pub name: &'static str,
+    /// The code in byte records. Append-only.
+    pub code: u8,
+    /// What the operand means.
+    pub operand: Operand,
+    /// How often it is drawn, beside the others, before a case's swarm changes that.
+    pub weight: u32,
+    /// Its result is the same on every filesystem, under the same schedule.
+    pub is_compared: bool,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+macro_rules! operations {
+    (
+        ($k:ident, $slot:ident, $mm:ident)
+        $($code:literal $variant:ident ($($bind:ident: $operand:ident)?) $weight:literal
+            $compared:ident $effect:expr, $run:expr, $name:literal $help:literal;)*
+    ) => {
+        /// One operation of an actor. Cells count from the start of the file; pages too.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+        pub enum Operation {
+            /// The slot is empty: a deleted operation leaves its slot, so that the others keep
+            /// theirs.
+            #[default]
+            Empty,
+            $(#[doc = $help] $variant $((operations!(@type $operand)))?,)*
+        }
+
+        impl Operation {
+            /// The table of operations.
+            pub const KINDS: &'static [OperationKind] = &[
+                OperationKind {
+                    name: "-",
+                    code: 0,
+                    operand: Operand::None,
+                    weight: 0,
+                    is_compared: false,
+                    help: "an empty slot",
+                },
+                $(OperationKind {
+                    name: $name,
+                    code: $code,
+                    operand: operations!(@operand $($operand)?),
+                    weight: $weight,
+                    is_compared: operations!(@is $compared),
+                    help: $help,
+                }),*
+            ];
+
+            /// The line of the table for this operation.
+            pub fn kind(self) -> &'static OperationKind {
+                let code = match self {
+                    Operation::Empty => 0,
+                    $(Operation::$variant $((operations!(@any $operand)))? => $code,)*
+                };
+                Self::KINDS.iter().find(|kind| kind.code == code).expect("every code is in the table")
+            }
+
+            /// The operation with this code and these operands.
+            pub fn from_code(code: u8, range: Range) -> Option<Operation> {
+                match code {
+                    0 => Some(Operation::Empty),
+                    $($code => Some(Operation::$variant $((operations!(@from range $operand)))?),)*
+                    _ => None,
+                }
+            }
+
+            /// The operands as a range (a size is `size..0`, no operand `0..0`).
+            pub fn range(self) -> Range {
+                match self {
+                    Operation::Empty => Range::default(),
+                    $(Operation::$variant $(($bind))? => operations!(@range $($bind $operand)?),)*
+                }
+            }
+
+            /// What it does to the file and its pages.
+            #[inline]
+            pub fn effect(self) -> Effect {
+                use Effect::*;
+                match self {
+                    Operation::Empty => Nothing,
+                    $(Operation::$variant $(($bind))? => $effect,)*
+                }
+            }
+        }
+
+        /// Runs it as the kernel does, in this slot of an actor in this address space.
+        pub(crate) async fn perform<F: Filesystem>(
+            $k: &Kernel<F>,
+            $slot: u8,
+            $mm: Mm,
+            operation: Operation,
+        ) -> Status {
+            match operation {
+                Operation::Empty => Status::Ok,
+                $(Operation::$variant $(($bind))? => $run.await,)*
+            }
+        }
+    };
+    (@type Size) => { u8 };
+    (@type $operand:ident) => { Range };
+    (@any $operand:ident) => { _ };
+    (@operand) => { Operand::None };
+    (@operand $operand:ident) => { Operand::$operand };
+    (@from $range:ident Size) => { $range.start };
+    (@from $range:ident $operand:ident) => { $range };
+    (@range) => { Range::default() };
+    (@range $bind:ident Size) => { Range::new($bind, 0) };
+    (@range $bind:ident $operand:ident) => { $bind };
+    (@is compared) => { true };
+    (@is free) => { false };
+}
+
+operations! {
+    (k, slot, mm)
+    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, true),
+        "store" "store through the actor's mapping";
+    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, false),
+        "load" "load through the actor's mapping";
+    3  Read(cells: Cells) 12 compared Reads(cells), filemap::read(k, cells),
+        "read" "read(2)";
+    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells),
+        "write" "write(2), extends the file beyond i_size";
+    5  Truncate(size: Size) 26 compared Resizes(size), truncate::truncate(k, size),
+        "truncate" "ftruncate(2) to a size in cells, down or up";
+    6  Background(pages: Pages) 34 free WritesBack { pages, integrity: false },
+        writeback::background(k, pages),
+        "writeback" "background writeback of a range of pages (WB_SYNC_NONE)";
+    7  Integrity(pages: Pages) 14 free WritesBack { pages, integrity: true },
+        integrity(k, pages),
+        "sync_range" "integrity writeback of a range of pages (WB_SYNC_ALL)";
+    8  Fsync() 24 compared Syncs { mapping: false }, fsync::fsync(k),
+        "fsync" "fsync(2)";
+    9  Msync() 4 compared Syncs { mapping: true }, fsync::msync(k, mm),
+        "msync" "msync(2) with MS_SYNC";
+    10 Invalidate(pages: Pages) 10 free Drops { pages, unmaps: false, launders: false },
+        invalidate::invalidate_mapping_pages(k, pages),
+        "invalidate" "invalidate_mapping_pages: drop clean, unmapped pages";
+    11 Invalidate2(pages: Pages) 24 free Drops { pages, unmaps: true, launders: true },
+        invalidate::invalidate_inode_pages2(k, pages),
+        "invalidate2" "invalidate_inode_pages2: unmap, launder and drop pages";
+    12 Reclaim(pages: Pages) 14 free Drops { pages, unmaps: true, launders: false },
+        reclaim::reclaim(k, pages),
+        "reclaim" "reclaim: unmap, write and drop pages";
+    13 Munmap() 5 free Unmaps, mmap::munmap(k, mm),
+        "munmap" "munmap(2) of the actor's mapping";
+    14 Mmap() 5 free Maps, mmap::mmap(k, mm),
+        "mmap" "mmap(2) of the file, shared and writable";
+}
+
+/// Writeback that waits for earlier writeback of the pages, not for its own.
+async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+    k.fs().writepages(k, pages, WbSync::Integrity).await;
+    Status::Ok
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, range) = (self.kind(), self.range());
+        match kind.operand {
+            Operand::None => f.write_str(kind.name),
+            Operand::Size => write!(f, "{} {}", kind.name, range.start),
+            Operand::Cells | Operand::Pages => write!(f, "{} {}", kind.name, range),
+        }
+    }
+}
