@@ -147,7 +147,6 @@ impl Sorting {
             let about =
                 causes::report(plan.ledger(), &shown, &cause, Some(path.display().to_string()));
             let explained = about.status == Status::New
-                && about.rule != Rule::Differential.id()
                 && cluster.best.shrunk
                 && pages > 0
                 && !interrupted.load(Ordering::Relaxed);
