@@ -185,7 +185,16 @@ pub fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
     }
     let files: Vec<(&str, &str)> =
         texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Ledger::parse_all(&files).map_err(|error| {
+    parse_ledger(&files)
+}
+
+/// The ledger that the filesystems come with.
+pub fn own_ledger<F: Filesystem>() -> Result<Ledger<F>> {
+    parse_ledger(F::ledger())
+}
+
+fn parse_ledger<F: Filesystem>(files: &[(&str, &str)]) -> Result<Ledger<F>> {
+    Ledger::parse_all(files).map_err(|error| {
         let text = files.iter().find(|(name, _)| *name == error.file).map_or("", |(_, text)| *text);
         let LedgerError { file, span, message, help, .. } = &error;
         anyhow!(snippet(message, help, span.clone(), text, file))

@@ -234,7 +234,8 @@ pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
     /// The cells of the page from `from` on go away. Called with the page locked.
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8);
 
-    /// Gives up the private data of a clean page, if it can. Called with the page locked.
+    /// Gives up the private data of the page, if it can. Called with the page locked. The page may be
+    /// dirty (invalidate_inode_pages2 without launder_page): then it keeps them and returns false.
     async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool;
 
     /// Writes a dirty page that is about to be invalidated, and waits. Called with the page locked.

@@ -7,8 +7,8 @@
 #[macro_export]
 macro_rules! registry {
     (
-        $(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident($type:ty),)* }
-        $(#[$private_meta:meta])* private enum $private:ident { $($kind:ident($data:ty),)* }
+        $(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident($type:ty)),* $(,)? }
+        $(#[$private_meta:meta])* private enum $private:ident { $($kind:ident($data:ty)),* $(,)? }
         ledger [$($ledger:expr),* $(,)?]
         stored $stored:expr
     ) => {

@@ -134,8 +134,17 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
     let interrupted = stop_on_interrupt()?;
     if !args.json {
-        let (pairs, threads) = (count(plan.targets.len(), "pair"), count(jobs, "thread"));
-        note(format!("hunting on {pairs}, {threads}, seed {}", plan.seed));
+        let remedied = plan.targets.iter().filter(|target| !target.remedies.is_empty()).count();
+        let pairs = count(plan.targets.len() - remedied, "pair");
+        let remedied = match remedied {
+            0 => String::new(),
+            n => format!(" and {} with remedies", count(n, "pair")),
+        };
+        note(format!(
+            "hunting on {pairs}{remedied}, {}, seed {}",
+            count(jobs, "thread"),
+            plan.seed
+        ));
     }
     let saver = Saver { args, plan: &plan, files: AtomicUsize::new(0), failed: Mutex::new(None) };
     let start = Instant::now();
