@@ -70,8 +70,8 @@ pub fn explanation(e: &Explanation, every: bool) -> String {
 /// The same in lines of so many characters.
 pub fn explanation_in(e: &Explanation, every: bool, width: usize) -> String {
     let mut out = String::new();
+    let _ = writeln!(out, "{BOLD}{}{BOLD:#}", wrapped(&title(e), "", width));
     let wrapped = |text: &str, label: &str| wrapped(text, label, width.min(SENTENCE));
-    let _ = writeln!(out, "{BOLD}{}{BOLD:#}", wrapped(&title(e), ""));
     for sentence in &e.story {
         let _ = writeln!(out, "{}", wrapped(sentence, ""));
     }
