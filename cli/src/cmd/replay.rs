@@ -110,7 +110,7 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
         for target in &input.targets {
             let judged = judge(&mut runner, &ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
-            let is_stale = !missed.is_empty();
+            let is_stale = !missed.is_empty() && is_own_pair(&input.document, *target);
             let realigned =
                 is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
             if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
@@ -139,6 +139,13 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
         output::document(&json::Replay { runs })?;
     }
     Ok(exit)
+}
+
+/// The file's schedule was made for this pair. On another one, asked for on the command line, a
+/// stop that is never reached is only told.
+fn is_own_pair<F: Filesystem>(document: &Document, target: Target<F>) -> bool {
+    let (fs, caller) = (target.pair.implementation.name(), target.pair.caller.name());
+    document.runs.is_empty() || document.runs.iter().any(|run| (&*run.0, &*run.1) == (fs, caller))
 }
 
 /// What is stale in the schedule, on a target: the line, if it has one, and why.

@@ -246,9 +246,9 @@ pub(super) fn named<'a, T>(
 const LISTED: usize = 24;
 
 /// `did you mean ..`, if a known name is near: at most a third of the letters, and one more, are
-/// wrong, and not half of them.
+/// wrong, and not half of them; two that changed places are one.
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let (distance, near) = known.map(|known| (strsim::levenshtein(name, known), known)).min()?;
+    let (distance, near) = known.map(|known| (strsim::osa_distance(name, known), known)).min()?;
     (distance <= name.len() / 3 + 1 && distance * 2 < name.len())
         .then(|| format!("did you mean `{near}`?"))
 }
