@@ -3,8 +3,8 @@
 //!
 //! - [`judge`] watches a run; [`rules`], one file each; [`history`]: calls and returns alone;
 //!   [`differential`]: one run against another
-//! - [`ledger`]: what is expected to break, and [`when`]; [`verdict`]: a document against what it
-//!   expects
+//! - [`ledger`]: what is expected to break, under which [`conditions`]; [`verdict`]: a document
+//!   against what it expects
 //! - [`run`]: machine, scheduler and judge together
 
 #![warn(unreachable_pub)]
