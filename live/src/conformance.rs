@@ -140,7 +140,7 @@ fn probe<F: Filesystem>(blocks: u8, solo: &mut Solo) -> io::Result<Option<Target
 pub struct Plan {
     /// The seed of the cases.
     pub seed: u64,
-    /// ScheduledBy many.
+    /// How many.
     pub cases: u64,
     /// Blocks per page of the filesystem.
     pub blocks: u8,

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use mkwrite_explain::finding::set_targets;
 use mkwrite_live::conformance::{self, Found, Plan, Report, conformance};
 use mkwrite_live::exec::{self, Place, Solo, Store};
 use mkwrite_live::hunt::{self, Count, Hunter};
 use mkwrite_live::judge::Broken;
 use mkwrite_live::kernel::Version;
 use mkwrite_live::ledger::{Ledger, OWN, On};
-use mkwrite_live::mounts::{self, Mounted, Namespace, NotHere, Spec};
+use mkwrite_live::mounts::{self, Mounted, Namespace, Spec};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
 use mkwrite_model::{Case, Target};
@@ -72,14 +73,14 @@ pub struct Args {
     /// The seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// ScheduledBy long --hunt runs on each filesystem, in seconds
+    /// How long --hunt runs on each filesystem, in seconds
     #[arg(long, value_name = "N", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Hunt with file sizes in whole pages only
     #[arg(long)]
     aligned: bool,
-    /// ScheduledBy often each FILE runs
+    /// How often each FILE runs
     #[arg(long, value_name = "N", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     times: u32,
@@ -130,7 +131,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let namespace = mounts::machine().and_then(|()| enter());
     let mut namespace = match namespace {
         Ok(namespace) => namespace,
-        Err(missing) => return Ok(not_here(missing)),
+        Err(missing) => return Ok(output::not_here(&missing.what, &missing.help)),
     };
     let stop = super::stop_on_interrupt()?;
     let mut exits = Vec::new();
@@ -141,7 +142,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         let namespace = namespace.as_mut().expect("it was entered for these");
         exits.push(match namespace.mount(spec) {
             Ok(mounted) => work.on::<F>(&ground(spec, mounted), &stop)?,
-            Err(missing) => not_here(missing),
+            Err(missing) => output::not_here(&missing.what, &missing.help),
         });
         if stop.load(Ordering::Relaxed) {
             break;
@@ -154,11 +155,6 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         () if has(Exit::NotHere) => Exit::NotHere,
         () => Exit::Good,
     })
-}
-
-fn not_here(NotHere { what, help }: NotHere) -> Exit {
-    output::error(&anyhow!(what).context(help));
-    Exit::NotHere
 }
 
 fn ground(spec: Spec, mounted: Mounted) -> Ground {
@@ -244,9 +240,8 @@ impl Work<'_> {
                     hits.get(&found.broken).cloned().unwrap_or((0, found.detail.clone()));
                 let Broken { flaw, shown_by } = &found.broken;
                 let rate = format!("{flaw} by {shown_by} in {hits} of {} runs", args.times);
-                let comment =
-                    format!("# {rate}\n# {detail}\n# found on {}, {release}\n", ground.name);
-                save(args, ground, &Document::new(case), &comment)?;
+                let place = format!("found on {}, {release}", ground.name);
+                save(args, ground, Document::new(case), &[rate, detail, place])?;
             }
         }
         Ok(exit)
@@ -321,7 +316,7 @@ fn target<F: Filesystem>(
             )
         }
     };
-    args.switches.apply(&mkwrite_oracle::Ledger::own(), target)
+    args.switches.apply(&files::own_ledger()?, target)
 }
 
 fn print<F: Filesystem>(
@@ -385,21 +380,17 @@ fn save_difference<F: Filesystem>(
 ) -> Result<()> {
     let (key, detail) = (&found.difference.key, &found.difference.detail);
     let mut document = Document::new(found.case.clone());
-    let names =
-        (target.pair.implementation.name().to_owned(), target.pair.caller.name().to_owned());
-    (document.runs, document.plant, document.remedies) =
-        (vec![names], target.plant, target.remedies);
+    set_targets(&mut document, &[target]);
     let place =
-        format!("# found on {}, {release}; seed {}, case {}", ground.name, args.seed, found.index);
-    save(args, ground, &document, &format!("# {key}\n# {detail}\n{place}\n"))
+        format!("found on {}, {release}; seed {}, case {}", ground.name, args.seed, found.index);
+    save(args, ground, document, &[key.to_string(), detail.clone(), place])
 }
 
-/// Writes a case with a comment at its head.
-fn save(args: &Args, ground: &Ground, document: &Document, comment: &str) -> Result<()> {
+/// Writes a case with comments at its head.
+fn save(args: &Args, ground: &Ground, mut document: Document, comments: &[String]) -> Result<()> {
     files::prepare_folder(&args.out)?;
+    document.comments = comments.iter().map(|text| ("mkw".to_owned(), text.clone())).collect();
     let text = document.to_string();
-    let (version, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let text = format!("{version}\n{comment}{rest}");
     let path =
         args.out.join(format!("{}-{}.mkw", ground.filesystem, &files::sha1(text.as_bytes())[..8]));
     files::write(&path, text.as_bytes())?;
