@@ -16,6 +16,7 @@ use mkwrite_model::text::{self, Document, Expect, ParseError, Reading, Stale};
 use mkwrite_oracle::ledger::{Ledger, LedgerError};
 use mkwrite_report::triage::uri;
 use sha1::{Digest, Sha1};
+use walkdir::WalkDir;
 
 use crate::names::{self, callers, implementations, pairs, unknown};
 
@@ -163,6 +164,28 @@ fn at_word(
 /// The path says that it is text.
 pub fn is_text(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "mkw")
+}
+
+/// The files, and the .mkw files below folders, in order of their paths.
+pub fn cases_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let before = all.len();
+        for entry in WalkDir::new(path).sort_by_file_name() {
+            let file = entry?.into_path();
+            if is_text(&file) {
+                all.push(file);
+            }
+        }
+        if all.len() == before {
+            bail!("{}: there are no .mkw files", path.display());
+        }
+    }
+    Ok(all)
 }
 
 /// The ledger of a folder: all of its .toml files.

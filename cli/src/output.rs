@@ -147,6 +147,13 @@ pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Says what cannot be done on this machine, and what would mend it.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub fn not_here(what: &str, remedy: &str) -> crate::Exit {
+    error(&anyhow!("{what}").context(remedy.to_owned()));
+    crate::Exit::NotHere
+}
+
 /// Prints an error: the innermost cause is what happened, the outer ones are remedies.
 pub fn error(error: &anyhow::Error) {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();

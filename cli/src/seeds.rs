@@ -44,9 +44,13 @@ pub struct Start {
 
 impl Start {
     /// What a target starts from, with these cases.
-    pub fn new<F: Filesystem>(target: &'static Target, cases: &[Seed]) -> Start {
+    pub fn new<F: Filesystem>(
+        ledger: &Ledger<F>,
+        target: &'static Target,
+        cases: &[Seed],
+    ) -> Start {
         let dictionary = dictionary_text(&dictionary::<F>(target.form));
-        Start { target, seeds: seeds::<F>(target.form, cases), dictionary }
+        Start { target, seeds: seeds(ledger, target.form, cases), dictionary }
     }
 
     /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no
@@ -106,8 +110,8 @@ pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Erro
 }
 
 /// The seeds of a target by the SHA-1 of their content, which is also what libFuzzer calls them.
-fn seeds<F: Filesystem>(form: Form, cases: &[Seed]) -> Files {
-    let choice = Choice::<F>::new(&Ledger::own());
+fn seeds<F: Filesystem>(ledger: &Ledger<F>, form: Form, cases: &[Seed]) -> Files {
+    let choice = Choice::new(ledger);
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
@@ -425,7 +429,7 @@ mod tests {
         let case = Seed { text: text.into(), document: parse(text).unwrap() };
         let pairs = Choice::<Builtin>::new(&Ledger::own());
         let pairs = pairs.pairs();
-        let seeds = seeds::<Builtin>(Form::Choice, &[case]);
+        let seeds = seeds(&Ledger::<Builtin>::own(), Form::Choice, &[case]);
         assert_eq!(seeds.len(), 1);
         let chosen = usize::from(seeds.values().next().unwrap()[CHOICE]);
         assert_eq!(pairs[chosen].implementation.name(), "nfs@3.0");

@@ -17,7 +17,7 @@ use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Key, Ledger};
+use mkwrite_oracle::ledger::Key;
 use mkwrite_oracle::run::{Runner, caller_label, targets_of};
 use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Cause, Cluster, File, Remark, Status, Triage};
@@ -61,7 +61,7 @@ impl Sorting {
         let start = Instant::now();
         files::prepare_folder(&self.out)?;
         let (search, inputs) = Search::run(self, interrupted)?;
-        let ledger = Ledger::<F>::own();
+        let ledger = files::own_ledger::<F>()?;
         let defaults = ledger.default_targets();
         let mut plan = Plan::new(inputs, defaults, ledger);
         plan.limit = self.limit;

@@ -56,9 +56,7 @@ pub fn outcome<F: Filesystem>(
     let to = Target { pair, ..from };
     let translation = translate(runner, from, to, case);
     runner.run(to, &translation.case, ScheduledBy::Own);
-    let mut classifier = ledger.classify(to);
-    let breaches: Vec<_> =
-        runner.judge.breaches().map(|breach| (breach, classifier.next(&breach))).collect();
+    let breaches: Vec<_> = ledger.judged(to, &runner.judge).collect();
     let new =
         ledger.is_default(pair) && breaches.iter().any(|(_, expected)| *expected == Expected::No);
     Tried::Ran { translation, breaches, new }

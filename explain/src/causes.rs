@@ -132,10 +132,9 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     /// What breaks on a target that the ledger does not expect, in order.
     fn run(&mut self, target: Target<F>, case: &Case) -> Vec<Kind> {
         self.runner.run(target, case, ScheduledBy::Own);
-        let mut classifier = self.ledger.classify(target);
-        let all =
-            self.runner.judge.breaches().filter(|breach| classifier.next(breach) == Expected::No);
-        all.map(|breach| (breach.rule, breach.point)).collect()
+        let judged = self.ledger.judged(target, &self.runner.judge);
+        let new = judged.filter(|(_, expected)| *expected == Expected::No);
+        new.map(|(breach, _)| (breach.rule, breach.point)).collect()
     }
 
     /// The new findings that stand for their causes now.

@@ -1,4 +1,4 @@
-//! Clustered: what a heap of inputs breaks, one case per bug.
+//! Triage: what a heap of inputs breaks, one case per bug.
 //!
 //! Each input runs on the targets that it names, or on the default ones, under the schedule that it
 //! carries, and what breaks is put into clusters by target and signature. The smallest few inputs
@@ -367,8 +367,8 @@ fn first_breach<F: Filesystem>(
 ) -> Option<Breach> {
     let mut runner = Runner::default();
     runner.run(target, case, ScheduledBy::Own);
-    let mut classifier = ledger.classify(target);
-    runner.judge.breaches().find(|breach| signature.matches(breach, classifier.next(breach)))
+    let mut judged = ledger.judged(target, &runner.judge);
+    judged.find_map(|(breach, expected)| signature.matches(&breach, expected).then_some(breach))
 }
 
 #[cfg(test)]

@@ -84,8 +84,7 @@ pub fn explain<F: Filesystem>(
     let case = &document.case;
     runner.compare_with(compared(document).ok().flatten());
     let timeline = watch(runner, target, case);
-    let mut classifier = ledger.classify(target);
-    let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+    let breaches: Vec<_> = ledger.judged(target, &runner.judge).collect();
     let wanted = breaches
         .iter()
         .find(|(b, expected)| about.is_some_and(|signature| signature.matches(b, *expected)));
@@ -195,8 +194,7 @@ fn needed<F: Filesystem>(
     }
     let mut breaks = |case: &Case| {
         runner.run(target, case, ScheduledBy::Own);
-        let mut classifier = ledger.classify(target);
-        runner.judge.breaches().any(|b| held.is_shown_by(&b, classifier.next(&b)))
+        held.is_among(ledger.judged(target, &runner.judge))
     };
     let mut all = Vec::new();
     for bit in (0..u16::BITS).filter(|bit| case.faults.eio >> bit & 1 != 0) {

@@ -42,9 +42,8 @@ pub fn rate<F: Filesystem>(
         let how =
             if n == 0 { ScheduledBy::Own } else { ScheduledBy::Random(kind, random(seed, n, 1)) };
         runner.run(target, case, how);
-        let mut classifier = ledger.classify(target);
-        for breach in runner.judge.breaches() {
-            let signature = ledger.signature(&breach, classifier.next(&breach));
+        for (breach, expected) in ledger.judged(target, &runner.judge) {
+            let signature = ledger.signature(&breach, expected);
             let rate = match rates.iter().position(|rate| rate.signature == signature) {
                 Some(known) => &mut rates[known],
                 None => {

@@ -82,10 +82,13 @@ impl Held {
         Held { signature, past_eof: breach.past_eof(), what }
     }
 
-    pub(crate) fn is_shown_by(&self, breach: &Breach, expected: Expected) -> bool {
-        self.signature.matches(breach, expected)
-            && self.past_eof == breach.past_eof()
-            && self.what.is_none_or(|what| what == breach.what)
+    /// One of these breaches is such.
+    pub(crate) fn is_among(&self, mut judged: impl Iterator<Item = (Breach, Expected)>) -> bool {
+        judged.any(|(breach, expected)| {
+            self.signature.matches(&breach, expected)
+                && self.past_eof == breach.past_eof()
+                && self.what.is_none_or(|what| what == breach.what)
+        })
     }
 }
 
@@ -299,9 +302,7 @@ fn first_breach<F: Filesystem>(
     let mut best: Option<(Target<F>, Held)> = None;
     for target in targets {
         runner.run(*target, case, ScheduledBy::Own);
-        let mut classifier = ledger.classify(*target);
-        for breach in runner.judge.breaches() {
-            let expected = classifier.next(&breach);
+        for (breach, expected) in ledger.judged(*target, &runner.judge) {
             let better = match best {
                 None => true,
                 Some((_, held)) => {
@@ -430,31 +431,28 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
 
     /// The case shows the goal, under its own schedule, of which no stop is stale.
     pub fn shows(&mut self, case: &Case) -> bool {
-        let followed: Vec<Target<F>> = match &self.goal {
-            Goal::Breach(target, _) | Goal::Difference(target, ..) => vec![*target],
-            Goal::Document(shown, _) => {
-                let followed = shown.iter().filter(|shown| shown.is_followed);
-                followed.map(|shown| shown.target).collect()
-            }
-        };
-        self.shows_under(case, &ScheduledBy::Own)
-            && followed.iter().all(|target| self.runner.missed_stops(*target, case).is_empty())
+        self.shows_when(|runner, target| runner.missed_stops(target, case).is_empty())
     }
 
+    /// The case shows the goal, under this schedule.
     fn shows_under(&mut self, case: &Case, how: &ScheduledBy) -> bool {
+        self.shows_when(|runner, target| {
+            runner.run(target, case, how.clone());
+            true
+        })
+    }
+
+    /// The goal shows in the runs that `run` makes. It also says whether all stops were reached.
+    fn shows_when(&mut self, mut run: impl FnMut(&mut Runner<F>, Target<F>) -> bool) -> bool {
         let Shrinker { runner, goal, ledger, .. } = self;
         match goal {
             Goal::Breach(target, held) | Goal::Difference(target, _, held) => {
-                runner.run(*target, case, how.clone());
-                let mut classifier = ledger.classify(*target);
-                runner.judge.breaches().any(|b| held.is_shown_by(&b, classifier.next(&b)))
+                run(runner, *target) && held.is_among(ledger.judged(*target, &runner.judge))
             }
             Goal::Document(shown, _) => shown.iter().all(|shown| {
-                runner.run(shown.target, case, how.clone());
-                let mut classifier = ledger.classify(shown.target);
-                let breaches: Vec<_> =
-                    runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
-                shown.are_in(&breaches)
+                let is_followed = run(runner, shown.target);
+                let breaches: Vec<_> = ledger.judged(shown.target, &runner.judge).collect();
+                (is_followed || !shown.is_followed) && shown.are_in(&breaches)
             }),
         }
     }

@@ -97,6 +97,16 @@ pub struct OperationKind {
     pub help: &'static str,
 }
 
+/// The line of an empty slot.
+const EMPTY: OperationKind = OperationKind {
+    name: "-",
+    code: 0,
+    operand: Operand::None,
+    weight: 0,
+    is_compared: false,
+    help: "an empty slot",
+};
+
 macro_rules! operations {
     (
         ($k:ident, $slot:ident, $mm:ident)
@@ -116,31 +126,18 @@ macro_rules! operations {
         impl Operation {
             /// The table of operations.
             pub const KINDS: &'static [OperationKind] = &[
-                OperationKind {
-                    name: "-",
-                    code: 0,
-                    operand: Operand::None,
-                    weight: 0,
-                    is_compared: false,
-                    help: "an empty slot",
-                },
-                $(OperationKind {
-                    name: $name,
-                    code: $code,
-                    operand: operations!(@operand $($operand)?),
-                    weight: $weight,
-                    is_compared: operations!(@is $compared),
-                    help: $help,
-                }),*
+                EMPTY,
+                $(operations!(@row $code ($($operand)?) $weight $compared $name $help)),*
             ];
 
             /// The line of the table for this operation.
             pub fn kind(self) -> &'static OperationKind {
-                let code = match self {
-                    Operation::Empty => 0,
-                    $(Operation::$variant $((operations!(@any $operand)))? => $code,)*
-                };
-                Self::KINDS.iter().find(|kind| kind.code == code).expect("every code is in the table")
+                match self {
+                    Operation::Empty => &EMPTY,
+                    $(Operation::$variant $((operations!(@any $operand)))? => const {
+                        &operations!(@row $code ($($operand)?) $weight $compared $name $help)
+                    },)*
+                }
             }
 
             /// The operation with this code and these operands.
@@ -182,6 +179,17 @@ macro_rules! operations {
                 Operation::Empty => Status::Ok,
                 $(Operation::$variant $(($bind))? => $run.await,)*
             }
+        }
+    };
+    (@row $code:literal ($($operand:ident)?) $weight:literal $compared:ident $name:literal
+            $help:literal) => {
+        OperationKind {
+            name: $name,
+            code: $code,
+            operand: operations!(@operand $($operand)?),
+            weight: $weight,
+            is_compared: operations!(@is $compared),
+            help: $help,
         }
     };
     (@type Size) => { u8 };

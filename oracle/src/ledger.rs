@@ -30,7 +30,7 @@ use toml::Spanned;
 use wildmatch::WildMatch;
 
 use crate::conditions::{Condition, Conditions};
-use crate::judge::Breach;
+use crate::judge::{Breach, Judge};
 use crate::rules::Rule;
 
 #[derive(Deserialize)]
@@ -351,6 +351,16 @@ impl<F: Filesystem> Ledger<F> {
             Expected::No => true,
         };
         Signature { rule: breach.rule, expected, point: one_point.then_some(breach.point) }
+    }
+
+    /// The breaches of the judge's last run, on this target, in order, each with how it stands.
+    pub fn judged<'a>(
+        &'a self,
+        target: Target<F>,
+        judge: &'a Judge,
+    ) -> impl Iterator<Item = (Breach, Expected)> + 'a {
+        let mut classifier = self.classify(target);
+        judge.breaches().map(move |breach| (breach, classifier.next(&breach)))
     }
 
     /// Goes over the breaches of a run, in order, and says of each whether it is expected.

@@ -216,7 +216,10 @@ impl<F: Filesystem> Runner<F> {
     /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by
     /// number: those that were passed over, and those that the run ended before.
     pub fn missed_stops(&mut self, target: Target<F>, case: &Case) -> Vec<usize> {
-        let Schedule::Order(stops) = &case.schedule else { return Vec::new() };
+        let Schedule::Order(stops) = &case.schedule else {
+            self.run(target, case, ScheduledBy::Own);
+            return Vec::new();
+        };
         let mut order = Order::new(stops);
         self.run_scheduled(target, case, &mut order);
         let passed = order.passed();
@@ -271,9 +274,8 @@ impl<'a, F: Filesystem> Targets<'a, F> {
         for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
             steps += u64::from(run(number, runner, *target));
             if !runner.judge.is_clean() {
-                let mut classifier = self.ledger.classify(*target);
-                for breach in runner.judge.breaches() {
-                    breached(number, breach, classifier.next(&breach));
+                for (breach, expected) in self.ledger.judged(*target, &runner.judge) {
+                    breached(number, breach, expected);
                 }
             }
         }

@@ -120,8 +120,7 @@ pub fn judge<F: Filesystem>(
     runner.compare_with(compared(document).ok().flatten());
     let mut reaches = Reaches { wanted: &document.reaches, reached: Vec::new() };
     let (lines, hash) = runner.trace(target, &document.case, &mut reaches);
-    let mut classifier = ledger.classify(target);
-    let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+    let breaches: Vec<_> = ledger.judged(target, &runner.judge).collect();
 
     let expects = expects(document, target);
     let met = |expect: &Expect| match expect {

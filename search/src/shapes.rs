@@ -5,7 +5,7 @@
 //! without feedback draws, and `docs/reach.md` is its table. A test holds each shape above its
 //! bound, so that a change of the generator cannot make one rare unseen.
 
-use mkwrite_model::case::{Case, Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{Case, Effect, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::{TASKS, TaskId, bits};
 use mkwrite_model::generate::Generator;
 use mkwrite_model::implementation::{Filesystem, Pair};
@@ -191,7 +191,7 @@ impl Shapes {
     }
 
     fn called(&mut self, geometry: Geometry, size: u8, allocated: u32, operation: Operation) {
-        let (Operation::Write(range), g) = (operation, geometry) else { return };
+        let (Effect::Writes(range), g) = (operation.effect(), geometry) else { return };
         self.see_if(Shape::GapWrite, range.start > size && !size.is_multiple_of(g.block_cells()));
         let has_hole = |page: u8| {
             let blocks = page * g.blocks..((page + 1) * g.blocks).min(g.blocks_of(size));
@@ -256,8 +256,8 @@ impl<F: Filesystem> Observer<F> for Shapes {
                 _ => {}
             }
         }
-        match (step.point, k.state(step.task).operation()) {
-            (P::WriteCopy, Operation::Write(range)) => self.changes(k, Shape::WriteBesideIo, range),
+        match (step.point, k.state(step.task).operation().effect()) {
+            (P::WriteCopy, Effect::Writes(range)) => self.changes(k, Shape::WriteBesideIo, range),
             (P::WritepageSubmit, _) => self.lacking[step.task.index()] = false,
             (P::WritepageEnd, _) if self.lacking[step.task.index()] => {
                 self.see(Shape::NothingToSend)

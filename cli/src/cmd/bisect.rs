@@ -8,12 +8,13 @@ use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Ledger};
+use mkwrite_oracle::ledger::Expected;
 use mkwrite_oracle::run::{Runner, ScheduledBy, compared};
 use mkwrite_report::json::bisect::Bisect;
 
 use super::subject::Subject;
 use crate::Exit;
+use crate::files;
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
 
 /// Run a case over the versions of its filesystem and over the callers: the first that breaks, the
@@ -33,7 +34,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = args.subject.read::<F>()?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     runner.compare_with(compared(&document).map_err(|error| anyhow!(error))?);

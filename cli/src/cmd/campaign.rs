@@ -160,6 +160,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
             .map_err(|error| anyhow!("{}: {error}", folder.display()))
             .context("mend --seeds")?;
     }
+    let ledger = files::own_ledger::<F>()?;
     files::prepare_folder(&args.out)?;
     let mut session = Session::open(args)?;
     let work = session.real(&session.folder("work")).join("");
@@ -170,7 +171,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     built?;
-    session.prepare::<F>();
+    session.prepare(&ledger);
     session.search(&interrupted);
     session.merge(&interrupted);
     session.save();

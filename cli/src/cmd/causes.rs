@@ -11,11 +11,11 @@ use mkwrite_explain::causes::{Cause, Shown, fold};
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
-use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
 use mkwrite_search::plants::found;
 
 use crate::Exit;
+use crate::files;
 use crate::names::{implementations, plant};
 use crate::output::{self, note, print_table};
 
@@ -48,7 +48,7 @@ struct Folded<F: Filesystem> {
 
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::<F>::own();
+    let ledger = files::own_ledger::<F>()?;
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,

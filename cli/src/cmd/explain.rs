@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::explain::{Explanation, explain, with_stops};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json::explain::Explain;
 use mkwrite_report::{count, html, svg, terminal};
@@ -43,7 +42,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = args.subject.read::<F>()?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let target = args.subject.target(&document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };

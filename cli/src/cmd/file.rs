@@ -62,7 +62,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     }
 
     let document = args.subject.read::<F>()?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     refuse_stale(args, &mut runner, &document)?;
     let document = if args.fixed {
         fixed(args, &ledger, &mut runner, document)?

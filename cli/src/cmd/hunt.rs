@@ -17,7 +17,7 @@ use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, Key};
 use mkwrite_oracle::run::headline;
 use mkwrite_report::count;
 use mkwrite_report::json::{Document, hunt as json};
@@ -216,7 +216,7 @@ fn planted<F: Filesystem>(plan: &Plan<F>) -> Option<Plant> {
 }
 
 fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
-    let ledger = Ledger::<F>::own();
+    let ledger = files::own_ledger::<F>()?;
     let rule = args.rule.as_deref().map(rule).transpose()?;
     let scheduler = args.scheduler.as_deref().map(scheduler).transpose()?;
     let plant = args.plant.as_deref().map(plant).transpose()?;

@@ -14,7 +14,6 @@ use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::conditions::Condition;
-use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::json::hunt::Reached;
 use mkwrite_report::json::list::List;
 use mkwrite_search::feedback::Signal;
@@ -146,10 +145,8 @@ fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
             (&["name", "holds for a breach if"], all.collect())
         }
         What::Entries => {
-            let ledger = args
-                .ledger
-                .as_deref()
-                .map_or_else(|| Ok(Ledger::<F>::own()), files::read_ledger)?;
+            let ledger =
+                args.ledger.as_deref().map_or_else(files::own_ledger::<F>, files::read_ledger)?;
             let all = ledger.entries.iter().map(|entry| {
                 let pairs = entry.pairs.len().to_string();
                 let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use mkwrite_explain::bisect::{Tried, home, outcome};
 use mkwrite_explain::cure::cures;
 use mkwrite_explain::explain::with_stops;
@@ -14,7 +14,6 @@ use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, compared};
 use mkwrite_report::json;
 use mkwrite_report::matrix::{Cell, Matrix, page};
-use walkdir::WalkDir;
 
 use crate::names::{callers, implementations};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note, print_table};
@@ -49,8 +48,8 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
     let columns =
         if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
-    let cases = cases(&args.paths)?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let cases = files::cases_below(&args.paths)?;
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let mut all = Vec::new();
     for path in &cases {
         let document = files::read::<F>(path)?;
@@ -89,28 +88,6 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     }
     let new = all.iter().flat_map(|m| m.cells.iter().flatten()).any(|cell| cell.is_new);
     Ok(if new { Exit::Breach } else { Exit::Good })
-}
-
-/// The files, and the .mkw files below folders, in order of their paths.
-fn cases(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            all.push(path.clone());
-            continue;
-        }
-        let before = all.len();
-        for entry in WalkDir::new(path).sort_by_file_name() {
-            let file = entry?.into_path();
-            if files::is_text(&file) {
-                all.push(file);
-            }
-        }
-        if all.len() == before {
-            bail!("{}: there are no .mkw files", path.display());
-        }
-    }
-    Ok(all)
 }
 
 /// The remedies that close what breaks first on a pair.

@@ -7,12 +7,12 @@ use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
-use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
 use mkwrite_report::json::plants as json;
 use mkwrite_search::plants::{Cell, PlantResult, baseline, table};
 
 use crate::Exit;
+use crate::files;
 use crate::names::{callers, implementations, pairs, pairs_that_fit, plant};
 use crate::output::{self, BOLD, GREEN, RED, line, note};
 
@@ -50,7 +50,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let ledger = Ledger::<F>::own();
+    let ledger = files::own_ledger::<F>()?;
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,

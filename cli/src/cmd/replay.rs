@@ -104,7 +104,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 }
 
 fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit> {
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
         for target in &input.targets {
@@ -287,7 +287,7 @@ impl<F: Filesystem> Run<'_, F> {
 
 fn run_often<F: Filesystem>(args: &Args, times: u64, inputs: &[Input<'_, F>]) -> Result<Exit> {
     let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(SchedulerKind::Pos);
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {
         for target in &input.targets {

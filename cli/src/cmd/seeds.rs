@@ -38,9 +38,10 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());
     }
+    let ledger = files::own_ledger::<F>()?;
     files::prepare_folder(&args.out)?;
     for target in TARGETS {
-        let (name, start) = (target.name, Start::new::<F>(target, &cases));
+        let (name, start) = (target.name, Start::new(&ledger, target, &cases));
         if args.folders {
             let folder = args.out.join(name);
             files::prepare_folder(&folder)?;

@@ -12,7 +12,6 @@ use mkwrite_explain::parallel::Until;
 use mkwrite_explain::shrink::{Axis, Shrinker, Size, shrink};
 use mkwrite_model::case::Case;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::Runner;
 use mkwrite_report::json::shrink::Shrink;
 
@@ -48,7 +47,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let mut document = args.subject.read::<F>()?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let rule = args.rule.as_deref().map(names::rule).transpose()?;
     let goal = args.subject.goal(rule, &ledger, &mut runner, &mut document)?;
     let output = args.output.clone().unwrap_or_else(|| args.subject.file.with_extension("min.mkw"));

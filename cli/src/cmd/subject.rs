@@ -122,7 +122,7 @@ pub fn targets<F: Filesystem>(
     switches: &Switches,
     document: &Document,
 ) -> Result<Vec<Target<F>>> {
-    let (ledger, callers) = (Ledger::<F>::own(), callers(under)?);
+    let (ledger, callers) = (files::own_ledger::<F>()?, callers(under)?);
     let found: Vec<Target<F>> = if !named.is_empty() {
         let pairs = pairs(&implementations(named)?, &callers)?;
         pairs.into_iter().map(|pair| switched(document, pair)).collect()

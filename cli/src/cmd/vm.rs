@@ -1,7 +1,7 @@
 //! `mkwrite vm`: cases and their schedules on a kernel that is booted in a virtual machine.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -119,10 +119,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let result = if args.demo { demonstrate(args) } else { replay_all::<F>(args) };
     match result {
         Err(error) => match error.downcast_ref::<Unavailable>() {
-            Some(Unavailable { what, remedy }) => {
-                output::error(&anyhow!("{what}").context(remedy.clone()));
-                Ok(Exit::NotHere)
-            }
+            Some(Unavailable { what, remedy }) => Ok(output::not_here(what, remedy)),
             None => Err(error),
         },
         result => result,
@@ -194,24 +191,6 @@ fn demonstrate(args: &Args) -> Result<Exit> {
 
 // ---- replay
 
-fn cases_below(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
-        if files::is_text(entry.path()) {
-            found.push(entry.into_path());
-        }
-    }
-    match found.is_empty() {
-        true => Err(anyhow!("{}: there are no cases", path.display())
-            .context("give .mkw files, or a folder with some")),
-        false => Ok(found),
-    }
-}
-
 /// The case, with a schedule by stops, and what the model says of it.
 fn input<F: Filesystem>(
     path: PathBuf,
@@ -237,12 +216,10 @@ fn input<F: Filesystem>(
 
 fn replay_all<F: Filesystem>(args: &Args) -> Result<Exit> {
     let filesystems = filesystems::named(&args.filesystems)?;
-    let (ledger, mut runner) = (Ledger::<F>::own(), Runner::default());
+    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let mut inputs = Vec::new();
-    for path in &args.files {
-        for path in cases_below(path)? {
-            inputs.push(input(path, &ledger, &mut runner)?);
-        }
+    for path in files::cases_below(&args.files)? {
+        inputs.push(input(path, &ledger, &mut runner)?);
     }
     let (mut lines, mut exit) = (Vec::new(), Exit::Good);
     let start = Instant::now();

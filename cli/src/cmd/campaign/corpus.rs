@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, anyhow};
 
 use mkwrite_model::implementation::Filesystem;
+use mkwrite_oracle::ledger::Ledger;
 
 use super::{Place, Session};
 use crate::engine::{self, Merge, TARGETS, Target};
@@ -24,7 +25,7 @@ impl Session<'_> {
     }
 
     /// Puts seeds into the corpora, and what is no input out of them.
-    pub(super) fn prepare<F: Filesystem>(&mut self) {
+    pub(super) fn prepare<F: Filesystem>(&mut self, ledger: &Ledger<F>) {
         for target in TARGETS {
             let corpus = self.corpus(target);
             // A merge that was killed in the middle of its swap.
@@ -59,7 +60,7 @@ impl Session<'_> {
         }
         for start in cases
             .iter()
-            .flat_map(|cases| TARGETS.iter().map(|target| Start::new::<F>(target, cases)))
+            .flat_map(|cases| TARGETS.iter().map(|target| Start::new(ledger, target, cases)))
         {
             if let Err(error) = self.seed(&start) {
                 self.event(start.target.name, format!("{error:#}"));
