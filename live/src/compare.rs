@@ -7,12 +7,12 @@
 
 use std::fmt;
 
-use mkwrite_model::case::{Case, Operation};
+use mkwrite_model::case::{Case, Effect, Operation};
 use mkwrite_model::kernel::Stamp;
 use serde::Deserialize;
 
 use crate::exec::{Call, Run};
-use crate::operations::{cell_bytes, row_of};
+use crate::operations::cell_bytes;
 use crate::word::{ALIEN, TORN};
 
 /// What differs.
@@ -124,16 +124,16 @@ impl Before {
     }
 
     fn pass(&mut self, operation: Operation, call: &Call, cell_bytes: usize) {
-        match operation {
-            Operation::Store(cells) => {
+        match operation.effect() {
+            Effect::Stores(cells) => {
                 for cell in cells.start..cells.start + call.done {
                     let bit = 1 << cell;
                     self.beyond =
                         if cell >= self.size { self.beyond | bit } else { self.beyond & !bit };
                 }
             }
-            Operation::Write(cells) => self.beyond &= !cells.bits(),
-            Operation::Truncate(size) if size < self.size => self.beyond &= (1 << size) - 1,
+            Effect::Writes(cells) => self.beyond &= !cells.bits(),
+            Effect::Resizes(size) if size < self.size => self.beyond &= (1 << size) - 1,
             _ => {}
         }
         self.size = (call.size / cell_bytes as u64) as u8;
@@ -156,7 +156,7 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
             continue;
         }
         let (m, r, name) = (&model.calls[slot], &real.calls[slot], operation.kind().name);
-        if row_of(*operation).is_compared {
+        if operation.effect().is_of_contract() {
             if status(m) != status(r) {
                 return found(
                     Class::Status,

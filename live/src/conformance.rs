@@ -40,7 +40,7 @@ impl<F: Filesystem> Observer<F> for Watch {
             return;
         }
         let (outcome, operation) = (k.outcome(step.task), k.state(step.task).operation());
-        let is_read = matches!(operation, Operation::Load(_) | Operation::Read(_));
+        let is_read = operation.effect().returns().is_some();
         self.run.calls[usize::from(step.slot)] = Call {
             status: outcome.status(),
             errno: 0,

@@ -204,7 +204,7 @@ impl Solo {
             }
             let record = &mut self.record;
             actor.perform(slot as u8, *operation, || 0, record);
-            let is_read = matches!(operation, Operation::Load(_) | Operation::Read(_));
+            let is_read = operation.effect().returns().is_some();
             let count = if is_read { usize::from(record.done) } else { 0 };
             let whole = |cell: &[Stamp]| {
                 if cell.iter().all(|stamp| *stamp == cell[0]) { cell[0] } else { word::TORN }

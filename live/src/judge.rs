@@ -11,13 +11,13 @@
 
 use std::collections::BTreeSet;
 
-use mkwrite_model::case::{Case, Operation};
+use mkwrite_model::case::{Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 use mkwrite_oracle::history::{Flaw, History, Observed};
 
 use crate::exec::TeamRun;
-use crate::operations::{Record, cell_bytes, cell_words, row_of};
+use crate::operations::{Record, cell_bytes, cell_words};
 
 /// What a run breaks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -100,8 +100,9 @@ fn overlaps(case: &Case, run: &TeamRun<'_>) -> bool {
 
 /// Calls and returns in their order. Syncs, and what has no result of the contract, are left out.
 fn events<'a>(case: &Case, run: &'a TeamRun<'_>) -> Vec<Event<'a>> {
-    let is_judged = |operation| {
-        row_of(operation).is_compared && !matches!(operation, Operation::Fsync | Operation::Msync)
+    let is_judged = |operation: Operation| {
+        let effect = operation.effect();
+        effect.is_of_contract() && !matches!(effect, Effect::Syncs { .. })
     };
     let mut events: Vec<Event<'_>> = Vec::new();
     for (task, slot, operation) in case.operations().filter(|(.., operation)| is_judged(*operation))
@@ -128,14 +129,12 @@ fn places(case: &Case, run: &TeamRun<'_>, events: &[Event<'_>]) -> BTreeSet<usiz
     look(&mut places, &run.seen);
     look(&mut places, &run.stored);
     for event in events.iter().filter(|event| !event.is_call) {
-        match event.operation {
-            Operation::Load(_) | Operation::Read(_) => {
-                look(&mut places, &event.record.words[..usize::from(event.record.done) * words]);
-            }
-            Operation::Store(_) | Operation::Write(_) => {
-                _ = places.insert(event.record.words_written as usize % words)
-            }
-            _ => {}
+        let effect = event.operation.effect();
+        if effect.returns().is_some() {
+            look(&mut places, &event.record.words[..usize::from(event.record.done) * words]);
+        }
+        if effect.gives().is_some() {
+            places.insert(event.record.words_written as usize % words);
         }
     }
     places
@@ -191,11 +190,9 @@ fn judge_words(
 
 /// The cells whose words at this place were done: a fault may end a store inside a cell.
 fn done(operation: Operation, record: &Record, words: usize, place: usize) -> u8 {
-    match operation {
-        Operation::Store(_) | Operation::Write(_) => {
-            ((record.words_written as usize + words - 1 - place) / words) as u8
-        }
-        _ => record.done,
+    match operation.effect().gives() {
+        Some(_) => ((record.words_written as usize + words - 1 - place) / words) as u8,
+        None => record.done,
     }
 }
 

@@ -9,7 +9,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use mkwrite_model::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PAGES_MAX, Range};
+use mkwrite_model::case::{
+    CELLS_MAX, CELLS_PER_PAGE_MAX, Effect, Geometry, Operation, PAGES_MAX, Range,
+};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -37,8 +39,6 @@ pub struct Row {
     pub operation: Operation,
     /// The calls that it makes.
     pub calls: &'static str,
-    /// Its status, count and values are results of the contract, and are compared.
-    pub is_compared: bool,
     perform: fn(&mut Actor<'_>, u8, Operation) -> Result<u8, Failure>,
 }
 
@@ -46,59 +46,42 @@ const NONE: Range = Range::new(0, 0);
 
 /// The table, in the order of the model's.
 pub const ROWS: &[Row] = &[
-    row(Operation::Empty, "nothing", true, |_, _, _| Ok(0)),
+    row(Operation::Empty, "nothing", |_, _, _| Ok(0)),
     row(
         Operation::Store(NONE),
         "stores of 8 bytes through the mapping, upwards, page by page",
-        true,
         store,
     ),
-    row(
-        Operation::Load(NONE),
-        "loads of 8 bytes through the mapping, upwards, page by page",
-        true,
-        load,
-    ),
-    row(Operation::Read(NONE), "`pread`", true, read),
-    row(Operation::Write(NONE), "`pwrite`", true, write),
-    row(Operation::Truncate(0), "`ftruncate`", true, |actor, _, operation| {
+    row(Operation::Load(NONE), "loads of 8 bytes through the mapping, upwards, page by page", load),
+    row(Operation::Read(NONE), "`pread`", read),
+    row(Operation::Write(NONE), "`pwrite`", write),
+    row(Operation::Truncate(0), "`ftruncate`", |actor, _, operation| {
         let bytes = usize::from(operation.range().start) * cell_bytes(actor.geometry);
         // SAFETY: no memory is involved.
         done(unsafe { libc::ftruncate(actor.file.as_raw_fd(), bytes as i64) })
     }),
-    row(
-        Operation::Background(NONE),
-        "`sync_file_range` with WRITE",
-        false,
-        |actor, _, operation| actor.sync_range(operation.range(), libc::SYNC_FILE_RANGE_WRITE),
-    ),
+    row(Operation::Background(NONE), "`sync_file_range` with WRITE", |actor, _, operation| {
+        actor.sync_range(operation.range(), libc::SYNC_FILE_RANGE_WRITE)
+    }),
     row(
         Operation::Integrity(NONE),
         "`sync_file_range` with WAIT_BEFORE, WRITE and WAIT_AFTER",
-        false,
         |actor, _, op| actor.sync_range(op.range(), SYNC_AND_WAIT),
     ),
-    row(Operation::Fsync, "`fsync`", true, |actor, _, _| {
+    row(Operation::Fsync, "`fsync`", |actor, _, _| {
         // SAFETY: no memory is involved.
         done(unsafe { libc::fsync(actor.file.as_raw_fd()) })
     }),
-    row(
-        Operation::Msync,
-        "`msync` with MS_SYNC on the whole mapping; ENOMEM without one",
-        true,
-        msync,
-    ),
+    row(Operation::Msync, "`msync` with MS_SYNC on the whole mapping; ENOMEM without one", msync),
     row(
         Operation::Invalidate(NONE),
         "`posix_fadvise` with DONTNEED, which starts writeback of dirty pages first",
-        false,
         |actor, _, operation| actor.forget(operation.range()),
     ),
     row(
         Operation::Invalidate2(NONE),
         "`sync_file_range` as for sync_range, `madvise` with DONTNEED on the mapping, \
          `posix_fadvise` with DONTNEED: no call invalidates a mapped page as direct I/O does",
-        false,
         |actor, _, operation| {
             let pages = operation.range();
             actor.sync_range(pages, SYNC_AND_WAIT)?;
@@ -110,13 +93,11 @@ pub const ROWS: &[Row] = &[
         Operation::Reclaim(NONE),
         "`madvise` with PAGEOUT on the mapping, which leaves dirty pages of a file alone; nothing \
          without a mapping",
-        false,
         |actor, _, operation| actor.advise(operation.range(), libc::MADV_PAGEOUT),
     ),
     row(
         Operation::Munmap,
         "`mmap` of inaccessible memory over the mapping, so that nothing else comes there",
-        true,
         |actor, _, _| {
             actor.space.unmap().map_err(Failure::from)?;
             Ok(0)
@@ -125,7 +106,6 @@ pub const ROWS: &[Row] = &[
     row(
         Operation::Mmap,
         "`mmap`, shared and writable, of all pages the file can have",
-        true,
         |actor, _, _| {
             actor.space.map(actor.file).map_err(Failure::from)?;
             Ok(0)
@@ -140,10 +120,9 @@ const SYNC_AND_WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
 const fn row(
     operation: Operation,
     calls: &'static str,
-    is_compared: bool,
     perform: fn(&mut Actor<'_>, u8, Operation) -> Result<u8, Failure>,
 ) -> Row {
-    Row { operation, calls, is_compared, perform }
+    Row { operation, calls, perform }
 }
 
 /// The row of an operation.
@@ -155,7 +134,7 @@ pub fn row_of(operation: Operation) -> &'static Row {
 pub fn markdown() -> String {
     let mut text = "| operation | what it does | compared |\n| --- | --- | --- |\n".to_owned();
     for row in &ROWS[1..] {
-        let compared = if row.is_compared { "yes" } else { "effects only" };
+        let compared = if row.operation.effect().is_of_contract() { "yes" } else { "effects only" };
         let _ = writeln!(text, "| {} | {} | {compared} |", row.operation.kind().name, row.calls);
     }
     text
@@ -366,7 +345,7 @@ impl<'a> Actor<'a> {
         now: impl Fn() -> u64,
         record: &mut Record,
     ) {
-        if let Operation::Write(cells) = operation {
+        if let Effect::Writes(cells) = operation.effect() {
             self.fill(slot, cells);
         }
         self.words_written = 0;
@@ -381,7 +360,7 @@ impl<'a> Actor<'a> {
                 failure.done
             }
         };
-        if matches!(operation, Operation::Load(_) | Operation::Read(_)) {
+        if operation.effect().returns().is_some() {
             let words = cell_words(self.geometry);
             for cell in 0..usize::from(record.done) {
                 let of_cell = cell * words..(cell + 1) * words;

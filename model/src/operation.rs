@@ -75,6 +75,28 @@ impl Effect {
         matches!(self, Effect::Stores(_) | Effect::Loads(_))
     }
 
+    /// What it returns is promised to its caller. What writeback and removal say of themselves is
+    /// not, only what they do to the file.
+    pub fn is_of_contract(self) -> bool {
+        !matches!(self, Effect::WritesBack { .. } | Effect::Drops { .. })
+    }
+
+    /// The cells whose values it returns.
+    pub fn returns(self) -> Option<Range> {
+        match self {
+            Effect::Loads(cells) | Effect::Reads(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
+    /// The cells that it gives new values.
+    pub fn gives(self) -> Option<Range> {
+        match self {
+            Effect::Stores(cells) | Effect::Writes(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
     /// It is about the mapping, not about the file: a device mapping has it too.
     pub fn is_about_mapping(self) -> bool {
         self.is_through_mapping() || matches!(self, Effect::Maps | Effect::Unmaps)

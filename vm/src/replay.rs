@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use mkwrite_model::case::{Case, Operation, Schedule, Stop};
+use mkwrite_model::case::{Case, Effect, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 use mkwrite_oracle::history::{Finding, Flaw, History, Observed};
@@ -309,11 +309,6 @@ pub fn stamp_in_words(value: i64) -> String {
     if value < 0 { "torn".to_owned() } else { stamp(value).to_string() }
 }
 
-fn is_fed(operation: Operation) -> bool {
-    use Operation::{Load, Mmap, Munmap, Read, Store, Truncate, Write};
-    matches!(operation, Store(_) | Load(_) | Read(_) | Write(_) | Truncate(_) | Munmap | Mmap)
-}
-
 /// What is wrong with a run, in words; and whether that is only bytes from past the end of the
 /// file.
 fn judge(case: &Case, run: &Run) -> (Vec<String>, bool) {
@@ -335,7 +330,8 @@ fn judge(case: &Case, run: &Run) -> (Vec<String>, bool) {
     for (_, is_call, result) in events {
         let task = TaskId(result.actor);
         let operation = case.operation(task, result.slot);
-        if !is_fed(operation) {
+        let effect = operation.effect();
+        if !effect.is_of_contract() || matches!(effect, Effect::Syncs { .. }) {
             continue;
         }
         if is_call {
