@@ -104,11 +104,16 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 /// Prints a table without trailing blanks.
 pub fn print_table(table: &Table) {
     let mut table = table.clone();
-    let words: Vec<u16> = (0..table.column_count()).map(|n| longest_word(&table, n)).collect();
-    // No word is cut as long as they all fit side by side.
-    if words.iter().sum::<u16>() <= table.width().unwrap_or(u16::MAX) {
-        for (column, word) in table.column_iter_mut().zip(words) {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word)));
+    let columns: Vec<(u16, u16)> = (0..table.column_count()).map(|n| widths(&table, n)).collect();
+    let least: u16 = columns.iter().map(|(word, _)| word).sum();
+    // No word is cut as long as they all fit side by side; a column of long texts gets more of
+    // what is left.
+    if let Some(spare) = table.width().unwrap_or(u16::MAX).checked_sub(least) {
+        let wanted: u64 = columns.iter().map(|(word, text)| u64::from(text - word)).sum();
+        for (column, (word, text)) in table.column_iter_mut().zip(columns) {
+            let share = u64::from(text - word) * u64::from(spare) / wanted.max(1);
+            let share = u16::try_from(share).unwrap_or(u16::MAX).min(text - word);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word + share)));
         }
     }
     let mut out = anstream::stdout().lock();
@@ -119,14 +124,16 @@ pub fn print_table(table: &Table) {
     }
 }
 
-/// How wide a column must be for its longest word, with the space behind it.
-fn longest_word(table: &Table, column: usize) -> u16 {
+/// How wide a column must be for its longest word, and for its longest text, with the space
+/// behind.
+fn widths(table: &Table, column: usize) -> (u16, u16) {
     let cells = table.header().into_iter().chain(table.row_iter());
     let texts = cells.filter_map(|row| row.cell_iter().nth(column)).map(Cell::content);
-    let longest = texts.flat_map(|text| {
-        text.split_whitespace().map(|word| word.chars().count()).collect::<Vec<_>>()
-    });
-    u16::try_from(longest.max().unwrap_or(0)).unwrap_or(u16::MAX).saturating_add(2)
+    let wide = |text: &str| u16::try_from(text.chars().count()).unwrap_or(u16::MAX - 2) + 2;
+    texts.fold((2, 2), |(word, whole), text| {
+        let longest = text.split_whitespace().map(wide).max().unwrap_or(2);
+        (word.max(longest), whole.max(wide(&text)))
+    })
 }
 
 /// Prints a line to standard output.

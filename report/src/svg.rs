@@ -10,7 +10,7 @@ use crate::palette::{
     BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT,
     TASKS, WRITEBACK,
 };
-use crate::terminal::title;
+use crate::terminal::{place, title};
 
 /// Width of the picture, in pixels. It is wider only if there are very many columns.
 const WIDTH: usize = 900;
@@ -68,7 +68,10 @@ pub fn picture(e: &Explanation) -> String {
                 }
             }
             rect width=(width) height=(height) rx="8" fill=(BACK.light) stroke=(RULE) {}
-            text x="16" y="28" font-size="15" font-weight="bold" font-family=(SANS) { (title(e)) }
+            text x="16" y="26" font-size="15" font-weight="bold" font-family=(SANS) {
+                (e.main.map_or("", |breach| breach.rule.about().harm))
+            }
+            text x="16" y="46" font-size="12.5" font-family=(SANS) { (place(e)) }
             (band(chart, &rows, width))
             (heads(chart, &places))
             @for lane in 0..chart.tasks.len() {

@@ -93,10 +93,15 @@ pub fn explanation_in(e: &Explanation, every: bool, width: usize) -> String {
 
 /// One line that says what it is about: the harm first, then which rule breaks where.
 pub fn title(e: &Explanation) -> String {
+    let harm = e.main.map_or(String::new(), |breach| format!("{}: ", breach.rule.about().harm));
+    harm + &place(e)
+}
+
+/// Which rule breaks where.
+pub(crate) fn place(e: &Explanation) -> String {
     match e.main {
         Some(breach) => {
-            let (about, point) = (breach.rule.about(), breach.point.name());
-            format!("{}: {} breaks {} at {point}", about.harm, e.subject, about.id)
+            format!("{} breaks {} at {}", e.subject, breach.rule.id(), breach.point.name())
         }
         None => format!("{} breaks no rule", e.subject),
     }
