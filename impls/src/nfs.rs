@@ -601,6 +601,12 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         request(k, page).is_none()
     }
 
+    /// Since 3.0 releasepage commits what waits for it.
+    fn releases(self, k: &Kernel<F>, page: Frame) -> bool {
+        let waits = |r: WriteRequest| self == Nfs::V3_0 && r.clean && !k.is_record_locked(page);
+        request(k, page).is_none_or(waits)
+    }
+
     fn launders(self) -> bool {
         true
     }
