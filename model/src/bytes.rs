@@ -66,7 +66,7 @@ const SCHEDULE_TAG: u8 = 224;
 const NO_POINT: u8 = 255;
 
 const _: () = {
-    assert!(Point::from_number(NO_POINT).is_none(), "the number of no point is that of a point");
+    assert!(Point::from_code(NO_POINT as u16).is_none(), "the code of no point is that of a point");
     let mut n = 0;
     while n < Operation::KINDS.len() {
         assert!(
@@ -195,7 +195,7 @@ pub fn encode_as(case: &Case, least: Version) -> Vec<u8> {
         }
         Schedule::Order(stops) => {
             for s in stops {
-                let point = s.point.map_or(NO_POINT, |p| p as u8);
+                let point = s.point.map_or(NO_POINT, |p| p.code() as u8);
                 record(&[SCHEDULE_TAG, s.task.0, s.slot, point, s.occurrence]);
             }
             bytes[18] = ORDER;
@@ -269,7 +269,7 @@ pub fn decode(bytes: &[u8]) -> Case {
                 nth: u16::from_le_bytes([r[3], r[6]]),
                 priority,
             });
-            stops.push(Stop { task, slot, point: Point::from_number(r[3]), occurrence: r[4] });
+            stops.push(Stop { task, slot, point: Point::from_code(r[3].into()), occurrence: r[4] });
         }
     }
     case.schedule = if b(18) < ORDER {

@@ -262,7 +262,7 @@ pub struct Judge {
     marks: Marks,
     passes: Passes,
     breaches: Breaches,
-    reached: [u32; 256],
+    reached: [u32; Point::COUNT],
     last: Step,
     end: End,
     summary: Summary,
@@ -278,7 +278,7 @@ impl Default for Judge {
             marks: Marks::default(),
             passes: Passes::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0, first: u32::MAX },
-            reached: [0; 256],
+            reached: [0; Point::COUNT],
             last: NOWHERE,
             end: End::Done,
             summary: Summary::default(),
@@ -317,7 +317,7 @@ impl Judge {
     }
 
     /// Steps that began at each point, by point number, over all runs.
-    pub fn reached(&self) -> &[u32; 256] {
+    pub fn reached(&self) -> &[u32; Point::COUNT] {
         &self.reached
     }
 
@@ -477,7 +477,7 @@ impl<F: Filesystem> Observer<F> for Judge {
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         self.last = step;
         self.marks.step(step);
         self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
@@ -493,7 +493,7 @@ impl<F: Filesystem> Observer<F> for Judge {
 
     fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
         self.check_pages(k, in_use, step);
         rules::quiescent(&mut self.cx(k, step).0);
@@ -503,7 +503,7 @@ impl<F: Filesystem> Observer<F> for Judge {
 
     fn end(&mut self, k: &Kernel<F>, end: End) {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         self.end = end;
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);

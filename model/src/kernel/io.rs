@@ -24,7 +24,11 @@ use crate::case::{
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    76  IoTransfer "io.transfer" "a request is in flight; its data reaches the device, or the server";
+}
 
 /// Blocks that a file can have.
 pub const FILE_BLOCKS: usize = PAGES_MAX * BLOCKS_PER_PAGE_MAX;
@@ -439,7 +443,7 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
     let mut served = 0u8;
     loop {
         k.tasks.begin_slot(served);
-        k.tasks.acquire(Point::IoTransfer as u8, object::IO + slot, Mode::Free).await;
+        k.tasks.acquire(Point::IoTransfer.number(), object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
         if request.fails {
             k.write_failed(request.page, k.cells_of(&request), true);

@@ -480,28 +480,28 @@ impl<F: Filesystem> Kernel<F> {
     /// A scheduling point whose next step touches nothing in particular.
     #[inline]
     pub fn at(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, 0)
+        self.tasks.point(point.number(), 0)
     }
 
     /// A scheduling point whose next step touches this page.
     #[inline]
     pub fn at_page(&self, point: Point, page: Frame) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, page_lock(page))
+        self.tasks.point(point.number(), page_lock(page))
     }
 
     /// A scheduling point whose next step looks up, or changes, this slot of the page tree.
     pub fn at_slot(&self, point: Point, index: u8) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::SLOT + index)
+        self.tasks.point(point.number(), object::SLOT + index)
     }
 
     /// A scheduling point whose next step reads or writes i_size.
     pub fn at_size(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::SIZE)
+        self.tasks.point(point.number(), object::SIZE)
     }
 
     /// A scheduling point whose next step looks the whole tree over.
     pub fn at_tree(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::TREE)
+        self.tasks.point(point.number(), object::TREE)
     }
 
     /// Notes a fact of this step.

@@ -11,7 +11,16 @@ use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    10  FaultMmapLock "fault.mmap_lock" "take mmap_lock for reading, find the vma";
+    11  FaultPte      "fault.pte"       "take the pte lock, look at the pte, choose the WP or the MISS path";
+    12  FaultSize     "fault.i_size"    "->fault compares the index with i_size";
+    13  FaultFind     "fault.find_page" "->fault looks the page up, or adds a new locked one";
+    14  FaultRead     "fault.readpage"  "->fault reads the page from the store";
+    15  FaultLock     "fault.lock_page" "->fault locks the page, rechecks mapping, uptodate, i_size";
+}
 
 /// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
 /// instruction is executed again.

@@ -16,7 +16,26 @@ use crate::case::Range;
 use crate::implementation::{Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
+    131 ReadLock      "read.lock_page"       "read(2): lock a page that is not uptodate";
+    132 ReadPage      "read.readpage"        "read(2): read the page from the store";
+    133 ReadSize      "read.i_size"          "read(2): read i_size, decide how much to copy";
+    134 ReadCopy      "read.copy"            "read(2): copy from the page";
+    140 WriteInode    "write.inode_lock"     "write(2): take the inode lock";
+    141 WriteFind     "write.find_page"      "write_begin: look the page up, or add a new locked one";
+    142 WriteLock     "write.lock_page"      "write_begin: lock the page, check its mapping";
+    143 WriteWait     "write.wait_writeback" "write_begin: wait for writeback";
+    144 WriteRead     "write.readpage"       "write_begin: read a page that is not uptodate";
+    145 WriteAttach   "write.attach"         "write_begin: allocate blocks";
+    146 WriteCopy     "write.copy"           "write(2): copy into the page";
+    147 WriteDirty    "write.set_page_dirty" "write_end: mark blocks and page dirty";
+    148 WriteSize     "write.i_size"         "write_end: raise i_size with the page locked";
+    149 WriteUnlock   "write.unlock_page"    "write_end: unlock_page, drop the reference";
+    150 WriteThrottle "write.throttle"       "write(2): balance_dirty_pages_ratelimited, time update";
+}
 
 /// read(2): the cells below i_size, page by page.
 pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
