@@ -106,6 +106,7 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
                     outcome.done()
                 );
             }
+            Event::Failed { site } => _ = write!(line, " | the {} fails", site.row().what),
             Event::Bug { what } | Event::NullMapping { what } => {
                 _ = write!(line, " | CRASH {what}")
             }

@@ -74,7 +74,7 @@ impl Default for Summary {
 
 /// The outcomes of this case are fixed.
 pub fn is_comparable(case: &Case) -> bool {
-    case.is_sequential() && case.geometry.free == AMPLE && case.faults.eio == 0
+    case.is_sequential() && case.geometry.free == AMPLE && !case.faults.has_errors()
 }
 
 impl Summary {

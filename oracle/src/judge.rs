@@ -5,7 +5,7 @@
 //! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Effect, Range};
+use mkwrite_model::case::{Case, Effect, Range, Site};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -393,8 +393,11 @@ impl Judge {
     #[inline(always)]
     fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
-            // That there is no space is for the device to say.
-            Event::WriteFailed { cells, io } if io || k.device.is_full() => {
+            Event::Failed { site } => self.history.met(step.task, Short::of(site)),
+            // That there is no space is for the device to say, or for the case.
+            Event::WriteFailed { cells, io }
+                if io || k.device.is_full() || failed(k, Site::Block) =>
+            {
                 self.history.write_failed(cells, io, &|cell| {
                     [k.fs().durable(k, cell), k.fs().stored(k, cell)]
                 });
@@ -431,6 +434,11 @@ impl Judge {
     }
 }
 
+/// The case had this site fail in the step.
+fn failed<F: Filesystem>(k: &Kernel<F>, site: Site) -> bool {
+    k.events().any(|event| event == Event::Failed { site })
+}
+
 /// The kind of operation that takes a step, in words.
 fn operation_name<F: Filesystem>(k: &Kernel<F>, step: Step) -> &'static str {
     match step.task.io_slot() {
@@ -455,7 +463,7 @@ macro_rules! by_kind {
             Call Return MkwriteReturned FaultReturned PteSet Stored DirtySet TagSet DirtyCleared SizeWritten Mkcleaned
             WritebackStarted ChangedUnderWriteback WritebackEnded WritepageReturned Submitted Transferred Regrown
             WriteFailed Unlocked Removed FreedInUse PutUnheld UsedFreed TimeUpdated Throttled LockOrder SleptAtomic
-            Truncated Bug NullMapping
+            Truncated Bug NullMapping Failed
         }
     };
     ($event:ident, $same:expr; $($kind:ident)*) => {
@@ -480,7 +488,11 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.reached[step.point.index()] += 1;
         self.last = step;
         self.marks.step(step);
-        self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
+        self.history.short(Short {
+            of_space: k.device.is_full(),
+            of_memory: k.is_out_of_pages(),
+            of_reads: false,
+        });
         self.passes.step(k, step.task);
         for event in k.events() {
             by_kind!(event, self.event(k, step, event));

@@ -18,7 +18,7 @@ mod sound;
 use std::cell::Cell;
 
 use crate::callers::Caller;
-use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX};
+use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX, Site};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::facts::Facts;
 use crate::implementation::{Adapter, Filesystem, Pair};
@@ -280,6 +280,8 @@ pub struct Kernel<F: Filesystem> {
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
     faults: Cell<Faults>,
+    /// How often the run has come to each site of a fault.
+    times: [Cell<u16>; Site::COUNT],
     frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
     tree: [Cell<u8>; PAGES_MAX],
@@ -294,7 +296,6 @@ pub struct Kernel<F: Filesystem> {
     errors: Cell<u8>,
     mms: [AddressSpace; MMS_MAX],
     requests: [Cell<Option<Request>>; IO_MAX],
-    writes: Cell<u16>,
     states: [TaskState; TASKS],
     events: Events,
     touched: Cell<u32>,
@@ -315,6 +316,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
             faults: Cell::new(Faults::default()),
+            times: [const { Cell::new(0) }; Site::COUNT],
             frames: std::array::from_fn(|_| Page::default()),
             free: Cell::new(u32::MAX),
             tree: [const { Cell::new(NO_FRAME) }; PAGES_MAX],
@@ -329,7 +331,6 @@ impl<F: Filesystem> Default for Kernel<F> {
             errors: Cell::new(0),
             mms: Default::default(),
             requests: [const { Cell::new(None) }; IO_MAX],
-            writes: Cell::new(0),
             states: std::array::from_fn(|_| TaskState::default()),
             events: Events::default(),
             touched: Cell::new(0),
@@ -350,6 +351,9 @@ impl<F: Filesystem> Kernel<F> {
         self.remedies.set(remedies);
         self.geometry.set(case.geometry);
         self.faults.set(case.faults);
+        for times in &self.times {
+            times.set(0);
+        }
         self.free.set(u32::MAX);
         for slot in &self.tree {
             slot.set(NO_FRAME);
@@ -459,6 +463,24 @@ impl<F: Filesystem> Kernel<F> {
     /// Some run executed the planted code.
     pub fn plant_reached(&self) -> bool {
         self.plant_reached.get()
+    }
+
+    /// The run comes to a site of a fault; returns whether the case has it fail this time, and
+    /// tells.
+    pub fn fails(&self, site: Site) -> bool {
+        let fails = self.is_hit(site);
+        if fails {
+            self.event(Event::Failed { site });
+        }
+        fails
+    }
+
+    /// The run comes to a site of a fault; returns whether the case has it go wrong this time.
+    #[inline]
+    pub(crate) fn is_hit(&self, site: Site) -> bool {
+        let times = &self.times[site as usize];
+        let n = times.replace(times.get() + 1);
+        n < 16 && self.faults.get().of(site) >> n & 1 != 0
     }
 
     /// The state of the running task.

@@ -224,6 +224,13 @@ impl History {
         }
     }
 
+    /// The call of `caller` met this, and no other call did.
+    pub fn met(&mut self, caller: TaskId, short: Short) {
+        if let Some(pending) = self.pending.get_mut(caller.index()) {
+            pending.short = pending.short.or(short);
+        }
+    }
+
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
         let mm = self.mms[caller.index()];
