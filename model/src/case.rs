@@ -265,8 +265,14 @@ impl Case {
         self.geometry.size.is_multiple_of(cells)
             && self.operations().all(|(_, _, operation)| match operation.effect() {
                 Effect::Resizes(size) => size.is_multiple_of(cells),
-                Effect::Writes(range) => range.end.is_multiple_of(cells) || range.end < least,
-                _ => true,
+                Effect::Copies { from, to } if to.end >= least => {
+                    [from.start, from.end, to.start, to.end]
+                        .iter()
+                        .all(|end| end.is_multiple_of(cells))
+                }
+                effect => effect
+                    .writes()
+                    .is_none_or(|range| range.end.is_multiple_of(cells) || range.end < least),
             })
     }
 
@@ -282,8 +288,16 @@ impl Case {
         }
         let least = self.least_size();
         for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
-            match operation {
-                Operation::Write(range) if range.end >= least => range.end = up(range.end),
+            match operation.effect() {
+                Effect::Writes(range) if range.end >= least => {
+                    *operation = operation.map(|_, range| Range::new(range.start, up(range.end)));
+                }
+                // How much is copied depends on both ranges, and on the size.
+                Effect::Copies { to, .. } if to.end >= least => {
+                    let down = |cell: u8| cell / cells * cells;
+                    *operation =
+                        operation.map(|_, range| Range::new(down(range.start), up(range.end)));
+                }
                 _ => {}
             }
         }

@@ -73,6 +73,13 @@ pub enum Effect {
     Reads(Range),
     /// Writes these cells by a system call, which extends the file to the last of them.
     Writes(Range),
+    /// Reads cells and writes them elsewhere, by one system call.
+    Copies {
+        /// What is read.
+        from: Range,
+        /// Where it goes; which of the two is longer does not matter.
+        to: Range,
+    },
     /// Makes the file this long, in cells.
     Resizes(u8),
     /// Makes all that was written durable, and says what could not be.
@@ -118,6 +125,25 @@ impl Effect {
     pub fn returns(self) -> Option<Range> {
         match self {
             Effect::Loads(cells) | Effect::Reads(cells) => Some(cells),
+            Effect::Copies { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// The cells that it reads by a system call: as many as lie in the file.
+    pub fn reads(self) -> Option<Range> {
+        match self {
+            Effect::Reads(cells) => Some(cells),
+            Effect::Copies { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// The cells that it writes by a system call, which extends the file to the last of them.
+    pub fn writes(self) -> Option<Range> {
+        match self {
+            Effect::Writes(cells) => Some(cells),
+            Effect::Copies { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -125,8 +151,8 @@ impl Effect {
     /// The cells that it gives new values.
     pub fn gives(self) -> Option<Range> {
         match self {
-            Effect::Stores(cells) | Effect::Writes(cells) => Some(cells),
-            _ => None,
+            Effect::Stores(cells) => Some(cells),
+            _ => self.writes(),
         }
     }
 

@@ -312,15 +312,14 @@ impl Marks {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
-        match k.state(task).operation().effect() {
-            Effect::Resizes(_) => self.truncating |= task.bit(),
-            Effect::Writes(cells) => {
-                self.writing |= task.bit();
-                self.writers |= task.bit();
-                self.writes[task.index()] =
-                    Writing { cells: cells.bits(), start: cells.start, stored: 0 };
-            }
-            _ => {}
+        let effect = k.state(task).operation().effect();
+        if let Effect::Resizes(_) = effect {
+            self.truncating |= task.bit();
+        } else if let Some(cells) = effect.writes() {
+            self.writing |= task.bit();
+            self.writers |= task.bit();
+            self.writes[task.index()] =
+                Writing { cells: cells.bits(), start: cells.start, stored: 0 };
         }
     }
 
@@ -426,7 +425,8 @@ impl Marks {
         }
         let own = k.state(task).operation().effect();
         self.raised |= self.truncating & !task.bit() != 0
-            && !matches!(own, Effect::Resizes(_) | Effect::Writes(_));
+            && !matches!(own, Effect::Resizes(_))
+            && own.writes().is_none();
     }
 
     fn past_eof<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {

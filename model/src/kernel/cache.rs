@@ -233,6 +233,8 @@ pub enum Status {
     Io,
     /// EBUSY.
     Busy,
+    /// EINVAL.
+    Invalid,
 }
 
 impl Status {
@@ -255,6 +257,7 @@ impl Status {
             Status::NoSpace => "ENOSPC",
             Status::Io => "EIO",
             Status::Busy => "EBUSY",
+            Status::Invalid => "EINVAL",
         }
     }
 }

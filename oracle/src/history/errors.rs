@@ -223,10 +223,14 @@ impl Met<'_> {
             (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
             (E::Writes(_), S::Ok) => self.whole,
             (E::Writes(_), S::NoSpace) => self.short.of_space,
-            (E::Reads(_) | E::Writes(_), S::Io) => self.short.of_reads,
-            (E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_), S::NoMemory) => {
-                self.short.of_memory
-            }
+            (E::Copies { .. }, S::NoSpace) => self.short.of_space,
+            // Ranges that overlap; unless the file ends before they do.
+            (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
+            (E::Reads(_) | E::Writes(_) | E::Copies { .. }, S::Io) => self.short.of_reads,
+            (
+                E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_) | E::Copies { .. },
+                S::NoMemory,
+            ) => self.short.of_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
@@ -247,8 +251,8 @@ mod tests {
     #[test]
     fn the_table_of_errors() {
         use {Status as S, mkwrite_model::case::Operation as O};
-        const STATUSES: [Status; 7] =
-            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
+        const STATUSES: [Status; 8] =
+            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy, S::Invalid];
         let (mut failed, none) = (Errors::default(), Errors::default());
         failed.fail(true);
         let calm = Met {
