@@ -363,6 +363,7 @@ fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<
         Event::Transferred { .. } => "the data reaches the store".to_owned(),
         Event::WriteFailed { io: true, .. } => WRITE_FAILS.to_owned(),
         Event::WriteFailed { io: false, .. } => "there is no space for it".to_owned(),
+        Event::Failed { site } => format!("the {} fails", site.row().what),
         Event::TimeUpdated { .. } => "file_update_time".to_owned(),
         Event::Throttled { .. } => "balance_dirty_pages".to_owned(),
         Event::Bug { what } | Event::NullMapping { what } => format!("CRASH: {what}"),

@@ -101,7 +101,7 @@ fn map(
     blocks: u8,
 ) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
-        let Some(block) = k.device.get_block(file_block(k, page, b)) else {
+        let Some(block) = k.get_block(file_block(k, page, b)) else {
             return (buffers, false);
         };
         buffers.mapped |= 1 << b;

@@ -156,6 +156,7 @@ impl From<io::Error> for Failure {
             libc::ENOMEM => Status::NoMemory,
             libc::ENOSPC | libc::EDQUOT => Status::NoSpace,
             libc::EBUSY => Status::Busy,
+            libc::EINVAL => Status::Invalid,
             _ => Status::Io,
         };
         Failure {
@@ -345,7 +346,7 @@ impl<'a> Actor<'a> {
         now: impl Fn() -> u64,
         record: &mut Record,
     ) {
-        if let Effect::Writes(cells) = operation.effect() {
+        if let Some(cells) = operation.effect().writes() {
             self.fill(slot, cells);
         }
         self.words_written = 0;

@@ -15,7 +15,39 @@ use crate::facts::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
 use crate::plant::Plant;
+use crate::point::points;
 use crate::remedy::{Remedies, Remedy};
+
+points! {
+    40  MkwriteLock     "mkwrite.lock_page"      "page_mkwrite: lock the page, check mapping and i_size";
+    41  MkwriteAttach   "mkwrite.attach"         "page_mkwrite: allocate blocks, or attach the record";
+    42  MkwriteDirty    "mkwrite.set_page_dirty" "page_mkwrite: mark the page dirty itself";
+    43  MkwriteWait     "mkwrite.wait_writeback" "page_mkwrite: wait until PG_writeback is clear";
+    44  MkwriteReturn   "mkwrite.return"         "page_mkwrite: unlock if its convention says so, return";
+    45  RecordUpdate    "record.update"          "find the page's record, take it, extend or create it";
+    46  RecordGrow      "record.grow_file"       "raise i_size to the end of the record's range if it is lower";
+    47  RecordRelease   "record.release"         "let go of the record";
+    64  WritepageSize   "writepage.i_size"       "writepage: read i_size";
+    65  WritepageZero   "writepage.zero_tail"    "writepage: zero the part of the page beyond i_size";
+    66  WritepageRecord "writepage.record"       "writepage: look the record up, take it";
+    67  WritepageMap    "writepage.map"          "writepage: map or allocate blocks, take the dirty ones";
+    68  WritepageStart  "writepage.start"        "writepage: set_page_writeback";
+    69  WritepageSubmit "writepage.submit"       "writepage: submit the I/O";
+    70  WritepageUnlock "writepage.unlock_page"  "writepage: unlock_page";
+    71  WritepageEnd    "writepage.end"          "writepage: nothing was submitted; end_page_writeback";
+    75  IoAttributes    "io.attributes"          "completion: look at the file's size in the server's reply";
+    77  IoRecord        "io.record"              "completion: free or change the record";
+    78  IoEnd           "io.end_writeback"       "completion: end_page_writeback";
+    79  IoRelease       "io.release"             "completion: let go of the request";
+    85  FlushLock       "flush.lock"             "writepages: take the filesystem's flush lock";
+    86  CommitScan      "commit.scan"            "collect the records that are written but not committed";
+    104 CommitLock      "commit.lock"            "one COMMIT at a time: wait for the other one";
+    87  CommitSend      "commit.send"            "the server commits what it had only in its cache";
+    88  CommitDone      "commit.done"            "the reply releases the committed records";
+    89  CommitWait      "commit.wait_record"     "wait until a record is not in use";
+    103 TruncateSetattr "truncate.setattr"       "setattr: the server cuts or extends its file";
+    102 TruncateRefresh "truncate.refresh"       "setattr: take the size from the server's reply";
+}
 
 /// Success: the page is locked.
 pub const LOCKED: i32 = 0x200;
@@ -234,8 +266,9 @@ pub trait Implementation<F: Filesystem>: Copy + Eq + std::fmt::Debug {
     /// The cells of the page from `from` on go away. Called with the page locked.
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8);
 
-    /// Gives up the private data of the page, if it can. Called with the page locked. The page may be
-    /// dirty (invalidate_inode_pages2 without launder_page): then it keeps them and returns false.
+    /// Gives up the private data of the page, if it can. Called with the page locked. The page may
+    /// be dirty (invalidate_inode_pages2 without launder_page): then it keeps them and returns
+    /// false.
     async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool;
 
     /// Writes a dirty page that is about to be invalidated, and waits. Called with the page locked.

@@ -6,7 +6,8 @@
 //! writable.
 //!
 //! - [`case`]: the program, geometry, faults and schedule of a run; [`bytes`], [`text`]: its other
-//!   two forms; [`generate`]: arbitrary ones
+//!   two forms; [`generate`]: arbitrary ones; [`geometry`], [`operation`], [`site`]: the tables of
+//!   fields, operations and injected faults that they all derive from
 //! - [`kernel`]: state and primitives; [`mm`]: the actors; [`callers`]: the fault paths, era by era
 //! - [`implementation`]: the contract that a filesystem fulfils; the filesystems are in
 //!   `mkwrite-impls`
@@ -25,6 +26,7 @@ pub mod case;
 pub mod exec;
 pub mod facts;
 pub mod generate;
+pub mod geometry;
 pub mod implementation;
 pub mod kernel;
 pub mod machine;
@@ -36,6 +38,7 @@ pub mod point;
 mod registry;
 pub mod remedy;
 pub mod schedule;
+pub mod site;
 pub mod source;
 pub mod text;
 mod theme;

@@ -33,13 +33,11 @@ impl<F: Filesystem> Observer<F> for TraceHash {
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
-        self.add(&[
-            step.task.0,
-            step.slot,
-            step.point as u8,
-            k.i_size(),
-            k.tasks.runnable().count_ones() as u8,
-        ]);
+        let [code, high] = step.point.code().to_le_bytes();
+        let runnable = k.tasks.runnable().count_ones() as u8;
+        let facts = [step.task.0, step.slot, code, k.i_size(), runnable, high];
+        // Codes of one byte stand in hashes as they always did.
+        self.add(if high == 0 { &facts[..5] } else { &facts });
         for page in Frame::all(k.touched()) {
             let tags = u8::from(k.is_tagged_dirty(k.index(page)))
                 | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
@@ -108,6 +106,7 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
                     outcome.done()
                 );
             }
+            Event::Failed { site } => _ = write!(line, " | the {} fails", site.row().what),
             Event::Bug { what } | Event::NullMapping { what } => {
                 _ = write!(line, " | CRASH {what}")
             }

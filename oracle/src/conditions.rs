@@ -317,15 +317,14 @@ impl Marks {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
-        match k.state(task).operation().effect() {
-            Effect::Resizes(_) => self.truncating |= task.bit(),
-            Effect::Writes(cells) => {
-                self.writing |= task.bit();
-                self.writers |= task.bit();
-                self.writes[task.index()] =
-                    Writing { cells: cells.bits(), start: cells.start, stored: 0 };
-            }
-            _ => {}
+        let effect = k.state(task).operation().effect();
+        if let Effect::Resizes(_) = effect {
+            self.truncating |= task.bit();
+        } else if let Some(cells) = effect.writes() {
+            self.writing |= task.bit();
+            self.writers |= task.bit();
+            self.writes[task.index()] =
+                Writing { cells: cells.bits(), start: cells.start, stored: 0 };
         }
     }
 

@@ -167,7 +167,7 @@ impl Shapes {
         }
         let stands = |task: TaskId| {
             let at = k.tasks.at(task);
-            at.point == P::MkwriteLock as u8 && at.object == object::PAGE_LOCK + page.0
+            at.point == P::MkwriteLock.number() && at.object == object::PAGE_LOCK + page.0
         };
         if bits(k.tasks.live()).any(stands) {
             cut.before_lock = Some(to);

@@ -18,7 +18,27 @@ use crate::facts::{self, DirtiesLate, FaultFacts, LATE};
 use crate::implementation::{Convention, Filesystem};
 use crate::kernel::{Event, Frame, Kernel, Mm, Pte};
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    20  WpMkwrite       "wp.page_mkwrite"        "WP: reference taken, pte lock dropped; call page_mkwrite";
+    21  MkwriteReturned "mkwrite.returned"       "the caller looks at what page_mkwrite returned";
+    22  WpLock          "wp.lock_page"           "WP: lock the page that came back unlocked, check its mapping";
+    23  WpPteSame       "wp.pte_same"            "WP: take the pte lock, compare the pte, make it writable and dirty";
+    24  WpWaitLocked    "wp.wait_on_page_locked" "WP: wait until the page is not locked";
+    25  WpDirty         "wp.set_page_dirty"      "WP: set_page_dirty";
+    26  WpUnlock        "wp.unlock_page"         "WP: unlock_page, drop the reference";
+    27  WpThrottle      "wp.throttle"            "WP: balance_dirty_pages_ratelimited";
+    28  WpTime          "wp.file_update_time"    "WP: file_update_time";
+    30  MissUnlock      "miss.unlock_page"       "MISS: ->fault returned the page locked; unlock it for page_mkwrite";
+    31  MissMkwrite     "miss.page_mkwrite"      "MISS: call page_mkwrite";
+    32  MissLock        "miss.lock_page"         "MISS: lock the page, check its mapping";
+    33  MissSetPte      "miss.set_pte"           "MISS: take the pte lock, install the pte if it is still none";
+    34  MissDirty       "miss.set_page_dirty"    "MISS: set_page_dirty";
+    35  MissUnlockAfter "miss.unlock_after"      "MISS: unlock_page after the pte was installed";
+    36  MissThrottle    "miss.throttle"          "MISS: balance_dirty_pages_ratelimited";
+    37  MissTime        "miss.file_update_time"  "MISS: file_update_time";
+}
 
 /// A fault on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

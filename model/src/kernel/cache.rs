@@ -5,7 +5,7 @@
 use super::event::Event;
 use super::page::{CACHED, DIRTY, Frame, MAPPING};
 use super::{Kernel, NO_FRAME};
-use crate::case::{PAGES_MAX, Range};
+use crate::case::{PAGES_MAX, Range, Site};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
@@ -110,6 +110,11 @@ impl<F: Filesystem> Kernel<F> {
     /// add_to_page_cache: a new page, locked by this task, which also holds a reference. `None`: no
     /// memory.
     pub fn add_to_page_cache(&self, index: u8) -> Option<Frame> {
+        if self.fails(Site::Page) { None } else { self.add_new_page(index) }
+    }
+
+    /// The same where the case has no say.
+    pub(crate) fn add_new_page(&self, index: u8) -> Option<Frame> {
         let page = self.alloc_page(index)?;
         let locked = self.trylock_page(page);
         assert!(locked, "a free frame is not locked");
@@ -228,6 +233,8 @@ pub enum Status {
     Io,
     /// EBUSY.
     Busy,
+    /// EINVAL.
+    Invalid,
 }
 
 impl Status {
@@ -250,6 +257,7 @@ impl Status {
             Status::NoSpace => "ENOSPC",
             Status::Io => "EIO",
             Status::Busy => "EBUSY",
+            Status::Invalid => "EINVAL",
         }
     }
 }

@@ -10,7 +10,14 @@ use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
 use super::{Kernel, writeback};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    50  DirtyTag     "dirty.tag"           "set_page_dirty: set the DIRTY tag and count the page";
+    51  DirtyInode   "dirty.inode"         "set_page_dirty: mark the inode dirty";
+    54  ClearRedirty "clear_dirty.redirty" "clear_page_dirty_for_io: a pte was dirty; set_page_dirty";
+    55  ClearTest    "clear_dirty.test"    "clear_page_dirty_for_io: test and clear PG_dirty";
+}
 
 impl<F: Filesystem> Kernel<F> {
     /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag.

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use super::page::Frame;
-use crate::case::Range;
+use crate::case::{Range, Site};
 use crate::exec::TaskId;
 
 /// Lock classes, in the order in which they may be taken (2.6.30 mm/filemap.c and mm/rmap.c, head
@@ -121,6 +121,8 @@ pub enum Event {
     /// What these cells of the file held, one bit each, could not be written: a request failed, or
     /// there is no space.
     WriteFailed { cells: u64, io: bool },
+    /// The case has a site fail, for this task.
+    Failed { site: Site },
     /// A page was unlocked, by its owner or not.
     Unlocked { page: Frame, owner: bool },
     /// A page left the page cache; `mapped` if a pte still maps it.

@@ -19,12 +19,16 @@ use super::event::Event;
 use super::page::{Frame, Stamp};
 use super::{Kernel, object};
 use crate::case::{
-    AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range,
+    AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_MAX, CELLS_PER_PAGE_MAX, Case, PAGES_MAX, Range, Site,
 };
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    76  IoTransfer "io.transfer" "a request is in flight; its data reaches the device, or the server";
+}
 
 /// Blocks that a file can have.
 pub const FILE_BLOCKS: usize = PAGES_MAX * BLOCKS_PER_PAGE_MAX;
@@ -318,7 +322,6 @@ impl<F: Filesystem> Kernel<F> {
     pub(super) fn reset_store(&self, case: &Case) {
         self.device.reset(case.geometry.free);
         self.server.reset();
-        self.writes.set(0);
         for slot in 0..IO_MAX as u8 {
             self.requests[usize::from(slot)].set(None);
             self.tasks.set_busy(object::IO + slot);
@@ -341,6 +344,14 @@ impl<F: Filesystem> Kernel<F> {
             .set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
     }
 
+    /// get_block(create) of the file: the block on the device. `None`: no space.
+    pub fn get_block(&self, file_block: u8) -> Option<u8> {
+        if self.device.block(file_block).is_none() && self.fails(Site::Block) {
+            return None;
+        }
+        self.device.get_block(file_block)
+    }
+
     /// ->truncate gives the blocks of the file from `first` on back.
     pub fn free_blocks_from(&self, first: u8) {
         self.device.release_from(
@@ -353,14 +364,9 @@ impl<F: Filesystem> Kernel<F> {
     /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and
     /// failures from the case.
     pub fn submit(&self, request: Request) {
-        let n = self.writes.replace(self.writes.get() + 1);
-        let faults = self.faults.get();
-        let bit = |mask: u16| n < 16 && mask >> n & 1 != 0;
-        let request = Request {
-            stable: request.stable || bit(faults.stable),
-            fails: bit(faults.eio),
-            ..request
-        };
+        // Both sites count requests.
+        let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
+        let request = Request { stable: request.stable || stable, fails, ..request };
         let index = usize::from(self.index(request.page));
         let slot = std::iter::once(index)
             .chain(0..IO_MAX)
@@ -439,7 +445,7 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
     let mut served = 0u8;
     loop {
         k.tasks.begin_slot(served);
-        k.tasks.acquire(Point::IoTransfer as u8, object::IO + slot, Mode::Free).await;
+        k.tasks.acquire(Point::IoTransfer.number(), object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
         if request.fails {
             k.write_failed(request.page, k.cells_of(&request), true);

@@ -78,7 +78,7 @@ impl<F: Filesystem> Kernel<F> {
         if !class.is_spinlock() {
             self.might_sleep();
         }
-        self.tasks.acquire(at as u8, object, mode).await;
+        self.tasks.acquire(at.number(), object, mode).await;
         self.hold(class);
     }
 
@@ -139,7 +139,7 @@ impl<F: Filesystem> Kernel<F> {
     /// wait_on_page_locked: waits until the page is not locked, does not lock it.
     pub async fn wait_on_page_locked(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, page_lock(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), page_lock(page), Mode::Free).await;
         self.touch(page);
     }
 
@@ -152,7 +152,7 @@ impl<F: Filesystem> Kernel<F> {
     /// wait_on_page_writeback.
     pub async fn wait_on_page_writeback(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, writeback(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), writeback(page), Mode::Free).await;
         self.touch(page);
     }
 
@@ -231,7 +231,7 @@ impl<F: Filesystem> Kernel<F> {
     /// Waits until nobody holds the flush lock.
     pub async fn wait_on_flush(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, object::FLUSH, Mode::Free).await;
+        self.tasks.acquire(at.number(), object::FLUSH, Mode::Free).await;
     }
 
     /// Releases the flush lock.
@@ -244,7 +244,7 @@ impl<F: Filesystem> Kernel<F> {
     /// waited for under it but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, object::COMMIT, Mode::Exclusive).await;
+        self.tasks.acquire(at.number(), object::COMMIT, Mode::Exclusive).await;
     }
 
     /// Takes the commit lock if it is free.
@@ -283,7 +283,7 @@ impl<F: Filesystem> Kernel<F> {
     /// A scheduling point that waits until the page's record is not in use.
     pub async fn record_free(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, record_lock(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), record_lock(page), Mode::Free).await;
         self.touch(page);
     }
 }

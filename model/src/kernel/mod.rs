@@ -18,7 +18,7 @@ mod sound;
 use std::cell::Cell;
 
 use crate::callers::Caller;
-use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX};
+use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX, Site};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::facts::Facts;
 use crate::implementation::{Adapter, Filesystem, Pair};
@@ -280,6 +280,8 @@ pub struct Kernel<F: Filesystem> {
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
     faults: Cell<Faults>,
+    /// How often the run has come to each site of a fault.
+    times: [Cell<u16>; Site::COUNT],
     frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
     tree: [Cell<u8>; PAGES_MAX],
@@ -294,7 +296,6 @@ pub struct Kernel<F: Filesystem> {
     errors: Cell<u8>,
     mms: [AddressSpace; MMS_MAX],
     requests: [Cell<Option<Request>>; IO_MAX],
-    writes: Cell<u16>,
     states: [TaskState; TASKS],
     events: Events,
     touched: Cell<u32>,
@@ -315,6 +316,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
             faults: Cell::new(Faults::default()),
+            times: [const { Cell::new(0) }; Site::COUNT],
             frames: std::array::from_fn(|_| Page::default()),
             free: Cell::new(u32::MAX),
             tree: [const { Cell::new(NO_FRAME) }; PAGES_MAX],
@@ -329,7 +331,6 @@ impl<F: Filesystem> Default for Kernel<F> {
             errors: Cell::new(0),
             mms: Default::default(),
             requests: [const { Cell::new(None) }; IO_MAX],
-            writes: Cell::new(0),
             states: std::array::from_fn(|_| TaskState::default()),
             events: Events::default(),
             touched: Cell::new(0),
@@ -350,6 +351,9 @@ impl<F: Filesystem> Kernel<F> {
         self.remedies.set(remedies);
         self.geometry.set(case.geometry);
         self.faults.set(case.faults);
+        for times in &self.times {
+            times.set(0);
+        }
         self.free.set(u32::MAX);
         for slot in &self.tree {
             slot.set(NO_FRAME);
@@ -461,6 +465,24 @@ impl<F: Filesystem> Kernel<F> {
         self.plant_reached.get()
     }
 
+    /// The run comes to a site of a fault; returns whether the case has it fail this time, and
+    /// tells.
+    pub fn fails(&self, site: Site) -> bool {
+        let fails = self.is_hit(site);
+        if fails {
+            self.event(Event::Failed { site });
+        }
+        fails
+    }
+
+    /// The run comes to a site of a fault; returns whether the case has it go wrong this time.
+    #[inline]
+    pub(crate) fn is_hit(&self, site: Site) -> bool {
+        let times = &self.times[site as usize];
+        let n = times.replace(times.get() + 1);
+        n < 16 && self.faults.get().of(site) >> n & 1 != 0
+    }
+
     /// The state of the running task.
     #[inline]
     pub fn task(&self) -> &TaskState {
@@ -480,28 +502,28 @@ impl<F: Filesystem> Kernel<F> {
     /// A scheduling point whose next step touches nothing in particular.
     #[inline]
     pub fn at(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, 0)
+        self.tasks.point(point.number(), 0)
     }
 
     /// A scheduling point whose next step touches this page.
     #[inline]
     pub fn at_page(&self, point: Point, page: Frame) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, page_lock(page))
+        self.tasks.point(point.number(), page_lock(page))
     }
 
     /// A scheduling point whose next step looks up, or changes, this slot of the page tree.
     pub fn at_slot(&self, point: Point, index: u8) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::SLOT + index)
+        self.tasks.point(point.number(), object::SLOT + index)
     }
 
     /// A scheduling point whose next step reads or writes i_size.
     pub fn at_size(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::SIZE)
+        self.tasks.point(point.number(), object::SIZE)
     }
 
     /// A scheduling point whose next step looks the whole tree over.
     pub fn at_tree(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point as u8, object::TREE)
+        self.tasks.point(point.number(), object::TREE)
     }
 
     /// Notes a fact of this step.

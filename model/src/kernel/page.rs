@@ -310,8 +310,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A page that is in the page cache from the start: uptodate and dirty.
     pub fn new_cached_page(&self, index: u8, content: impl Fn(u8) -> Stamp) {
-        let page =
-            self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
+        let page = self.add_new_page(index).expect("a file has fewer pages than there are frames");
         for cell in 0..self.geometry().cells {
             self.set_cell(page, cell, content(cell));
         }

@@ -11,7 +11,14 @@ use super::page::Frame;
 use crate::case::{PAGES_MAX, Range};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    52  MkcleanLock "mkclean.i_mmap_lock" "page_mkclean: take the i_mmap lock";
+    53  MkcleanPte  "mkclean.pte"         "page_mkclean: under the pte lock, write-protect and clean one pte";
+    56  UnmapLock   "unmap.i_mmap_lock"   "unmap_mapping_range or try_to_unmap: take the i_mmap lock";
+    57  UnmapPte    "unmap.pte"           "under the pte lock, zap the ptes of one address space";
+}
 
 impl<F: Filesystem> Kernel<F> {
     /// page_mkclean: write-protects and cleans every pte of the page. Returns whether there was

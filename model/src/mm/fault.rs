@@ -7,11 +7,21 @@
 //! allocation, the bounded retry counter of 2.6.23, fault-around.
 
 use crate::callers::{Fault, do_fault, do_wp_page};
+use crate::case::Site;
 use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    10  FaultMmapLock "fault.mmap_lock" "take mmap_lock for reading, find the vma";
+    11  FaultPte      "fault.pte"       "take the pte lock, look at the pte, choose the WP or the MISS path";
+    12  FaultSize     "fault.i_size"    "->fault compares the index with i_size";
+    13  FaultFind     "fault.find_page" "->fault looks the page up, or adds a new locked one";
+    14  FaultRead     "fault.readpage"  "->fault reads the page from the store";
+    15  FaultLock     "fault.lock_page" "->fault locks the page, rechecks mapping, uptodate, i_size";
+}
 
 /// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
 /// instruction is executed again.
@@ -78,6 +88,7 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
         k.at_slot(P::FaultFind, index).await;
         let Some(page) = k.find_get_page(index) else {
             let page = k.add_to_page_cache(index).ok_or(OOM)?;
+            // If this fails the page is found not uptodate, and read again.
             read_for_fault(k, page).await;
             k.unlock_page(page);
             k.put_page(page);
@@ -89,8 +100,10 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
             k.put_page(page);
             continue;
         }
-        if !k.is_uptodate(page) {
-            read_for_fault(k, page).await;
+        if !k.is_uptodate(page) && !read_for_fault(k, page).await {
+            k.unlock_page(page);
+            k.put_page(page);
+            return Err(SIGBUS);
         }
         if index >= k.pages_in_file() {
             k.unlock_page(page);
@@ -101,21 +114,32 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
     }
 }
 
-async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) {
+async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     let fs_lock = k.reaches_plant(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
     }
     k.at_page(P::FaultRead, page).await;
-    k.read_page(page);
+    let is_read = k.read_page(page);
     if fs_lock {
         k.flush_unlock();
     }
+    is_read
 }
 
 impl<F: Filesystem> Kernel<F> {
-    /// ->readpage: fills the page from the store, with the page locked.
-    pub(super) fn read_page(&self, page: Frame) {
+    /// ->readpage: fills the page from the store, with the page locked. Returns whether it could
+    /// be read.
+    pub(super) fn read_page(&self, page: Frame) -> bool {
+        let is_read = !self.fails(Site::Read);
+        if is_read {
+            self.read_page_surely(page);
+        }
+        is_read
+    }
+
+    /// The same where the case has no say.
+    pub(super) fn read_page_surely(&self, page: Frame) {
         self.fs().readpage(self, page);
         self.set(page, UPTODATE);
     }

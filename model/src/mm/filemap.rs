@@ -16,7 +16,26 @@ use crate::case::Range;
 use crate::implementation::{Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
+    131 ReadLock      "read.lock_page"       "read(2): lock a page that is not uptodate";
+    132 ReadPage      "read.readpage"        "read(2): read the page from the store";
+    133 ReadSize      "read.i_size"          "read(2): read i_size, decide how much to copy";
+    134 ReadCopy      "read.copy"            "read(2): copy from the page";
+    140 WriteInode    "write.inode_lock"     "write(2): take the inode lock";
+    141 WriteFind     "write.find_page"      "write_begin: look the page up, or add a new locked one";
+    142 WriteLock     "write.lock_page"      "write_begin: lock the page, check its mapping";
+    143 WriteWait     "write.wait_writeback" "write_begin: wait for writeback";
+    144 WriteRead     "write.readpage"       "write_begin: read a page that is not uptodate";
+    145 WriteAttach   "write.attach"         "write_begin: allocate blocks";
+    146 WriteCopy     "write.copy"           "write(2): copy into the page";
+    147 WriteDirty    "write.set_page_dirty" "write_end: mark blocks and page dirty";
+    148 WriteSize     "write.i_size"         "write_end: raise i_size with the page locked";
+    149 WriteUnlock   "write.unlock_page"    "write_end: unlock_page, drop the reference";
+    150 WriteThrottle "write.throttle"       "write(2): balance_dirty_pages_ratelimited, time update";
+}
 
 /// read(2): the cells below i_size, page by page.
 pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
@@ -48,32 +67,40 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
         match k.find_get_page(index) {
             Some(page) if k.is_uptodate(page) => {
                 if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
-                    k.read_page(page);
+                    k.read_page_surely(page);
                 }
                 return Ok(page);
             }
             Some(page) => {
                 k.lock_page(page, P::ReadLock).await;
                 let gone = !k.in_mapping(page);
-                if !gone && !k.is_uptodate(page) {
-                    k.at_page(P::ReadPage, page).await;
-                    k.read_page(page);
-                }
+                let is_read = gone || k.is_uptodate(page) || read_one(k, page).await;
                 k.unlock_page(page);
-                if !gone {
+                if !gone && is_read {
                     return Ok(page);
                 }
                 k.put_page(page);
+                if !is_read {
+                    return Err(Status::Io);
+                }
             }
             None => {
                 let page = k.add_to_page_cache(index).ok_or(Status::NoMemory)?;
-                k.at_page(P::ReadPage, page).await;
-                k.read_page(page);
+                let is_read = read_one(k, page).await;
                 k.unlock_page(page);
-                return Ok(page);
+                if is_read {
+                    return Ok(page);
+                }
+                k.put_page(page);
+                return Err(Status::Io);
             }
         }
     }
+}
+
+async fn read_one<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
+    k.at_page(P::ReadPage, page).await;
+    k.read_page(page)
 }
 
 /// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
@@ -106,10 +133,10 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     for (index, cells) in by_page(k, cells) {
         let first = index * k.geometry().cells;
         k.fs().before_write_begin(k, Range::new(first + cells.start, first + cells.end)).await;
-        let page = match grab_page(k, index).await {
-            Some(page) => page,
-            None => {
-                status = Status::NoMemory;
+        let page = match grab_page(k, index, true).await {
+            Ok(page) => page,
+            Err(error) => {
+                status = error;
                 break;
             }
         };
@@ -147,12 +174,21 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     status
 }
 
-/// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
-pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option<Frame> {
+/// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference. The case
+/// has a say in it, or has not.
+pub(super) async fn grab_page<F: Filesystem>(
+    k: &Kernel<F>,
+    index: u8,
+    can_fail: bool,
+) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::WriteFind, index).await;
         let page = match k.find_get_page(index) {
-            None => k.add_to_page_cache(index)?,
+            None => {
+                let page =
+                    if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
+                page.ok_or(Status::NoMemory)?
+            }
             Some(page) => {
                 k.lock_page(page, P::WriteLock).await;
                 if !k.in_mapping(page) {
@@ -165,8 +201,14 @@ pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option
         };
         if !k.is_uptodate(page) {
             k.at_page(P::WriteRead, page).await;
-            k.read_page(page);
+            if !can_fail {
+                k.read_page_surely(page);
+            } else if !k.read_page(page) {
+                k.unlock_page(page);
+                k.put_page(page);
+                return Err(Status::Io);
+            }
         }
-        return Some(page);
+        return Ok(page);
     }
 }

@@ -11,7 +11,15 @@ use crate::facts::FsyncWait;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    80  FsyncStart "fsync.start"          "fsync: begin to write the dirty pages";
+    81  FsyncInode "fsync.inode_lock"     "fsync: take the inode lock for ->fsync";
+    82  FsyncFind  "fsync.find_writeback" "fsync: look up pages tagged WRITEBACK";
+    83  FsyncWait  "fsync.wait_writeback" "fsync: wait for the writeback of a page";
+    84  FsyncError "fsync.check_error"    "fsync: test and clear the mapping's error (since 3.0 after the wait), return";
+}
 
 /// fsync(2).
 pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {

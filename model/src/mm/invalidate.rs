@@ -10,7 +10,20 @@ use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    110 InvalidateFind     "invalidate.find"            "invalidate_mapping_pages: look up pages, take references";
+    111 InvalidateTrylock  "invalidate.trylock"         "invalidate_mapping_pages: trylock, test dirty, writeback, mapped";
+    112 InvalidateRelease  "invalidate.release"         "release private data";
+    113 InvalidateRemove   "invalidate.remove"          "under the tree lock: test the references and PG_dirty, remove";
+    114 Invalidate2Inode   "invalidate2.inode_lock"     "invalidate_inode_pages2: the caller takes the inode lock";
+    115 Invalidate2Lock    "invalidate2.lock_page"      "invalidate_inode_pages2: lock the page, check its mapping";
+    116 Invalidate2Wait    "invalidate2.wait_writeback" "invalidate_inode_pages2: wait for writeback";
+    117 Invalidate2Launder "invalidate2.launder"        "invalidate_inode_pages2: launder_page if PG_dirty";
+    118 Invalidate2Remove  "invalidate2.remove"         "under the tree lock: fail if PG_dirty, remove";
+    119 Invalidate2Unlock  "invalidate2.unlock_page"    "invalidate_inode_pages2: unlock_page, drop the reference";
+}
 
 /// invalidate_mapping_pages.
 pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {

@@ -13,8 +13,23 @@ use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
+
+points! {
+    90  TruncateInode      "truncate.inode_lock"     "truncate: take the inode lock";
+    91  TruncateSize       "truncate.i_size"         "truncate: write i_size";
+    92  TruncateFind       "truncate.find_page"      "truncate_inode_pages: look up pages, take references";
+    93  TruncateTrylock    "truncate.trylock_page"   "truncate_inode_pages, first pass: trylock the page";
+    94  TruncateLock       "truncate.lock_page"      "truncate_inode_pages, second pass: lock the page";
+    95  TruncateWait       "truncate.wait_writeback" "truncate_inode_pages: wait for writeback";
+    96  TruncateInvalidate "truncate.invalidatepage" "truncate: invalidatepage";
+    97  TruncateCancel     "truncate.cancel_dirty"   "truncate: cancel_dirty_page";
+    98  TruncateRemove     "truncate.remove"         "truncate: remove the page from the page cache";
+    99  TruncateUnlock     "truncate.unlock_page"    "truncate: unlock_page, drop the reference";
+    100 TruncateZero       "truncate.zero_partial"   "truncate: zero the tail of the page that holds the new end";
+    101 TruncateBlocks     "truncate.blocks"         "->truncate: zero the partial block, free the blocks";
+}
 
 /// ftruncate(2).
 pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
@@ -219,7 +234,7 @@ pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Op
     if size.is_multiple_of(block_cells) || k.reaches_plant(Plant::NoPartialZero) {
         return None;
     }
-    let page = super::filemap::grab_page(k, g.page_of(size)).await?;
+    let page = super::filemap::grab_page(k, g.page_of(size), false).await.ok()?;
     let from = size % g.cells;
     k.at_page(P::TruncateBlocks, page).await;
     if k.device.block(size / block_cells).is_none() {

@@ -9,7 +9,12 @@ use super::fault::handle_mm_fault;
 use crate::case::Range;
 use crate::implementation::{ERROR, Filesystem, OOM, SIGSEGV};
 use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    1   UserStore "user.store" "the CPU executes the store: through the pte, or it faults";
+    2   UserLoad  "user.load"  "the CPU executes the load: through the pte, or it faults";
+}
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
 pub(crate) async fn access<F: Filesystem>(
