@@ -1,5 +1,6 @@
-//! What the VM does to pages, other than the fault path: everything that touches the same pages, as the kernel code of 2.6.24 to
-//! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
+//! What the VM does to pages, other than the fault path: everything that touches the same pages, as
+//! the kernel code of 2.6.24 to 3.0 does it. One file per path; each reads top to bottom like the
+//! function that it models.
 
 mod fault;
 pub(crate) mod filemap;
@@ -18,6 +19,7 @@ use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::Point;
 
+pub(crate) use fault::find_page;
 pub use filemap::filemap_page_mkwrite;
 pub use fsync::filemap_fdatawait;
 pub use truncate::{truncate_partial_zero, vmtruncate};
