@@ -19,7 +19,7 @@
 //!         &Declaration {
 //!             name: "mine@1",
 //!             convention: Convention::Locked,
-//!             natural: Caller::V2_6_30,
+//!             natural: Era::V2_6_30,
 //!             era: Era::V2_6_30,
 //!             page_cache: true,
 //!             stable_pages: false,
@@ -95,9 +95,8 @@ use mkwrite_model::implementation::Filesystem;
 /// What a filesystem is written with.
 pub mod fs {
     pub use mkwrite_impls::buffer::{self, BufferHeads, Buffers};
-    pub use mkwrite_model::callers::Caller;
     pub use mkwrite_model::case::Range;
-    pub use mkwrite_model::facts::Era;
+    pub use mkwrite_model::era::Era;
     pub use mkwrite_model::implementation::{
         Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation,
         LOCKED, NOPAGE, OOM, Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,

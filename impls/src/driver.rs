@@ -4,9 +4,8 @@
 //! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean
 //! anything, and the rules about page cache and file content do not apply.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Convention, Declaration, Filesystem, Holds, Implementation, Record, SizeGuard, WbSync,
 };
@@ -47,7 +46,7 @@ impl<F: DriverPages> Implementation<F> for Driver {
         &Declaration {
             name: "driver@2.6.30",
             convention: Convention::None,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V2_6_30,
             page_cache: false,
             stable_pages: false,

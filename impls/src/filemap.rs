@@ -6,9 +6,8 @@
 //! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
 //! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
 };
@@ -35,7 +34,7 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
         &Declaration {
             name: "filemap@3.10",
             convention: Convention::Locked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V3_10,
             page_cache: true,
             stable_pages: true,

@@ -12,9 +12,8 @@
 //! part of the page below i_size and keeps the page locked. Left out: delayed allocation (blocks
 //! are allocated when they are mapped), super-page blocks, block locks.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
     Record, SIGBUS, SizeGuard, WbSync,
@@ -136,7 +135,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         const Y2007: Declaration = Declaration {
             name: "fsblock@2007",
             convention: Convention::Errno,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -150,7 +149,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
             Fsblock::Y2009 => &Declaration {
                 name: "fsblock@2009",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 may_differ: &[],
                 source: "fsblock as posted in February 2009: fsblock_page_mkwrite, with the conventions that landed \

@@ -28,9 +28,8 @@
 //! FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a single request;
 //! FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, EINVAL, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
     Record, SIGBUS, SizeGuard, WbSync,
@@ -308,7 +307,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         const V2_6_29: Declaration = Declaration {
             name: "nfs@2.6.29",
             convention: Convention::Errno,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -322,7 +321,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             Nfs::V2_6_30 => &Declaration {
                 name: "nfs@2.6.30",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 source: "2.6.30 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
@@ -330,7 +329,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             Nfs::V3_0 => &Declaration {
                 name: "nfs@3.0",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V3_0,
                 source: "3.0 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29

@@ -12,9 +12,8 @@
 //! there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault,
 //! fault_dirty_shared_page).
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Aspect, Convention, Declaration, Filesystem, Implementation, Record, SizeGuard, WbSync,
 };
@@ -42,7 +41,7 @@ impl<F: Filesystem> Implementation<F> for Shmem {
         &Declaration {
             name: "tmpfs@6.12",
             convention: Convention::Untracked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V6_12,
             page_cache: true,
             stable_pages: false,

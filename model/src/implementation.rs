@@ -9,9 +9,8 @@
 //! kernel is generic over it. This repository has one; another crate can bring its own
 //! implementation as a second instance without touching anything here.
 
-use crate::callers::Caller;
 use crate::case::Range;
-use crate::facts::Era;
+use crate::era::Era;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
 use crate::plant::Plant;
@@ -131,7 +130,7 @@ pub struct Declaration {
     /// What its page_mkwrite returns.
     pub convention: Convention,
     /// The caller that it lived with, or would have.
-    pub natural: Caller,
+    pub natural: Era,
     /// The kernel that it comes from: the facts of all that is not the fault path.
     pub era: Era,
     /// Its pages have a mapping and are in a page cache. Rules about those do not apply to others.
@@ -413,17 +412,17 @@ pub struct Pair<F> {
     /// The filesystem.
     pub implementation: F,
     /// The VM's fault path.
-    pub caller: Caller,
+    pub caller: Era,
     /// What stands between them.
     pub adapter: Adapter,
 }
 
 impl<F: Filesystem> Pair<F> {
     /// The pair, if the conventions meet or an adapter is known; else the reason.
-    pub fn new(implementation: F, caller: Caller) -> Result<Pair<F>, Refused> {
+    pub fn new(implementation: F, caller: Era) -> Result<Pair<F>, Refused> {
         use Convention as C;
         let declaration = implementation.declaration();
-        let adapter = match (declaration.convention, caller.accepts()) {
+        let adapter = match (declaration.convention, caller.facts().accepts) {
             (C::Untracked | C::None, _)
             | (C::Errno, C::Errno)
             | (C::Codes, C::Codes | C::Locked)
@@ -449,8 +448,7 @@ impl<F: Filesystem> Pair<F> {
     pub fn named(implementation: &str, caller: &str) -> Result<Pair<F>, PairError> {
         let fs = F::by_name(implementation)
             .ok_or_else(|| PairError::Implementation(implementation.to_owned()))?;
-        let caller =
-            Caller::from_name(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
+        let caller = Era::caller(caller).ok_or_else(|| PairError::Caller(caller.to_owned()))?;
         Ok(Pair::new(fs, caller)?)
     }
 
@@ -520,7 +518,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new<F: Filesystem>(implementation: F, caller: Caller, reason: &'static str) -> Refused {
+    fn new<F: Filesystem>(implementation: F, caller: Era, reason: &'static str) -> Refused {
         Refused { implementation: implementation.name(), caller: caller.name(), reason }
     }
 }

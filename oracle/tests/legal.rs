@@ -6,9 +6,8 @@
 //! it all the same, as __block_write_full_page does for a buffer that it cannot lock (2.6.30
 //! fs/buffer.c).
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Convention, Declaration, Filesystem, Implementation, LOCKED, NOPAGE, Pair, Record, SizeGuard,
     WbSync,
@@ -39,7 +38,7 @@ impl std::fmt::Display for Nothing {
 const REDIRTIES: Declaration = Declaration {
     name: "redirties",
     convention: Convention::Locked,
-    natural: Caller::V2_6_30,
+    natural: Era::V2_6_30,
     era: Era::V2_6_30,
     page_cache: true,
     stable_pages: false,

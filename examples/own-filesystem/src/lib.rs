@@ -24,7 +24,7 @@ impl<F: BufferHeads> Implementation<F> for Minimalfs {
         const V2: Declaration = Declaration {
             name: "minimalfs@2",
             convention: Convention::Locked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V2_6_30,
             page_cache: true,
             stable_pages: false,

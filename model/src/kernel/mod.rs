@@ -17,10 +17,9 @@ mod sound;
 
 use std::cell::Cell;
 
-use crate::callers::Caller;
 use crate::case::{CELLS_MAX, Case, Faults, Geometry, MMS_MAX, PAGES_MAX, Site};
+use crate::era::{Era, Facts};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
-use crate::facts::Facts;
 use crate::implementation::{Adapter, Filesystem, Pair};
 use crate::machine::Target;
 use crate::plant::Plant;
@@ -424,7 +423,7 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// The caller that runs.
-    pub fn caller(&self) -> Caller {
+    pub fn caller(&self) -> Era {
         self.pair().caller
     }
 
@@ -456,7 +455,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The facts of the era that the implementation comes from: every actor but the fault path.
     #[inline]
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> &'static Facts {
         self.fs().declaration().era.facts()
     }
 

@@ -3,12 +3,13 @@
 //!
 //! Each pte is one step under its pte lock, with other actors in between. Clearing a pte and moving
 //! its dirty bit to PG_dirty is one step; the tag follows in a step of its own, with the pte lock
-//! still held. mkclean takes the pte lock even for a pte that is none (2.6.27 and later).
+//! still held.
 
-use super::Kernel;
 use super::lock::Mm;
 use super::page::Frame;
+use super::{Kernel, Pte};
 use crate::case::{PAGES_MAX, Range};
+use crate::era::Mkclean;
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
 use crate::point::{Point, points};
@@ -28,6 +29,12 @@ impl<F: Filesystem> Kernel<F> {
         if self.is_mapped(page) {
             self.i_mmap_lock(Point::MkcleanLock).await;
             for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+                if self.facts().mkclean == Mkclean::Peeks {
+                    self.at(Point::MkcleanPte).await;
+                    if self.pte(mm, self.index(page)) == Pte::NONE {
+                        continue;
+                    }
+                }
                 self.pte_lock(mm, Point::MkcleanPte).await;
                 let cleans = self.clean_pte(mm, page, self.reaches_plant(Plant::MkcleanKeepsDirty));
                 self.pte_unlock(mm);

@@ -6,8 +6,8 @@
 //! locked, with a reference, and checks i_size before and after. Left out: readahead, page table
 //! allocation, the bounded retry counter of 2.6.23, fault-around.
 
-use crate::callers::{Fault, do_fault, do_wp_page};
 use crate::case::Site;
+use crate::era::{Fault, do_fault, do_wp_page};
 use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
@@ -60,16 +60,14 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
         }
         None => {
             k.pte_unlock(mm);
-            match find_page(k, index).await {
-                Ok(page) => do_fault(k, fault, page).await,
-                Err(code) => code,
-            }
+            do_fault(k, fault).await
         }
     }
 }
 
-/// ->fault, and the VM's lock_page if it returned the page unlocked.
-async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
+/// ->fault, and the VM's lock_page if it returned the page unlocked: the page, locked, with a
+/// reference, or the code with which the fault ends.
+pub(crate) async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
     if k.fs().declaration().page_cache {
         return filemap_fault(k, index).await;
     }

@@ -19,6 +19,7 @@ use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::{Point, points};
 
+pub(crate) use fault::find_page;
 pub use filemap::filemap_page_mkwrite;
 pub use fsync::filemap_fdatawait;
 pub use truncate::{truncate_partial_zero, vmtruncate};

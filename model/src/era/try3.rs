@@ -8,6 +8,7 @@
 use super::Fault;
 use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel};
+use crate::mm::find_page;
 use crate::point::Point as P;
 use crate::remedy::Remedy;
 
@@ -55,9 +56,9 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     if !page_mkwrite {
         k.wait_on_page_locked(page, P::WpWaitLocked).await;
         k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
-        k.put_page(page); // r2
-    } else {
-        k.put_page(page); // r2
+    }
+    k.put_page(page); // r2
+    if page_mkwrite {
         k.at_page(P::WpDirty, page).await;
         let mapping = k.in_mapping(page);
         k.set_page_dirty(page).await;
@@ -76,8 +77,12 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     0
 }
 
-pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 {
     let Fault { mm, index, pte, write } = fault;
+    let page = match find_page(k, index).await {
+        Ok(page) => page, // locked; r1
+        Err(code) => return code,
+    };
     let mut page_mkwrite = false;
     if write && k.has_page_mkwrite() {
         k.at_page(P::MissUnlock, page).await;
