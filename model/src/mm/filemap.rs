@@ -137,6 +137,9 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
             Ok(page) => page,
             Err(error) => {
                 status = error;
+                if fills_gap && k.task().outcome.done() == 0 {
+                    trim(k, size).await;
+                }
                 break;
             }
         };
@@ -162,8 +165,7 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
             // write_begin may have got blocks beyond the end: trim them off again.
             let size = if fills_gap && k.task().outcome.done() == 0 { size } else { k.i_size() };
             if index * k.geometry().cells + cells.end > size {
-                vmtruncate(k, size).await;
-                k.fs().after_truncate(k, size).await;
+                trim(k, size).await;
             }
             break;
         }
@@ -172,6 +174,12 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     }
     k.inode_unlock();
     status
+}
+
+/// A write that failed leaves nothing beyond this size.
+async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    vmtruncate(k, size).await;
+    k.fs().after_truncate(k, size).await;
 }
 
 /// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference. The case
