@@ -16,28 +16,19 @@ impl<F: Filesystem> Kernel<F> {
     /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag.
     /// May be called without the page lock. Returns whether the page was clean.
     pub async fn set_page_dirty(&self, page: Frame) -> bool {
-        let newly = self.set_page_dirty_flag(page);
-        if newly {
-            self.finish_set_page_dirty(page).await;
-        }
-        newly
-    }
-
-    /// The first step of set_page_dirty: what happens under private_lock, and PG_dirty itself.
-    pub(crate) fn set_page_dirty_flag(&self, page: Frame) -> bool {
         if self.is_free(page) {
             self.event(Event::UsedFreed { page });
         }
         if self.in_mapping(page) {
-            self.fs().set_page_dirty(self, page)
+            self.fs().set_page_dirty(self, page).await
         } else {
             self.test_set_page_dirty(page)
         }
     }
 
-    /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the
-    /// inode.
-    pub(crate) async fn finish_set_page_dirty(&self, page: Frame) {
+    /// The steps of set_page_dirty after PG_dirty, for a page that was clean: tag and counter, then
+    /// the inode.
+    async fn dirty_tag_and_inode(&self, page: Frame) {
         if !self.in_mapping(page) || !self.tracks_dirty() {
             return;
         }
@@ -57,11 +48,13 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own
-    /// method does.
-    pub async fn set_page_dirty_nobuffers(&self, page: Frame) {
-        if self.test_set_page_dirty(page) {
-            self.finish_set_page_dirty(page).await;
+    /// method does. Returns whether the page was clean.
+    pub async fn set_page_dirty_nobuffers(&self, page: Frame) -> bool {
+        let newly = self.test_set_page_dirty(page);
+        if newly {
+            self.dirty_tag_and_inode(page).await;
         }
+        newly
     }
 
     /// TestSetPageDirty. Returns whether the page was clean.

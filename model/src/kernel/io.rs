@@ -444,7 +444,7 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
         if request.fails {
             k.write_failed(request.page, k.cells_of(&request), true);
         } else {
-            k.fs().transfer(k, request);
+            k.fs().transfer(k, request).await;
         }
         let request = Request { reply: k.server.attributes(), ..request };
         k.event(Event::Transferred { slot });

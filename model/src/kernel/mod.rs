@@ -169,7 +169,7 @@ impl Client {
 pub struct TaskState {
     pub(crate) held: Cell<u8>,
     pub(crate) page_locks: Cell<u8>,
-    pub(crate) references: Cell<u8>,
+    pub(crate) references: Cell<u16>,
     pub(crate) written: Cell<Written>,
     /// When the operation began.
     pub(crate) began: Cell<u32>,
@@ -198,7 +198,7 @@ impl TaskState {
     }
 
     /// References that the task holds on its way.
-    pub fn references(&self) -> u8 {
+    pub fn references(&self) -> u16 {
         self.references.get()
     }
 

@@ -119,10 +119,10 @@ pub const MKCLEANED: u8 = 64;
 pub struct Page<P> {
     pub(crate) flags: Cell<u8>,
     pub(crate) index: Cell<u8>,
-    pub(crate) refcount: Cell<i8>,
+    pub(crate) refcount: Cell<i16>,
     pub(crate) mapcount: Cell<u8>,
     /// References held by tasks on their way.
-    pub(crate) transient: Cell<u8>,
+    pub(crate) transient: Cell<u16>,
     pub(crate) private: Cell<P>,
     pub(crate) data: [Cell<Stamp>; CELLS_PER_PAGE_MAX],
 }
@@ -222,12 +222,12 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// References that tasks hold on their way.
-    pub fn transient(&self, page: Frame) -> u8 {
+    pub fn transient(&self, page: Frame) -> u16 {
         self.page(page).transient.get()
     }
 
     /// page_count.
-    pub fn refcount(&self, page: Frame) -> i8 {
+    pub fn refcount(&self, page: Frame) -> i16 {
         self.page(page).refcount.get()
     }
 

@@ -84,8 +84,8 @@ impl<F: Filesystem> Kernel<F> {
 
     async fn zap_pte(&self, mm: Mm, index: u8) {
         if let Some((page, dirty)) = self.clear_pte(mm, index) {
-            if dirty && self.set_page_dirty_flag(page) {
-                self.finish_set_page_dirty(page).await;
+            if dirty {
+                self.set_page_dirty(page).await;
             }
             self.page_remove_rmap(page);
         }
