@@ -2,8 +2,8 @@
 //! as those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
 //!
 //! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean
-//! anything, and the rules about page cache and file content do not apply. The operations of the page
-//! cache are the defaults; nobody calls them.
+//! anything, and the rules about page cache and file content do not apply. The operations of the
+//! page cache are the defaults; nobody calls them.
 
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{

@@ -19,6 +19,8 @@
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what
 //! cannot be found that way.
 
+#![warn(unreachable_pub)]
+
 pub mod bit_set;
 pub mod bytes;
 pub mod case;
@@ -37,6 +39,7 @@ mod registry;
 pub mod remedy;
 pub mod schedule;
 pub mod source;
+#[allow(unreachable_pub)]
 pub mod text;
 mod theme;
 pub mod trace;

@@ -3,7 +3,8 @@
 /// Makes one registry of implementations: an enum with a variant for each type, and an enum of the
 /// private data that they tie to their pages. Each type has its versions in a constant `VERSIONS`,
 /// and implements [`Implementation`](crate::implementation::Implementation) and its operations for
-/// this registry, or for every one whose private data [`Holds`](crate::implementation::Holds) what it needs.
+/// this registry, or for every one whose private data [`Holds`](crate::implementation::Holds) what
+/// it needs.
 #[macro_export]
 macro_rules! registry {
     (

@@ -113,9 +113,9 @@ macro_rules! operations {
 operations! { $
     /// struct address_space_operations: the pages of the page cache.
     async trait AddressSpaceOperations by forward_address_space_operations {
-        /// set_page_dirty of a page with a mapping; must not sleep or fail. Returns whether the page
-        /// was clean. Its first step is under private_lock; tag and inode follow in steps of their
-        /// own ([`Kernel::set_page_dirty_nobuffers`]).
+        /// set_page_dirty of a page with a mapping; must not sleep or fail. Returns whether the
+        /// page was clean. Its first step is under private_lock; tag and inode follow in steps of
+        /// their own ([`Kernel::set_page_dirty_nobuffers`]).
         fn set_page_dirty(self, k, page: Frame) -> bool {
             k.set_page_dirty_nobuffers(page).await
         }

@@ -37,14 +37,14 @@ impl<F: Filesystem> Kernel<F> {
         // "Race with truncate?": the page may have left the mapping.
         if self.has(page, MAPPING) {
             if !(self.is_writeback(page) && self.reaches_plant(Plant::NoDirtyTag)) {
-                self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
+                self.host(page).dirty_tags.set(self.index(page));
                 self.event(Event::TagSet { page, locked_by_us: self.is_locked_by_us(page) });
             }
-            self.count_dirty(1);
+            self.count_dirty(page, 1);
         }
         self.touch(page);
         self.at_page(Point::DirtyInode, page).await;
-        self.set_inode_dirty(true);
+        self.host(page).dirty.set(true);
     }
 
     /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own
@@ -86,7 +86,7 @@ impl<F: Filesystem> Kernel<F> {
         if self.test_clear_page_dirty(page) {
             self.set(page, CANCELLED);
             if self.in_mapping(page) && !self.reaches_plant(Plant::CancelUncounted) {
-                self.count_dirty(-1);
+                self.count_dirty(page, -1);
             }
         }
     }
@@ -105,7 +105,7 @@ impl<F: Filesystem> Kernel<F> {
         self.at_page(Point::ClearTest, page).await;
         let was = self.test_clear_page_dirty(page);
         if was && self.in_mapping(page) {
-            self.count_dirty(-1);
+            self.count_dirty(page, -1);
         }
         was
     }
@@ -127,10 +127,10 @@ impl<F: Filesystem> Kernel<F> {
         });
         self.tasks.set_busy(writeback(page));
         if self.in_mapping(page) {
-            let bit = 1 << self.index(page);
-            self.writeback_tags.set(self.writeback_tags.get() | bit);
+            let (inode, index) = (self.host(page), self.index(page));
+            inode.writeback_tags.set(index);
             if !self.is_dirty(page) {
-                self.dirty_tags.set(self.dirty_tags.get() & !bit);
+                inode.dirty_tags.clear(index);
             }
         }
         self.task().written.update(|w| Written { started: true, ..w });
@@ -145,7 +145,7 @@ impl<F: Filesystem> Kernel<F> {
         let redirtied = self.is_dirty(page);
         let keeps_tag = redirtied && self.reaches_plant(Plant::WritebackTagStays);
         if self.in_mapping(page) && !keeps_tag {
-            self.writeback_tags.set(self.writeback_tags.get() & !(1 << self.index(page)));
+            self.host(page).writeback_tags.clear(self.index(page));
         }
         self.tasks.release(writeback(page));
         self.touch(page);

@@ -21,7 +21,10 @@ impl<F: Filesystem> Kernel<F> {
         let mut cleaned = false;
         if self.is_mapped(page) {
             self.i_mmap_lock(Point::MkcleanLock).await;
-            for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+            for mm in Mm::all() {
+                if !self.maps(mm, self.host(page)) {
+                    continue;
+                }
                 if self.facts().mkclean == Mkclean::Peeks {
                     self.at(Point::MkcleanPte).await;
                     if self.pte(mm, self.index(page)) == Pte::NONE {
@@ -45,7 +48,10 @@ impl<F: Filesystem> Kernel<F> {
     /// unmap_mapping_range: zaps the ptes of these pages in every address space.
     pub async fn unmap_mapping_range(&self, pages: Range) {
         self.i_mmap_lock(Point::UnmapLock).await;
-        for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+        for mm in Mm::all() {
+            if !self.maps(mm, self.file()) {
+                continue;
+            }
             if mm.0 == 1 && self.reaches_plant(Plant::SkipUnmap) {
                 continue;
             }
@@ -65,7 +71,10 @@ impl<F: Filesystem> Kernel<F> {
     pub async fn try_to_unmap(&self, page: Frame) {
         let index = self.index(page);
         self.i_mmap_lock(Point::UnmapLock).await;
-        for mm in Mm::all().filter(|mm| self.is_file_mapped(*mm)) {
+        for mm in Mm::all() {
+            if !self.maps(mm, self.host(page)) {
+                continue;
+            }
             self.pte_lock(mm, Point::UnmapPte).await;
             if self.pte(mm, index).page() == Some(page) {
                 self.zap_pte(mm, index).await;
