@@ -66,7 +66,7 @@ pub struct PageState {
     #[serde(serialize_with = "names")]
     pub locked_by: Option<TaskId>,
     /// References.
-    pub references: i8,
+    pub references: i16,
     /// Who maps it.
     pub ptes: Vec<PteState>,
     /// What the filesystem has tied to it, in its own words.

@@ -10,8 +10,8 @@
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
-    SizeGuard,
+    Code, Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, OK, SIGBUS,
+    SizeGuard, VmOperations,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::plant::Plant;
@@ -73,8 +73,10 @@ impl<F: BufferHeads> Implementation<F> for Block {
             },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: BufferHeads> VmOperations<F> for Block {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -104,16 +106,8 @@ impl<F: BufferHeads> Implementation<F> for Block {
         }
         k.at_page(P::MkwriteReturn, page).await;
         k.unlock_page(page);
-        0
-    }
-
-    crate::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::record(k, page)
+        OK
     }
 }
+
+crate::buffer_heads!(Block, record);

@@ -31,8 +31,9 @@
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
-    Record, SIGBUS, SizeGuard, WbSync,
+    AddressSpaceOperations, Aspect, Code, Convention, Declaration, EINVAL, Filesystem, Holds,
+    Implementation, InodeOperations, LOCKED, NOPAGE, OK, Record, RequestOperations, SIGBUS,
+    SizeGuard, Store, VmOperations, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Attributes, Event, Frame, Kernel, Request, Stamp, Status};
@@ -336,8 +337,10 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: WriteRequests> VmOperations<F> for Nfs {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.still_in_mapping(page) {
             k.unlock_page(page);
@@ -357,7 +360,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
                 }
                 Nfs::V2_6_29 if !k.remedied(Remedy::LockedReturn) => {
                     k.unlock_page(page);
-                    0
+                    OK
                 }
                 Nfs::V2_6_29 | Nfs::V2_6_30 => LOCKED, // with no request
                 Nfs::V3_0 => {
@@ -371,11 +374,13 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         if self == Nfs::V2_6_29 && !k.remedied(Remedy::LockedReturn) {
             k.at_page(P::MkwriteReturn, page).await;
             k.unlock_page(page);
-            return i32::from(length);
+            return Code(length.into());
         }
         LOCKED
     }
+}
 
+impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
@@ -398,6 +403,123 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         status
     }
 
+    async fn readpage(self, k: &Kernel<F>, page: Frame) {
+        let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
+        for cell in 0..k.geometry().cells {
+            let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
+            k.set_cell(page, cell, stamp);
+        }
+    }
+
+    async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
+        if k.remedied(Remedy::NfsLastPage) {
+            extend(k, index * k.geometry().cells + cells.start).await;
+        }
+        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
+            k.wait_on_flush(P::FlushLock).await;
+        }
+        let page = mm::grab_page(k, index).await?;
+        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
+            k.wait_on_flush(P::FlushLock).await;
+        }
+        Ok(page)
+    }
+
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
+        k.at_page(P::WriteAttach, page).await;
+        self.updatepage(k, page, cells.end, P::WriteDirty).await;
+    }
+
+    /// nfs_wb_page_cancel, for the whole page only.
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
+        if from != 0
+            && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
+        {
+            return;
+        }
+        k.record_free(page, P::CommitWait).await;
+        let Some(found) = request(k, page) else { return };
+        if from != 0 {
+            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
+            return;
+        }
+        k.clear_private(page);
+        k.cancel_dirty_page(page);
+    }
+
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
+        if self == Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
+            self.commit_inode(k, true).await;
+        }
+        request(k, page).is_none()
+    }
+
+    /// nfs_wb_page.
+    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
+        loop {
+            if self == Nfs::V3_0 {
+                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
+            }
+            if k.clear_page_dirty_for_io(page).await {
+                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
+                    k.at_page(P::WritepageSubmit, page).await;
+                    k.submit(request);
+                }
+            } else if request(k, page).is_none() {
+                return;
+            } else if self == Nfs::V3_0 {
+                self.commit_inode(k, true).await;
+            }
+            if self < Nfs::V3_0 {
+                self.sync_wait(k, Some(page), true).await;
+                if request(k, page).is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<F: WriteRequests> InodeOperations<F> for Nfs {
+    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
+    /// length.
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
+        let shrinks = size < k.i_size();
+        if shrinks && k.remedied(Remedy::TruncateFirst) {
+            k.client().set_sized(None);
+            mm::vmtruncate(k, size).await;
+            self.wb_all(k).await;
+            send_setattr(k, size).await;
+        } else {
+            if !k.reaches_plant(Plant::SetattrNoFlush) {
+                self.wb_all(k).await;
+            }
+            send_setattr(k, size).await;
+            if !shrinks && k.remedied(Remedy::NfsLastPage) {
+                extend(k, size).await;
+            } else {
+                mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
+            }
+            refresh(k, size).await;
+        }
+        k.client().set_sized(Some(k.server.attributes().changes));
+    }
+
+    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
+    async fn fsync(self, k: &Kernel<F>) -> Status {
+        let earlier = k.client().take_write_error();
+        let commits = !k.reaches_plant(Plant::FsyncNoCommit);
+        match self {
+            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
+            Nfs::V3_0 => {}
+            _ => {
+                self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
+                self.sync_wait(k, None, commits).await;
+            }
+        }
+        earlier.or(k.client().take_write_error())
+    }
+
     async fn write_inode(self, k: &Kernel<F>) {
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
@@ -409,8 +531,10 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         }
         self.commit_inode(k, false).await;
     }
+}
 
-    fn transfer(self, k: &Kernel<F>, request: Request) {
+impl<F: WriteRequests> RequestOperations<F> for Nfs {
+    async fn transfer(self, k: &Kernel<F>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
         let right = match (k.client().asked(), k.client().sized()) {
             (Some(size), _) => size,
@@ -469,124 +593,9 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             }
         }
     }
+}
 
-    fn readpage(self, k: &Kernel<F>, page: Frame) {
-        let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
-        for cell in 0..k.geometry().cells {
-            let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
-            k.set_cell(page, cell, stamp);
-        }
-    }
-
-    async fn before_write_begin(self, k: &Kernel<F>, cells: Range) {
-        if k.remedied(Remedy::NfsLastPage) {
-            extend(k, cells.start).await;
-        }
-        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
-            k.wait_on_flush(P::FlushLock).await;
-        }
-    }
-
-    async fn write_begin(self, k: &Kernel<F>, _: Frame, _: Range) -> Status {
-        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
-            k.wait_on_flush(P::FlushLock).await;
-        }
-        Status::Ok
-    }
-
-    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
-        k.at_page(P::WriteAttach, page).await;
-        self.updatepage(k, page, cells.end, P::WriteDirty).await;
-    }
-
-    /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
-        if from != 0
-            && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
-        {
-            return;
-        }
-        k.record_free(page, P::CommitWait).await;
-        let Some(found) = request(k, page) else { return };
-        if from != 0 {
-            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
-            return;
-        }
-        k.clear_private(page);
-        k.cancel_dirty_page(page);
-    }
-
-    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
-        if self == Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
-            self.commit_inode(k, true).await;
-        }
-        request(k, page).is_none()
-    }
-
-    /// nfs_wb_page.
-    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
-        loop {
-            if self == Nfs::V3_0 {
-                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
-            }
-            if k.clear_page_dirty_for_io(page).await {
-                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
-                    k.at_page(P::WritepageSubmit, page).await;
-                    k.submit(request);
-                }
-            } else if request(k, page).is_none() {
-                return;
-            } else if self == Nfs::V3_0 {
-                self.commit_inode(k, true).await;
-            }
-            if self < Nfs::V3_0 {
-                self.sync_wait(k, Some(page), true).await;
-                if request(k, page).is_none() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
-    async fn fsync(self, k: &Kernel<F>) -> Status {
-        let earlier = k.client().take_write_error();
-        let commits = !k.reaches_plant(Plant::FsyncNoCommit);
-        match self {
-            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
-            Nfs::V3_0 => {}
-            _ => {
-                self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
-                self.sync_wait(k, None, commits).await;
-            }
-        }
-        earlier.or(k.client().take_write_error())
-    }
-
-    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
-    /// length.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
-        let shrinks = size < k.i_size();
-        if shrinks && k.remedied(Remedy::TruncateFirst) {
-            k.client().set_sized(None);
-            mm::vmtruncate(k, size).await;
-            self.wb_all(k).await;
-            send_setattr(k, size).await;
-        } else {
-            if !k.reaches_plant(Plant::SetattrNoFlush) {
-                self.wb_all(k).await;
-            }
-            send_setattr(k, size).await;
-            if !shrinks && k.remedied(Remedy::NfsLastPage) {
-                extend(k, size).await;
-            } else {
-                mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
-            }
-            refresh(k, size).await;
-        }
-        k.client().set_sized(Some(k.server.attributes().changes));
-    }
-
+impl<F: WriteRequests> Store<F> for Nfs {
     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
@@ -616,10 +625,6 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         k.server.stable(cell)
     }
 
-    fn allocated(self, _: &Kernel<F>) -> u32 {
-        0 // the server's, and none of the client's business
-    }
-
     fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.read(cell)
     }
@@ -644,6 +649,10 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             return k.i_size();
         }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
+    }
+
+    fn allocated(self, _: &Kernel<F>) -> u32 {
+        0 // the server's, and none of the client's business
     }
 }
 

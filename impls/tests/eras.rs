@@ -1,18 +1,17 @@
 //! An era of somebody else: a value, made here. What its facts change, in values; and that nobody
 //! else's runs change because it is there.
 
-use mkwrite_impls::{BufferHeads, Builtin, buffer};
-use mkwrite_model::case::Range;
+use mkwrite_impls::{BufferHeads, Builtin};
 use mkwrite_model::era::{Era, Facts, Mkclean, TruncateOrder};
 use mkwrite_model::generate::{Generator, random};
 use mkwrite_model::implementation::{
-    Convention, Declaration, Filesystem, Implementation, Pair, Record, SizeGuard,
+    Convention, Declaration, Filesystem, Implementation, Pair, SizeGuard, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Status};
+use mkwrite_model::kernel::Status;
 use mkwrite_model::schedule::{Order, Walk};
 use mkwrite_model::text::parse;
 use mkwrite_model::trace::{Lines, TraceHash};
-use mkwrite_model::{Case, Machine, Setup, Target, mm};
+use mkwrite_model::{Case, Machine, Setup, Target};
 
 const OTHER: Era = Era::new(&FACTS);
 
@@ -63,21 +62,11 @@ impl<F: BufferHeads> Implementation<F> for Sample {
             }
         }
     }
-
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
-        mm::filemap_page_mkwrite(k, page).await
-    }
-
-    mkwrite_impls::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::untied_record(k, page)
-    }
 }
+
+impl<F: BufferHeads> VmOperations<F> for Sample {}
+
+mkwrite_impls::buffer_heads!(Sample, untied_record);
 
 mkwrite_impls::with_builtin! {
     /// The filesystems of this repository, and the sample.

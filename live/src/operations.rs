@@ -9,9 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use mkwrite_model::case::{
-    CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PAGES_MAX, Range,
-};
+use mkwrite_model::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 

@@ -20,6 +20,8 @@
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what
 //! cannot be found that way.
 
+#![warn(unreachable_pub)]
+
 pub mod bit_set;
 pub mod bytes;
 pub mod case;
@@ -40,6 +42,7 @@ pub mod remedy;
 pub mod schedule;
 pub mod site;
 pub mod source;
+#[allow(unreachable_pub)]
 pub mod text;
 mod theme;
 pub mod trace;

@@ -9,7 +9,7 @@ use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
 use mkwrite_model::era::DirtiesLate;
 use mkwrite_model::exec::{TASKS, TaskId};
-use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::implementation::{Code, Filesystem};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -359,7 +359,7 @@ impl Marks {
         k: &Kernel<F>,
         task: TaskId,
         page: Frame,
-        code: i32,
+        code: Code,
     ) {
         self.gone &= !task.bit();
         if !k.in_mapping(page) {

@@ -18,7 +18,7 @@ mod try3;
 mod v2_6_29;
 mod v2_6_30;
 
-use crate::implementation::{Convention, Filesystem};
+use crate::implementation::{Code, Convention, Filesystem};
 use crate::kernel::{Frame, Kernel, Mm, Pte, Status};
 
 pub(crate) use shared::POINTS;
@@ -152,7 +152,7 @@ pub(crate) struct Fault {
 }
 
 /// Takes a fault on a present, read-only pte. The pte lock is held and gets dropped.
-pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     match k.caller().facts().fault {
         FaultPath::Unlocked => v2_6_29::do_wp_page(k, fault, page).await,
         FaultPath::Posted => try3::do_wp_page(k, fault, page).await,
@@ -161,7 +161,7 @@ pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
 }
 
 /// Takes a fault on a pte that is none. Nothing is held but mmap_lock.
-pub(crate) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 {
+pub(crate) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code {
     match k.caller().facts().fault {
         FaultPath::Unlocked => v2_6_29::do_fault(k, fault).await,
         FaultPath::Posted => try3::do_fault(k, fault).await,

@@ -3,19 +3,19 @@
 //! then the page stays locked until it is dirty.
 
 use super::Fault;
-use crate::implementation::Filesystem;
+use crate::implementation::{Code, Filesystem, OK};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
 
 /// The WP path from page_mkwrite's return on.
-pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     let Fault { mm, index, pte, .. } = fault;
     k.pte_lock(mm, P::WpPteSame).await;
     k.put_page(page); // r1, with the pte lock held
     if k.pte(mm, index) != pte {
         k.unlock_unused(page);
         k.pte_unlock(mm);
-        return 0;
+        return OK;
     }
     k.get_page(page); // r2: dirty_page
     k.make_pte_writable(mm, index);
@@ -29,16 +29,16 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     k.file_update_time();
     k.throttle(page, P::WpThrottle).await;
     k.put_page(page); // r2
-    0
+    OK
 }
 
 /// The MISS path of a store from page_mkwrite's return on.
-pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     let Fault { mm, index, pte, write } = fault;
     if !k.in_mapping(page) {
         k.unlock_page(page);
         k.put_page(page);
-        return 0;
+        return OK;
     }
     k.lock_pte_to_map(mm, page).await;
     let mapped = k.pte(mm, index) == pte;
@@ -60,5 +60,5 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: F
         k.throttle(page, P::MissThrottle).await;
     }
     k.put_page(page); // r2, or r1 if it was not mapped
-    0
+    OK
 }

@@ -6,13 +6,12 @@
 //! NULL. Each has its remedy.
 
 use super::Fault;
-use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
+use crate::implementation::{Code, ERROR, Filesystem, LOCKED, NOPAGE, OK};
 use crate::kernel::{Frame, Kernel};
-use crate::mm::find_page;
 use crate::point::Point as P;
 use crate::remedy::Remedy;
 
-pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -21,16 +20,16 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
         k.at_page(P::WpMkwrite, page).await;
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
-        if ret & (ERROR | NOPAGE) != 0 {
+        if ret.has(ERROR | NOPAGE) {
             k.put_page(page);
             return ret;
         }
-        if ret & LOCKED == 0 {
+        if !ret.has(LOCKED) {
             k.lock_page(page, P::WpLock).await;
             if !k.in_mapping(page) {
                 k.unlock_page(page);
                 k.put_page(page);
-                return 0;
+                return OK;
             }
         } else {
             k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(old_page))");
@@ -40,7 +39,7 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
             k.unlock_unused(page);
             k.put_page(page);
             k.pte_unlock(mm);
-            return 0;
+            return OK;
         }
         page_mkwrite = true;
     }
@@ -74,12 +73,12 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
         k.at(P::WpTime).await;
         k.file_update_time();
     }
-    0
+    OK
 }
 
-pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code {
     let Fault { mm, index, pte, write } = fault;
-    let page = match find_page(k, index).await {
+    let page = match k.fs().fault(k, index).await {
         Ok(page) => page, // locked; r1
         Err(code) => return code,
     };
@@ -90,16 +89,16 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 
         k.at_page(P::MissMkwrite, page).await;
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
-        if ret & (ERROR | NOPAGE) != 0 {
+        if ret.has(ERROR | NOPAGE) {
             k.put_unused(page);
             return ret;
         }
-        if ret & LOCKED == 0 {
+        if !ret.has(LOCKED) {
             k.lock_page(page, P::MissLock).await;
             if !k.in_mapping(page) {
                 k.unlock_page(page);
                 k.put_page(page);
-                return 0;
+                return OK;
             }
         } else {
             k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(page))");
@@ -146,5 +145,5 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 
             k.put_page(page); // r1
         }
     }
-    0
+    OK
 }

@@ -10,12 +10,11 @@
 //! A page that comes back locked goes to `remedied.rs`.
 
 use super::{Fault, remedied};
-use crate::implementation::{Convention, ERROR, Filesystem, LOCKED, NOPAGE, SIGBUS};
+use crate::implementation::{Code, Convention, ERROR, Filesystem, LOCKED, NOPAGE, OK, SIGBUS};
 use crate::kernel::{Frame, Kernel};
-use crate::mm::find_page;
 use crate::point::Point as P;
 
-pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -28,14 +27,14 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
             k.put_page(page);
             return ret;
         }
-        if ret & LOCKED != 0 {
+        if ret.has(LOCKED) {
             return remedied::do_wp_page(k, fault, page).await;
         }
         k.pte_lock(mm, P::WpPteSame).await;
         k.put_page(page); // r1, with the pte lock held
         if k.pte(mm, index) != pte {
             k.pte_unlock(mm);
-            return 0;
+            return OK;
         }
         page_mkwrite = true;
     }
@@ -48,12 +47,12 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     k.wait_on_page_locked(page, P::WpWaitLocked).await;
     k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
     k.put_page(page); // r2
-    0
+    OK
 }
 
-pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code {
     let Fault { mm, index, pte, write } = fault;
-    let page = match find_page(k, index).await {
+    let page = match k.fs().fault(k, index).await {
         Ok(page) => page, // locked; r1
         Err(code) => return code,
     };
@@ -68,14 +67,14 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 
             k.put_unused(page);
             return ret;
         }
-        if ret & LOCKED != 0 {
+        if ret.has(LOCKED) {
             return remedied::do_fault(k, fault, page).await;
         }
         k.lock_page(page, P::MissLock).await;
         if !k.in_mapping(page) {
             k.unlock_page(page);
             k.put_page(page);
-            return 0;
+            return OK;
         }
         page_mkwrite = true;
     }
@@ -100,15 +99,15 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> i32 
         k.set_page_dirty_balance(page, page_mkwrite, P::MissDirty, P::MissThrottle).await;
         k.put_page(page); // r2
     }
-    0
+    OK
 }
 
 /// What a failed page_mkwrite makes of the fault: SIGBUS of any errno, or its own code. `None`: it
 /// has not failed. A caller of errnos sees NOPAGE only by a remedy (`retry-on-race`).
-fn failure<F: Filesystem>(k: &Kernel<F>, ret: i32) -> Option<i32> {
+fn failure<F: Filesystem>(k: &Kernel<F>, ret: Code) -> Option<Code> {
     match k.caller().facts().accepts {
-        Convention::Errno if ret == NOPAGE => Some(0),
-        Convention::Errno => (ret < 0).then_some(SIGBUS),
-        _ => (ret & (ERROR | NOPAGE) != 0).then_some(ret),
+        Convention::Errno if ret == NOPAGE => Some(OK),
+        Convention::Errno => ret.is_errno().then_some(SIGBUS),
+        _ => ret.has(ERROR | NOPAGE).then_some(ret),
     }
 }

@@ -245,7 +245,7 @@ pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Op
     if size.is_multiple_of(block_cells) || k.reaches_plant(Plant::NoPartialZero) {
         return None;
     }
-    let page = super::filemap::grab_page(k, g.page_of(size), false).await.ok()?;
+    let page = super::filemap::grab(k, g.page_of(size), false).await.ok()?;
     let from = size % g.cells;
     k.at_page(P::TruncateBlocks, page).await;
     if k.device.block(size / block_cells).is_none() {
