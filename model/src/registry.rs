@@ -141,6 +141,9 @@ macro_rules! registry {
             fn is_releasable(self, k: &$crate::kernel::Kernel<$name>, page: $crate::kernel::Frame) -> bool {
                 match self { $($name::$variant(fs) => $crate::implementation::Implementation::<$name>::is_releasable(fs, k, page),)* }
             }
+            fn releases(self, k: &$crate::kernel::Kernel<$name>, page: $crate::kernel::Frame) -> bool {
+                match self { $($name::$variant(fs) => $crate::implementation::Implementation::<$name>::releases(fs, k, page),)* }
+            }
             fn launders(self) -> bool {
                 match self { $($name::$variant(fs) => $crate::implementation::Implementation::<$name>::launders(fs),)* }
             }
