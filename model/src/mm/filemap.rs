@@ -17,6 +17,7 @@ use crate::implementation::{Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
+use crate::remedy::Remedy;
 
 points! {
     130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
@@ -137,7 +138,8 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
             Ok(page) => page,
             Err(error) => {
                 status = error;
-                if fills_gap && k.task().outcome.done() == 0 {
+                let extends = fills_gap || k.remedied(Remedy::NfsLastPage);
+                if extends && k.task().outcome.done() == 0 && k.i_size() > size {
                     trim(k, size).await;
                 }
                 break;
