@@ -17,6 +17,7 @@ use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
+use crate::remedy::Remedy;
 
 points! {
     130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
@@ -134,7 +135,9 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
         status = write_page(k, slot, index, cells).await;
         if status != Status::Ok {
             // What filled the gap goes again, and the blocks beyond the end that write_begin got.
-            let gap_alone = fills_gap && k.task().outcome.done() == 0;
+            let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                && k.task().outcome.done() == 0
+                && k.i_size() > size;
             let size = if gap_alone { size } else { k.i_size() };
             let had_page = !matches!(status, Status::NoMemory | Status::Io);
             if gap_alone || (had_page && index * k.geometry().cells + cells.end > size) {
