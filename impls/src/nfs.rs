@@ -352,7 +352,7 @@ impl<F: WriteRequests> VmOperations<F> for Nfs {
             };
         }
         let length = k.length_below_eof(page);
-        if length == 0 {
+        if length == 0 && !k.reaches_plant(Plant::MkwriteCoversNothing) {
             return match self {
                 _ if k.remedied(Remedy::RetryAtEof) => {
                     k.unlock_page(page);
@@ -448,7 +448,7 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     }
 
     async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
-        if self == Nfs::V3_0 {
+        if self == Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
             self.commit_inode(k, true).await;
         }
         request(k, page).is_none()
@@ -491,7 +491,9 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
             self.wb_all(k).await;
             send_setattr(k, size).await;
         } else {
-            self.wb_all(k).await;
+            if !k.reaches_plant(Plant::SetattrNoFlush) {
+                self.wb_all(k).await;
+            }
             send_setattr(k, size).await;
             if !shrinks && k.remedied(Remedy::NfsLastPage) {
                 extend(k, size).await;
@@ -607,6 +609,12 @@ impl<F: WriteRequests> Store<F> for Nfs {
 
     fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
         request(k, page).is_none()
+    }
+
+    /// Since 3.0 releasepage commits what waits for it.
+    fn releases(self, k: &Kernel<F>, page: Frame) -> bool {
+        let waits = |r: WriteRequest| self == Nfs::V3_0 && r.clean && !k.is_record_locked(page);
+        request(k, page).is_none_or(waits)
     }
 
     fn launders(self) -> bool {

@@ -242,9 +242,15 @@ operations! { $
             if k.is_dirty(page) { u8::MAX } else { 0 }
         }
 
-        /// releasepage would succeed on this page, which is clean.
+        /// Nothing is left to do for the private data of this page, which is clean.
         fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
             !self.record(k, page).claims_dirty
+        }
+
+        /// releasepage would succeed on this page, which is clean, also where it has to do I/O for
+        /// that.
+        fn releases(self, k: &Kernel<F>, page: Frame) -> bool {
+            self.is_releasable(k, page)
         }
 
         /// launder_page writes a dirty page, so that it can be invalidated.
