@@ -89,7 +89,7 @@ fn free_if_idle(k: &Kernel<impl Fsblocks>, page: Frame) {
 /// space.
 fn map(k: &Kernel<impl Fsblocks>, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
-        let Some(block) = k.device.get_block(file_block(k, page, n)) else {
+        let Some(block) = k.get_block(file_block(k, page, n)) else {
             return (b, false);
         };
         b.mapped |= 1 << n;
