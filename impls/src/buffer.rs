@@ -357,7 +357,7 @@ pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
         let b = cell / g.block_cells();
-        let block = k.device.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
+        let block = k.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
         let stamp = block.map_or(Stamp::ZERO, |block| k.device.read(block, cell % g.block_cells()));
         k.set_cell(page, cell, stamp);
     }
@@ -474,9 +474,7 @@ pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 /// A cell as block_read_full_page would read it.
 pub fn stored(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.device
-        .block(cell / per_block)
-        .map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
+    k.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
@@ -486,12 +484,12 @@ pub fn cells_of(k: &Kernel<impl Filesystem>, blocks: u8) -> u8 {
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub fn unallocated(k: &Kernel<impl Filesystem>, page: Frame, blocks: u8) -> u8 {
-    let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
+    let has = |b: u8| k.block(file_block(k, page, b)).is_some();
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.
 pub fn durable(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.device.durable(cell / per_block, cell % per_block)
+    k.block_durable(cell / per_block, cell % per_block)
 }

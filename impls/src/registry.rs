@@ -29,6 +29,7 @@ macro_rules! with_builtin {
     (
         $(#[$meta:meta])* $vis:vis enum $name:ident { $($own:tt)* }
         $(#[$private_meta:meta])* private enum $private:ident { $($data:tt)* }
+        $(inode { $($state:tt)* })?
         ledger [$($ledger:expr),* $(,)?]
     ) => {
         $crate::model::registry! {
@@ -51,6 +52,7 @@ macro_rules! with_builtin {
                 Driver($crate::DriverPage),
                 $($data)*
             }
+            inode { nfs: $crate::Client, $($($state)*)? }
             ledger [$crate::LEDGER, $($ledger),*]
             stored $crate::STORED_PAIRS
         }

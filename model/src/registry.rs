@@ -1,15 +1,16 @@
 //! [`registry!`](macro@crate::registry): several implementations as one registry.
 
-/// Makes one registry of implementations: an enum with a variant for each type, and an enum of the
-/// private data that they tie to their pages. Each type has its versions in a constant `VERSIONS`,
-/// and implements [`Implementation`](crate::implementation::Implementation) and its operations for
-/// this registry, or for every one whose private data [`Holds`](crate::implementation::Holds) what
-/// it needs.
+/// Makes one registry of implementations: an enum with a variant for each type, an enum of the
+/// private data that they tie to their pages, and a struct of what they keep per inode. Each type
+/// has its versions in a constant `VERSIONS`, and implements
+/// [`Implementation`](crate::implementation::Implementation) and its operations for this registry,
+/// or for every one whose private data [`Holds`](crate::implementation::Holds) what it needs.
 #[macro_export]
 macro_rules! registry {
     (
         $(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident($type:ty)),* $(,)? }
         $(#[$private_meta:meta])* private enum $private:ident { $($kind:ident($data:ty)),* $(,)? }
+        $(inode { $($field:ident: $state:ty),* $(,)? })?
         ledger [$($ledger:expr),* $(,)?]
         stored $stored:expr
     ) => {
@@ -49,6 +50,7 @@ macro_rules! registry {
 
         impl $crate::implementation::Filesystem for $name {
             type Private = $private;
+            type Inode = <$name as $crate::implementation::HasInodeState>::State;
 
             fn all() -> &'static [$name] {
                 static ALL: std::sync::LazyLock<Vec<$name>> = std::sync::LazyLock::new(|| {
@@ -85,6 +87,29 @@ macro_rules! registry {
                         $($name::$variant(fs) => Implementation::<$name>::mount(fs, k),)*
                     }
                 }
+            }
+
+            /// What the filesystems keep of an inode.
+            #[derive(Default)]
+            #[allow(unreachable_pub)]
+            pub struct State { $($($field: $state,)*)? }
+
+            impl InodeState for State {
+                fn reset(&self) {
+                    $($(self.$field.reset();)*)?
+                }
+            }
+
+            $($(
+                impl Keeps<$state> for State {
+                    fn state(&self) -> &$state {
+                        &self.$field
+                    }
+                }
+            )*)?
+
+            impl HasInodeState for $name {
+                type State = State;
             }
 
             type F = $name;

@@ -51,6 +51,7 @@ const REDIRTIES: Declaration = Declaration {
 
 impl Filesystem for Plain {
     type Private = Nothing;
+    type Inode = ();
 
     fn all() -> &'static [Plain] {
         &[Plain::Untold, Plain::Redirties, Plain::Idle]
@@ -96,8 +97,7 @@ impl AddressSpaceOperations<Plain> for Plain {
         k.set_page_writeback(page);
         let (mut request, per_page) = (Request::new(page), k.geometry().blocks);
         for (b, block) in request.blocks.iter_mut().enumerate().take(usize::from(per_page)) {
-            *block =
-                k.device.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
+            *block = k.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
         }
         k.submit(request);
         k.unlock_page(page);
@@ -122,7 +122,7 @@ impl RequestOperations<Plain> for Plain {}
 impl Store<Plain> for Plain {
     fn durable(self, k: &Kernel<Plain>, cell: u8) -> Stamp {
         let cells = k.geometry().block_cells();
-        k.device.durable(cell / cells, cell % cells)
+        k.block_durable(cell / cells, cell % cells)
     }
 }
 

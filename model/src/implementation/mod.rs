@@ -83,6 +83,9 @@ pub trait Filesystem:
     /// page->private.
     type Private: Copy + Default + PartialEq + Send + std::fmt::Debug + std::fmt::Display;
 
+    /// What the filesystems keep of an inode, beside what the kernel does.
+    type Inode: InodeState;
+
     /// Every implementation.
     fn all() -> &'static [Self];
 
@@ -120,6 +123,30 @@ pub trait Holds<T>: Sized {
     fn get(&self) -> Option<T>;
     /// It as private data.
     fn put(data: T) -> Self;
+}
+
+/// What filesystems keep of an inode.
+pub trait InodeState: Default + Send {
+    /// A case begins.
+    fn reset(&self);
+}
+
+/// Nothing.
+impl InodeState for () {
+    fn reset(&self) {}
+}
+
+/// The state of inodes that has a `T`, among others: what the implementations of a registry that
+/// keep a `T` of each inode ask of it.
+pub trait Keeps<T> {
+    /// It.
+    fn state(&self) -> &T;
+}
+
+/// Where a registry has its [`Filesystem::Inode`].
+#[doc(hidden)]
+pub trait HasInodeState {
+    type State: InodeState;
 }
 
 /// Pairs by their numbers in stored inputs: see [`Filesystem::stored_pairs`].

@@ -15,7 +15,7 @@ use crate::point::Point;
 /// What the forwarding of a registry names.
 #[doc(hidden)]
 pub mod names {
-    pub use super::super::{Declaration, Implementation};
+    pub use super::super::{Declaration, HasInodeState, Implementation, InodeState, Keeps};
     pub use super::*;
     pub use crate::case::Range;
     pub use crate::implementation::Code;
@@ -258,6 +258,11 @@ operations! { $
             false
         }
 
+        /// The open file has an error of its own that the next fsync reports.
+        fn has_error(self, k: &Kernel<F>) -> bool {
+            false
+        }
+
         /// What a cell of the store holds for good.
         fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
             let g = k.geometry();
@@ -287,7 +292,7 @@ operations! { $
 
         /// The blocks of the file that the store has, one bit each.
         fn allocated(self, k: &Kernel<F>) -> u32 {
-            k.device.allocated()
+            k.file().extents.allocated()
         }
     }
 }

@@ -202,7 +202,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// What the next fsync would report: errors of the mapping, and of the open file.
     pub fn has_errors(&self) -> (bool, bool) {
-        (self.file().errors.get() != 0, self.client().error.get())
+        (self.file().errors.get() != 0, self.fs().has_error(self))
     }
 
     /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c:

@@ -1,29 +1,22 @@
-//! The block device: a block map, an allocator that hands out the lowest free block (so that freed
-//! blocks are reused at once and still hold what they held), and a count of free blocks. Left out: a
-//! volatile write cache of the device.
+//! The block device: a medium, an allocator that hands out the lowest free block (so that freed
+//! blocks are reused at once and still hold what they held), and a count of free blocks. Left out:
+//! a volatile write cache of the device.
 
 use std::cell::Cell;
 
-use super::Stamp;
-use crate::case::{AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_PER_PAGE_MAX, PAGES_MAX};
+use super::{Extents, FILE_BLOCKS, Stamp};
+use crate::case::{AMPLE, CELLS_PER_PAGE_MAX};
 
-/// Blocks that a file can have.
-pub const FILE_BLOCKS: usize = PAGES_MAX * BLOCKS_PER_PAGE_MAX;
 /// Blocks of the device.
 pub const DEVICE_BLOCKS: usize = 2 * FILE_BLOCKS;
 /// No block: a hole.
 pub const NO_BLOCK: u8 = u8::MAX;
 
-const _: () = {
-    assert!(FILE_BLOCKS <= u32::BITS as usize, "blocks of the file are masks of 32 bits");
+const _: () =
     assert!(DEVICE_BLOCKS <= u64::BITS as usize, "blocks of the device are masks of 64 bits");
-};
 
-/// The block device under the file.
+/// The block device.
 pub struct Device {
-    map: [Cell<u8>; FILE_BLOCKS],
-    /// The blocks of the file that are in the map, one bit each.
-    allocated: Cell<u32>,
     free: Cell<u64>,
     /// Blocks that belonged to the file at some time of this run.
     used: Cell<u64>,
@@ -38,8 +31,6 @@ pub struct Device {
 impl Default for Device {
     fn default() -> Self {
         Device {
-            map: [const { Cell::new(NO_BLOCK) }; FILE_BLOCKS],
-            allocated: Cell::new(0),
             free: Cell::new(u64::MAX),
             used: Cell::new(0),
             written: Cell::new(0),
@@ -60,31 +51,7 @@ impl Device {
                 cell.set(Stamp::ZERO);
             }
         }
-        for block in &self.map {
-            block.set(NO_BLOCK);
-        }
-        self.allocated.set(0);
         self.budget.set(budget);
-    }
-
-    /// The device block under a block of the file.
-    pub fn block(&self, file_block: u8) -> Option<u8> {
-        let block = self.map[usize::from(file_block)].get();
-        (block != NO_BLOCK).then_some(block)
-    }
-
-    /// The device block under a block of the file; allocates one if it is a hole. `None`: no space.
-    pub fn get_block(&self, file_block: u8) -> Option<u8> {
-        self.block(file_block).or_else(|| {
-            let budget = self.budget.get();
-            if budget == 0 || self.free.get() == 0 {
-                return None;
-            }
-            if budget != AMPLE {
-                self.budget.set(budget - 1);
-            }
-            Some(self.assign(file_block))
-        })
     }
 
     /// No block is free.
@@ -93,7 +60,20 @@ impl Device {
         self.budget.get() == 0
     }
 
-    pub(super) fn assign(&self, file_block: u8) -> u8 {
+    /// Takes the lowest free block, if the budget allows.
+    pub(super) fn allocate(&self) -> Option<u8> {
+        let budget = self.budget.get();
+        if budget == 0 || self.free.get() == 0 {
+            return None;
+        }
+        if budget != AMPLE {
+            self.budget.set(budget - 1);
+        }
+        Some(self.take())
+    }
+
+    /// Takes the lowest free block, whatever the budget.
+    pub(super) fn take(&self) -> u8 {
         let block = self.free.get().trailing_zeros() as u8;
         assert!(
             usize::from(block) < DEVICE_BLOCKS,
@@ -102,58 +82,43 @@ impl Device {
         self.free.set(self.free.get() & !(1 << block));
         self.used.set(self.used.get() | 1 << block);
         self.written.set(self.written.get() & !(1 << block));
-        self.map[usize::from(file_block)].set(block);
-        self.allocated.set(self.allocated.get() | 1 << file_block);
         block
     }
 
-    /// Takes the blocks of the file from `first` on out of its map, and frees them; bugs leave out
-    /// one of the two.
-    pub(super) fn release_from(&self, first: u8, unmap: bool, free: bool) {
-        for slot in self.map[usize::from(first)..].iter().filter(|slot| slot.get() != NO_BLOCK) {
-            if free {
-                self.free.set(self.free.get() | 1 << slot.get());
-                if self.budget.get() != AMPLE {
-                    self.budget.set(self.budget.get() + 1);
-                }
-            }
-            if unmap {
-                slot.set(NO_BLOCK);
-            }
-        }
-        if unmap {
-            self.allocated.set(self.allocated.get() & ((1u64 << first) - 1) as u32);
+    /// Gives a block back.
+    pub(super) fn free(&self, block: u8) {
+        self.free.set(self.free.get() | 1 << block);
+        if self.budget.get() != AMPLE {
+            self.budget.set(self.budget.get() + 1);
         }
     }
 
-    /// The device blocks in the file's map.
-    pub(super) fn mapped(&self) -> impl Iterator<Item = u8> + '_ {
-        self.map.iter().map(Cell::get).filter(|block| *block != NO_BLOCK)
-    }
-
-    /// What is wrong with the ownership of blocks: each is free, or has one place in the file's
-    /// map.
-    pub fn audit(&self) -> Option<&'static str> {
-        let mut owned = self.free.get();
-        for block in self.mapped() {
+    /// What is wrong with the ownership of blocks: each is free, or has one place in these files.
+    pub(super) fn audit<'a>(
+        &self,
+        files: impl Iterator<Item = &'a Extents>,
+    ) -> Option<&'static str> {
+        let (mut owned, mut count) = (self.free.get(), 0);
+        for block in files.flat_map(Extents::blocks) {
             if owned >> block & 1 != 0 {
                 return Some("a block of the file is free, or has two places in it");
             }
             owned |= 1 << block;
+            count += 1;
         }
         if owned != u64::MAX {
             return Some("a block is neither free nor in the file");
         }
         let budget = self.budget.get();
-        let adds_up = budget == AMPLE
-            || usize::from(self.capacity.get()) == usize::from(budget) + self.mapped().count();
+        let adds_up =
+            budget == AMPLE || usize::from(self.capacity.get()) == usize::from(budget) + count;
         (!adds_up).then_some("the count of free blocks is off")
     }
 
-    /// One cell of the file after a crash: a block that was not written since it was allocated is
-    /// not part of the file yet (data is ordered before the block map).
-    pub fn durable(&self, file_block: u8, cell: u8) -> Stamp {
-        let written = self.block(file_block).filter(|block| self.written.get() >> block & 1 != 0);
+    /// One cell of a block after a crash; of none, and of one that was not written since it was
+    /// allocated, zero.
+    pub(super) fn durable(&self, block: Option<u8>, cell: u8) -> Stamp {
+        let written = block.filter(|block| self.written.get() >> block & 1 != 0);
         written.map_or(Stamp::ZERO, |block| self.read(block, cell))
     }
 
@@ -166,12 +131,6 @@ impl Device {
         self.medium[usize::from(block)][usize::from(cell)].set(stamp);
         self.written.set(self.written.get() | 1 << block);
     }
-
-    /// The blocks of the file that are allocated, one bit each.
-    #[inline]
-    pub fn allocated(&self) -> u32 {
-        self.allocated.get()
-    }
 }
 
 #[cfg(test)]
@@ -180,28 +139,35 @@ mod tests {
 
     #[test]
     fn the_audit_finds_blocks_that_are_lost_or_owned_twice() {
-        let device = || {
-            let device = Device::default();
+        let made = || {
+            let (device, file) = (Device::default(), Extents::default());
             device.budget.set(3);
             device.capacity.set(3);
-            assert!(device.get_block(0).is_some() && device.get_block(2).is_some());
-            device
+            for file_block in [0, 2] {
+                file.set(file_block, device.allocate().expect("there are three"));
+            }
+            (device, file)
         };
-        let good = device();
-        assert_eq!(good.audit(), None);
-        good.release_from(1, true, true);
-        assert_eq!((good.audit(), good.budget.get()), (None, 2));
+        let audit = |device: &Device, file: &Extents| device.audit(std::iter::once(file));
+        let last = |file: &Extents| file.block(2).expect("it is allocated");
 
-        let leaky = device();
-        leaky.release_from(1, true, false);
-        assert_eq!(leaky.audit(), Some("a block is neither free nor in the file"));
-        let twice = device();
-        twice.release_from(1, false, true);
-        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
-        twice.get_block(3);
-        assert_eq!(twice.audit(), Some("a block of the file is free, or has two places in it"));
-        let miscounted = device();
+        let (good, file) = made();
+        assert_eq!(audit(&good, &file), None);
+        assert_eq!((file.allocated(), good.budget.get()), (0b101, 1));
+
+        let (leaky, _) = made();
+        let lost = "a block is neither free nor in the file";
+        assert_eq!(audit(&leaky, &Extents::default()), Some(lost));
+
+        let (twice, file) = made();
+        let owned_twice = "a block of the file is free, or has two places in it";
+        twice.free(last(&file));
+        assert_eq!(audit(&twice, &file), Some(owned_twice));
+        file.set(3, twice.allocate().expect("it was given back"));
+        assert_eq!(audit(&twice, &file), Some(owned_twice));
+
+        let (miscounted, file) = made();
         miscounted.budget.set(2);
-        assert_eq!(miscounted.audit(), Some("the count of free blocks is off"));
+        assert_eq!(audit(&miscounted, &file), Some("the count of free blocks is off"));
     }
 }

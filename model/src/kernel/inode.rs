@@ -1,12 +1,12 @@
-//! An inode: i_size, its size on the device, the page tree with its tags, dirty state and errors; and
-//! which inode a task, a page and a mapping belong to (`[mapping-and-tree]`, `[tags]`).
+//! An inode: i_size, its size on the device, the page tree with its tags, dirty state and errors;
+//! and which inode a task, a page and a mapping belong to (`[mapping-and-tree]`, `[tags]`).
 
 use std::cell::Cell;
 
-use super::{Client, Frame, Kernel};
+use super::{Extents, Frame, Kernel};
 use crate::bit_set::ones;
 use crate::case::PAGES_MAX;
-use crate::implementation::Filesystem;
+use crate::implementation::{Filesystem, InodeState, Keeps};
 
 /// Inodes of the machine. A case uses the first.
 pub const INODES: usize = 1;
@@ -64,8 +64,8 @@ impl Tags {
     }
 }
 
-/// An inode, with its mapping.
-pub struct Inode {
+/// An inode, with its mapping. `S` is what the filesystems keep of it.
+pub struct Inode<S> {
     id: InodeId,
     /// i_size, in cells.
     pub(super) size: Cell<u8>,
@@ -82,12 +82,13 @@ pub struct Inode {
     pub(super) dirty: Cell<bool>,
     /// AS_EIO and AS_ENOSPC.
     pub(super) errors: Cell<u8>,
-    /// What a client of a server keeps of it.
-    pub(super) client: Client,
+    /// Where its blocks are.
+    pub extents: Extents,
+    state: S,
 }
 
-impl Inode {
-    fn new(id: InodeId) -> Inode {
+impl<S: InodeState> Inode<S> {
+    fn new(id: InodeId) -> Inode<S> {
         Inode {
             id,
             size: Cell::new(0),
@@ -99,12 +100,13 @@ impl Inode {
             dirty_count: Cell::new(0),
             dirty: Cell::new(false),
             errors: Cell::new(0),
-            client: Client::default(),
+            extents: Extents::default(),
+            state: S::default(),
         }
     }
 
     /// One per number.
-    pub(super) fn all() -> [Inode; INODES] {
+    pub(super) fn all() -> [Inode<S>; INODES] {
         std::array::from_fn(|number| Inode::new(InodeId(number as u8)))
     }
 
@@ -121,13 +123,22 @@ impl Inode {
         self.dirty_count.set(0);
         self.dirty.set(false);
         self.errors.set(0);
-        self.client.reset();
+        self.extents.reset();
+        self.state.reset();
     }
 
     /// Its number.
     #[inline]
     pub const fn id(&self) -> InodeId {
         self.id
+    }
+
+    /// What a filesystem keeps of it.
+    pub fn state<T>(&self) -> &T
+    where
+        S: Keeps<T>,
+    {
+        self.state.state()
     }
 
     /// i_size, in cells.
@@ -160,20 +171,20 @@ impl Inode {
 impl<F: Filesystem> Kernel<F> {
     /// The inode with this number.
     #[inline]
-    pub fn inode(&self, id: InodeId) -> &Inode {
+    pub fn inode(&self, id: InodeId) -> &Inode<F::Inode> {
         &self.inodes[usize::from(id.number())]
     }
 
     /// The inode that the running task works on.
     #[inline]
-    pub fn file(&self) -> &Inode {
+    pub fn file(&self) -> &Inode<F::Inode> {
         if INODES == 1 { &self.inodes[0] } else { self.inode(self.task().file.get()) }
     }
 
-    /// page->mapping->host: the inode that the page belongs to; as [`Kernel::index`], also of a page
-    /// that was removed.
+    /// page->mapping->host: the inode that the page belongs to; as [`Kernel::index`], also of a
+    /// page that was removed.
     #[inline]
-    pub fn host(&self, page: Frame) -> &Inode {
+    pub fn host(&self, page: Frame) -> &Inode<F::Inode> {
         self.inode(self.page(page).inode.get())
     }
 }

@@ -63,33 +63,19 @@ impl<F: Filesystem> Kernel<F> {
             let stamp = Stamp::initial(cell);
             self.server.write(cell, stamp, true);
             let file_block = cell / g.block_cells();
-            let block =
-                self.device.block(file_block).unwrap_or_else(|| self.device.assign(file_block));
+            let extents = &self.file().extents;
+            let block = extents.block(file_block).unwrap_or_else(|| {
+                let block = self.device.take();
+                extents.set(file_block, block);
+                block
+            });
             self.device.write(block, cell % g.block_cells(), stamp);
         }
         // Holes at the end are part of the server's file.
         self.server.size.set(g.size);
         self.server.stable_size.set(g.size);
-        self.device
-            .capacity
-            .set(case.geometry.free.saturating_add(self.device.mapped().count() as u8));
-    }
-
-    /// get_block(create) of the file: the block on the device. `None`: no space.
-    pub fn get_block(&self, file_block: u8) -> Option<u8> {
-        if self.device.block(file_block).is_none() && self.fails(Site::Block) {
-            return None;
-        }
-        self.device.get_block(file_block)
-    }
-
-    /// ->truncate gives the blocks of the file from `first` on back.
-    pub fn free_blocks_from(&self, first: u8) {
-        self.device.release_from(
-            first,
-            !self.reaches_plant(Plant::BlocksStayMapped),
-            !self.reaches_plant(Plant::LeakBlocks),
-        );
+        let used = self.file().extents.blocks().count() as u8;
+        self.device.capacity.set(g.free.saturating_add(used));
     }
 
     /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and

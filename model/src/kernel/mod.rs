@@ -9,6 +9,7 @@ pub mod cache;
 mod device;
 pub mod dirty;
 pub mod event;
+mod extent;
 mod inode;
 pub mod io;
 pub mod lock;
@@ -32,14 +33,15 @@ use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 
 pub use cache::{Pagevec, Status};
-pub use device::{DEVICE_BLOCKS, Device, FILE_BLOCKS, NO_BLOCK};
+pub use device::{DEVICE_BLOCKS, Device, NO_BLOCK};
 pub use event::{Class, Event, Events, Loose, Written};
+pub use extent::{Extent, Extents, FILE_BLOCKS};
 pub use inode::{INODES, Inode, InodeId};
 pub use io::Request;
 pub use lock::Mm;
 pub use page::{FRAMES, Frame, Stamp};
 pub use pte::Pte;
-pub use server::{Attributes, Client, Server};
+pub use server::{Attributes, Server};
 pub use task::{Returned, TaskState};
 
 pub(crate) use object::{page_lock, record_lock, writeback};
@@ -65,7 +67,7 @@ pub struct Kernel<F: Filesystem> {
     times: [Cell<u16>; Site::COUNT],
     frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
-    inodes: [Inode; INODES],
+    inodes: [Inode<F::Inode>; INODES],
     clock: Cell<u32>,
     mms: [AddressSpace; MMS_MAX],
     requests: [Cell<Option<Request>>; IO_MAX],
@@ -152,11 +154,6 @@ impl<F: Filesystem> Kernel<F> {
     #[inline]
     pub fn clock(&self) -> u32 {
         self.clock.get()
-    }
-
-    /// What the client of a server knows.
-    pub fn client(&self) -> &Client {
-        &self.file().client
     }
 
     /// The shape of the file.

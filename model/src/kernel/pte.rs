@@ -83,7 +83,7 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// The address space has a vma of this inode: it is in its i_mmap.
-    pub(crate) fn maps(&self, mm: Mm, inode: &Inode) -> bool {
+    pub(crate) fn maps(&self, mm: Mm, inode: &Inode<F::Inode>) -> bool {
         let space = &self.mms[usize::from(mm.0)];
         space.mapped.get() && space.file.get() == inode.id()
     }

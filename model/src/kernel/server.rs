@@ -1,11 +1,11 @@
-//! A server like NFS's, and what its client keeps. The server has a file of its own, with contents per
+//! A server like NFS's. It has a file of its own, with contents per
 //! cell in its cache or on stable storage: SETATTR cuts or extends it, a WRITE that ends beyond its
 //! end extends it, whatever i_size is by then, and a reply tells what its size was when the server
 //! answered.
 
 use std::cell::Cell;
 
-use super::{Stamp, Status};
+use super::Stamp;
 use crate::case::CELLS_MAX;
 
 /// The server of a network filesystem.
@@ -93,67 +93,5 @@ impl Server {
         for cell in self.cached[from..].iter().chain(&self.stable[from..]) {
             cell.set(Stamp::ZERO);
         }
-    }
-}
-
-/// What the client of a server keeps per inode and per open file, beside the page cache. The actors
-/// share one open file.
-#[derive(Default)]
-pub struct Client {
-    pub(super) error: Cell<bool>,
-    replied: Cell<bool>,
-    asked: Cell<Option<u8>>,
-    sized: Cell<Option<u8>>,
-}
-
-impl Client {
-    pub(super) fn reset(&self) {
-        self.error.set(false);
-        self.replied.set(false);
-        self.asked.set(None);
-        self.sized.set(Some(0));
-    }
-
-    /// nfs_context_set_write_error: the next fsync of the open file reports it, once.
-    pub fn set_write_error(&self) {
-        self.error.set(true);
-    }
-
-    /// Tests and clears the open file's error.
-    pub fn take_write_error(&self) -> Status {
-        if self.error.take() { Status::Io } else { Status::Ok }
-    }
-
-    /// The client looks at the attributes of a WRITE's reply.
-    pub fn reply(&self) {
-        self.replied.set(true);
-    }
-
-    /// It has done so since it last sent a SETATTR.
-    pub fn has_replied(&self) -> bool {
-        self.replied.get()
-    }
-
-    /// The client sends a SETATTR with this size.
-    pub fn ask(&self, size: u8) {
-        self.asked.set(Some(size));
-        self.replied.set(false);
-    }
-
-    /// The size that a SETATTR asked for, while the change of the size is under way.
-    pub fn asked(&self) -> Option<u8> {
-        self.asked.get()
-    }
-
-    /// How many SETATTRs the server had answered when the client's last change of the size was
-    /// over; `None` while one is under way.
-    pub fn sized(&self) -> Option<u8> {
-        self.sized.get()
-    }
-
-    /// A change of the size begins (`None`), or is over.
-    pub fn set_sized(&self, changes: Option<u8>) {
-        self.asked.set(None);
-        self.sized.set(changes);
     }
 }

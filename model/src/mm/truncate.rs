@@ -248,7 +248,7 @@ pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Op
     let page = super::filemap::grab(k, g.page_of(size), false).await.ok()?;
     let from = size % g.cells;
     k.at_page(P::TruncateBlocks, page).await;
-    if k.device.block(size / block_cells).is_none() {
+    if k.block(size / block_cells).is_none() {
         k.unlock_page(page);
         k.put_page(page);
         return None;

@@ -28,11 +28,13 @@
 //! FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a single request;
 //! FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
+mod client;
+
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     AddressSpaceOperations, Aspect, Code, Convention, Declaration, EINVAL, Filesystem, Holds,
-    Implementation, InodeOperations, LOCKED, NOPAGE, OK, Record, RequestOperations, SIGBUS,
+    Implementation, InodeOperations, Keeps, LOCKED, NOPAGE, OK, Record, RequestOperations, SIGBUS,
     SizeGuard, Store, VmOperations, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
@@ -41,6 +43,8 @@ use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
+
+pub use client::Client;
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd)]
@@ -74,9 +78,13 @@ impl std::fmt::Display for WriteRequest {
 }
 
 /// Filesystems whose pages can have a request.
-pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>> {}
+pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>, Inode: Keeps<Client>> {}
 
-impl<F: Filesystem<Private: Holds<WriteRequest>>> WriteRequests for F {}
+impl<F: Filesystem<Private: Holds<WriteRequest>, Inode: Keeps<Client>>> WriteRequests for F {}
+
+fn client(k: &Kernel<impl WriteRequests>) -> &Client {
+    k.file().state()
+}
 
 fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> {
     k.attached(page)
@@ -218,13 +226,13 @@ impl Nfs {
 async fn send_setattr(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at(P::TruncateSetattr).await;
     k.server.set_size(size);
-    k.client().ask(size);
+    client(k).ask(size);
 }
 
 /// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
 fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
-    k.client().reply();
-    let old = k.remedied(Remedy::TruncateFirst) && k.client().sized() != Some(reply.changes);
+    client(k).reply();
+    let old = k.remedied(Remedy::TruncateFirst) && client(k).sized() != Some(reply.changes);
     if !old && reply.size > k.i_size() {
         k.i_size_write(reply.size);
     }
@@ -234,7 +242,7 @@ fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
 async fn refresh(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at_size(P::TruncateRefresh).await;
     let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
-    if size > k.i_size() || (size < k.i_size() && !outstanding && !k.client().has_replied()) {
+    if size > k.i_size() || (size < k.i_size() && !outstanding && !client(k).has_replied()) {
         k.i_size_write(size);
     }
 }
@@ -486,7 +494,7 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
     async fn setattr(self, k: &Kernel<F>, size: u8) {
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
-            k.client().set_sized(None);
+            client(k).set_sized(None);
             mm::vmtruncate(k, size).await;
             self.wb_all(k).await;
             send_setattr(k, size).await;
@@ -502,12 +510,12 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
             }
             refresh(k, size).await;
         }
-        k.client().set_sized(Some(k.server.attributes().changes));
+        client(k).set_sized(Some(k.server.attributes().changes));
     }
 
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
     async fn fsync(self, k: &Kernel<F>) -> Status {
-        let earlier = k.client().take_write_error();
+        let earlier = client(k).take_write_error();
         let commits = !k.reaches_plant(Plant::FsyncNoCommit);
         match self {
             Nfs::V3_0 if commits => self.commit_inode(k, true).await,
@@ -517,7 +525,7 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
                 self.sync_wait(k, None, commits).await;
             }
         }
-        earlier.or(k.client().take_write_error())
+        earlier.or(client(k).take_write_error())
     }
 
     async fn write_inode(self, k: &Kernel<F>) {
@@ -536,7 +544,7 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
 impl<F: WriteRequests> RequestOperations<F> for Nfs {
     async fn transfer(self, k: &Kernel<F>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
-        let right = match (k.client().asked(), k.client().sized()) {
+        let right = match (client(k).asked(), client(k).sized()) {
             (Some(size), _) => size,
             (None, Some(_)) => k.i_size(),
             (None, None) => u8::MAX, // i_size is lowered first, and SETATTR not sent yet
@@ -553,7 +561,7 @@ impl<F: WriteRequests> RequestOperations<F> for Nfs {
         if io.fails {
             k.set_flag(page, ERROR);
             if !k.reaches_plant(Plant::ErrorForgotten) {
-                k.client().set_write_error();
+                client(k).set_write_error();
             }
         } else {
             k.at_size(P::IoAttributes).await;
@@ -621,6 +629,10 @@ impl<F: WriteRequests> Store<F> for Nfs {
         true
     }
 
+    fn has_error(self, k: &Kernel<F>) -> bool {
+        client(k).has_write_error()
+    }
+
     fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         k.server.stable(cell)
     }
@@ -645,7 +657,7 @@ impl<F: WriteRequests> Store<F> for Nfs {
     /// SETATTR will make the size what it is to be.
     fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
-        if k.client().sized().is_none() && k.client().asked().is_none() && k.i_size() < size {
+        if client(k).sized().is_none() && client(k).asked().is_none() && k.i_size() < size {
             return k.i_size();
         }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
