@@ -51,10 +51,8 @@ pub struct Entry {
 pub struct Liberty {
     /// One word.
     pub name: String,
-    /// The history's flaw.
+    /// The flaw, by the name that [`crate::judge`] gives it.
     pub flaw: String,
-    /// It needs a case with a file size inside a page.
-    pub unaligned: bool,
     /// Filesystems that it is about.
     pub filesystems: Vec<String>,
     /// Kernels that it is about.
@@ -146,16 +144,9 @@ impl Ledger {
     }
 
     /// The entry that explains a flaw of a history.
-    pub fn excuses(
-        &self,
-        filesystem: &str,
-        kernel: Version,
-        flaw: &str,
-        case: &Case,
-    ) -> Option<&Liberty> {
+    pub fn excuses(&self, filesystem: &str, kernel: Version, flaw: &str) -> Option<&Liberty> {
         self.liberties.iter().find(|entry| {
             entry.flaw == flaw
-                && !(entry.unaligned && case.is_aligned())
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)
         })

@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::exec::{Place, Store};
 use crate::operations::PAGE;
@@ -215,6 +216,7 @@ impl Namespace {
         let point = folder.join("mnt");
         fs::create_dir_all(&point)
             .map_err(|error| not_here(format!("{}: {error}", point.display()), FULL))?;
+        let mut store = Store::Cache;
         match spec.kind {
             Kind::Tmpfs => {
                 mounted(spec, mount("mkwrite", &point, "tmpfs", 0, "size=256m"), &point)?
@@ -234,13 +236,16 @@ impl Namespace {
                 mkfs(spec, &image)?;
                 let device = loop_device(&image)?;
                 mounted(spec, mount(&device.1, &point, make.name, 0, ""), &point)?;
+                // What FIEMAP of btrfs says are no places on the device.
+                if spec.kind != Kind::Btrfs {
+                    let image =
+                        File::open(&image).map_err(|error| not_here(error.to_string(), FULL))?;
+                    store = Store::Image(Arc::new(image));
+                } else {
+                    store = Store::Direct;
+                }
             }
         }
-        let store = if matches!(spec.kind, Kind::Tmpfs | Kind::Overlay) {
-            Store::Cache
-        } else {
-            Store::Direct
-        };
         Ok(Mounted { place: Place { folder: point, blocks: blocks(spec.block as u64), store } })
     }
 
