@@ -109,7 +109,7 @@ impl Hunter {
             self.count.runs += 1;
             self.count.operations += case.operations().count() as u64;
             let Some(run) = team.round(DELAYS[round as usize % DELAYS.len()])? else {
-                let stuck = Broken { flaw: "stuck".to_owned(), shown_by: "rest" };
+                let stuck = Broken::trouble("stuck", "rest");
                 hits.entry(stuck)
                     .or_insert((0, "the round did not end, or a process died".to_owned()))
                     .0 += 1;

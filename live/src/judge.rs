@@ -20,6 +20,7 @@ use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 use mkwrite_oracle::history::{Flaw, History, Observed};
 
+use crate::compare::kind;
 use crate::exec::TeamRun;
 use crate::operations::{Record, cell_bytes, cell_words};
 
@@ -31,6 +32,21 @@ pub struct Broken {
     /// The operation that shows it; `rest` when nothing ran any more, `durable` for what the store
     /// holds.
     pub shown_by: &'static str,
+    /// The kind of value that shows it: zero, initial, data, alien; none for trouble.
+    pub found: String,
+}
+
+impl Broken {
+    /// Something else than a value.
+    pub fn trouble(flaw: &str, shown_by: &'static str) -> Broken {
+        Broken { flaw: flaw.to_owned(), shown_by, found: kind(None) }
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} by {}: {}", self.flaw, self.shown_by, self.found)
+    }
 }
 
 /// A call, or a return.
@@ -98,7 +114,7 @@ pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
     let events = events(case, run);
     verdict.overlapped = overlaps(case, run);
     let mut trouble = |shown_by, detail: String| {
-        verdict.broken.push((Broken { flaw: "trouble".to_owned(), shown_by }, detail));
+        verdict.broken.push((Broken::trouble("trouble", shown_by), detail));
     };
     if let Some(text) = &run.trouble {
         trouble("durable", text.clone());
@@ -199,7 +215,7 @@ fn judge_words(
                 }
                 flaw => name(flaw),
             };
-            let broken = Broken { flaw, shown_by };
+            let broken = Broken { flaw, shown_by, found: kind(Some(finding.found)) };
             if verdict.broken.iter().all(|(other, _)| *other != broken) {
                 let detail =
                     format!("{at}: cell {}, word {place}: {}", finding.cell, shown(finding.found));
@@ -312,10 +328,16 @@ mod tests {
         let mut seen = content(100);
         seen[300] = Stamp::ZERO;
         let lost = verdict(seen.clone(), content(100), |_| ());
-        assert_eq!(lost.broken[0].0, Broken { flaw: "stale".to_owned(), shown_by: "rest" });
+        assert_eq!(
+            lost.broken[0].0,
+            Broken { flaw: "stale".to_owned(), shown_by: "rest", found: "zero".to_owned() }
+        );
         assert_eq!(lost.broken[0].1, "at rest: cell 1, word 44: 0");
         let not_stored = verdict(content(100), seen, |_| ());
-        assert_eq!(not_stored.broken[0].0, Broken { flaw: "lost".to_owned(), shown_by: "durable" });
+        assert_eq!(
+            not_stored.broken[0].0,
+            Broken { flaw: "lost".to_owned(), shown_by: "durable", found: "zero".to_owned() }
+        );
         // One after the other: the first is overwritten, in every word.
         let late = verdict(content(100), content(100), |records| {
             (records[0].returned, records[1].called) = (2, 3)

@@ -92,14 +92,7 @@ const MAKES: [Make; 7] = [
         block_option: "",
         package: "",
     },
-    Make {
-        kind: Kind::Fuse,
-        name: "fuse",
-        mebibytes: 0,
-        mkfs: &[],
-        block_option: "",
-        package: "",
-    },
+    Make { kind: Kind::Fuse, name: "fuse", mebibytes: 0, mkfs: &[], block_option: "", package: "" },
     Make {
         kind: Kind::FuseWriteback,
         name: "fuse-writeback",
@@ -246,7 +239,8 @@ impl Namespace {
             Kind::Fuse | Kind::FuseWriteback => {
                 let files = folder.join("files");
                 let cached = spec.kind == Kind::FuseWriteback;
-                let served = fs::create_dir(&files).and_then(|()| fuse::serve(&files, &point, cached));
+                let served =
+                    fs::create_dir(&files).and_then(|()| fuse::serve(&files, &point, cached));
                 server = Some(served.map_err(|error| no_fuse(spec, error))?);
                 store = Store::Server(files);
             }
@@ -480,7 +474,8 @@ mod tests {
 
     #[test]
     fn filesystems_are_named_with_their_block_size() {
-        for text in ["tmpfs", "ext4", "ext4:1024", "xfs:2048", "btrfs", "overlay", "fuse-writeback"] {
+        for text in ["tmpfs", "ext4", "ext4:1024", "xfs:2048", "btrfs", "overlay", "fuse-writeback"]
+        {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<Spec>().unwrap_err();

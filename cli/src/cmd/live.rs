@@ -238,8 +238,7 @@ impl Work<'_> {
                 let hits = hunter.rounds(&case, args.times, |_| false)?;
                 let (hits, detail) =
                     hits.get(&found.broken).cloned().unwrap_or((0, found.detail.clone()));
-                let Broken { flaw, shown_by } = &found.broken;
-                let rate = format!("{flaw} by {shown_by} in {hits} of {} runs", args.times);
+                let rate = format!("{} in {hits} of {} runs", found.broken, args.times);
                 let place = format!("found on {}, {release}", ground.name);
                 save(args, ground, Document::new(case), &[rate, detail, place])?;
             }
@@ -255,13 +254,10 @@ impl Work<'_> {
         (hits, runs): (u64, u64),
         detail: &str,
     ) -> bool {
-        let entry = self.ledger.excuses(&ground.filesystem, Version::running().0, &broken.flaw);
+        let entry = self.ledger.excuses(&ground.filesystem, Version::running().0, broken);
         let (style, name) = entry.map_or((RED, "NEW"), |entry| (DIM, entry.name.as_str()));
         let share = 100.0 * hits as f64 / runs.max(1) as f64;
-        let Broken { flaw, shown_by } = broken;
-        line(format!(
-            "  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {flaw} by {shown_by}"
-        ));
+        line(format!("  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {broken}"));
         line(format!("  {:24} {:>7}  {DIM}{detail}{DIM:#}", "", ""));
         entry.is_none()
     }

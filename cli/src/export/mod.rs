@@ -8,7 +8,7 @@
 //! here too, and the others race. Faults and a lack of space are left out.
 
 use anyhow::{Result, anyhow};
-use mkwrite_model::case::{AMPLE, Case, Effect, Faults, Geometry, Operation};
+use mkwrite_model::case::{AMPLE, Case, Effect, Faults, Geometry, Operation, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -108,7 +108,8 @@ const BYTES: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghjklmnopqrstuvwxyz123456
 pub const INITIAL: u8 = b'i';
 
 impl Program {
-    /// The program of a case. In the order in which its calls ran on the target, if there is one.
+    /// The program of a case. In the order in which its calls ran on the target, if there is one and
+    /// the case has a schedule by stops: a seed is no order that anybody wants to see again.
     pub fn new<F: Filesystem>(
         name: &str,
         comments: Vec<String>,
@@ -133,7 +134,7 @@ impl Program {
             })?;
             calls.push(Call { task, slot, operation, byte, after: Vec::new() });
         }
-        if let Some(target) = target {
+        if let (Some(target), Schedule::Order(_)) = (target, &case.schedule) {
             order(&mut calls, case, target);
         }
         let mms = case.actors.iter().map(|actor| actor.mm).collect();
