@@ -73,6 +73,7 @@
 mod causes;
 mod cmd;
 mod engine;
+mod export;
 mod files;
 mod names;
 mod output;
@@ -144,6 +145,7 @@ enum Command {
     Bisect(cmd::bisect::Args),
     File(cmd::file::Args),
     Convert(cmd::convert::Args),
+    Export(cmd::export::Args),
     Campaign(cmd::campaign::Args),
     Seeds(cmd::seeds::Args),
     Compare(cmd::compare::Args),
@@ -171,6 +173,7 @@ pub fn command<F: Filesystem>() -> ExitCode {
         Command::Bisect(args) => cmd::bisect::run::<F>(&args),
         Command::File(args) => cmd::file::run::<F>(&args),
         Command::Convert(args) => cmd::convert::run::<F>(&args),
+        Command::Export(args) => cmd::export::run::<F>(&args),
         Command::Campaign(args) => cmd::campaign::run::<F>(&args),
         Command::Seeds(args) => cmd::seeds::run::<F>(&args),
         Command::Compare(args) => cmd::compare::run(&args),
