@@ -2,7 +2,7 @@
 //! returns if its site fails, and that the judge takes the results for due.
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::case::{Case, Site};
+use mkwrite_model::case::{Case, Operation, Range, Site};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::{Generator, Random, random};
 use mkwrite_model::implementation::{Filesystem, Pair};
@@ -84,9 +84,8 @@ fn nothing_new_breaks(cases: u64, change: impl Fn(&mut Case, &mut Random)) {
         generator.generate(11, index, &mut case);
         change(&mut case, &mut random(11, index, 1 << 20));
         generator.settle(&mut case);
-        let run = |_, runner: &mut Runner<Builtin>, target| {
-            runner.run(target, &case, ScheduledBy::Own).1
-        };
+        let run =
+            |_, runner: &mut Runner<Builtin>, target| runner.run(target, &case, ScheduledBy::Own).1;
         machines.run(&case, run, |n, breach, expected| {
             let text = || mkwrite_model::text::Document::new(case.clone()).to_string();
             assert!(expected != Expected::No, "{}: {breach:?}\n{}", targets[n], text());
@@ -100,6 +99,23 @@ fn nothing_new_breaks_with_faults() {
         for site in [Site::Read, Site::Page, Site::Block, Site::Eio] {
             let times: u16 = if r.random_ratio(1, 3) { r.random_range(0..64) } else { 0 };
             case.faults.set(site, times);
+        }
+    });
+}
+
+#[test]
+fn nothing_new_breaks_with_copies() {
+    nothing_new_breaks(1500, |case, r| {
+        let cells = case.geometry.file_cells();
+        let mut range = || {
+            let start = r.random_range(0..cells);
+            Range::new(start, r.random_range(start..cells) + 1)
+        };
+        let copies = case.actors.iter().map(|_| Operation::CopyRange(range(), range()));
+        let copies: Vec<Operation> = copies.collect();
+        for (actor, copy) in case.actors.iter_mut().zip(copies) {
+            let at = r.random_range(0..=actor.operations.len());
+            actor.operations.insert(at, copy);
         }
     });
 }
