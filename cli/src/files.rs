@@ -24,7 +24,7 @@ use crate::names::{self, callers, implementations, pairs, unknown};
 pub const BYTES_MAX: u64 = 1 << 20;
 
 /// The content of a file that is to be a case: a pipe or a device may have no end.
-fn content(path: &Path) -> Result<Vec<u8>> {
+pub fn content(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut content));

@@ -10,11 +10,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use mkwrite_model::bytes::{self, HEADER, RECORD};
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{
     Actor, Case, Faults, Geometry, Operand, Operands, Operation, Override, Range, Schedule, Site,
     Stop,
 };
+use mkwrite_model::era::Era;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
@@ -260,7 +260,7 @@ fn words<F: Filesystem>() -> BTreeSet<String> {
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
     let implementations = F::all().iter().map(|fs| fs.name());
-    let callers = Caller::ALL.iter().map(|caller| caller.name());
+    let callers = Era::CALLERS.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     operations
         .chain(points)

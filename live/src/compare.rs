@@ -78,7 +78,7 @@ pub struct Difference {
 }
 
 /// A kind of value.
-fn kind(value: Option<Stamp>) -> String {
+pub(crate) fn kind(value: Option<Stamp>) -> String {
     match value {
         None => "none",
         Some(Stamp::ZERO) => "zero",

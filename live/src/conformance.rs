@@ -108,7 +108,7 @@ pub fn nearest<F: Filesystem>(
         "xfs" | "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@3.0", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@3.0", &[] as &[_]),
-        "fuse" => ("filemap@3.10", &[] as &[_]),
+        "fuse" | "fuse-writeback" => ("filemap@3.10", &[] as &[_]),
         _ => return probe(blocks, solo),
     };
     Ok(candidate(known))

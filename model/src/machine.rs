@@ -11,8 +11,8 @@
 use std::pin::{Pin, pin};
 
 use crate::case::Case;
+use crate::era::DirtiesLate;
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
-use crate::facts::{self, DirtiesLate};
 use crate::implementation::{Convention, Filesystem, Pair};
 use crate::kernel::Kernel;
 use crate::kernel::event::Step;
@@ -110,8 +110,8 @@ impl<F: Filesystem> Target<F> {
         let declaration = self.pair.implementation.declaration();
         match declaration.convention {
             _ if !declaration.has_page_mkwrite(self.remedies) => facts.late_without,
-            Convention::None => facts::LOCKED,
-            _ if self.remedies.has(Remedy::LockedReturn) => facts::LOCKED,
+            Convention::None => DirtiesLate::NEVER,
+            _ if self.remedies.has(Remedy::LockedReturn) => DirtiesLate::NEVER,
             _ => facts.late_with_mkwrite,
         }
     }

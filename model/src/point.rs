@@ -9,7 +9,7 @@
 //! All implementations share the points of the page_mkwrite, writepage and completion contracts
 //! (`implementation.rs`), so that one schedule fits them all.
 
-use crate::{callers, implementation, kernel, mm};
+use crate::{era, implementation, kernel, mm};
 
 /// A row of a block of points.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ const BLOCKS: &[&[Row]] = &[
     mm::POINTS,
     mm::user::POINTS,
     mm::fault::POINTS,
-    callers::POINTS,
+    era::POINTS,
     implementation::POINTS,
     kernel::dirty::POINTS,
     kernel::rmap::POINTS,

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::case::Case;
 use crate::exec::TaskId;
-use crate::implementation::{Convention, Filesystem};
+use crate::implementation::{Code, Convention, Filesystem};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
 use crate::kernel::{Class, Event, Frame, Kernel, Mm};
@@ -176,17 +176,17 @@ fn held<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> String {
 }
 
 /// A return of page_mkwrite in words.
-pub fn code_name(convention: Convention, code: i32) -> String {
+pub fn code_name(convention: Convention, code: Code) -> String {
     use crate::implementation::{EINVAL, ENOSPC, LOCKED, NOPAGE, OOM, SIGBUS, SIGSEGV};
     match code {
         EINVAL => "-EINVAL".to_owned(),
         ENOSPC => "-ENOSPC".to_owned(),
-        count if convention == Convention::Errno => count.to_string(),
+        count if convention == Convention::Errno => count.0.to_string(),
         LOCKED => "VM_FAULT_LOCKED".to_owned(),
         NOPAGE => "VM_FAULT_NOPAGE".to_owned(),
         OOM => "VM_FAULT_OOM".to_owned(),
         SIGBUS => "VM_FAULT_SIGBUS".to_owned(),
         SIGSEGV => "VM_FAULT_SIGSEGV".to_owned(),
-        other => other.to_string(),
+        other => other.0.to_string(),
     }
 }

@@ -7,9 +7,9 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
+use mkwrite_model::era::DirtiesLate;
 use mkwrite_model::exec::{TASKS, TaskId};
-use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::implementation::{Code, Filesystem};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -163,7 +163,7 @@ pub(crate) struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Marks {
-            dirties_late: facts::LOCKED,
+            dirties_late: DirtiesLate::NEVER,
             faults: [None; TASKS],
             under_way: 0,
             tagging: [None; TASKS],
@@ -359,7 +359,7 @@ impl Marks {
         k: &Kernel<F>,
         task: TaskId,
         page: Frame,
-        code: i32,
+        code: Code,
     ) {
         self.gone &= !task.bit();
         if !k.in_mapping(page) {

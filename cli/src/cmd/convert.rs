@@ -10,6 +10,7 @@ use mkwrite_model::text::Document;
 use mkwrite_oracle::Ledger;
 use mkwrite_search::choice::Choice;
 
+use crate::export::fsx;
 use crate::{Exit, files, output};
 
 /// Convert a case between text (.mkw) and bytes, the fuzzers' form, or old bytes to the newest form
@@ -17,7 +18,8 @@ use crate::{Exit, files, output};
 /// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise.
 /// Bytes carry the case alone, and the number of a pair: what is expected stands beside it, in text.
 /// A fuzzer runs bytes under several schedules; text has the first, and `shrink FILE` writes the one
-/// that breaks something. The input stays as it is.
+/// that breaks something. With --from fsx it reads an operation file of fsx (NAME.fsxops) as a case
+/// of one actor. The input stays as it is.
 ///
 /// Of a folder of a fuzzer's inputs each becomes bytes in the newest form (or text), in the folder
 /// of --output: the same case on the same pair.
@@ -25,6 +27,9 @@ use crate::{Exit, files, output};
 pub struct Args {
     /// The file to read, or a folder of inputs
     file: PathBuf,
+    /// The form to read, if it is not one of these two
+    #[arg(long, value_name = "FORM", value_parser = ["fsx"])]
+    from: Option<String>,
     /// The form to write
     #[arg(long, value_parser = ["text", "bytes"])]
     to: Option<String>,
@@ -39,12 +44,14 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.file.is_dir() {
         return folder(args, &choice);
     }
-    let is_text = files::is_text(&args.file);
+    let is_text = args.from.is_none() && files::is_text(&args.file);
     let to_text = args.to.as_deref().map_or(!is_text, |to| to == "text");
-    let content = match (to_text, is_text) {
-        (true, _) => files::read::<F>(&args.file)?.to_string().into_bytes(),
-        (false, true) => bytes::encode(&files::read::<F>(&args.file)?.case),
-        (false, false) => choice.upgraded(&files::input(&args.file)?),
+    let content = match (&args.from, to_text, is_text) {
+        (Some(_), true, _) => operations_of_fsx(&args.file)?.to_string().into_bytes(),
+        (Some(_), false, _) => bytes::encode(&operations_of_fsx(&args.file)?.case),
+        (None, true, _) => files::read::<F>(&args.file)?.to_string().into_bytes(),
+        (None, false, true) => bytes::encode(&files::read::<F>(&args.file)?.case),
+        (None, false, false) => choice.upgraded(&files::input(&args.file)?),
     };
     if let Some(output) = args.output.as_deref() {
         files::refuse_same(&args.file, output)?;
@@ -94,4 +101,18 @@ fn inputs(folder: &Path) -> Result<Vec<PathBuf>> {
     all.retain(|path| !files::is_text(path));
     all.sort();
     Ok(all)
+}
+
+/// The case of an operation file of fsx. What is not the same is said.
+fn operations_of_fsx(path: &Path) -> Result<Document> {
+    let text = String::from_utf8_lossy(&files::content(path)?).into_owned();
+    let at = |error: anyhow::Error| {
+        let what = anyhow!("{}: {}", path.display(), error.root_cause());
+        if error.chain().len() > 1 { what.context(error.to_string()) } else { what }
+    };
+    let (case, notes) = fsx::read(&text).map_err(at)?;
+    for text in notes {
+        output::note(format!("note: {text}"));
+    }
+    Ok(Document::new(case))
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{Operation, Site};
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
@@ -97,7 +97,8 @@ fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
             (&["name", "convention", "caller", "record", "source"], all.collect())
         }
         What::Callers => {
-            let all = Caller::ALL.iter().map(|c| row(&[c.name(), c.accepts().name(), c.help()]));
+            let all =
+                Era::CALLERS.iter().map(|c| row(&[c.name(), c.facts().accepts.name(), c.help()]));
             (&["name", "convention", "what"], all.collect())
         }
         What::Rules => {

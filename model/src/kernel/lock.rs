@@ -193,29 +193,34 @@ impl<F: Filesystem> Kernel<F> {
 
     /// i_mmap_lock: no vma of the file comes or goes, rmap can walk them.
     pub async fn i_mmap_lock(&self, at: Point) {
-        self.take(at, object::I_MMAP, Mode::Exclusive, Class::IMmap).await;
+        self.take(at, object::I_MMAP + self.file().id().number(), Mode::Exclusive, Class::IMmap)
+            .await;
     }
 
     /// Releases i_mmap_lock.
     pub fn i_mmap_unlock(&self) {
-        self.tasks.release(object::I_MMAP);
+        self.tasks.release(object::I_MMAP + self.file().id().number());
         self.unhold(Class::IMmap);
+    }
+
+    fn inode_object(&self) -> u8 {
+        object::INODE + self.file().id().number()
     }
 
     /// i_mutex.
     pub async fn inode_lock(&self, at: Point) {
-        self.take(at, object::INODE, Mode::Exclusive, Class::Inode).await;
+        self.take(at, self.inode_object(), Mode::Exclusive, Class::Inode).await;
     }
 
     /// Releases i_mutex.
     pub fn inode_unlock(&self) {
-        self.tasks.release(object::INODE);
+        self.tasks.release(self.inode_object());
         self.unhold(Class::Inode);
     }
 
     /// The task that holds i_mutex.
     pub fn inode_lock_owner(&self) -> Option<TaskId> {
-        self.tasks.holder(object::INODE)
+        self.tasks.holder(self.inode_object())
     }
 
     /// The running task holds i_mutex.

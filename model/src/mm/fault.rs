@@ -6,9 +6,9 @@
 //! locked, with a reference, and checks i_size before and after. Left out: readahead, page table
 //! allocation, the bounded retry counter of 2.6.23, fault-around.
 
-use crate::callers::{Fault, do_fault, do_wp_page};
 use crate::case::Site;
-use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
+use crate::era::{Fault, do_fault, do_wp_page};
+use crate::implementation::{Code, Filesystem, OK, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
@@ -30,7 +30,7 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     mm: Mm,
     index: u8,
     write: bool,
-) -> i32 {
+) -> Code {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
     let code =
         if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
@@ -39,7 +39,7 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     code
 }
 
-async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> i32 {
+async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> Code {
     k.pte_lock(mm, P::FaultPte).await;
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
@@ -56,29 +56,17 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
         Some(page) if write && !pte.is_writable() => do_wp_page(k, fault, page).await,
         Some(_) => {
             k.pte_unlock(mm); // another thread was faster
-            0
+            OK
         }
         None => {
             k.pte_unlock(mm);
-            match find_page(k, index).await {
-                Ok(page) => do_fault(k, fault, page).await,
-                Err(code) => code,
-            }
+            do_fault(k, fault).await
         }
     }
 }
 
-/// ->fault, and the VM's lock_page if it returned the page unlocked.
-async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
-    if k.fs().declaration().page_cache {
-        return filemap_fault(k, index).await;
-    }
-    let page = k.fs().own_page(k, index).ok_or(SIGBUS)?;
-    k.lock_page(page, P::FaultLock).await;
-    Ok(page)
-}
-
-async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
+/// filemap_fault: the page, locked, with a reference.
+pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
     let past_the_end = if k.reaches_plant(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
@@ -120,7 +108,7 @@ async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.flush_lock(P::FlushLock).await;
     }
     k.at_page(P::FaultRead, page).await;
-    let is_read = k.read_page(page);
+    let is_read = k.read_page(page).await;
     if fs_lock {
         k.flush_unlock();
     }
@@ -130,17 +118,17 @@ async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
 impl<F: Filesystem> Kernel<F> {
     /// ->readpage: fills the page from the store, with the page locked. Returns whether it could
     /// be read.
-    pub(super) fn read_page(&self, page: Frame) -> bool {
+    pub(super) async fn read_page(&self, page: Frame) -> bool {
         let is_read = !self.fails(Site::Read);
         if is_read {
-            self.read_page_surely(page);
+            self.read_page_surely(page).await;
         }
         is_read
     }
 
     /// The same where the case has no say.
-    pub(super) fn read_page_surely(&self, page: Frame) {
-        self.fs().readpage(self, page);
+    pub(super) async fn read_page_surely(&self, page: Frame) {
+        self.fs().readpage(self, page).await;
         self.set(page, UPTODATE);
     }
 }

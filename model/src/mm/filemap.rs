@@ -13,7 +13,7 @@
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::{PAGES_MAX, Range};
-use crate::implementation::{Filesystem, LOCKED, NOPAGE};
+use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
@@ -69,7 +69,7 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
         match k.find_get_page(index) {
             Some(page) if k.is_uptodate(page) => {
                 if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
-                    k.read_page_surely(page);
+                    k.read_page_surely(page).await;
                 }
                 return Ok(page);
             }
@@ -102,11 +102,11 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
 
 async fn read_one<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     k.at_page(P::ReadPage, page).await;
-    k.read_page(page)
+    k.read_page(page).await
 }
 
 /// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
-pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> i32 {
+pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Code {
     k.lock_page(page, P::MkwriteLock).await;
     if !k.still_in_mapping(page) {
         k.unlock_page(page);
@@ -122,7 +122,7 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
 
 /// write(2): generic_file_aio_write and generic_perform_write.
 pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
-    write_cells(k, slot, cells, |_, stamp| stamp).await
+    write_cells(k, slot, cells, &|_, stamp| stamp).await
 }
 
 /// write(2) of these cells; says of each what its result is, from its number and its new stamp.
@@ -130,7 +130,7 @@ async fn write_cells<F: Filesystem>(
     k: &Kernel<F>,
     slot: u8,
     cells: Range,
-    result: impl Fn(u8, Stamp) -> Stamp,
+    result: &impl Fn(u8, Stamp) -> Stamp,
 ) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
@@ -143,42 +143,15 @@ async fn write_cells<F: Filesystem>(
     }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
-        let first = index * k.geometry().cells;
-        k.fs().before_write_begin(k, Range::new(first + cells.start, first + cells.end)).await;
-        let page = match grab_page(k, index, true).await {
-            Ok(page) => page,
-            Err(error) => {
-                status = error;
-                let extends = fills_gap || k.remedied(Remedy::NfsLastPage);
-                if extends && k.task().outcome.done() == 0 && k.i_size() > size {
-                    trim(k, size).await;
-                }
-                break;
-            }
-        };
-        status = k.fs().write_begin(k, page, cells).await;
-        if status == Status::Ok {
-            k.at_page(P::WriteCopy, page).await;
-            for cell in cells.iter() {
-                let of_file = k.first_cell(page) + cell;
-                let stamp = Stamp::new(k.tasks.current(), slot, of_file);
-                k.task().outcome.push(result(of_file, stamp));
-                k.set_cell(page, cell, stamp);
-            }
-            k.fs().write_end(k, page, cells).await;
-            k.at_page(P::WriteUnlock, page).await;
-        }
-        k.unlock_page(page);
-        let end = k.first_cell(page) + cells.end;
-        if status == Status::Ok && end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
-            k.at_size(P::WriteSize).await;
-            k.i_size_write(end);
-        }
-        k.put_page(page);
+        status = write_page(k, slot, index, cells, result).await;
         if status != Status::Ok {
-            // write_begin may have got blocks beyond the end: trim them off again.
-            let size = if fills_gap && k.task().outcome.done() == 0 { size } else { k.i_size() };
-            if index * k.geometry().cells + cells.end > size {
+            // What filled the gap goes again, and the blocks beyond the end that write_begin got.
+            let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                && k.task().outcome.done() == 0
+                && k.i_size() > size;
+            let size = if gap_alone { size } else { k.i_size() };
+            let had_page = !matches!(status, Status::NoMemory | Status::Io);
+            if gap_alone || (had_page && index * k.geometry().cells + cells.end > size) {
                 trim(k, size).await;
             }
             break;
@@ -193,7 +166,38 @@ async fn write_cells<F: Filesystem>(
 /// A write that failed leaves nothing beyond this size.
 async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
     vmtruncate(k, size).await;
-    k.fs().after_truncate(k, size).await;
+    k.fs().truncate(k, size).await;
+}
+
+/// One page of it: write_begin, the copy, write_end.
+async fn write_page<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    index: u8,
+    cells: Range,
+    result: &impl Fn(u8, Stamp) -> Stamp,
+) -> Status {
+    let page = match k.fs().write_begin(k, index, cells).await {
+        Ok(page) => page,
+        Err(status) => return status,
+    };
+    k.at_page(P::WriteCopy, page).await;
+    for cell in cells.iter() {
+        let of_file = k.first_cell(page) + cell;
+        let stamp = Stamp::new(k.tasks.current(), slot, of_file);
+        k.task().outcome.push(result(of_file, stamp));
+        k.set_cell(page, cell, stamp);
+    }
+    k.fs().write_end(k, page, cells).await;
+    k.at_page(P::WriteUnlock, page).await;
+    k.unlock_page(page);
+    let end = k.first_cell(page) + cells.end;
+    if end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
+        k.at_size(P::WriteSize).await;
+        k.i_size_write(end);
+    }
+    k.put_page(page);
+    Status::Ok
 }
 
 /// copy_file_range(2) within the file, where the filesystem has none of its own (6.1
@@ -225,7 +229,7 @@ pub(crate) async fn copy_range<F: Filesystem>(
         k.cell(page.expect("its page is in the pipe"), cell % k.geometry().cells)
     };
     let written =
-        if cells.is_empty() { Status::Ok } else { write_cells(k, slot, cells, read).await };
+        if cells.is_empty() { Status::Ok } else { write_cells(k, slot, cells, &read).await };
     for page in pipe.into_iter().flatten() {
         k.put_page(page);
     }
@@ -257,9 +261,32 @@ async fn splice<F: Filesystem>(
     (pipe, end, Status::Ok)
 }
 
-/// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference. The case
-/// has a say in it, or has not.
-pub(super) async fn grab_page<F: Filesystem>(
+/// The i_size part of generic_write_end: with the page still locked.
+pub async fn raise_size<F: Filesystem>(k: &Kernel<F>, page: Frame, cells: Range, was_dirty: bool) {
+    let end = k.first_cell(page) + cells.end;
+    if end <= k.i_size()
+        || (was_dirty && k.reaches_plant(Plant::ShortExtend))
+        || k.reaches_plant(Plant::SizeAfterUnlock)
+    {
+        return;
+    }
+    k.at_size(P::WriteSize).await;
+    if k.reaches_plant(Plant::SizeWithoutLock) {
+        k.inode_unlock();
+    }
+    k.i_size_write(end);
+    if k.reaches_plant(Plant::SizeWithoutLock) {
+        k.inode_lock(P::WriteInode).await;
+    }
+}
+
+/// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
+pub async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
+    grab(k, index, true).await
+}
+
+/// The same; the case has a say in it, or has not.
+pub(super) async fn grab<F: Filesystem>(
     k: &Kernel<F>,
     index: u8,
     can_fail: bool,
@@ -285,8 +312,8 @@ pub(super) async fn grab_page<F: Filesystem>(
         if !k.is_uptodate(page) {
             k.at_page(P::WriteRead, page).await;
             if !can_fail {
-                k.read_page_surely(page);
-            } else if !k.read_page(page) {
+                k.read_page_surely(page).await;
+            } else if !k.read_page(page).await {
                 k.unlock_page(page);
                 k.put_page(page);
                 return Err(Status::Io);

@@ -1,13 +1,13 @@
 //! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10.
 //!
 //! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK,
-//! without the inode lock; ->fsync under it, before or after the wait as the era has it. The wait
+//! without the inode lock; ->fsync under it, before or after the wait, as the era has it. The wait
 //! tests and clears the mapping's error, and the first error wins. msync does not walk ptes: since
 //! 2.6.19 dirty ptes mean dirty pages. Left out: PG_error of a page that was waited for, which is
 //! -EIO too; a file of size 0, which is not waited for.
 
 use crate::case::{PAGES_MAX, Range};
-use crate::facts::FsyncWait;
+use crate::era::FsyncWait;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
@@ -45,6 +45,9 @@ pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
 }
 
 async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
+    if !k.facts().fsync_locks_inode {
+        return k.fs().fsync(k).await;
+    }
     k.inode_lock(P::FsyncInode).await;
     let status = k.fs().fsync(k).await;
     k.inode_unlock();

@@ -2,8 +2,8 @@
 //! share with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
 //!
 //! The first never blocks and never discards dirty data. The second unmaps, waits for writeback,
-//! launders dirty pages, and removes even pages that others hold references to; it fails with EBUSY
-//! if the page is dirty again, or if its private data cannot be released.
+//! launders dirty pages, and removes even pages that others hold references to, unless the era says
+//! otherwise; it fails if the page is dirty again, or if its private data cannot be released.
 
 use crate::case::Range;
 use crate::implementation::Filesystem;
@@ -81,7 +81,7 @@ pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages:
     for page in batch.iter() {
         k.lock_page(page, P::Invalidate2Lock).await;
         if k.in_mapping(page) && !invalidate_page2(k, page).await {
-            status = Status::Busy;
+            status = k.facts().invalidate2_error;
         }
         k.at_page(P::Invalidate2Unlock, page).await;
         k.unlock_page(page);
@@ -112,7 +112,8 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     k.at_page(P::Invalidate2Remove, page).await;
     k.tree_lock();
-    if k.is_dirty(page) || !k.in_mapping(page) {
+    let counted = k.facts().invalidate2_counts_references;
+    if k.is_dirty(page) || !k.in_mapping(page) || counted && k.refcount(page) != 2 {
         return false;
     }
     k.remove_from_page_cache(page);

@@ -19,7 +19,8 @@ use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::{Point, points};
 
-pub use filemap::filemap_page_mkwrite;
+pub use fault::filemap_fault;
+pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
 pub use fsync::filemap_fdatawait;
 pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;

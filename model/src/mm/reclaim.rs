@@ -43,8 +43,12 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.is_dirty(page) {
         k.at_page(P::ReclaimPageout, page).await;
         // is_page_cache_freeable: the page cache, this task, private data
-        let freeable = k.refcount(page) == 2 + i8::from(k.has(page, PRIVATE));
-        if !freeable || !k.in_mapping(page) || !k.clear_page_dirty_for_io(page).await {
+        let freeable = k.refcount(page) == 2 + i16::from(k.has(page, PRIVATE));
+        if !k.facts().reclaim_writes
+            || !freeable
+            || !k.in_mapping(page)
+            || !k.clear_page_dirty_for_io(page).await
+        {
             return false;
         }
         k.writepage(page, WbSync::Reclaim).await;

@@ -49,10 +49,10 @@ pub(crate) async fn access<F: Filesystem>(
                 break;
             }
             let code = handle_mm_fault(k, mm, index, write).await;
-            if code & ERROR != 0 {
+            if code.has(ERROR) {
                 return match code {
-                    c if c & OOM != 0 => Status::NoMemory,
-                    c if c & SIGSEGV != 0 => Status::Segv,
+                    c if c.has(OOM) => Status::NoMemory,
+                    c if c.has(SIGSEGV) => Status::Segv,
                     _ => Status::Sigbus,
                 };
             }
