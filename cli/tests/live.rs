@@ -80,6 +80,7 @@ fn bad_input_is_2_and_says_what_would_be_right() {
     );
     is(&["--conformance", "--fs", "ext4:512"], "1024, 2048, 4096");
     is(&["--conformance"], "--dir");
+    is(&["--hunt", "--full", "--fs", "btrfs"], "--full is for tmpfs, ext4 and xfs");
     is(&["--dir", "."], "--conformance");
     is(&["--conformance", "--dir", "/no/such/folder"], "/no/such/folder");
     is(&["/no/such/file.mkw", "--dir", "."], "/no/such/file.mkw");

@@ -82,6 +82,9 @@ pub struct Args {
     /// Hunt with file sizes in whole pages only
     #[arg(long)]
     aligned: bool,
+    /// Hunt on filesystems that are full but for 0 to 2 pages: tmpfs, ext4, xfs
+    #[arg(long, requires = "filesystems", conflicts_with_all = ["conformance", "files"])]
+    full: bool,
     /// How often each FILE runs
     #[arg(long, value_name = "N", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -90,6 +93,9 @@ pub struct Args {
     /// in
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Install what --fs needs and this machine lacks, with apt-get and for the whole machine
+    #[arg(long, requires = "filesystems")]
+    install: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -127,10 +133,19 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let specs =
         args.filesystems.iter().map(|name| name.parse::<Spec>().map_err(|error| anyhow!(error)));
     let specs = specs.collect::<Result<Vec<_>>>()?;
+    if let Some(spec) = specs.iter().find(|spec| args.full && !spec.can_be_full()) {
+        return Err(anyhow!("{spec} cannot be filled but for some pages")
+            .context("--full is for tmpfs, ext4 and xfs"));
+    }
     // Read everything before anything runs: bad input changes nothing.
     let documents = args.files.iter().map(|path| Ok((path.as_path(), files::read::<F>(path)?)));
     let documents = documents.collect::<Result<Vec<_>>>()?;
     let work = Work { args, ledger, documents };
+    if args.install
+        && let Err(missing) = install(&specs)
+    {
+        return Ok(output::not_here(&missing.what, &missing.help));
+    }
     // Before any thread is made.
     let enter = || if specs.is_empty() { Ok(None) } else { Namespace::enter().map(Some) };
     let namespace = mounts::machine().and_then(|()| enter());
@@ -146,7 +161,10 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     for spec in specs {
         let namespace = namespace.as_mut().expect("it was entered for these");
         exits.push(match namespace.mount(spec) {
-            Ok(mounted) => work.on::<F>(&ground(spec, mounted), &stop, &mut results)?,
+            Ok(mut mounted) => {
+                mounted.place.full = args.full;
+                work.on::<F>(&ground(spec, mounted), &stop, &mut results)?
+            }
             Err(NotHere { what, help }) => {
                 let exit = output::not_here(&what, &help);
                 results.missing.push(json::Missing { name: spec.to_string(), what, help });
@@ -167,6 +185,14 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         () if has(Exit::NotHere) => Exit::NotHere,
         () => Exit::Good,
     })
+}
+
+/// Installs what these need, if anything is missing.
+fn install(specs: &[Spec]) -> Result<(), NotHere> {
+    let mut packages: Vec<_> = specs.iter().filter_map(|spec| spec.missing_package()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() { Ok(()) } else { mounts::install(&packages) }
 }
 
 /// What the filesystems gave, for a document.
@@ -208,7 +234,8 @@ fn ground_of(dir: &Path) -> Result<Ground> {
         .map_err(|error| anyhow!("{}: {error}", dir.display()))
         .context("give a folder to write to")?;
     let (filesystem, store, block) = exec::filesystem(folder.path())?;
-    let place = Place { folder: folder.path().to_owned(), blocks: mounts::blocks(block), store };
+    let blocks = mounts::blocks(block);
+    let place = Place { folder: folder.path().to_owned(), blocks, store, full: false };
     Ok(Ground { name: dir.display().to_string(), filesystem, place, _held: Held::Folder(folder) })
 }
 
@@ -392,7 +419,8 @@ impl Work<'_> {
         (hits, runs): (u64, u64),
         detail: &str,
     ) -> json::Flaw {
-        let entry = self.ledger.excuses(&ground.filesystem, Version::running().0, broken);
+        let on = (ground.filesystem.as_str(), ground.place.full);
+        let entry = self.ledger.excuses(on, Version::running().0, broken);
         let (style, name) = entry.map_or((RED, "NEW"), |entry| (DIM, entry.name.as_str()));
         let share = 100.0 * hits as f64 / runs.max(1) as f64;
         self.line(format!("  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {broken}"));
