@@ -15,10 +15,10 @@
 
 use std::collections::BTreeSet;
 
-use mkwrite_model::case::{Case, Effect, Operation};
+use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
-use mkwrite_oracle::history::{Flaw, History, Observed};
+use mkwrite_oracle::history::{Flaw, History, Observed, Short};
 
 use crate::compare::kind;
 use crate::exec::TeamRun;
@@ -224,6 +224,8 @@ fn judge_words(
         }
     };
     history.begin(case);
+    // That the space ran out is seen from outside by nobody: where it may, it excuses.
+    history.short(Short { of_space: case.geometry.free != AMPLE, of_memory: false });
     for event in events {
         let Event { task, slot, operation, record, .. } = *event;
         if event.is_call {

@@ -56,6 +56,9 @@ pub struct Liberty {
     pub flaws: Vec<String>,
     /// The kind of value that shows them; any without it.
     pub found: Option<String>,
+    /// It needs a filesystem that is full.
+    #[serde(default)]
+    pub full: bool,
     /// Filesystems that it is about.
     pub filesystems: Vec<String>,
     /// Kernels that it is about.
@@ -147,9 +150,15 @@ impl Ledger {
     }
 
     /// The entry that explains a flaw of a history.
-    pub fn excuses(&self, filesystem: &str, kernel: Version, broken: &Broken) -> Option<&Liberty> {
+    pub fn excuses(
+        &self,
+        (filesystem, full): (&str, bool),
+        kernel: Version,
+        broken: &Broken,
+    ) -> Option<&Liberty> {
         self.liberties.iter().find(|entry| {
             entry.flaws.contains(&broken.flaw)
+                && (full || !entry.full)
                 && entry.found.as_ref().is_none_or(|found| *found == broken.found)
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)
@@ -223,7 +232,7 @@ mod tests {
         let excused = |filesystem, kernel, flaw: &str, found: &str| {
             let broken =
                 Broken { flaw: flaw.to_owned(), shown_by: "rest", found: found.to_owned() };
-            ledger.excuses(filesystem, kernel, &broken).is_some()
+            ledger.excuses((filesystem, false), kernel, &broken).is_some()
         };
         let (old, new) = (Version(6, 16), Version(6, 17));
         assert!(excused("fuse", new, "stale", "zero") && excused("fuse", new, "lost", "zero"));
