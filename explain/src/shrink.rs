@@ -17,9 +17,10 @@
 //! changes nothing.
 
 use mkwrite_model::Target;
-use mkwrite_model::case::{AMPLE, Case, Limits, Operation, Schedule};
+use mkwrite_model::case::{Case, Limits, Operation, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
+use mkwrite_model::geometry::FIELDS;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Expect};
@@ -340,7 +341,8 @@ pub struct Size {
 impl Size {
     /// The size of a case.
     pub fn of(case: &Case) -> Size {
-        let named = |o: Operation| usize::from(o.range().end.saturating_sub(o.range().start));
+        let named =
+            |o: Operation| o.operands().iter().map(|range| range.iter().len()).sum::<usize>();
         let operations = case.operations().count();
         let preemptions = match &case.schedule {
             Schedule::Order(stops) => stops.len(),
@@ -715,8 +717,6 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
 
     fn simplify_file(&mut self, case: &mut Case) {
         while simpler_faults(case).into_iter().any(|c| self.take(case, c)) {}
-        self.attempt(case, |c| c.geometry.free = AMPLE);
-        self.attempt(case, |c| c.geometry.holes = 0);
         for actor in 0..case.actors.len() {
             self.attempt(case, |c| c.actors[actor].mm = 0);
         }
@@ -726,10 +726,10 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
             .into_iter()
             .any(|c| self.take(case, c))
         {}
-        while self.attempt(case, |c| c.geometry.mms = (c.geometry.mms - 1).max(1)) {}
-        while self.attempt(case, |c| c.geometry.pages = (c.geometry.pages - 1).max(1)) {}
-        while self.attempt(case, |c| c.geometry.set_blocks((c.geometry.blocks / 2).max(1))) {}
-        self.attempt(case, |c| c.geometry.size = c.geometry.file_cells());
+        // The last first: a field stands behind what it depends on.
+        for field in FIELDS.iter().rev() {
+            while self.attempt(case, |c| c.geometry = field.simpler(c.geometry)) {}
+        }
         self.attempt(case, |c| c.limits = Limits::default());
     }
 

@@ -68,7 +68,7 @@ pub struct PageState {
     #[serde(serialize_with = "names")]
     pub locked_by: Option<TaskId>,
     /// References.
-    pub references: i8,
+    pub references: i16,
     /// Who maps it.
     pub ptes: Vec<PteState>,
     /// What the filesystem has tied to it, in its own words.
@@ -373,6 +373,7 @@ fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<
         Event::Transferred { .. } => "the data reaches the store".to_owned(),
         Event::WriteFailed { io: true, .. } => WRITE_FAILS.to_owned(),
         Event::WriteFailed { io: false, .. } => "there is no space for it".to_owned(),
+        Event::Failed { site } => format!("the {} fails", site.row().what),
         Event::TimeUpdated { .. } => "file_update_time".to_owned(),
         Event::Throttled { .. } => "balance_dirty_pages".to_owned(),
         Event::Bug { what } | Event::NullMapping { what } => format!("CRASH: {what}"),

@@ -11,6 +11,7 @@ use mkwrite_model::case::{Case, Operation};
 use serde::Deserialize;
 
 use crate::compare::{Class, Key};
+use crate::judge::Broken;
 use crate::kernel::{Version, Versions};
 
 /// The ledger of this repository.
@@ -51,10 +52,10 @@ pub struct Entry {
 pub struct Liberty {
     /// One word.
     pub name: String,
-    /// The history's flaw.
-    pub flaw: String,
-    /// It needs a case with a file size inside a page.
-    pub unaligned: bool,
+    /// The flaws, by the names that [`crate::judge`] gives them.
+    pub flaws: Vec<String>,
+    /// The kind of value that shows them; any without it.
+    pub found: Option<String>,
     /// Filesystems that it is about.
     pub filesystems: Vec<String>,
     /// Kernels that it is about.
@@ -146,16 +147,10 @@ impl Ledger {
     }
 
     /// The entry that explains a flaw of a history.
-    pub fn excuses(
-        &self,
-        filesystem: &str,
-        kernel: Version,
-        flaw: &str,
-        case: &Case,
-    ) -> Option<&Liberty> {
+    pub fn excuses(&self, filesystem: &str, kernel: Version, broken: &Broken) -> Option<&Liberty> {
         self.liberties.iter().find(|entry| {
-            entry.flaw == flaw
-                && !(entry.unaligned && case.is_aligned())
+            entry.flaws.contains(&broken.flaw)
+                && entry.found.as_ref().is_none_or(|found| *found == broken.found)
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)
         })
@@ -218,6 +213,24 @@ mod tests {
         let more =
             case(vec![store, Operation::Reclaim(Range::new(0, 1)), Operation::Truncate(1), load]);
         assert!(is_new(on, &key, &more));
+    }
+
+    #[test]
+    fn a_flaw_is_excused_where_and_as_its_entry_says() {
+        let text = "[[history]]\nname = \"zeroed\"\nflaws = [\"stale\", \"lost\"]\nfound = \
+                    \"zero\"\nfilesystems = [\"fuse\"]\nkernels = \"6.17..\"\nreason = \"r\"\n";
+        let ledger = Ledger::parse(text).unwrap();
+        let excused = |filesystem, kernel, flaw: &str, found: &str| {
+            let broken =
+                Broken { flaw: flaw.to_owned(), shown_by: "rest", found: found.to_owned() };
+            ledger.excuses(filesystem, kernel, &broken).is_some()
+        };
+        let (old, new) = (Version(6, 16), Version(6, 17));
+        assert!(excused("fuse", new, "stale", "zero") && excused("fuse", new, "lost", "zero"));
+        assert!(!excused("fuse", new, "stale", "data"));
+        assert!(!excused("fuse", new, "size", "zero"));
+        assert!(!excused("fuse", old, "stale", "zero"));
+        assert!(!excused("ext4", new, "stale", "zero"));
     }
 
     #[test]

@@ -345,7 +345,7 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
-    use mkwrite_model::callers::Caller;
+    use mkwrite_model::era::Era;
     use mkwrite_model::generate::Generator;
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn a_pair_is_read_as_it_is_displayed() {
         for fs in Builtin::all() {
-            for pair in Caller::ALL.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()) {
+            for pair in Era::CALLERS.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()) {
                 assert_eq!(pair.to_string().parse(), Ok(pair));
                 assert_eq!(format!("{} x {}", fs.name(), pair.caller.name()).parse(), Ok(pair));
             }

@@ -500,7 +500,7 @@ fn report<F: Filesystem>(
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts =
-            Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
+            Point::ALL.iter().map(|point| (point.name().to_owned(), reached[point.index()]));
         (target.to_string(), counts.collect())
     });
     json::Hunt {
