@@ -393,6 +393,7 @@ fn campaigns() -> Vec<Value> {
     let mut without = crate::campaign::tests::campaign();
     let mut with = without.clone();
     with.findings.clusters[0].group = Some(String::new());
+    with.shard = Some(String::new());
     (without.crashes[0].file, without.crashes[0].reproduce) = (None, None);
     vec![to_value(with).unwrap(), to_value(without).unwrap()]
 }
