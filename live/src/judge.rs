@@ -245,7 +245,9 @@ mod tests {
         };
         let mut records = [record(1, 3), record(2, 4)];
         change(&mut records);
-        let run = TeamRun::of_records(records.to_vec(), 4096, seen, stored);
+        let records = records.into_iter().enumerate();
+        let records = records.map(|(n, record)| ((TaskId(n as u8), 0), record)).collect();
+        let run = TeamRun::of_records(records, 4096, seen, stored);
         judge(&mut History::default(), &case(), &run)
     }
 

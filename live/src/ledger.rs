@@ -54,7 +54,15 @@ pub struct Liberty {
     /// The history's flaw.
     pub flaw: String,
     /// It needs a case with a file size inside a page.
+    #[serde(default)]
     pub unaligned: bool,
+    /// Operations that the smallest case has, all of them; the others that it has must be in
+    /// `may_use`. Without any the case may be what it likes.
+    #[serde(default)]
+    pub uses: Vec<String>,
+    /// See `uses`.
+    #[serde(default)]
+    pub may_use: Vec<String>,
     /// Filesystems that it is about.
     pub filesystems: Vec<String>,
     /// Kernels that it is about.
@@ -153,8 +161,15 @@ impl Ledger {
         flaw: &str,
         case: &Case,
     ) -> Option<&Liberty> {
+        let uses = uses(case);
+        let fits = |entry: &Liberty| {
+            let listed = |list: &[String], name: &str| list.iter().any(|item| item == name);
+            entry.uses.iter().all(|name| uses.contains(name.as_str()))
+                && uses.iter().all(|name| listed(&entry.uses, name) || listed(&entry.may_use, name))
+        };
         self.liberties.iter().find(|entry| {
             entry.flaw == flaw
+                && (entry.uses.is_empty() || fits(entry))
                 && !(entry.unaligned && case.is_aligned())
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)

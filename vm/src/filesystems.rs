@@ -38,6 +38,12 @@ pub struct GuestFilesystem {
     /// An actor that sleeps in the kernel for so long is blocked.
     #[serde(default = "blocked_ms")]
     pub blocked_ms: u32,
+    /// The same for a hunt, where being wrong means only that two actors run at once.
+    #[serde(default = "hunt_blocked_ms")]
+    pub hunt_blocked_ms: u32,
+    /// Blocks per page, as far as cases can have them.
+    #[serde(default = "blocks")]
+    pub blocks: u8,
     /// Dropped pages come back from the store.
     #[serde(default = "drop")]
     pub drop: bool,
@@ -45,6 +51,14 @@ pub struct GuestFilesystem {
 
 fn blocked_ms() -> u32 {
     10
+}
+
+fn hunt_blocked_ms() -> u32 {
+    3
+}
+
+fn blocks() -> u8 {
+    1
 }
 
 fn drop() -> bool {
@@ -86,6 +100,11 @@ pub fn named(names: &[String]) -> Result<Vec<&'static GuestFilesystem>> {
 }
 
 impl GuestFilesystem {
+    /// The name without block size or defects, as the ledger of explained differences has it.
+    pub fn kind(&self) -> &str {
+        &self.family
+    }
+
     /// Where it is mounted in the guest.
     pub fn mount_point(&self) -> String {
         format!("/mnt/{}", self.name)

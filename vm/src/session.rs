@@ -32,7 +32,8 @@ const TOOLS: &[&str] = &[
 ];
 
 const MEMORY_MIB: u32 = 1536;
-const CPUS: u32 = 2;
+/// One for an actor that spins, one for the others.
+pub const CPUS: u32 = 2;
 
 /// For what is done at once.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -73,7 +74,7 @@ pub struct Session {
 
 impl Session {
     /// Boots and mounts.
-    pub fn boot(parts: &Parts, filesystems: &[&GuestFilesystem]) -> Result<Session> {
+    pub fn boot(parts: &Parts, filesystems: &[&GuestFilesystem], cpus: u32) -> Result<Session> {
         let folder = tempfile::tempdir()?;
         let modules: Vec<&str> =
             filesystems.iter().flat_map(|fs| &fs.modules).map(String::as_str).collect();
@@ -94,7 +95,7 @@ impl Session {
             initramfs: &initramfs,
             log: &log,
             memory_mib: MEMORY_MIB,
-            cpus: CPUS,
+            cpus,
         };
         let guest = Guest::boot(&machine)?;
         let mut session =
