@@ -181,6 +181,7 @@ static void learn(int kind, const unsigned short *hits)
 /* ---- actors */
 
 static int begun[ACTORS_MAX];		/* slots that an actor has begun */
+static unsigned since[ACTORS_MAX][SLOTS_MAX];	/* where in the log a slot begins */
 static bool quiet;			/* a run of many: only its result is said */
 
 static struct stopper_wait settle(int actor, unsigned limit_us)
@@ -225,6 +226,7 @@ static void go_on(int i, const struct stopper_wait *at, int probe, int count)
 		worker->job = RUN;
 		worker->actor = i;
 		worker->slot = begun[i]++;
+		since[i][worker->slot] = passed;
 	}
 	tell(test->actors[i].worker, probe, count, flags);
 }
@@ -475,6 +477,13 @@ static void print_run(bool drawn)
 	printf("],\"passes\":[");
 	for (unsigned n = 0; !quiet && n < passed; n++)
 		printf("%s[%u,%u]", n ? "," : "", passes[n].actor, passes[n].probe);
+	printf("],\"since\":[");
+	for (int i = 0; i < ACTORS_MAX && !quiet; i++)
+		for (int slot = 0; test->actors[i].used && slot < begun[i]; slot++) {
+			printf("%s[%d,%d,%u]", first ? "" : ",", i, slot, since[i][slot]);
+			first = false;
+		}
+	first = true;
 	printf("],\"results\":[");
 	for (int i = 0; i < ACTORS_MAX; i++)
 		for (int slot = 0; test->actors[i].used && slot < test->actors[i].slots; slot++) {

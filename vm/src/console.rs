@@ -49,6 +49,9 @@ pub struct Said {
     /// Which probes (second) each actor (first) came by.
     #[serde(default)]
     pub passes: Vec<(u8, i32)>,
+    /// Where in these a slot (second) of an actor (first) begins.
+    #[serde(default)]
+    pub since: Vec<(u8, u8, usize)>,
     /// What operations returned.
     pub results: Vec<CallResult>,
     /// The file as a reader sees it when all actors are done.

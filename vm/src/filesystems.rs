@@ -19,11 +19,17 @@ pub struct GuestFilesystem {
     pub group: Option<String>,
     /// Whose points it has.
     pub family: String,
+    /// The pair whose paths are compared with its own.
+    #[serde(default)]
+    pub model: Option<String>,
     /// One line.
     pub what: String,
     /// Modules of the kernel.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// Packages for programs that are not among the tools that every guest has.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// Programs for the guest.
     #[serde(default)]
     pub programs: Vec<String>,

@@ -23,6 +23,7 @@ pub mod initramfs;
 pub mod judge;
 pub mod kernel;
 pub mod packages;
+pub mod paths;
 pub mod points;
 pub mod qemu;
 pub mod replay;

@@ -25,6 +25,7 @@ use super::subject::{Switches, targets};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note};
 use crate::{Exit, files};
 
+mod paths;
 mod stops;
 
 /// Functions of a stack that are shown.
@@ -39,18 +40,21 @@ const STACK_MOST: usize = 6;
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases, or folders with cases
-    #[arg(value_name = "FILE", required_unless_present_any = ["demo", "hunt"])]
+    #[arg(value_name = "FILE", required_unless_present_any = ["demo", "hunt", "paths"])]
     files: Vec<PathBuf>,
     /// Replay the schedules of the cases
-    #[arg(long, required_unless_present_any = ["demo", "hunt"])]
+    #[arg(long, required_unless_present_any = ["demo", "hunt", "paths"])]
     replay: bool,
     /// Run random programs by schedules that are drawn over the named points
     #[arg(long, conflicts_with_all = ["files", "replay", "table", "log"])]
     hunt: bool,
     #[command(flatten)]
     options: stops::Options,
+    /// Compare the points by which operations go with those of the model
+    #[arg(long, conflicts_with_all = ["files", "replay", "hunt"])]
+    paths: bool,
     /// Show the race of 2009 on a real kernel
-    #[arg(long, conflicts_with_all = ["files", "replay", "hunt", "filesystems", "table"])]
+    #[arg(long, conflicts_with_all = ["files", "replay", "hunt", "paths", "filesystems", "table"])]
     demo: bool,
     /// Boot these: a series like 6.1, a folder with unpacked packages, .deb files, or an image
     #[arg(long = "kernel", value_name = "KERNEL", default_values = ["6.1"])]
@@ -58,7 +62,8 @@ pub struct Args {
     /// The folder in which lib/modules/RELEASE lies, for an image
     #[arg(long, value_name = "FOLDER")]
     modules: Option<PathBuf>,
-    /// On these filesystems: toy, toy-defects, tmpfs, nfs, ext4, ext4-1k, xfs, btrfs
+    /// On these filesystems: toy, toy-defects, tmpfs, nfs, ext4, ext4-1k, xfs, xfs-1k, btrfs, overlay,
+    /// f2fs, exfat, vfat, gfs2, jfs, udf, ntfs3, nilfs2
     #[arg(long = "fs", value_delimiter = ',', value_name = "NAME", default_value = "toy")]
     filesystems: Vec<String>,
     /// Print only one line per case and filesystem
@@ -124,6 +129,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let result = match () {
         () if args.demo => demonstrate(args),
         () if args.hunt => stops::run(args),
+        () if args.paths => paths::run::<F>(args),
         () => replay_all::<F>(args),
     };
     match result {
