@@ -108,7 +108,7 @@ pub fn nearest<F: Filesystem>(
         "xfs" | "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@3.0", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@3.0", &[] as &[_]),
-        "fuse" => ("filemap@3.10", &[] as &[_]),
+        "fuse" | "fuse-writeback" => ("filemap@3.10", &[] as &[_]),
         _ => return probe(blocks, solo),
     };
     Ok(candidate(known))
@@ -295,9 +295,11 @@ fn steps(case: &Case) -> Vec<Case> {
             for shorter in
                 [Range::new(range.start, range.end - 1), Range::new(range.start + 1, range.end)]
             {
+                let mut operands = operation.operands();
+                operands[0] = shorter;
                 let code = operation.kind().code;
                 let operation =
-                    Operation::from_code(code, shorter).expect("the code is an operation's");
+                    Operation::from_code(code, operands).expect("the code is an operation's");
                 step(&mut |case| case.actors[0].operations[slot] = operation);
             }
         }

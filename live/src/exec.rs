@@ -8,7 +8,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,22 +16,13 @@ use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
 use crate::operations::{self, Actor, Buffer, PAGE, Record, Space, cell_bytes, cell_words};
+use crate::store::{self, View};
 use crate::word;
 
 mod team;
 
+pub use crate::store::Store;
 pub use team::{Team, TeamRun};
-
-/// Where the content that is on the store can be seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Store {
-    /// The page cache is the store.
-    Cache,
-    /// Direct I/O reads the store.
-    Direct,
-    /// Nowhere: what is read may come from the cache.
-    Unseen,
-}
 
 /// A folder that cases run on.
 #[derive(Clone, Debug)]
@@ -79,7 +69,7 @@ pub struct Run {
 struct Subject {
     file: File,
     path: PathBuf,
-    store: Store,
+    view: View,
 }
 
 impl Subject {
@@ -88,7 +78,8 @@ impl Subject {
         let path = place.folder.join(format!("case-{}-{number}", std::process::id()));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        Ok(Subject { file, path, store: place.store })
+        let view = View::new(&place.store, &path)?;
+        Ok(Subject { file, path, view })
     }
 
     /// Gives it the content that the case begins with, on the store too if it is to be `synced`.
@@ -110,36 +101,6 @@ impl Subject {
             self.file.sync_all()?;
         }
         Ok(())
-    }
-
-    /// What a read sees: the bytes that there are.
-    fn read(&self, buffer: &mut Buffer) -> io::Result<usize> {
-        let all = buffer.0.len();
-        buffer.0.fill(0);
-        self.file.read_at(buffer.bytes_mut(all), 0)
-    }
-
-    /// What the store holds.
-    fn read_store(&self, buffer: &mut Buffer) -> io::Result<Option<usize>> {
-        match self.store {
-            Store::Unseen => Ok(None),
-            Store::Cache => self.read(buffer).map(Some),
-            Store::Direct => {
-                self.set_direct(true)?;
-                let bytes = self.read(buffer);
-                self.set_direct(false)?;
-                bytes.map(Some)
-            }
-        }
-    }
-
-    fn set_direct(&self, on: bool) -> io::Result<()> {
-        let flags = if on { libc::O_DIRECT } else { 0 };
-        // SAFETY: no memory is involved. F_SETFL changes O_DIRECT, and leaves the access mode.
-        match unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETFL, flags) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
     }
 }
 
@@ -226,13 +187,13 @@ impl Solo {
             .map(|error| format!("closing: {error}"));
         let size = operations::size(&subject.file)?;
         let limit = u64::from(g.pages) * PAGE as u64;
-        let bytes = subject.read(&mut self.buffer)?;
+        let bytes = store::read(&subject.file, &mut self.buffer)?;
         if bytes as u64 != size.min(PAGE as u64 * 8) || size > limit {
             trouble = Some(format!("the file has {size} bytes, and a read returns {bytes}"));
         }
         let seen = cells(&self.buffer, g, size, self.run);
-        let stored =
-            subject.read_store(&mut self.buffer)?.map(|_| cells(&self.buffer, g, size, self.run));
+        let is_seen = subject.view.at_end(&subject.file, &mut self.buffer)?;
+        let stored = is_seen.then(|| cells(&self.buffer, g, size, self.run));
         Ok(Run { calls, trouble, size, seen, stored })
     }
 }
@@ -269,7 +230,7 @@ pub fn filesystem(folder: &Path) -> io::Result<(String, Store, u64)> {
     ];
     let magic = stat.f_type as i64;
     let (name, store) = match known.iter().find(|(number, ..)| *number == magic) {
-        Some((_, name, store)) => ((*name).to_owned(), *store),
+        Some((_, name, store)) => ((*name).to_owned(), store.clone()),
         None => (format!("{magic:#x}"), Store::Unseen),
     };
     Ok((name, store, stat.f_bsize as u64))

@@ -44,6 +44,8 @@ pub struct Count {
     pub torn: u64,
     /// Runs of which the checker could not decide some cell.
     pub undecided: u64,
+    /// Syncs that were judged by what the store held when they returned.
+    pub syncs: u64,
 }
 
 /// Something that runs broke.
@@ -107,7 +109,7 @@ impl Hunter {
             self.count.runs += 1;
             self.count.operations += case.operations().count() as u64;
             let Some(run) = team.round(DELAYS[round as usize % DELAYS.len()])? else {
-                let stuck = Broken { flaw: "stuck".to_owned(), shown_by: "rest" };
+                let stuck = Broken::trouble("stuck", "rest");
                 hits.entry(stuck)
                     .or_insert((0, "the round did not end, or a process died".to_owned()))
                     .0 += 1;
@@ -117,6 +119,7 @@ impl Hunter {
             self.count.overlapped += u64::from(verdict.overlapped);
             self.count.torn += u64::from(verdict.torn);
             self.count.undecided += u64::from(verdict.undecided);
+            self.count.syncs += verdict.syncs;
             for (broken, detail) in verdict.broken {
                 hits.entry(broken).or_insert((0, detail)).0 += 1;
             }
@@ -144,12 +147,7 @@ impl Hunter {
                 continue;
             }
             for (broken, (hits, detail)) in self.rounds(&case, plan.rounds, |_| false)? {
-                // Where sizes lie inside a page is the condition of an entry of the ledger.
-                let aligned = case.is_aligned();
-                match found
-                    .iter_mut()
-                    .find(|f| f.broken == broken && f.case.is_aligned() == aligned)
-                {
+                match found.iter_mut().find(|found| found.broken == broken) {
                     Some(found) => found.hits += hits,
                     None => found.push(Found { broken, detail, case: case.clone(), hits }),
                 }
@@ -172,7 +170,7 @@ impl Hunter {
                 let mut candidate = case.clone();
                 candidate.actors[task.index()].operations.remove(slot.into());
                 candidate.actors.retain(|actor| !actor.operations.is_empty());
-                if candidate.actors.is_empty() || candidate.is_aligned() != case.is_aligned() {
+                if candidate.actors.is_empty() {
                     continue;
                 }
                 self.settle(&mut candidate);

@@ -6,8 +6,12 @@
 //! all cells, and once more for each place where some cell that was seen is torn (all words between
 //! two such places tell the same).
 //!
-//! fsync and msync are not judged where they return: nobody can look at the store without stopping
-//! the others. What the closing program leaves on the store is judged.
+//! fsync and msync are judged where they return if the store could be looked at then
+//! ([`crate::store`]); the look is part of the call. What the closing program leaves on the store is
+//! judged always.
+//!
+//! What was stored beyond the end of the file and shows in it afterwards has a flaw of its own,
+//! [`PAST_EOF`], cell by cell: kernels take liberties there.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +20,7 @@ use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 use mkwrite_oracle::history::{Flaw, History, Observed};
 
+use crate::compare::kind;
 use crate::exec::TeamRun;
 use crate::operations::{Record, cell_bytes, cell_words};
 
@@ -27,6 +32,21 @@ pub struct Broken {
     /// The operation that shows it; `rest` when nothing ran any more, `durable` for what the store
     /// holds.
     pub shown_by: &'static str,
+    /// The kind of value that shows it: zero, initial, data, alien; none for trouble.
+    pub found: String,
+}
+
+impl Broken {
+    /// Something else than a value.
+    pub fn trouble(flaw: &str, shown_by: &'static str) -> Broken {
+        Broken { flaw: flaw.to_owned(), shown_by, found: kind(None) }
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} by {}: {}", self.flaw, self.shown_by, self.found)
+    }
 }
 
 /// A call, or a return.
@@ -50,6 +70,33 @@ pub struct Verdict {
     pub torn: bool,
     /// The checker could not decide on some cell.
     pub undecided: bool,
+    /// Syncs that were judged by what the store held when they returned.
+    pub syncs: u64,
+}
+
+/// A cell that reads as zero by right holds what was stored to it when it lay beyond the end of the
+/// file.
+pub const PAST_EOF: &str = "past-eof-exposed";
+
+/// A store put this there, and the file may have ended inside the cell's page, before the cell, by
+/// the time that it had returned.
+fn is_past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> bool {
+    let Some((task, slot)) = found.origin() else { return false };
+    match case.operation(task, slot).effect() {
+        Effect::Stores(cells) if cells.contains(cell) && found.cell() == cell => {}
+        _ => return false,
+    }
+    let (g, returned) = (case.geometry, run.record(task, slot).returned);
+    let ends_before = |size: u8| g.cells_of(g.page_of(cell)).start < size && size <= cell;
+    ends_before(g.size)
+        || case.operations().any(|(task, slot, operation)| {
+            run.record(task, slot).called < returned
+                && match operation.effect() {
+                    Effect::Resizes(size) => ends_before(size),
+                    Effect::Writes(cells) => ends_before(cells.end),
+                    _ => false,
+                }
+        })
 }
 
 /// The name of a flaw.
@@ -67,7 +114,7 @@ pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
     let events = events(case, run);
     verdict.overlapped = overlaps(case, run);
     let mut trouble = |shown_by, detail: String| {
-        verdict.broken.push((Broken { flaw: "trouble".to_owned(), shown_by }, detail));
+        verdict.broken.push((Broken::trouble("trouble", shown_by), detail));
     };
     if let Some(text) = &run.trouble {
         trouble("durable", text.clone());
@@ -83,6 +130,8 @@ pub fn judge(history: &mut History, case: &Case, run: &TeamRun<'_>) -> Verdict {
     }
     let places = places(case, run, &events);
     verdict.torn = places.len() > 1;
+    let looked = |event: &&Event<'_>| !event.is_call && event.record.stored_size.is_some();
+    verdict.syncs = events.iter().filter(looked).count() as u64;
     for place in places {
         judge_words(history, case, run, &events, place, &mut verdict);
     }
@@ -98,16 +147,19 @@ fn overlaps(case: &Case, run: &TeamRun<'_>) -> bool {
     calls.windows(2).any(|pair| pair[1].0 < pair[0].1)
 }
 
-/// Calls and returns in their order. Syncs, and what has no result of the contract, are left out.
+/// Calls and returns in their order. Syncs after which nobody looked, and what has no result of the
+/// contract, are left out.
 fn events<'a>(case: &Case, run: &'a TeamRun<'_>) -> Vec<Event<'a>> {
-    let is_judged = |operation: Operation| {
-        let effect = operation.effect();
-        effect.is_of_contract() && !matches!(effect, Effect::Syncs { .. })
-    };
     let mut events: Vec<Event<'_>> = Vec::new();
-    for (task, slot, operation) in case.operations().filter(|(.., operation)| is_judged(*operation))
-    {
-        let record = run.record(task, slot);
+    for (task, slot, operation) in case.operations() {
+        let (effect, record) = (operation.effect(), run.record(task, slot));
+        let is_judged = match effect {
+            Effect::Syncs { .. } => record.stored_size.is_some(),
+            _ => effect.is_of_contract(),
+        };
+        if !is_judged {
+            continue;
+        }
         for (at, is_call) in [(record.called, true), (record.returned, false)] {
             events.push(Event { at, is_call, task, slot, operation, record });
         }
@@ -136,6 +188,12 @@ fn places(case: &Case, run: &TeamRun<'_>, events: &[Event<'_>]) -> BTreeSet<usiz
         if effect.gives().is_some() {
             places.insert(event.record.words_written as usize % words);
         }
+        if event.record.stored_size.is_some() {
+            look(
+                &mut places,
+                &event.record.words[..usize::from(case.geometry.file_cells()) * words],
+            );
+        }
     }
     places
 }
@@ -151,7 +209,13 @@ fn judge_words(
     let words = cell_words(case.geometry);
     let mut take = |history: &mut History, shown_by: &'static str, at: &dyn std::fmt::Display| {
         for finding in history.take_findings() {
-            let broken = Broken { flaw: name(finding.flaw), shown_by };
+            let flaw = match finding.flaw {
+                Flaw::Exposed if is_past_eof(case, run, finding.cell, finding.found) => {
+                    PAST_EOF.to_owned()
+                }
+                flaw => name(flaw),
+            };
+            let broken = Broken { flaw, shown_by, found: kind(Some(finding.found)) };
             if verdict.broken.iter().all(|(other, _)| *other != broken) {
                 let detail =
                     format!("{at}: cell {}, word {place}: {}", finding.cell, shown(finding.found));
@@ -170,9 +234,11 @@ fn judge_words(
             status: record.status,
             done: done(operation, record, words, place),
             value: &|n| record.words[usize::from(n) * words + place],
-            durable: &|_| Stamp::ZERO,
-            stored: &|_| Stamp::ZERO,
-            durable_size: &|| 0,
+            durable: &|n| record.words[usize::from(n) * words + place],
+            stored: &|n| record.words[usize::from(n) * words + place],
+            durable_size: &|| {
+                (record.stored_size.unwrap_or(0) / cell_bytes(case.geometry) as u64) as u8
+            },
             visible: &|_| None,
         };
         history.returned(task, &outcome);
@@ -264,10 +330,16 @@ mod tests {
         let mut seen = content(100);
         seen[300] = Stamp::ZERO;
         let lost = verdict(seen.clone(), content(100), |_| ());
-        assert_eq!(lost.broken[0].0, Broken { flaw: "stale".to_owned(), shown_by: "rest" });
+        assert_eq!(
+            lost.broken[0].0,
+            Broken { flaw: "stale".to_owned(), shown_by: "rest", found: "zero".to_owned() }
+        );
         assert_eq!(lost.broken[0].1, "at rest: cell 1, word 44: 0");
         let not_stored = verdict(content(100), seen, |_| ());
-        assert_eq!(not_stored.broken[0].0, Broken { flaw: "lost".to_owned(), shown_by: "durable" });
+        assert_eq!(
+            not_stored.broken[0].0,
+            Broken { flaw: "lost".to_owned(), shown_by: "durable", found: "zero".to_owned() }
+        );
         // One after the other: the first is overwritten, in every word.
         let late = verdict(content(100), content(100), |records| {
             (records[0].returned, records[1].called) = (2, 3)
@@ -288,6 +360,69 @@ mod tests {
         };
         assert_eq!(shown(verdict(seen.clone(), seen, partial)), ["store"]);
         assert_eq!(shown(verdict(content(0), content(0), partial)), ["store", "rest", "durable"]);
+    }
+
+    /// A store of one cell in a page of four, and another call after it.
+    fn store_then(store: Range, size: u8, then: Operation) -> Case {
+        let actor = |operation| Actor { mm: 0, operations: vec![operation] };
+        Case {
+            geometry: Geometry { cells: 4, size, ..Geometry::default() },
+            actors: vec![actor(Operation::Store(store)), actor(then)],
+            ..Case::default()
+        }
+    }
+
+    /// Each cell in whole, of this many words.
+    fn whole(cells: &[Stamp]) -> Vec<Stamp> {
+        cells.iter().flat_map(|stamp| [*stamp; 128]).collect()
+    }
+
+    fn flaws(case: &Case, second: Record, cells: &[Stamp]) -> Vec<(String, &'static str)> {
+        let first =
+            Record { called: 1, returned: 2, done: 1, words_written: 128, ..Record::default() };
+        let second = Record { called: 3, returned: 4, ..second };
+        let size = 1024 * cells.len() as u64;
+        let records = [((TaskId(0), 0), first), ((TaskId(1), 0), second)].into();
+        let run = TeamRun::of_records(records, size, whole(cells), whole(cells));
+        let broken = judge(&mut History::default(), case, &run).broken;
+        broken.into_iter().map(|(broken, _)| (broken.flaw, broken.shown_by)).collect()
+    }
+
+    #[test]
+    fn what_was_stored_beyond_the_end_is_told_apart_cell_by_cell() {
+        let grows = |size| store_then(Range::new(2, 3), size, Operation::Truncate(4));
+        let initial = |cell| Stamp::initial(cell);
+        let cells = [initial(0), initial(1), stamp(0, 2), Stamp::ZERO];
+        let past = |by| (PAST_EOF.to_owned(), by);
+        assert_eq!(flaws(&grows(2), Record::default(), &cells), [past("rest"), past("durable")]);
+        // Nobody stored this one: it is left over from before.
+        let left = [initial(0), initial(1), Stamp::ZERO, initial(3)];
+        assert_eq!(flaws(&grows(2), Record::default(), &left)[0], ("exposed".to_owned(), "rest"));
+        // The page lies beyond the end as a whole, so that the store cannot have come to it.
+        let nothing = grows(0);
+        let zeros = [Stamp::ZERO, Stamp::ZERO, stamp(0, 2), Stamp::ZERO];
+        assert!(
+            flaws(&nothing, Record::default(), &zeros).iter().all(|(flaw, _)| flaw != PAST_EOF)
+        );
+    }
+
+    #[test]
+    fn a_sync_is_judged_by_what_the_store_held_when_it_returned() {
+        let case = store_then(Range::new(0, 1), 4, Operation::Fsync);
+        let cells = [stamp(0, 0), Stamp::initial(1), Stamp::initial(2), Stamp::initial(3)];
+        let looked = |cells: &[Stamp], size| {
+            let mut record = Record { stored_size: Some(size), ..Record::default() };
+            record.words[..512].copy_from_slice(&whole(cells));
+            record
+        };
+        assert_eq!(flaws(&case, looked(&cells, 4096), &cells), []);
+        let missing: Vec<Stamp> = (0..4).map(Stamp::initial).collect();
+        let not_durable = ("not-durable".to_owned(), "fsync");
+        assert_eq!(flaws(&case, looked(&missing, 4096), &cells), [not_durable]);
+        let size = ("durable-size".to_owned(), "fsync");
+        assert_eq!(flaws(&case, looked(&cells, 3072), &cells)[0], size);
+        // Nobody looked.
+        assert_eq!(flaws(&case, Record::default(), &cells), []);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use mkwrite_model::case::{Case, Operation};
 use serde::Deserialize;
 
 use crate::compare::{Class, Key};
+use crate::judge::Broken;
 use crate::kernel::{Version, Versions};
 
 /// The ledger of this repository.
@@ -51,11 +52,10 @@ pub struct Entry {
 pub struct Liberty {
     /// One word.
     pub name: String,
-    /// The history's flaw.
-    pub flaw: String,
-    /// It needs a case with a file size inside a page.
-    #[serde(default)]
-    pub unaligned: bool,
+    /// The flaws, by the names that [`crate::judge`] gives them.
+    pub flaws: Vec<String>,
+    /// The kind of value that shows them; any without it.
+    pub found: Option<String>,
     /// Operations that the smallest case has, all of them; the others that it has must be in
     /// `may_use`. Without any the case may be what it likes.
     #[serde(default)]
@@ -153,24 +153,24 @@ impl Ledger {
         })
     }
 
-    /// The entry that explains a flaw of a history.
+    /// The entry that explains a flaw of a history, with its smallest case if there is one.
     pub fn excuses(
         &self,
         filesystem: &str,
         kernel: Version,
-        flaw: &str,
-        case: &Case,
+        broken: &Broken,
+        smallest: Option<&Case>,
     ) -> Option<&Liberty> {
-        let uses = uses(case);
+        let uses = smallest.map(uses).unwrap_or_default();
         let fits = |entry: &Liberty| {
             let listed = |list: &[String], name: &str| list.iter().any(|item| item == name);
             entry.uses.iter().all(|name| uses.contains(name.as_str()))
                 && uses.iter().all(|name| listed(&entry.uses, name) || listed(&entry.may_use, name))
         };
         self.liberties.iter().find(|entry| {
-            entry.flaw == flaw
+            entry.flaws.contains(&broken.flaw)
                 && (entry.uses.is_empty() || fits(entry))
-                && !(entry.unaligned && case.is_aligned())
+                && entry.found.as_ref().is_none_or(|found| *found == broken.found)
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)
         })
@@ -233,6 +233,24 @@ mod tests {
         let more =
             case(vec![store, Operation::Reclaim(Range::new(0, 1)), Operation::Truncate(1), load]);
         assert!(is_new(on, &key, &more));
+    }
+
+    #[test]
+    fn a_flaw_is_excused_where_and_as_its_entry_says() {
+        let text = "[[history]]\nname = \"zeroed\"\nflaws = [\"stale\", \"lost\"]\nfound = \
+                    \"zero\"\nfilesystems = [\"fuse\"]\nkernels = \"6.17..\"\nreason = \"r\"\n";
+        let ledger = Ledger::parse(text).unwrap();
+        let excused = |filesystem, kernel, flaw: &str, found: &str| {
+            let broken =
+                Broken { flaw: flaw.to_owned(), shown_by: "rest", found: found.to_owned() };
+            ledger.excuses(filesystem, kernel, &broken, None).is_some()
+        };
+        let (old, new) = (Version(6, 16), Version(6, 17));
+        assert!(excused("fuse", new, "stale", "zero") && excused("fuse", new, "lost", "zero"));
+        assert!(!excused("fuse", new, "stale", "data"));
+        assert!(!excused("fuse", new, "size", "zero"));
+        assert!(!excused("fuse", old, "stale", "zero"));
+        assert!(!excused("ext4", new, "stale", "zero"));
     }
 
     #[test]

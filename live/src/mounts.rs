@@ -5,7 +5,7 @@
 //! namespace goes, with it the images (files of a tmpfs that is mounted there), and loop devices
 //! that clear themselves when they are no longer used. What can stay behind after a SIGKILL is one
 //! empty folder. Without root the process becomes root of a user namespace of its own, in which
-//! tmpfs and overlayfs can be mounted, and nothing that needs a block device.
+//! tmpfs, overlayfs and FUSE can be mounted, and nothing that needs a block device.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -15,8 +15,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::exec::{Place, Store};
+use crate::fuse;
 use crate::operations::PAGE;
 
 /// A filesystem that can be made here.
@@ -32,6 +34,10 @@ pub enum Kind {
     Btrfs,
     /// overlayfs over two folders of a tmpfs.
     Overlay,
+    /// FUSE over a folder of a tmpfs.
+    Fuse,
+    /// The same with the kernel's writeback cache.
+    FuseWriteback,
 }
 
 /// The table of filesystems: name, smallest image, the mkfs command up to the image, and its
@@ -45,7 +51,7 @@ struct Make {
     package: &'static str,
 }
 
-const MAKES: [Make; 5] = [
+const MAKES: [Make; 7] = [
     Make {
         kind: Kind::Tmpfs,
         name: "tmpfs",
@@ -81,6 +87,15 @@ const MAKES: [Make; 5] = [
     Make {
         kind: Kind::Overlay,
         name: "overlay",
+        mebibytes: 0,
+        mkfs: &[],
+        block_option: "",
+        package: "",
+    },
+    Make { kind: Kind::Fuse, name: "fuse", mebibytes: 0, mkfs: &[], block_option: "", package: "" },
+    Make {
+        kind: Kind::FuseWriteback,
+        name: "fuse-writeback",
         mebibytes: 0,
         mkfs: &[],
         block_option: "",
@@ -215,11 +230,20 @@ impl Namespace {
         let point = folder.join("mnt");
         fs::create_dir_all(&point)
             .map_err(|error| not_here(format!("{}: {error}", point.display()), FULL))?;
+        let (mut store, mut server) = (Store::Cache, None);
         match spec.kind {
             Kind::Tmpfs => {
                 mounted(spec, mount("mkwrite", &point, "tmpfs", 0, "size=256m"), &point)?
             }
             Kind::Overlay => mounted(spec, self.overlay(&folder, &point), &point)?,
+            Kind::Fuse | Kind::FuseWriteback => {
+                let files = folder.join("files");
+                let cached = spec.kind == Kind::FuseWriteback;
+                let served =
+                    fs::create_dir(&files).and_then(|()| fuse::serve(&files, &point, cached));
+                server = Some(served.map_err(|error| no_fuse(spec, error))?);
+                store = Store::Server(files);
+            }
             _ if !self.is_root => {
                 let help = "run it as root (in a container with CAP_SYS_ADMIN and loop \
                             devices), or use --dir DIR on a \
@@ -234,14 +258,18 @@ impl Namespace {
                 mkfs(spec, &image)?;
                 let device = loop_device(&image)?;
                 mounted(spec, mount(&device.1, &point, make.name, 0, ""), &point)?;
+                // What FIEMAP of btrfs says are no places on the device.
+                if spec.kind != Kind::Btrfs {
+                    let image =
+                        File::open(&image).map_err(|error| not_here(error.to_string(), FULL))?;
+                    store = Store::Image(Arc::new(image));
+                } else {
+                    store = Store::Direct;
+                }
             }
         }
-        let store = if matches!(spec.kind, Kind::Tmpfs | Kind::Overlay) {
-            Store::Cache
-        } else {
-            Store::Direct
-        };
-        Ok(Mounted { place: Place { folder: point, blocks: blocks(spec.block as u64), store } })
+        let place = Place { folder: point, blocks: blocks(spec.block as u64), store };
+        Ok(Mounted { place, _server: server })
     }
 
     fn overlay(&self, folder: &Path, point: &Path) -> io::Result<()> {
@@ -284,6 +312,8 @@ pub fn blocks(bytes: u64) -> u8 {
 pub struct Mounted {
     /// Where.
     pub place: Place,
+    /// Ends when the mount has gone.
+    _server: Option<fuse::Server>,
 }
 
 impl Drop for Mounted {
@@ -304,6 +334,17 @@ fn mounted(spec: Spec, result: io::Result<()>, point: &Path) -> Result<(), NotHe
         };
         not_here(format!("cannot mount {spec}: {error}"), help)
     })
+}
+
+fn no_fuse(spec: Spec, error: io::Error) -> NotHere {
+    let help = match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => {
+            "the running kernel has no FUSE (modprobe fuse?), or a container has no /dev/fuse"
+        }
+        Some(libc::EACCES | libc::EPERM) => "give this user the right to open /dev/fuse",
+        _ => "see the kernel's log (dmesg)",
+    };
+    not_here(format!("cannot mount {spec}: {error}"), help)
 }
 
 fn mkfs(spec: Spec, image: &Path) -> Result<(), NotHere> {
@@ -402,7 +443,8 @@ struct LoopInfo {
 
 const _: () = assert!(size_of::<LoopInfo>() == 232 && size_of::<LoopConfig>() == 304);
 
-fn mount(
+/// mount(2).
+pub(crate) fn mount(
     source: &str,
     point: &Path,
     kind: &str,
@@ -432,13 +474,14 @@ mod tests {
 
     #[test]
     fn filesystems_are_named_with_their_block_size() {
-        for text in ["tmpfs", "ext4", "ext4:1024", "xfs:2048", "btrfs", "overlay"] {
+        for text in ["tmpfs", "ext4", "ext4:1024", "xfs:2048", "btrfs", "overlay", "fuse-writeback"]
+        {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<Spec>().unwrap_err();
         assert_eq!(
             error("ext5"),
-            "unknown filesystem `ext5`; known are: tmpfs, ext4, xfs, btrfs, overlay"
+            "unknown filesystem `ext5`; known are: tmpfs, ext4, xfs, btrfs, overlay, fuse, fuse-writeback"
         );
         assert_eq!(
             error("ext4:512"),

@@ -9,9 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use mkwrite_model::case::{
-    CELLS_MAX, CELLS_PER_PAGE_MAX, Effect, Geometry, Operation, PAGES_MAX, Range,
-};
+use mkwrite_model::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -156,6 +154,7 @@ impl From<io::Error> for Failure {
             libc::ENOMEM => Status::NoMemory,
             libc::ENOSPC | libc::EDQUOT => Status::NoSpace,
             libc::EBUSY => Status::Busy,
+            libc::EINVAL => Status::Invalid,
             _ => Status::Io,
         };
         Failure {
@@ -198,7 +197,11 @@ pub struct Record {
     /// Words that a store or write has put into the file, from the start of its range upwards: a
     /// fault or a full disk may end it inside a cell, which is then not done.
     pub words_written: u32,
-    /// The stamps of the words that a load or read returned.
+    /// The store was looked at after this call, which syncs, and before it counts as returned: the
+    /// size of the file there, in bytes.
+    pub stored_size: Option<u64>,
+    /// The stamps of the words that a load or read returned; of all words of the store, where it
+    /// was looked at.
     pub words: [Stamp; WORDS_MAX],
 }
 
@@ -212,6 +215,7 @@ impl Default for Record {
             errno: 0,
             done: 0,
             words_written: 0,
+            stored_size: None,
             words,
         }
     }
@@ -345,10 +349,10 @@ impl<'a> Actor<'a> {
         now: impl Fn() -> u64,
         record: &mut Record,
     ) {
-        if let Effect::Writes(cells) = operation.effect() {
+        if let Some(cells) = operation.effect().writes() {
             self.fill(slot, cells);
         }
-        self.words_written = 0;
+        (self.words_written, record.stored_size) = (0, None);
         (record.status, record.errno, record.called) = (Status::Ok, 0, now());
         let result = (row_of(operation).perform)(self, slot, operation);
         record.returned = now();

@@ -7,6 +7,7 @@ use std::path::Path;
 use mkwrite_impls::Builtin;
 use mkwrite_live::conformance::{Plan, Report, conformance, nearest};
 use mkwrite_live::exec::{Place, Solo, filesystem};
+use mkwrite_live::hunt::{Hits, Hunter};
 use mkwrite_live::kernel::Version;
 use mkwrite_live::ledger::{Ledger, OWN, On};
 use mkwrite_live::mounts::{Namespace, blocks};
@@ -69,6 +70,17 @@ fn a_bug_planted_in_the_model_is_new() {
     }
 }
 
+/// Without other calls in between every fsync can be judged on an image.
+fn syncs_are_judged(place: &Place) {
+    let text = "mkw 1\nfile pages 2 cells 4 size 8 mms 1\nactor A mm 0\nA.0 store 0..8\nA.1 fsync\n\
+                A.2 store 2..3\nA.3 msync\n";
+    let mut case = mkwrite_model::text::parse(text).unwrap().case;
+    let mut hunter = Hunter::new(place.clone());
+    hunter.settle(&mut case);
+    let hits = hunter.rounds(&case, 20, |_| false).unwrap();
+    assert_eq!((hits, hunter.count.syncs), (Hits::new(), 40));
+}
+
 #[test]
 fn filesystems_on_loop_devices_are_mounted_compared_and_gone() {
     let mut namespace = match Namespace::enter() {
@@ -87,6 +99,9 @@ fn filesystems_on_loop_devices_are_mounted_compared_and_gone() {
         };
         let report = compare(spec.filesystem(), mounted.place.clone(), None);
         assert_eq!((name, report.cases, new(&report)), (name, CASES, vec![]));
+        if spec.filesystem() == "ext4" {
+            syncs_are_judged(&mounted.place);
+        }
         points.push(mounted.place.folder.clone());
     }
     let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();

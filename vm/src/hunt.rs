@@ -123,7 +123,7 @@ struct Suspect {
 
 /// The damage that a kernel's log reports, or a guest's end.
 fn damage(flaw: &str) -> Broken {
-    Broken { flaw: flaw.to_owned(), shown_by: "kernel" }
+    Broken::trouble(flaw, "kernel")
 }
 
 /// Hunts on one filesystem of a guest.

@@ -25,6 +25,7 @@ fn status(error: i32) -> Option<Status> {
         5 => Status::Io,
         12 => Status::NoMemory,
         16 => Status::Busy,
+        22 => Status::Invalid,
         28 => Status::NoSpace,
         _ => return None,
     })
@@ -72,7 +73,7 @@ pub fn judge(history: &mut History, case: &Case, said: &Said) -> Vec<(Broken, St
     }
     let mut flaws = judge_words(history, case, &run).broken;
     let mut flaw = |flaw: &str, detail| {
-        flaws.push((Broken { flaw: flaw.to_owned(), shown_by: "durable" }, detail));
+        flaws.push((Broken::trouble(flaw, "durable"), detail));
     };
     if content.size != said.seen.size {
         let detail = format!("{} bytes before the sync, {} after", said.seen.size, content.size);

@@ -294,10 +294,10 @@ fn judge_in_words(case: &Case, run: &Run) -> (Vec<String>, bool) {
     }
     let flaws = judge(&mut History::default(), case, &run.said);
     let only_exposed =
-        !flaws.is_empty() && flaws.iter().all(|(broken, _)| broken.flaw == "exposed");
+        !flaws.is_empty() && flaws.iter().all(|(broken, _)| broken.flaw.ends_with("exposed"));
     let words = flaws
         .into_iter()
-        .map(|(Broken { flaw, shown_by }, detail)| format!("{flaw} by {shown_by}: {detail}"));
+        .map(|(Broken { flaw, shown_by, .. }, detail)| format!("{flaw} by {shown_by}: {detail}"));
     (words.collect(), only_exposed)
 }
 

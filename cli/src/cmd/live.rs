@@ -218,28 +218,27 @@ impl Work<'_> {
         let goes_on = |_: &Count| begin.elapsed() < limit && !stop.load(Ordering::Relaxed);
         let found = hunter.hunt(plan, goes_on)?;
         let seconds = begin.elapsed().as_secs_f64();
-        let Count { cases, runs, operations, overlapped, torn, undecided } = hunter.count;
+        let Count { cases, runs, operations, overlapped, torn, undecided, syncs } = hunter.count;
         line(format!(
             "{BOLD}{}{BOLD:#} on {release}: {}, {}, {}; calls overlap in {overlapped}, cells are \
-             torn in {torn}, not \
-             decided {undecided}; {:.0} runs/s; seed {}",
+             torn in {torn}, not decided {undecided}; {} judged at the return; {:.0} runs/s; seed {}",
             ground.name,
             count(cases as usize, "case"),
             count(runs as usize, "run"),
             count(operations as usize, "operation"),
+            count(syncs as usize, "sync"),
             runs as f64 / seconds,
             args.seed
         ));
         let mut exit = Exit::Good;
         for found in found {
-            if self.show(ground, &found.broken, &found.case, (found.hits, runs), &found.detail) {
+            if self.show(ground, &found.broken, (found.hits, runs), &found.detail) {
                 exit = Exit::Breach;
                 let case = hunter.smaller(&found, || !stop.load(Ordering::Relaxed))?;
                 let hits = hunter.rounds(&case, args.times, |_| false)?;
                 let (hits, detail) =
                     hits.get(&found.broken).cloned().unwrap_or((0, found.detail.clone()));
-                let Broken { flaw, shown_by } = &found.broken;
-                let rate = format!("{flaw} by {shown_by} in {hits} of {} runs", args.times);
+                let rate = format!("{} in {hits} of {} runs", found.broken, args.times);
                 let place = format!("found on {}, {release}", ground.name);
                 save(args, ground, Document::new(case), &[rate, detail, place])?;
             }
@@ -252,18 +251,13 @@ impl Work<'_> {
         &self,
         ground: &Ground,
         broken: &Broken,
-        case: &Case,
         (hits, runs): (u64, u64),
         detail: &str,
     ) -> bool {
-        let entry =
-            self.ledger.excuses(&ground.filesystem, Version::running().0, &broken.flaw, case);
+        let entry = self.ledger.excuses(&ground.filesystem, Version::running().0, broken, None);
         let (style, name) = entry.map_or((RED, "NEW"), |entry| (DIM, entry.name.as_str()));
         let share = 100.0 * hits as f64 / runs.max(1) as f64;
-        let Broken { flaw, shown_by } = broken;
-        line(format!(
-            "  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {flaw} by {shown_by}"
-        ));
+        line(format!("  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {broken}"));
         line(format!("  {:24} {:>7}  {DIM}{detail}{DIM:#}", "", ""));
         entry.is_none()
     }
@@ -286,7 +280,7 @@ impl Work<'_> {
                 ground.name
             ));
             for (broken, (hits, detail)) in &hits {
-                if self.show(ground, broken, &case, (*hits, times.into()), detail) {
+                if self.show(ground, broken, (*hits, times.into()), detail) {
                     exit = Exit::Breach;
                 }
             }
@@ -348,8 +342,8 @@ fn print<F: Filesystem>(
             line(format!("  {:24} {:>7}  {}", "", "", found.difference.detail));
         }
     }
-    match ground.place.store {
-        Store::Cache | Store::Direct => {}
+    match &ground.place.store {
+        Store::Cache | Store::Direct | Store::Image(_) | Store::Server(_) => {}
         Store::Unseen => note(format!(
             "{YELLOW}note{YELLOW:#}: the content at the end was read through the cache: what the \
              store of {} holds was \

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod completions;
 pub mod convert;
 pub mod explain;
+pub mod export;
 pub mod file;
 pub mod hunt;
 pub mod list;

@@ -12,13 +12,13 @@ use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mkwrite_model::case::{Case, OPERATIONS_MAX, Operation};
+use mkwrite_model::case::{Case, Effect, OPERATIONS_MAX, Operation};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{Stamp, Status};
 
 use super::{Place, Subject, close};
 use crate::operations::{self, Actor, Buffer, Record, Space};
-use crate::word;
+use crate::{store, word};
 
 /// How long a round may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -247,15 +247,26 @@ impl Team {
                 // SAFETY: this thread is the only one that writes here, and nobody reads before it
                 // has finished.
                 let record = unsafe { &mut *board.records[task.index()][slot].get() };
-                actor.perform(
-                    slot as u8,
-                    *operation,
-                    || board.sequence.fetch_add(1, Ordering::SeqCst) + 1,
-                    record,
-                );
+                let now = || board.sequence.fetch_add(1, Ordering::SeqCst) + 1;
+                actor.perform(slot as u8, *operation, now, record);
+                if matches!(operation.effect(), Effect::Syncs { .. }) && record.status == Status::Ok
+                {
+                    self.look(actor.run, &mut actor.buffer, record);
+                    // What others have begun meanwhile may be on the store.
+                    record.returned = now();
+                }
             }
             board.finished.fetch_add(1, Ordering::AcqRel);
             wake_all(&board.finished);
+        }
+    }
+
+    /// Looks at the store, if that goes.
+    fn look(&self, run: u32, buffer: &mut Buffer, record: &mut Record) {
+        record.stored_size = self.subject.view.now(&self.subject.file, buffer).unwrap_or(None);
+        if record.stored_size.is_some() {
+            let stamps = stamps(buffer, self.case.geometry, run);
+            record.words[..stamps.len()].copy_from_slice(&stamps);
         }
     }
 
@@ -282,11 +293,11 @@ impl Team {
             wait_while(&self.board.finished, finished, Duration::from_secs(1));
         }
         let size = operations::size(&self.subject.file)?;
-        self.subject.read(&mut self.buffer)?;
+        store::read(&self.subject.file, &mut self.buffer)?;
         let seen = stamps(&self.buffer, g, run);
         let trouble = self.close().err().map(|error| format!("closing: {error}"));
-        if self.subject.read_store(&mut self.buffer)?.is_none() {
-            self.subject.read(&mut self.buffer)?;
+        if !self.subject.view.at_end(&self.subject.file, &mut self.buffer)? {
+            store::read(&self.subject.file, &mut self.buffer)?;
         }
         let stored = stamps(&self.buffer, g, run);
         Ok(Some(TeamRun { records: Records::Board(&self.board), size, seen, stored, trouble }))
@@ -368,7 +379,6 @@ mod tests {
     use super::*;
     use crate::exec::Store;
     use mkwrite_model::case::{Actor as Program, Geometry, Range};
-    use mkwrite_model::kernel::Status;
 
     #[test]
     fn actors_of_two_address_spaces_run_as_often_as_asked() {

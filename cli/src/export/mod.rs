@@ -1,0 +1,290 @@
+//! Reproducers that stand alone: a case as a program that needs nothing of this project, for the
+//! people who keep a filesystem.
+//!
+//! A [`Program`] is what all forms are written from: the calls in words, which byte each puts into
+//! the file, which calls come after which, and what may come out ([`outcomes`]). Each form is one
+//! file and a line of [`FORMS`]. Points inside a call cannot be kept by a program that stands
+//! alone; which calls overlap can, so calls that came one after the other in the model's run do so
+//! here too, and the others race. Faults and a lack of space are left out.
+
+use anyhow::{Result, anyhow};
+use mkwrite_model::case::{AMPLE, Case, Effect, Geometry, Operation, Schedule};
+use mkwrite_model::exec::TaskId;
+use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::{Event, Kernel};
+use mkwrite_model::{Machine, Observer, Target};
+use mkwrite_oracle::run::{ScheduledBy, caught, observe};
+
+mod c;
+pub mod fsx;
+mod outcomes;
+mod sh;
+mod xfstests;
+
+use outcomes::{Outcomes, outcomes};
+
+/// Bytes of a page.
+const PAGE: usize = 4096;
+
+/// Characters in a line of a comment.
+const WIDTH: usize = 74;
+
+/// The licence of what is written, but for tests of xfstests.
+const LICENCE: &str = "MIT OR Apache-2.0";
+
+/// A file that is written: what its name ends in, and its text.
+pub type Written = (&'static str, String);
+
+/// A form of reproducers.
+pub struct Form {
+    /// The word of the command line.
+    pub name: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+    /// The licence of what is written.
+    pub licence: &'static str,
+    /// Writes it.
+    pub write: fn(&Program) -> Result<Vec<Written>>,
+}
+
+/// All forms.
+pub const FORMS: &[Form] = &[
+    Form {
+        name: "c",
+        help: "a C program: threads that race for some seconds, or one exact run",
+        licence: LICENCE,
+        write: c::write,
+    },
+    Form { name: "sh", help: "a shell script with xfs_io", licence: LICENCE, write: sh::write },
+    Form {
+        name: "fsx",
+        help: "operations for fsx --replay-ops, of one actor",
+        licence: LICENCE,
+        write: fsx::write,
+    },
+    Form {
+        name: "xfstests",
+        help: "a test of xfstests, with the file of what it prints",
+        licence: "GPL-2.0",
+        write: xfstests::write,
+    },
+];
+
+/// A call of a program.
+pub struct Call {
+    /// Whose.
+    pub task: TaskId,
+    /// Which of its own.
+    pub slot: u8,
+    /// What it does.
+    pub operation: Operation,
+    /// The byte that it puts into the file.
+    pub byte: u8,
+    /// Calls of other actors, by number, that have returned before it begins.
+    pub after: Vec<usize>,
+}
+
+/// A case as a program.
+pub struct Program {
+    /// A name for files and messages.
+    pub name: String,
+    /// What the case says of itself.
+    pub comments: Vec<String>,
+    /// The shape of the file.
+    pub geometry: Geometry,
+    /// The address space of each actor.
+    pub mms: Vec<u8>,
+    /// All calls, each actor's in its order.
+    pub calls: Vec<Call>,
+    /// What was left out, in words.
+    pub left_out: Vec<&'static str>,
+}
+
+/// The bytes that stand for calls: what is legible in a dump, without `i` for what the file holds
+/// at first.
+const BYTES: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghjklmnopqrstuvwxyz123456789";
+/// What the file holds at first.
+pub const INITIAL: u8 = b'i';
+
+impl Program {
+    /// The program of a case. In the order in which its calls ran on the target, if there is one and
+    /// the case has a schedule by stops: a seed is no order that anybody wants to see again.
+    pub fn new<F: Filesystem>(
+        name: &str,
+        comments: Vec<String>,
+        case: &Case,
+        target: Option<Target<F>>,
+    ) -> Result<Program> {
+        let mut left_out = Vec::new();
+        if case.geometry.free != AMPLE {
+            left_out.push("the lack of space");
+        }
+        if case.faults.has_errors() {
+            left_out.push("the injected errors");
+        }
+        let mut bytes = BYTES.iter().copied();
+        let mut calls = Vec::new();
+        for (task, slot, operation) in case.operations() {
+            let gives = operation.effect().gives().is_some();
+            let byte = if gives { bytes.next() } else { Some(0) };
+            let byte = byte.ok_or_else(|| {
+                anyhow!("more than {} calls that write", BYTES.len())
+                    .context("make the case smaller first: `mkwrite shrink`")
+            })?;
+            calls.push(Call { task, slot, operation, byte, after: Vec::new() });
+        }
+        if let (Some(target), Schedule::Order(_)) = (target, &case.schedule) {
+            order(&mut calls, case, target);
+        }
+        let mms = case.actors.iter().map(|actor| actor.mm).collect();
+        let geometry = case.geometry;
+        Ok(Program { name: name.to_owned(), comments, geometry, mms, calls, left_out })
+    }
+
+    /// Bytes of a cell.
+    pub fn cell(&self) -> usize {
+        PAGE / usize::from(self.geometry.cells)
+    }
+
+    /// The actors that do something, by number.
+    pub fn actors(&self) -> Vec<TaskId> {
+        let mut all: Vec<TaskId> = self.calls.iter().map(|call| call.task).collect();
+        all.dedup();
+        all
+    }
+
+    /// Several actors, whose calls may overlap.
+    pub fn races(&self) -> bool {
+        self.actors().len() > 1
+    }
+
+    /// The calls of an actor, with their numbers.
+    pub fn calls_of(&self, task: TaskId) -> impl Iterator<Item = (usize, &Call)> {
+        self.calls.iter().enumerate().filter(move |(_, call)| call.task == task)
+    }
+
+    /// What may come out, if calls that came one after the other in the model's run do so.
+    pub fn outcomes(&self, ordered: bool) -> Result<Outcomes> {
+        outcomes(self, ordered).ok_or_else(|| {
+            anyhow!("there are too many orders in which its calls may come")
+                .context("make the case smaller first: `mkwrite shrink`")
+        })
+    }
+
+    /// A call in words, in bytes: `A.0 store 0..1024`.
+    pub fn words(&self, call: &Call) -> String {
+        let bytes = |cell: u8| usize::from(cell) * self.cell();
+        let name = call.operation.kind().name;
+        let range = call.operation.range();
+        let what = match call.operation.effect() {
+            Effect::Stores(_) | Effect::Loads(_) | Effect::Reads(_) | Effect::Writes(_) => {
+                format!("{name} {}..{}", bytes(range.start), bytes(range.end))
+            }
+            Effect::Resizes(size) => format!("{name} {}", bytes(size)),
+            Effect::WritesBack { .. } | Effect::Drops { .. } => {
+                format!(
+                    "{name} {}..{}",
+                    usize::from(range.start) * PAGE,
+                    usize::from(range.end) * PAGE
+                )
+            }
+            _ => name.to_owned(),
+        };
+        format!("{}.{} {what}", call.task, call.slot)
+    }
+
+    /// What the reader is told of the program: a line each.
+    pub fn about(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.comments.is_empty() {
+            let options = textwrap::Options::new(WIDTH)
+                .word_splitter(textwrap::WordSplitter::NoHyphenation)
+                .break_words(false);
+            let text = textwrap::fill(&self.comments.join(" "), options);
+            lines.extend(text.lines().map(str::to_owned).chain([String::new()]));
+        }
+        let g = self.geometry;
+        let holes = match self.initial().contains(&false) {
+            true => ", with holes",
+            false => "",
+        };
+        lines.push(format!("A file of {} bytes{holes}.", usize::from(g.size) * self.cell()));
+        lines.extend(self.calls.iter().map(|call| format!("  {}", self.words(call))));
+        if !self.left_out.is_empty() {
+            lines
+                .push(format!("Left out, though the case needs it: {}.", self.left_out.join(", ")));
+        }
+        lines
+    }
+
+    /// For each cell of the file at first: written, or in a hole.
+    pub fn initial(&self) -> Vec<bool> {
+        let g = self.geometry;
+        (0..g.size).map(|cell| !g.is_hole(cell / g.block_cells())).collect()
+    }
+}
+
+/// A byte of the file as C and shells write it, and as it is shown: `0` is a zero.
+pub fn letter(byte: u8) -> char {
+    if byte == 0 { '0' } else { char::from(byte) }
+}
+
+/// When the calls of a run began and ended.
+struct Times(Vec<(TaskId, u8, Option<u32>, Option<u32>)>);
+
+impl<F: Filesystem> Observer<F> for Times {
+    fn step(&mut self, k: &Kernel<F>, step: Step) {
+        let is_call =
+            |entry: &&mut (TaskId, u8, _, _)| (entry.0, entry.1) == (step.task, step.slot);
+        let Some(entry) = self.0.iter_mut().find(is_call) else { return };
+        for event in k.events() {
+            match event {
+                Event::Call => entry.2 = Some(step.number),
+                Event::Return => entry.3 = Some(step.number),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Puts the calls into the order of a run: a call that began when another had returned waits for
+/// it.
+fn order<F: Filesystem>(calls: &mut [Call], case: &Case, target: Target<F>) {
+    let mut times = Times(calls.iter().map(|call| (call.task, call.slot, None, None)).collect());
+    // A model that gives up leaves the calls unordered: then they all race.
+    if caught(|| {
+        observe(&mut Machine::default(), target, case, ScheduledBy::Own, &mut times);
+    })
+    .is_err()
+    {
+        return;
+    }
+    for n in 0..calls.len() {
+        let (task, _, began, _) = times.0[n];
+        let Some(began) = began else { continue };
+        let is_before = |(other, entry): &(usize, &(TaskId, u8, _, Option<u32>))| {
+            entry.0 != task && entry.3.is_some_and(|ended| ended < began) && *other != n
+        };
+        // The last of each actor says it of those before.
+        let mut after: Vec<usize> =
+            times.0.iter().enumerate().filter(is_before).map(|(other, _)| other).collect();
+        let is_last = |other: &usize| {
+            !after.iter().any(|later| calls[*later].task == calls[*other].task && later > other)
+        };
+        let last: Vec<usize> = after.iter().copied().filter(is_last).collect();
+        // What an earlier call of this actor has waited for need not be waited for again.
+        after = last
+            .into_iter()
+            .filter(|other| {
+                !calls[..n].iter().any(|call| {
+                    call.task == task
+                        && call.after.iter().any(|earlier| {
+                            calls[*earlier].task == calls[*other].task && earlier >= other
+                        })
+                })
+            })
+            .collect();
+        calls[n].after = after;
+    }
+}
