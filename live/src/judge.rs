@@ -317,7 +317,9 @@ mod tests {
         };
         let mut records = [record(1, 3), record(2, 4)];
         change(&mut records);
-        let run = TeamRun::of_records(records.to_vec(), 4096, seen, stored);
+        let records = records.into_iter().enumerate();
+        let records = records.map(|(n, record)| ((TaskId(n as u8), 0), record)).collect();
+        let run = TeamRun::of_records(records, 4096, seen, stored);
         judge(&mut History::default(), &case(), &run)
     }
 
@@ -386,7 +388,8 @@ mod tests {
             Record { called: 1, returned: 2, done: 1, words_written: 128, ..Record::default() };
         let second = Record { called: 3, returned: 4, ..second };
         let size = 1024 * cells.len() as u64;
-        let run = TeamRun::of_records(vec![first, second], size, whole(cells), whole(cells));
+        let records = [((TaskId(0), 0), first), ((TaskId(1), 0), second)].into();
+        let run = TeamRun::of_records(records, size, whole(cells), whole(cells));
         let broken = judge(&mut History::default(), case, &run).broken;
         broken.into_iter().map(|(broken, _)| (broken.flaw, broken.shown_by)).collect()
     }

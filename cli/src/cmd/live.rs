@@ -420,7 +420,7 @@ impl Work<'_> {
         detail: &str,
     ) -> json::Flaw {
         let on = (ground.filesystem.as_str(), ground.place.full);
-        let entry = self.ledger.excuses(on, Version::running().0, broken);
+        let entry = self.ledger.excuses(on, Version::running().0, broken, None);
         let (style, name) = entry.map_or((RED, "NEW"), |entry| (DIM, entry.name.as_str()));
         let share = 100.0 * hits as f64 / runs.max(1) as f64;
         self.line(format!("  {style}{name:24}{style:#} {hits:>7}  {share:>6.2} %  {broken}"));

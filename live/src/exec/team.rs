@@ -7,6 +7,7 @@
 //! afterwards: it has no mapping, and none of the locks that go with one.
 
 use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -97,8 +98,7 @@ fn wake_all(word: &AtomicU32) {
 /// Where the records of a round are.
 enum Records<'a> {
     Board(&'a Board),
-    #[cfg(test)]
-    Given(Vec<Record>),
+    Given(BTreeMap<(TaskId, u8), Record>),
 }
 
 /// What a round gave.
@@ -123,15 +123,13 @@ impl TeamRun<'_> {
             Records::Board(board) => unsafe {
                 &*board.records[task.index()][usize::from(slot)].get()
             },
-            #[cfg(test)]
-            Records::Given(records) => &records[task.index()],
+            Records::Given(records) => &records[&(task, slot)],
         }
     }
 
-    /// A run of actors that have one operation each.
-    #[cfg(test)]
-    pub(crate) fn of_records(
-        records: Vec<Record>,
+    /// A run that somebody else made: what each operation of the case gave.
+    pub fn of_records(
+        records: BTreeMap<(TaskId, u8), Record>,
         size: u64,
         seen: Vec<Stamp>,
         stored: Vec<Stamp>,
