@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 use serde_json::Value;
 
 /// The largest case in bytes, and more than it needs.
-const BYTES_MAX: usize = 1024;
+const BYTES_MAX: usize = 1536;
 /// A run of an input that takes longer hangs: seconds.
 const TIMEOUT: u64 = 60;
 /// Where a target writes what it found. It also tells whose process it is.

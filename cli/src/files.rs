@@ -51,6 +51,16 @@ pub fn refuse_same(input: &Path, output: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The content of a file that is to be a case in bytes.
+pub fn input(path: &Path) -> Result<Vec<u8>> {
+    let content = content(path)?;
+    if looks_like_text(&content) {
+        return Err(anyhow!("{}: this is a case in text, not in bytes", path.display())
+            .context("call it .mkw"));
+    }
+    Ok(content)
+}
+
 /// Reads a case in either form.
 pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
     let (document, stale) = read_with_stale::<F>(path)?;
@@ -67,15 +77,10 @@ pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken
 /// out, and named.
 pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
-    let content = content(path)?;
     if !is_text(path) {
-        if looks_like_text(&content) {
-            return Err(anyhow!("{}: this is a case in text, not in bytes", path.display())
-                .context("call it .mkw"));
-        }
-        return Ok((Document::new(bytes::decode(&content)), Vec::new()));
+        return Ok((Document::new(bytes::decode(&input(path)?)), Vec::new()));
     }
-    let text = String::from_utf8(content).map_err(|error| {
+    let text = String::from_utf8(content(path)?).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         anyhow!("{}: not text: byte {offset} is not UTF-8", path.display())
             .context("a case in bytes must not be called .mkw")

@@ -1,5 +1,5 @@
 //! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`]
-//! for it, join it with the filesystems of this repository by [`with_builtin!`], and [`command`] is
+//! and its operations for it, join it with the filesystems of this repository by [`with_builtin!`], and [`command`] is
 //! the whole command for all of them.
 //!
 //! ```no_run
@@ -19,7 +19,7 @@
 //!         &Declaration {
 //!             name: "mine@1",
 //!             convention: Convention::Locked,
-//!             natural: Caller::V2_6_30,
+//!             natural: Era::V2_6_30,
 //!             era: Era::V2_6_30,
 //!             page_cache: true,
 //!             stable_pages: false,
@@ -29,8 +29,10 @@
 //!             source: "fs/mine/file.c",
 //!         }
 //!     }
+//! }
 //!
-//!     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+//! impl<F: BufferHeads> VmOperations<F> for Mine {
+//!     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
 //!         k.lock_page(page, P::MkwriteLock).await;
 //!         if !k.in_mapping(page) {
 //!             k.unlock_page(page);
@@ -45,17 +47,9 @@
 //!         buffer::commit(k, page, below_eof).await;
 //!         LOCKED
 //!     }
-//!
-//!     mkwrite::buffer_heads!();
-//!
-//!     async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-//!         buffer::write_begin(k, page, cells).await
-//!     }
-//!
-//!     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-//!         buffer::record(k, page)
-//!     }
 //! }
+//!
+//! mkwrite::buffer_heads!(Mine, record);
 //!
 //! mkwrite::with_builtin! {
 //!     /// Mine, and those of mkwrite beside it.
@@ -96,12 +90,12 @@ use mkwrite_model::implementation::Filesystem;
 /// What a filesystem is written with.
 pub mod fs {
     pub use mkwrite_impls::buffer::{self, BufferHeads, Buffers};
-    pub use mkwrite_model::callers::Caller;
     pub use mkwrite_model::case::Range;
-    pub use mkwrite_model::facts::Era;
+    pub use mkwrite_model::era::Era;
     pub use mkwrite_model::implementation::{
-        Aspect, Convention, Declaration, EINVAL, ENOSPC, ERROR, Filesystem, Holds, Implementation,
-        LOCKED, NOPAGE, OOM, Record, SIGBUS, SIGSEGV, SizeGuard, WbSync,
+        AddressSpaceOperations, Aspect, Code, Convention, Declaration, EINVAL, ENOSPC, ERROR,
+        Filesystem, Holds, Implementation, InodeOperations, LOCKED, NOPAGE, OK, OOM, Record,
+        RequestOperations, SIGBUS, SIGSEGV, SizeGuard, Store, VmOperations, WbSync,
     };
     pub use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
     pub use mkwrite_model::mm;

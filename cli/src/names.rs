@@ -2,7 +2,7 @@
 //! that are known.
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_model::callers::Caller;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::Remedy;
@@ -26,17 +26,17 @@ pub fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
 }
 
 /// The callers that a comma-separated list names.
-pub fn callers(list: &[String]) -> Result<Vec<Caller>> {
+pub fn callers(list: &[String]) -> Result<Vec<Era>> {
     let find = |name: &String| {
-        Caller::from_name(name)
-            .ok_or_else(|| unknown("caller", name, Caller::ALL.iter().map(|caller| caller.name())))
+        Era::caller(name)
+            .ok_or_else(|| unknown("caller", name, Era::CALLERS.iter().map(|caller| caller.name())))
     };
     list.iter().map(find).collect()
 }
 
 /// The pairs of all implementations with these callers, as far as they fit, or with their natural
 /// ones.
-pub fn pairs_that_fit<F: Filesystem>(callers: &[Caller]) -> Vec<Pair<F>> {
+pub fn pairs_that_fit<F: Filesystem>(callers: &[Era]) -> Vec<Pair<F>> {
     let natural = F::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
     let named = F::all()
         .iter()
@@ -46,7 +46,7 @@ pub fn pairs_that_fit<F: Filesystem>(callers: &[Caller]) -> Vec<Pair<F>> {
 
 /// The pairs of these implementations with these callers, or with their natural ones. A pair that
 /// is named on both sides must fit.
-pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Caller]) -> Result<Vec<Pair<F>>> {
+pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Era]) -> Result<Vec<Pair<F>>> {
     if callers.is_empty() {
         return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
     }

@@ -9,11 +9,12 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_model::bytes::{self, CHOICE, HEADER, RECORD};
-use mkwrite_model::callers::Caller;
+use mkwrite_model::bytes::{self, HEADER, RECORD};
 use mkwrite_model::case::{
-    AMPLE, Actor, Case, Geometry, Operand, Operation, Override, Range, Schedule, Stop,
+    Actor, Case, Faults, Geometry, Operand, Operands, Operation, Override, Range, Schedule, Site,
+    Stop,
 };
+use mkwrite_model::era::Era;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
@@ -130,11 +131,7 @@ fn on_its_pairs<F: Filesystem>(choice: &Choice<F>, case: &Seed) -> Vec<Vec<u8>> 
         let names = (pair.implementation.name(), pair.caller.name());
         case.document.runs.iter().any(|(fs, caller)| (fs.as_str(), caller.as_str()) == names)
     };
-    let on = |n: usize| {
-        let mut bytes = bytes::encode_as(&case.document.case, choice.version(n));
-        bytes[CHOICE] = n as u8;
-        bytes
-    };
+    let on = |n: usize| bytes::encode_on(&case.document.case, n as u16);
     let named: Vec<usize> = (0..pairs.len()).filter(is_named).collect();
     if named.is_empty() { vec![on(0)] } else { named.into_iter().map(on).collect() }
 }
@@ -189,31 +186,20 @@ fn dictionary<F: Filesystem>(form: Form) -> Files {
 /// Records of a case in bytes: each kind of operation with the operands at the ends, for two
 /// actors, and schedules.
 fn records() -> Files {
-    let geometry =
-        Geometry { pages: 2, cells: 4, blocks: 2, size: 8, holes: 0, mms: 2, free: AMPLE };
+    let geometry = Geometry { pages: 2, blocks: 2, size: 8, mms: 2, ..Geometry::default() };
     let mut all = Files::new();
     for kind in Operation::KINDS.iter().skip(1) {
-        let ranges: &[Range] = match kind.operand {
-            Operand::None => &[Range::new(0, 0)],
-            Operand::Size => &[
-                Range::new(0, 0),
-                Range::new(1, 0),
-                Range::new(4, 0),
-                Range::new(7, 0),
-                Range::new(8, 0),
-            ],
-            Operand::Cells => &[
-                Range::new(0, 1),
-                Range::new(0, 4),
-                Range::new(3, 5),
-                Range::new(7, 8),
-                Range::new(0, 8),
-            ],
-            Operand::Pages => &[Range::new(0, 1), Range::new(1, 2), Range::new(0, 2)],
+        // A second operand goes through its ends while the first does, the other way round.
+        let ends: Vec<Vec<Range>> = kind.operands.iter().map(|operand| ends(*operand)).collect();
+        let nth = |n: usize| -> Operands {
+            let first = ends.first().map_or(Range::default(), |ends| ends[n]);
+            let second = ends.get(1).map_or(Range::default(), |ends| ends[ends.len() - 1 - n]);
+            [first, second]
         };
-        for (range, actor) in ranges.iter().flat_map(|range| [(range, 0), (range, 1)]) {
+        let count = ends.first().map_or(1, Vec::len);
+        for (n, actor) in (0..count).flat_map(|n| [(n, 0), (n, 1)]) {
             let operation =
-                Operation::from_code(kind.code, *range).expect("the code is in the table");
+                Operation::from_code(kind.code, nth(n)).expect("the code is in the table");
             let name = label(&format!("{}_{operation}", TaskId(actor as u8)));
             all.insert(name, record(geometry, actor, operation, Schedule::default()));
         }
@@ -227,6 +213,11 @@ fn records() -> Files {
         let name = label(&format!("order_{task}_{}", point.map_or("end", |point| point.name())));
         let stop = Stop { task, slot: 0, point, occurrence: 1 };
         all.insert(name, record(geometry, 0, Operation::Fsync, Schedule::Order(vec![stop])));
+    }
+    for site in Site::ALL {
+        let faults = Faults::default().with(*site, 1);
+        let bytes = bytes::encode(&Case { geometry, faults, ..Case::default() });
+        all.insert(label(&format!("fault_{}", site.name())), bytes[HEADER..].to_vec());
     }
     for (task, nth, priority) in [(0, 1, 0), (0, 1, u16::MAX), (1, 1, 0), (1, 1, u16::MAX)] {
         let overrides = vec![Override { task: TaskId(task), slot: 0, nth, priority }];
@@ -244,6 +235,16 @@ fn records() -> Files {
     all
 }
 
+/// Operands at the ends of a file of two pages of four cells.
+fn ends(operand: Operand) -> Vec<Range> {
+    let all: &[(u8, u8)] = match operand {
+        Operand::Size => &[(0, 0), (1, 0), (4, 0), (7, 0), (8, 0)],
+        Operand::Cells => &[(0, 1), (0, 4), (3, 5), (7, 8), (0, 8)],
+        Operand::Pages => &[(0, 1), (1, 2), (0, 2)],
+    };
+    all.iter().map(|(start, end)| Range::new(*start, *end)).collect()
+}
+
 /// The last record of a case with one operation of one actor: the schedule's, or the operation's if
 /// there is none.
 fn record(geometry: Geometry, actor: usize, operation: Operation, schedule: Schedule) -> Vec<u8> {
@@ -259,7 +260,7 @@ fn words<F: Filesystem>() -> BTreeSet<String> {
     let operations = Operation::KINDS.iter().map(|kind| kind.name);
     let points = Point::ALL.iter().map(|point| point.name());
     let implementations = F::all().iter().map(|fs| fs.name());
-    let callers = Caller::ALL.iter().map(|caller| caller.name());
+    let callers = Era::CALLERS.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
     operations
         .chain(points)
@@ -268,6 +269,7 @@ fn words<F: Filesystem>() -> BTreeSet<String> {
         .chain(rules)
         .chain(Plant::ALL.iter().map(|plant| plant.name()))
         .chain(Remedy::ALL.iter().map(|remedy| remedy.name()))
+        .chain(Site::ALL.iter().map(|site| site.name()))
         .map(str::to_owned)
         .chain(text::dictionary())
         .collect()
@@ -431,7 +433,7 @@ mod tests {
         let pairs = pairs.pairs();
         let seeds = seeds(&Ledger::<Builtin>::own(), Form::Choice, &[case]);
         assert_eq!(seeds.len(), 1);
-        let chosen = usize::from(seeds.values().next().unwrap()[CHOICE]);
+        let chosen = usize::from(bytes::pair(seeds.values().next().unwrap()));
         assert_eq!(pairs[chosen].implementation.name(), "nfs@3.0");
     }
 }

@@ -187,6 +187,26 @@ fn convert_goes_there_and_back() {
 }
 
 #[test]
+fn convert_upgrades_a_folder_of_inputs() {
+    let run = Run::new();
+    fs::create_dir(run.path("old")).unwrap();
+    fs::write(run.path("old/one"), [3; 60]).unwrap();
+    fs::write(run.path("old/two"), b"\x02anything").unwrap();
+    fs::write(run.path("old/note.mkw"), "no input").unwrap();
+    run.refuses("convert old", &["is a folder", "--output"]);
+    run.refuses("convert old -o old", &["is the file that is read"]);
+    assert!(run.run("convert old -o new").status.success());
+    assert!(run.run("convert new -o again").status.success());
+    let files = |folder: &str| -> std::collections::BTreeMap<_, _> {
+        let entries = fs::read_dir(run.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|p| (p.file_name().unwrap().to_owned(), fs::read(&p).unwrap())).collect()
+    };
+    let new = files("new");
+    assert_eq!((new.len(), &new), (2, &files("again")), "the newest form stays as it is");
+    assert!(new.values().all(|input| input.starts_with(&mkwrite_model::bytes::MAGIC)));
+}
+
+#[test]
 fn bad_input_gets_an_error_with_place_and_remedy() {
     let run = Run::new();
     fs::write(run.path("empty.mkw"), "").unwrap();

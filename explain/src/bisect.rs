@@ -2,8 +2,8 @@
 //! and which the first that does not.
 
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Case;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::text::Document;
 
@@ -47,7 +47,7 @@ pub fn outcome<F: Filesystem>(
     from: Target<F>,
     case: &Case,
     fs: F,
-    caller: Caller,
+    caller: Era,
 ) -> Tried {
     let pair = match Pair::new(fs, caller) {
         Ok(pair) => pair,
@@ -77,7 +77,7 @@ pub struct Station<F> {
     /// The implementation.
     pub implementation: F,
     /// The caller.
-    pub caller: Caller,
+    pub caller: Era,
     /// What came of it.
     pub outcome: Tried,
 }
@@ -115,14 +115,14 @@ pub fn bisect<F: Filesystem>(
     case: &Case,
 ) -> [Series<F>; 2] {
     let (fs, caller) = (from.pair.implementation, from.pair.caller);
-    let mut station = |implementation: F, caller: Caller| Station {
+    let mut station = |implementation: F, caller: Era| Station {
         implementation,
         caller,
         outcome: outcome(runner, ledger, from, case, implementation, caller),
     };
     let versions = F::all().iter().filter(|other| other.family() == fs.family());
     let versions = versions.map(|fs| station(*fs, Pair::natural(*fs).caller)).collect();
-    let callers = Caller::ALL.iter().map(|caller| station(fs, *caller)).collect();
+    let callers = Era::CALLERS.iter().map(|caller| station(fs, *caller)).collect();
     [
         Series {
             what: format!("versions of {}, each under its natural caller", fs.family()),

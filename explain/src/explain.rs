@@ -2,7 +2,8 @@
 //! two steps the race lies, and which change closes it. Everything is read off the run, the ledger
 //! and the registry; nothing is written for one case.
 use mkwrite_model::Target;
-use mkwrite_model::case::{AMPLE, Case, Operation};
+use mkwrite_model::bit_set::ones;
+use mkwrite_model::case::{AMPLE, Case, Operation, Site};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Convention, Filesystem, Pair};
 use mkwrite_model::kernel::Stamp;
@@ -197,11 +198,13 @@ fn needed<F: Filesystem>(
         held.is_among(ledger.judged(target, &runner.judge))
     };
     let mut all = Vec::new();
-    for bit in (0..u16::BITS).filter(|bit| case.faults.eio >> bit & 1 != 0) {
-        let mut without = case.clone();
-        without.faults.eio &= !(1 << bit);
-        if !breaks(&without) {
-            all.push(format!("the failure of request {bit}"));
+    for site in Site::ALL.iter().filter(|site| site.row().is_error) {
+        for nth in ones(case.faults.of(*site).into()) {
+            let mut without = case.clone();
+            without.faults.set(*site, case.faults.of(*site) & !(1 << nth));
+            if !breaks(&without) {
+                all.push(format!("the failure of {} {nth}", site.row().what));
+            }
         }
     }
     let mut without = case.clone();

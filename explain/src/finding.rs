@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use mkwrite_model::Case;
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
@@ -37,7 +37,7 @@ pub struct Name {
     /// The implementation, by its name: a finding of filesystems that are not here has a name, too.
     pub implementation: String,
     /// The caller.
-    pub caller: Caller,
+    pub caller: Era,
     /// It was found with remedies on.
     pub remedied: bool,
     /// The rule that breaks.
@@ -125,8 +125,8 @@ fn named(pair: &str, rule: Rule, rest: &str) -> Option<Name> {
     let (pair, remedied) =
         pair.strip_suffix("-remedied").map_or((pair, false), |pair| (pair, true));
     let under =
-        |caller: &Caller| Some((*caller, pair.strip_suffix(caller.name())?.strip_suffix('-')?));
-    let (caller, implementation) = Caller::ALL.iter().find_map(under)?;
+        |caller: &Era| Some((*caller, pair.strip_suffix(caller.name())?.strip_suffix('-')?));
+    let (caller, implementation) = Era::CALLERS.iter().find_map(under)?;
     let at = |point: &Point| Some((*point, rest.strip_prefix(point.name())?.strip_prefix('-')?));
     let (point, standing) =
         Point::ALL.iter().find_map(at).map_or((None, rest), |(point, rest)| (Some(point), rest));

@@ -8,13 +8,14 @@
 //! and the last one that now comes before it.
 //! Preferred are runs in which all steps up to the breach happen too, only in another order: a run
 //! in which writeback finds nothing to do, say, passes as well, but explains less.
-use mkwrite_model::Target;
 use mkwrite_model::case::Case;
-use mkwrite_model::exec::{CLOSER, TaskId};
+use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::Picks;
+use mkwrite_model::{Setup, Target};
 
 use crate::timeline::{Timeline, watch, watch_picks};
+use crate::trail::Trail;
 use mkwrite_oracle::judge::Breach;
 use mkwrite_oracle::ledger::{Ledger, Signature};
 use mkwrite_oracle::run::Runner;
@@ -143,21 +144,24 @@ pub fn isolate<F: Filesystem>(
         if !runner.judge.breaches().all(|b| before(&b)) {
             continue;
         }
-        let passing = watch_picks(runner, target, case, &moved);
+        let mut trail = Trail::default();
+        runner.machine.run(Setup { case, target }, &mut Picks::new(&moved), &mut trail);
         // If a task was blocked the run has departed from the list, and shows another exchange.
         let ahead = candidate.from + candidate.to - candidate.middle;
-        if passing.picks().get(..ahead) != Some(&moved[..ahead]) {
+        if !trail.picks().take(ahead).eq(moved[..ahead].iter().copied()) {
             continue;
         }
+        let numbers = trail.numbers();
+        let same = |step: usize| numbers.get(&failing.steps[step].visit()).copied();
         let (first, second) = (candidate.from, candidate.to - 1);
-        let pair = (same_step(&failing, first, &passing), same_step(&failing, second, &passing));
-        let (Some(p1), Some(p2)) = pair else { continue };
+        let (Some(p1), Some(p2)) = (same(first), same(second)) else { continue };
         if p2 > p1 {
             continue;
         }
         let upto = (breach.step as usize + 1).min(picks.len());
-        let complete = (0..upto).all(|step| same_step(&failing, step, &passing).is_some());
+        let complete = (0..upto).all(|step| same(step).is_some());
         if complete || fallback.is_none() {
+            let passing = watch_picks(runner, target, case, &moved);
             let (failing, also) = (failing.clone(), runner.judge.breaches().collect());
             let (passing_pair, distance) = ((p1, p2), candidate.distance());
             let found = Isolation { failing, passing, also, first, second, passing_pair, distance };
@@ -168,16 +172,4 @@ pub fn isolate<F: Filesystem>(
         }
     }
     fallback
-}
-
-/// The step of another run in which the task of this one does the same for the same time.
-fn same_step(run: &Timeline, step: usize, other: &Timeline) -> Option<usize> {
-    let wanted = &run.steps[step];
-    let same = |timeline: &Timeline, n: usize| {
-        let moment = &timeline.steps[n];
-        (moment.task, moment.slot, moment.point) == (wanted.task, wanted.slot, wanted.point)
-    };
-    let nth = (0..step).filter(|n| same(run, *n)).count();
-    let scheduled = other.steps.iter().take_while(|moment| moment.task != CLOSER).count();
-    (0..scheduled).filter(|n| same(other, *n)).nth(nth)
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`shrink`]: a smaller case that shows the same, out of [`smaller`] ones; [`realign`]: its
 //!   schedule where a point does not fit any more
-//! - [`timeline`]: every step of a run as data; [`isolate`]: the two steps whose order decides
+//! - [`timeline`]: every step of a run as data (`trail`: who stood where, and no more); [`isolate`]: the two steps whose order decides
 //! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it;
 //!   [`rate`]: how many schedules break
 //! - [`finding`]: its case on disk, and the name of its file
@@ -24,3 +24,4 @@ pub mod realign;
 pub mod shrink;
 pub mod smaller;
 pub mod timeline;
+mod trail;

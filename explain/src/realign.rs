@@ -9,11 +9,10 @@ use mkwrite_model::Target;
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::point::Point;
 use mkwrite_model::text::Document;
 
 use crate::shrink::{Goal, Shown, Shrinker};
-use crate::timeline::{Timeline, watch};
+use crate::trail::Trail;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, with_order};
 use mkwrite_oracle::verdict::judge;
@@ -39,14 +38,15 @@ fn stops(case: &Case) -> &[Stop] {
     }
 }
 
-/// The points at which a task takes steps in a slot, in order, each with its occurrence.
-fn points(run: &Timeline, task: TaskId, slot: u8) -> Vec<(Point, u8)> {
-    let mut all: Vec<(Point, u8)> = Vec::new();
-    for moment in run.steps.iter().filter(|moment| (moment.task, moment.slot) == (task, slot)) {
-        let before = all.iter().filter(|(point, _)| *point == moment.point).count();
-        all.push((moment.point, u8::try_from(before + 1).unwrap_or(u8::MAX)));
-    }
-    all
+/// The steps of a run of the case, and the stops that it does not reach.
+fn follow<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    case: &Case,
+) -> (Trail, Vec<usize>) {
+    let mut trail = Trail::default();
+    let missed = runner.follow(target, case, &mut trail);
+    (trail, missed)
 }
 
 /// Carries a case from one target to another.
@@ -57,19 +57,19 @@ pub fn translate<F: Filesystem>(
     case: &Case,
 ) -> Translation {
     let mut translation = Translation { case: case.clone(), moved: Vec::new(), lost: Vec::new() };
-    let original = watch(runner, from, case);
+    let (original, missed) = follow(runner, from, case);
     // What was missed where the case comes from is no loss elsewhere.
-    let skip = runner.missed_stops(from, case).len();
+    let skip = missed.len();
     for _ in 0..stops(case).len() {
-        let missed = runner.missed_stops(to, &translation.case);
+        let missed = runner.follow(to, &translation.case, &mut ());
         let Some(&broken) = missed.get(skip) else { break };
         let mut list = stops(&translation.case).to_vec();
         let stop = list[broken];
         // How far the task would go in this slot from here.
         list[broken] = Stop { point: None, occurrence: 1, ..stop };
-        let there =
-            points(&watch(runner, to, &with_order(case, list.clone())), stop.task, stop.slot);
-        let here = points(&original, stop.task, stop.slot);
+        let (trail, _) = follow(runner, to, &with_order(case, list.clone()));
+        let there = trail.points(stop.task, stop.slot);
+        let here = original.points(stop.task, stop.slot);
         let wanted =
             here.iter().position(|(point, n)| Some(*point) == stop.point && *n >= stop.occurrence);
         let after = here[wanted.map_or(here.len(), |n| n + 1)..].iter();
@@ -124,7 +124,7 @@ pub fn mend<F: Filesystem>(
             with_order(&bare, list)
         };
         let to_the_end = with(Stop { task, slot, point: None, occurrence: 1 });
-        let reached = points(&watch(runner, target, &to_the_end), task, slot);
+        let reached = follow(runner, target, &to_the_end).0.points(task, slot);
         let candidates = reached.into_iter().map(|(point, occurrence)| (Some(point), occurrence));
         let mut cases = candidates
             .chain([(None, 1)])

@@ -17,12 +17,15 @@
 //! changes nothing.
 
 use mkwrite_model::Target;
-use mkwrite_model::case::{AMPLE, Case, Limits, Operation, Schedule};
+use mkwrite_model::case::{Case, Limits, Operation, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::generate::random;
+use mkwrite_model::geometry::FIELDS;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Expect};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 
 use mkwrite_oracle::Rule;
@@ -338,7 +341,8 @@ pub struct Size {
 impl Size {
     /// The size of a case.
     pub fn of(case: &Case) -> Size {
-        let named = |o: Operation| usize::from(o.range().end.saturating_sub(o.range().start));
+        let named =
+            |o: Operation| o.operands().iter().map(|range| range.iter().len()).sum::<usize>();
         let operations = case.operations().count();
         let preemptions = match &case.schedule {
             Schedule::Order(stops) => stops.len(),
@@ -376,15 +380,18 @@ pub fn shrink<F: Filesystem>(
             better(case);
         }
     };
+    let state = || (Runner::default(), Known::default());
     parallel(
         jobs,
         ORDERS,
         || until.is_over(),
-        Runner::default,
-        |runner, order| {
+        state,
+        |(runner, known), order| {
             let mut shrinker = Shrinker::new(runner, goal.clone(), ledger);
             (shrinker.order, shrinker.until) = (order as u64, Some(until));
+            shrinker.known = std::mem::take(known);
             offer(&shrinker.shrink(case.clone()));
+            *known = shrinker.known;
         },
     );
     best.into_inner().expect("no thread panics here").1
@@ -394,8 +401,8 @@ pub fn shrink<F: Filesystem>(
 /// if the ledger does not explain it and much is left after the first.
 pub fn shrink_one<F: Filesystem>(case: &Case, goal: &Goal<F>, ledger: &Ledger<F>) -> Case {
     let mut runner = Runner::default();
+    let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
     let mut in_order = |order: u64| {
-        let mut shrinker = Shrinker::new(&mut runner, goal.clone(), ledger);
         shrinker.order = order;
         let smaller = shrinker.shrink(case.clone());
         (Size::of(&smaller), smaller)
@@ -413,6 +420,24 @@ pub fn shrink_one<F: Filesystem>(case: &Case, goal: &Goal<F>, ledger: &Ledger<F>
     best.1
 }
 
+/// What was tried: a pass in which nothing helps repeats the one before, and orders share most.
+#[derive(Default)]
+struct Known {
+    /// Cases that do not show the goal.
+    fail: HashSet<Case, BuildHasherDefault<DefaultHasher>>,
+    /// What came of fresh schedules of a program.
+    fresh: HashMap<Case, Fresh, BuildHasherDefault<DefaultHasher>>,
+}
+
+/// Fresh schedules of a program.
+#[derive(Default)]
+struct Fresh {
+    /// The next one to try.
+    next: u64,
+    /// Those that show the goal, made shorter.
+    shown: Vec<Case>,
+}
+
 /// Shrinks cases towards one goal, in one order of attempts.
 pub struct Shrinker<'a, F: Filesystem> {
     runner: &'a mut Runner<F>,
@@ -420,18 +445,26 @@ pub struct Shrinker<'a, F: Filesystem> {
     ledger: &'a Ledger<F>,
     order: u64,
     until: Option<Until<'a>>,
+    known: Known,
 }
 
 impl<'a, F: Filesystem> Shrinker<'a, F> {
     /// Holds `goal`.
     pub fn new(runner: &'a mut Runner<F>, goal: Goal<F>, ledger: &'a Ledger<F>) -> Shrinker<'a, F> {
         runner.compare_with(goal.other());
-        Shrinker { runner, goal, ledger, order: 0, until: None }
+        Shrinker { runner, goal, ledger, order: 0, until: None, known: Known::default() }
     }
 
     /// The case shows the goal, under its own schedule, of which no stop is stale.
     pub fn shows(&mut self, case: &Case) -> bool {
-        self.shows_when(|runner, target| runner.missed_stops(target, case).is_empty())
+        if self.known.fail.contains(case) {
+            return false;
+        }
+        let shows = self.shows_when(|runner, target| runner.missed_stops(target, case).is_empty());
+        if !shows {
+            self.known.fail.insert(case.clone());
+        }
+        shows
     }
 
     /// The case shows the goal, under this schedule.
@@ -603,16 +636,23 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
         if operations >= limit || operations == 0 && !matches!(self.goal, Goal::Difference(..)) {
             return None;
         }
-        let mut shortened = 0;
-        (0..SCHEDULES).find_map(|n| {
-            if shortened == SHORTENED || !self.goes_on() {
-                return None;
-            }
-            let mut fresh = self.scheduled(case, n)?;
-            shortened += 1;
-            self.drop_stops(&mut fresh);
-            (Size::of(&fresh).sum < limit).then_some(fresh)
-        })
+        let program = with_order(case, Vec::new());
+        let mut fresh = self.known.fresh.remove(&program).unwrap_or_default();
+        let is_short = |case: &&Case| Size::of(case).sum < limit;
+        let mut found = fresh.shown.iter().find(is_short).cloned();
+        while found.is_none()
+            && fresh.shown.len() < SHORTENED
+            && fresh.next < SCHEDULES
+            && self.goes_on()
+        {
+            fresh.next += 1;
+            let Some(mut shown) = self.scheduled(&program, fresh.next - 1) else { continue };
+            self.drop_stops(&mut shown);
+            found = Some(&shown).filter(is_short).cloned();
+            fresh.shown.push(shown);
+        }
+        self.known.fresh.insert(program, fresh);
+        found
     }
 
     /// The case under the n-th fresh schedule, if it shows the goal there.
@@ -677,8 +717,6 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
 
     fn simplify_file(&mut self, case: &mut Case) {
         while simpler_faults(case).into_iter().any(|c| self.take(case, c)) {}
-        self.attempt(case, |c| c.geometry.free = AMPLE);
-        self.attempt(case, |c| c.geometry.holes = 0);
         for actor in 0..case.actors.len() {
             self.attempt(case, |c| c.actors[actor].mm = 0);
         }
@@ -688,10 +726,10 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
             .into_iter()
             .any(|c| self.take(case, c))
         {}
-        while self.attempt(case, |c| c.geometry.mms = (c.geometry.mms - 1).max(1)) {}
-        while self.attempt(case, |c| c.geometry.pages = (c.geometry.pages - 1).max(1)) {}
-        while self.attempt(case, |c| c.geometry.set_blocks((c.geometry.blocks / 2).max(1))) {}
-        self.attempt(case, |c| c.geometry.size = c.geometry.file_cells());
+        // The last first: a field stands behind what it depends on.
+        for field in FIELDS.iter().rev() {
+            while self.attempt(case, |c| c.geometry = field.simpler(c.geometry)) {}
+        }
         self.attempt(case, |c| c.limits = Limits::default());
     }
 

@@ -6,10 +6,12 @@
 //! that names it ([`without_page`]), and the numbers of requests after one less
 //! ([`requests_moved`]). Nothing here runs a case.
 
+use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{
-    AMPLE, Actor, Case, Geometry, Operand, Operation, Range, Schedule, Stop,
+    Actor, Case, Faults, Geometry, Operand, Operation, Range, Schedule, Site, Stop,
 };
 use mkwrite_model::exec::TaskId;
+use mkwrite_model::geometry::FIELDS;
 
 /// A dimension on which a case can be smaller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -71,11 +73,9 @@ pub fn removals(case: &Case) -> Vec<(Axis, Case)> {
     }
     simpler_faults(case).into_iter().for_each(|smaller| add(Axis::Sizes, smaller));
     let g = case.geometry;
-    add(Axis::Sizes, changed(case, |c| c.geometry.free = AMPLE));
-    add(Axis::Sizes, changed(case, |c| c.geometry.holes = 0));
-    add(Axis::Sizes, changed(case, |c| c.geometry.pages = (g.pages - 1).max(1)));
-    add(Axis::Sizes, changed(case, |c| c.geometry.mms = (g.mms - 1).max(1)));
-    add(Axis::Sizes, changed(case, |c| c.geometry.set_blocks((g.blocks / 2).max(1))));
+    for field in FIELDS {
+        add(Axis::Sizes, changed(case, |c| c.geometry = field.simpler(g)));
+    }
     add(Axis::Sizes, changed(case, |c| c.geometry.cells /= 2));
     (0..g.pages).filter_map(|page| without_page(case, page)).for_each(|c| add(Axis::Sizes, c));
     reshaped(case).into_iter().for_each(|smaller| add(Axis::Sizes, smaller));
@@ -126,19 +126,18 @@ pub fn rearrangements(case: &Case) -> Vec<Case> {
 
 /// The operation on less.
 pub fn shorter_ranges(operation: Operation) -> impl Iterator<Item = Operation> {
-    let (kind, Range { start, end }) = (operation.kind(), operation.range());
-    let ranged = matches!(kind.operand, Operand::Cells | Operand::Pages) && end > start + 1;
-    let shorter =
-        [(start, start + 1), (end.saturating_sub(1), end), (start, end.saturating_sub(1))];
-    shorter
-        .into_iter()
-        .filter(move |_| ranged)
-        .map(move |(start, end)| on(operation, Range::new(start, end)))
-}
-
-/// The same operation on another range.
-fn on(operation: Operation, range: Range) -> Operation {
-    Operation::from_code(operation.kind().code, range).expect("the code is the operation's own")
+    let is_long = |(operand, range): &(Operand, Range)| {
+        matches!(operand, Operand::Cells | Operand::Pages) && range.end > range.start + 1
+    };
+    let long = operation.each_operand().enumerate().filter(move |(_, each)| is_long(each));
+    long.flat_map(move |(nth, (_, Range { start, end }))| {
+        [(start, start + 1), (end - 1, end), (start, end - 1)].map(|(start, end)| {
+            let mut operands = operation.operands();
+            operands[nth] = Range::new(start, end);
+            Operation::from_code(operation.kind().code, operands)
+                .expect("the code is the operation's own")
+        })
+    })
 }
 
 /// Actors and slots without gaps.
@@ -172,9 +171,11 @@ pub const REQUESTS_MOVED: u8 = 3;
 /// requests move along. None if nothing counts them.
 pub fn requests_moved(case: &Case, by: u8) -> Option<Case> {
     let mut moved = case.clone();
-    moved.faults.eio >>= by;
-    if moved.faults.stable != u16::MAX {
-        moved.faults.stable >>= by;
+    for site in [Site::Eio, Site::Stable] {
+        let times = moved.faults.of(site);
+        if times != u16::MAX {
+            moved.faults.set(site, times >> by);
+        }
     }
     for stop in stops(&mut moved).iter_mut().filter(|stop| stop.task.io_slot().is_some()) {
         stop.slot = stop.slot.saturating_sub(by);
@@ -182,26 +183,29 @@ pub fn requests_moved(case: &Case, by: u8) -> Option<Case> {
     (moved != *case).then_some(moved)
 }
 
-/// Fewer faults, and the same one request earlier; `all` replies stable instead of some.
+/// Fewer faults, and the same one time earlier; `all` replies stable instead of some.
 pub fn simpler_faults(case: &Case) -> Vec<Case> {
     let mut all = Vec::new();
-    let mut add = |eio: u16, stable: u16| {
-        let faults = mkwrite_model::case::Faults { eio, stable };
+    let mut add = |faults: Faults| {
         if faults != case.faults {
             all.push(changed(case, |c| c.faults = faults));
         }
     };
-    let faults = case.faults;
-    add(0, 0);
-    add(0, faults.stable);
-    add(faults.eio, 0);
-    let bits = |mask: u16| (0..u16::BITS).map(|n| 1 << n).filter(move |bit: &u16| mask & bit != 0);
-    bits(faults.eio).for_each(|bit| add(faults.eio & !bit, faults.stable));
-    add(faults.eio >> 1, faults.stable);
-    if faults.stable != 0 && faults.stable != u16::MAX {
-        add(faults.eio, u16::MAX);
-        bits(faults.stable).for_each(|bit| add(faults.eio, faults.stable & !bit));
-        add(faults.eio, faults.stable >> 1);
+    add(Faults::default());
+    // Errors first: a case without any says more.
+    let mut sites = Site::ALL.to_vec();
+    sites.sort_by_key(|site| !site.row().is_error);
+    sites.iter().for_each(|site| add(case.faults.with(*site, 0)));
+    for site in sites {
+        let times = case.faults.of(site);
+        let mut to = |times: u16| add(case.faults.with(site, times));
+        if !site.row().is_error && matches!(times, 0 | u16::MAX) {
+            continue;
+        } else if !site.row().is_error {
+            to(u16::MAX);
+        }
+        ones(times.into()).for_each(|nth| to(times & !(1 << nth)));
+        to(times >> 1);
     }
     all
 }
@@ -242,14 +246,11 @@ fn placed(
     let mut moved = case.clone();
     moved.geometry.size = end(moved.geometry.size);
     for operation in moved.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
-        let range = operation.range();
-        let (first, behind) = match operation.kind().operand {
-            Operand::None => continue,
-            Operand::Size => (end(range.start), 0),
-            Operand::Cells => (start(range.start), end(range.end)),
-            Operand::Pages => (page(range.start), page(range.end)),
-        };
-        *operation = on(*operation, Range::new(first, behind));
+        *operation = operation.map(|operand, range| match operand {
+            Operand::Size => Range::new(end(range.start), 0),
+            Operand::Cells => Range::new(start(range.start), end(range.end)),
+            Operand::Pages => Range::new(page(range.start), page(range.end)),
+        });
     }
     moved
 }
@@ -293,11 +294,12 @@ fn ranks(case: &Case, shape: Geometry) -> [u8; 8] {
     let mut name = |at: u8| named[usize::from(at % width)] = true;
     name(old.size);
     for (_, _, operation) in case.operations() {
-        let range = operation.range();
-        match operation.kind().operand {
-            Operand::Cells => [range.start, range.end].into_iter().for_each(&mut name),
-            Operand::Size => name(range.start),
-            Operand::None | Operand::Pages => {}
+        for (operand, range) in operation.each_operand() {
+            match operand {
+                Operand::Cells => [range.start, range.end].into_iter().for_each(&mut name),
+                Operand::Size => name(range.start),
+                Operand::Pages => {}
+            }
         }
     }
     let rank = |at: u8| (1..=at).filter(|at| named[usize::from(*at)]).count() as u8;
@@ -377,12 +379,13 @@ mod tests {
         let cases: Vec<Case> = removals(&case(large)).into_iter().map(|(_, case)| case).collect();
         let faults = |slot: usize, eio: u16| {
             cases.iter().any(|case| {
-                case.actors[0].operations[slot] == Operation::Empty && case.faults.eio == eio
+                case.actors[0].operations[slot] == Operation::Empty
+                    && case.faults.of(Site::Eio) == eio
             })
         };
         assert!(faults(0, 0b1010) && faults(0, 0b0101) && faults(0, 0b0010));
         let fewer: Vec<u16> =
-            simpler_faults(&case(large)).iter().map(|case| case.faults.eio).collect();
+            simpler_faults(&case(large)).iter().map(|case| case.faults.of(Site::Eio)).collect();
         assert_eq!(fewer, [0, 0, 0b1000, 0b0010, 0b0101]);
     }
 }

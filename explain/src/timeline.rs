@@ -14,6 +14,8 @@ use mkwrite_model::{End, Observer, Setup, Target};
 use mkwrite_oracle::run::Runner;
 use serde::Serialize;
 
+use crate::trail::{Occurrences, Visit};
+
 /// What a step says that ends a request without success.
 pub(crate) const WRITE_FAILS: &str = "the I/O fails";
 
@@ -66,7 +68,7 @@ pub struct PageState {
     #[serde(serialize_with = "names")]
     pub locked_by: Option<TaskId>,
     /// References.
-    pub references: i8,
+    pub references: i16,
     /// Who maps it.
     pub ptes: Vec<PteState>,
     /// What the filesystem has tied to it, in its own words.
@@ -123,6 +125,13 @@ pub struct Moment {
     pub notable: bool,
 }
 
+impl Moment {
+    /// What it is recognised by in another run.
+    pub(crate) fn visit(&self) -> Visit {
+        (self.task, self.slot, self.point, self.occurrence)
+    }
+}
+
 /// A run, step by step.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Timeline {
@@ -135,6 +144,9 @@ pub struct Timeline {
     /// How far tasks have come that walk over dirty pages.
     #[serde(skip)]
     walks: Vec<Walk>,
+    /// How often each task has stood where.
+    #[serde(skip)]
+    occurrences: Occurrences,
 }
 
 /// A task walks over the dirty pages of the file, as write_cache_pages does.
@@ -270,9 +282,7 @@ impl<F: Filesystem> Observer<F> for Timeline {
             || k.events().any(|event| matches!(event, Event::WriteFailed { .. }))
             || events.iter().any(|event| event.contains(Status::NoSpace.name()));
         events.extend(passed);
-        let same =
-            |moment: &&Moment| (moment.task, moment.slot, moment.point) == (task, slot, point);
-        let occurrence = 1 + self.steps.iter().filter(same).count() as u32;
+        let occurrence = self.occurrences.next((task, slot, point));
         self.steps.push(Moment {
             step: number,
             task,
@@ -363,6 +373,7 @@ fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<
         Event::Transferred { .. } => "the data reaches the store".to_owned(),
         Event::WriteFailed { io: true, .. } => WRITE_FAILS.to_owned(),
         Event::WriteFailed { io: false, .. } => "there is no space for it".to_owned(),
+        Event::Failed { site } => format!("the {} fails", site.row().what),
         Event::TimeUpdated { .. } => "file_update_time".to_owned(),
         Event::Throttled { .. } => "balance_dirty_pages".to_owned(),
         Event::Bug { what } | Event::NullMapping { what } => format!("CRASH: {what}"),

@@ -1,4 +1,4 @@
-//! One program on one pair, which a spare byte of the input chooses.
+//! One program on one pair, whose number the input brings.
 
 #![no_main]
 

@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use mkwrite_model::bytes;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_search::feedback::FEATURES;
 pub use mkwrite_search::fuzz;
@@ -38,7 +37,7 @@ const CROSSED: u32 = 4;
 /// libFuzzer's custom crossover.
 pub fn cross<F: Filesystem>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     if seed.is_multiple_of(CROSSED) {
-        return bytes::cross(one, other, out, seed);
+        return fuzz::cross::<F>(one, other, out, seed);
     }
     let size = one.len().min(out.len());
     out[..size].copy_from_slice(&one[..size]);

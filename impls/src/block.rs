@@ -7,12 +7,11 @@
 //! allocated. Three versions: int codes and unlocked return; the right codes, still unlocked (which
 //! separates the code fix from the lock fix); the right codes and locked return.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, Record, SIGBUS,
-    SizeGuard,
+    Code, Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, OK, SIGBUS,
+    SizeGuard, VmOperations,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Status};
 use mkwrite_model::plant::Plant;
@@ -44,7 +43,7 @@ impl<F: BufferHeads> Implementation<F> for Block {
         const V2_6_29: Declaration = Declaration {
             name: "block@2.6.29",
             convention: Convention::Errno,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -58,7 +57,7 @@ impl<F: BufferHeads> Implementation<F> for Block {
             Block::V2_6_30Rc => &Declaration {
                 name: "block@2.6.30-rc",
                 convention: Convention::Codes,
-                natural: Caller::V2_6_30Rc,
+                natural: Era::V2_6_30_RC,
                 era: Era::V2_6_30,
                 source: "2.6.30-rc1 fs/buffer.c: block_page_mkwrite; commit c2ec175c39f6 [fault-codes, \
                          block-page-mkwrite]",
@@ -67,15 +66,17 @@ impl<F: BufferHeads> Implementation<F> for Block {
             Block::V2_6_30 => &Declaration {
                 name: "block@2.6.30",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 source: "2.6.30 fs/buffer.c: block_page_mkwrite [block-page-mkwrite, locked-return]",
                 ..V2_6_29
             },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: BufferHeads> VmOperations<F> for Block {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -105,16 +106,8 @@ impl<F: BufferHeads> Implementation<F> for Block {
         }
         k.at_page(P::MkwriteReturn, page).await;
         k.unlock_page(page);
-        0
-    }
-
-    crate::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::record(k, page)
+        OK
     }
 }
+
+crate::buffer_heads!(Block, record);

@@ -101,7 +101,7 @@ fn map(
     blocks: u8,
 ) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
-        let Some(block) = k.device.get_block(file_block(k, page, b)) else {
+        let Some(block) = k.get_block(file_block(k, page, b)) else {
             return (buffers, false);
         };
         buffers.mapped |= 1 << b;
@@ -110,123 +110,84 @@ fn map(
     (buffers, true)
 }
 
-/// The address_space_operations of a filesystem that leaves all to fs/buffer.c but page_mkwrite and
-/// write_begin, and what the judge asks of it. It stands in an `impl<F: BufferHeads>
-/// Implementation<F> for ..`.
+/// All operations but those of the vm, for a filesystem that leaves them to fs/buffer.c. The second
+/// argument is what ties a dirty page to its blocks: [`record`] if page_mkwrite allocates them,
+/// [`untied_record`] if writepage does.
 #[macro_export]
 macro_rules! buffer_heads {
-    () => {
-        fn set_page_dirty(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-        ) -> bool {
-            $crate::buffer::set_page_dirty(k, page)
-        }
+    ($filesystem:ty, $record:ident) => {
+        const _: () = {
+            use $crate::buffer;
+            use $crate::model::implementation::names::*;
 
-        async fn writepage(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-            _: $crate::model::implementation::WbSync,
-        ) -> $crate::model::kernel::Status {
-            $crate::buffer::writepage(k, page).await
-        }
+            impl<F: buffer::BufferHeads> AddressSpaceOperations<F> for $filesystem {
+                async fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
+                    buffer::set_page_dirty(k, page).await
+                }
+                async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
+                    buffer::writepage(k, page).await
+                }
+                async fn readpage(self, k: &Kernel<F>, page: Frame) {
+                    buffer::readpage(k, page);
+                }
+                async fn write_begin(
+                    self,
+                    k: &Kernel<F>,
+                    index: u8,
+                    cells: Range,
+                ) -> Result<Frame, Status> {
+                    buffer::write_begin(k, index, cells).await
+                }
+                async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
+                    buffer::write_end(k, page, cells).await;
+                }
+                async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
+                    buffer::invalidatepage(k, page, from);
+                }
+                async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
+                    buffer::try_to_free_buffers(k, page)
+                }
+            }
 
-        fn transfer(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            request: $crate::model::kernel::Request,
-        ) {
-            k.transfer_blocks(request);
-        }
+            impl<F: buffer::BufferHeads> InodeOperations<F> for $filesystem {
+                async fn truncate(self, k: &Kernel<F>, size: u8) {
+                    buffer::truncate_blocks(k, size).await;
+                }
+            }
 
-        async fn complete(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            request: $crate::model::kernel::Request,
-        ) {
-            $crate::buffer::complete(k, request).await;
-        }
+            impl<F: buffer::BufferHeads> RequestOperations<F> for $filesystem {
+                async fn complete(self, k: &Kernel<F>, request: Request) {
+                    buffer::complete(k, request).await;
+                }
+            }
 
-        fn readpage(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-        ) {
-            $crate::buffer::readpage(k, page);
-        }
-
-        async fn write_end(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-            cells: $crate::model::case::Range,
-        ) {
-            $crate::buffer::write_end(k, page, cells).await;
-        }
-
-        async fn invalidatepage(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-            from: u8,
-        ) {
-            $crate::buffer::invalidatepage(k, page, from);
-        }
-
-        async fn releasepage(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-        ) -> bool {
-            $crate::buffer::try_to_free_buffers(k, page)
-        }
-
-        async fn after_truncate(self, k: &$crate::model::kernel::Kernel<F>, size: u8) {
-            $crate::buffer::truncate_blocks(k, size).await;
-        }
-
-        fn pending(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-        ) -> u8 {
-            $crate::buffer::pending(k, page)
-        }
-
-        fn is_releasable(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            page: $crate::model::kernel::Frame,
-        ) -> bool {
-            $crate::buffer::is_releasable(k, page)
-        }
-
-        fn stored(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            cell: u8,
-        ) -> $crate::model::kernel::Stamp {
-            $crate::buffer::stored(k, cell)
-        }
-
-        fn durable(
-            self,
-            k: &$crate::model::kernel::Kernel<F>,
-            cell: u8,
-        ) -> $crate::model::kernel::Stamp {
-            $crate::buffer::durable(k, cell)
-        }
+            impl<F: buffer::BufferHeads> Store<F> for $filesystem {
+                fn record(self, k: &Kernel<F>, page: Frame) -> Record {
+                    buffer::$record(k, page)
+                }
+                fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
+                    buffer::pending(k, page)
+                }
+                fn is_releasable(self, k: &Kernel<F>, page: Frame) -> bool {
+                    buffer::is_releasable(k, page)
+                }
+                fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
+                    buffer::durable(k, cell)
+                }
+                fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
+                    buffer::stored(k, cell)
+                }
+            }
+        };
     };
 }
 
 /// __set_page_dirty_buffers: every buffer, also those beyond i_size, and PG_dirty.
-pub fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
+pub async fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     if let Some(b) = buffers(k, page).filter(|_| !k.reaches_plant(Plant::DirtyPageOnly)) {
         set(k, page, Buffers { dirty: all_blocks(k), ..b });
     }
-    k.test_set_page_dirty(page)
+    k.set_page_dirty_nobuffers(page).await
 }
 
 /// block_prepare_write of these cells: maps or allocates their blocks.
@@ -396,7 +357,7 @@ pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
         let b = cell / g.block_cells();
-        let block = k.device.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
+        let block = k.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
         let stamp = block.map_or(Stamp::ZERO, |block| k.device.read(block, cell % g.block_cells()));
         k.set_cell(page, cell, stamp);
     }
@@ -411,10 +372,25 @@ pub fn written(k: &Kernel<impl Filesystem>, page: Frame, cells: Range) -> Range 
     }
 }
 
-/// block_write_begin.
-pub async fn write_begin(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) -> Status {
+/// block_write_begin, and wait_for_stable_page where the filesystem promises stable pages.
+pub async fn write_begin(
+    k: &Kernel<impl BufferHeads>,
+    index: u8,
+    cells: Range,
+) -> Result<Frame, Status> {
+    let page = mm::grab_page(k, index).await?;
+    if k.fs().declaration().stable_pages {
+        k.wait_on_page_writeback(page, P::WriteWait).await;
+    }
     k.at_page(P::WriteAttach, page).await;
-    prepare(k, page, written(k, page, cells)).await
+    match prepare(k, page, written(k, page, cells)).await {
+        Status::Ok => Ok(page),
+        shortage => {
+            k.unlock_page(page);
+            k.put_page(page);
+            Err(shortage)
+        }
+    }
 }
 
 /// generic_write_end: dirty first, then i_size, with the page still locked.
@@ -422,26 +398,7 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
     k.at_page(P::WriteDirty, page).await;
     let was_dirty = k.is_dirty(page);
     commit(k, page, written(k, page, cells)).await;
-    raise_size(k, page, cells, was_dirty).await;
-}
-
-/// The i_size part of generic_write_end.
-pub async fn raise_size(k: &Kernel<impl Filesystem>, page: Frame, cells: Range, was_dirty: bool) {
-    let end = k.first_cell(page) + cells.end;
-    if end <= k.i_size()
-        || (was_dirty && k.reaches_plant(Plant::ShortExtend))
-        || k.reaches_plant(Plant::SizeAfterUnlock)
-    {
-        return;
-    }
-    k.at_size(P::WriteSize).await;
-    if k.reaches_plant(Plant::SizeWithoutLock) {
-        k.inode_unlock();
-    }
-    k.i_size_write(end);
-    if k.reaches_plant(Plant::SizeWithoutLock) {
-        k.inode_lock(P::WriteInode).await;
-    }
+    mm::raise_size(k, page, cells, was_dirty).await;
 }
 
 /// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole
@@ -517,9 +474,7 @@ pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 /// A cell as block_read_full_page would read it.
 pub fn stored(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.device
-        .block(cell / per_block)
-        .map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
+    k.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
@@ -529,12 +484,12 @@ pub fn cells_of(k: &Kernel<impl Filesystem>, blocks: u8) -> u8 {
 
 /// The cells of those blocks of a page that have no block on the device, one bit each.
 pub fn unallocated(k: &Kernel<impl Filesystem>, page: Frame, blocks: u8) -> u8 {
-    let has = |b: u8| k.device.block(file_block(k, page, b)).is_some();
+    let has = |b: u8| k.block(file_block(k, page, b)).is_some();
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 
 /// A cell of the device.
 pub fn durable(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.device.durable(cell / per_block, cell % per_block)
+    k.block_durable(cell / per_block, cell % per_block)
 }

@@ -2,16 +2,17 @@
 //! as those of some device drivers do (2.6.30 mm/memory.c: do_wp_page; `[null-mapping]`).
 //!
 //! There is no page cache and no store behind it: only stores, loads, munmap and mmap mean
-//! anything, and the rules about page cache and file content do not apply.
+//! anything, and the rules about page cache and file content do not apply. The operations of the
+//! page cache are the defaults; nobody calls them.
 
-use mkwrite_model::callers::Caller;
-use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Filesystem, Holds, Implementation, Record, SizeGuard, WbSync,
+    AddressSpaceOperations, Code, Convention, Declaration, Filesystem, Holds, Implementation,
+    InodeOperations, RequestOperations, SIGBUS, SizeGuard, Store, VmOperations,
 };
 use mkwrite_model::kernel::page::CACHED;
-use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::point::Point as P;
 
 /// page->private of a driver's page.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -40,14 +41,12 @@ impl Driver {
     pub const VERSIONS: &[Driver] = &[Driver::V2_6_30];
 }
 
-const NO_STORE: &str = "a device mapping has no page cache and no store";
-
 impl<F: DriverPages> Implementation<F> for Driver {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "driver@2.6.30",
             convention: Convention::None,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V2_6_30,
             page_cache: false,
             stable_pages: false,
@@ -63,55 +62,20 @@ impl<F: DriverPages> Implementation<F> for Driver {
             k.new_uncached_page(index, Holds::put(DriverPage));
         }
     }
+}
 
-    fn own_page(self, k: &Kernel<F>, index: u8) -> Option<Frame> {
-        let page =
-            k.frames_in_use().find(|page| k.index(*page) == index && !k.has(*page, CACHED))?;
+impl<F: DriverPages> VmOperations<F> for Driver {
+    /// The driver's page, whatever page it is; the VM locks it.
+    async fn fault(self, k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
+        let is_at = |page: &Frame| k.index(*page) == index && !k.has(*page, CACHED);
+        let page = k.frames_in_use().find(is_at).ok_or(SIGBUS)?;
         k.get_page(page);
-        Some(page)
-    }
-
-    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
-        unreachable!("a mapping without page_mkwrite")
-    }
-
-    async fn writepage(self, _: &Kernel<F>, _: Frame, _: WbSync) -> Status {
-        unreachable!("{NO_STORE}")
-    }
-
-    fn transfer(self, _: &Kernel<F>, _: Request) {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn complete(self, _: &Kernel<F>, _: Request) {
-        unreachable!("{NO_STORE}")
-    }
-
-    fn readpage(self, _: &Kernel<F>, _: Frame) {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn write_begin(self, _: &Kernel<F>, _: Frame, _: Range) -> Status {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn write_end(self, _: &Kernel<F>, _: Frame, _: Range) {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn invalidatepage(self, _: &Kernel<F>, _: Frame, _: u8) {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn releasepage(self, _: &Kernel<F>, _: Frame) -> bool {
-        unreachable!("{NO_STORE}")
-    }
-
-    fn record(self, _: &Kernel<F>, _: Frame) -> Record {
-        Record::NOT_NEEDED
-    }
-
-    fn durable(self, _: &Kernel<F>, _: u8) -> Stamp {
-        Stamp::ZERO
+        k.lock_page(page, P::FaultLock).await;
+        Ok(page)
     }
 }
+
+impl<F: DriverPages> AddressSpaceOperations<F> for Driver {}
+impl<F: DriverPages> InodeOperations<F> for Driver {}
+impl<F: DriverPages> RequestOperations<F> for Driver {}
+impl<F: DriverPages> Store<F> for Driver {}

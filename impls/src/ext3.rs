@@ -7,15 +7,12 @@
 //! Left out: ext3's journal (ordered mode starts a transaction in writepage, and redirties the page
 //! if it runs inside one). Without it ext3 is ext2.
 
-use mkwrite_model::callers::Caller;
-use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+    Aspect, Convention, Declaration, Implementation, SizeGuard, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Status};
 
-use crate::buffer::{self, BufferHeads};
+use crate::buffer::BufferHeads;
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +33,7 @@ impl<F: BufferHeads> Implementation<F> for Ext3 {
         const V2_6_29: Declaration = Declaration {
             name: "ext3@2.6.29",
             convention: Convention::None,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -50,7 +47,7 @@ impl<F: BufferHeads> Implementation<F> for Ext3 {
             Ext3::V2_6_29 => &V2_6_29,
             Ext3::V2_6_30 => &Declaration {
                 name: "ext3@2.6.30",
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 source: "2.6.30 fs/ext2/file.c, fs/ext3/file.c, fs/buffer.c; mm/memory.c: do_wp_page, __do_fault \
                          [ext3-no-mkwrite, no-page-mkwrite]",
@@ -58,18 +55,9 @@ impl<F: BufferHeads> Implementation<F> for Ext3 {
             },
         }
     }
-
-    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
-        unreachable!("a mapping without page_mkwrite")
-    }
-
-    crate::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::untied_record(k, page)
-    }
 }
+
+// No page_mkwrite.
+impl<F: BufferHeads> VmOperations<F> for Ext3 {}
+
+crate::buffer_heads!(Ext3, untied_record);

@@ -6,17 +6,12 @@
 //! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
 //! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite.
 
-use mkwrite_model::callers::Caller;
-use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, Implementation, Record, SizeGuard,
+    Aspect, Convention, Declaration, Implementation, SizeGuard, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Status};
-use mkwrite_model::mm;
-use mkwrite_model::point::Point as P;
 
-use crate::buffer::{self, BufferHeads};
+use crate::buffer::BufferHeads;
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +30,7 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
         &Declaration {
             name: "filemap@3.10",
             convention: Convention::Locked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V3_10,
             page_cache: true,
             stable_pages: true,
@@ -45,19 +40,9 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
             source: "3.10 mm/filemap.c: filemap_page_mkwrite [generic-page-mkwrite, stable-pages]",
         }
     }
-
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
-        mm::filemap_page_mkwrite(k, page).await
-    }
-
-    crate::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        k.wait_on_page_writeback(page, P::WriteWait).await; // wait_for_stable_page
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::untied_record(k, page)
-    }
 }
+
+// Its page_mkwrite is the default.
+impl<F: BufferHeads> VmOperations<F> for Filemap {}
+
+crate::buffer_heads!(Filemap, untied_record);

@@ -12,12 +12,12 @@
 //! part of the page below i_size and keeps the page locked. Left out: delayed allocation (blocks
 //! are allocated when they are mapped), super-page blocks, block locks.
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, ENOSPC, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
-    Record, SIGBUS, SizeGuard, WbSync,
+    AddressSpaceOperations, Aspect, Code, Convention, Declaration, ENOSPC, Filesystem, Holds,
+    Implementation, InodeOperations, LOCKED, NOPAGE, OK, Record, RequestOperations, SIGBUS,
+    SizeGuard, Store, VmOperations, WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -89,7 +89,7 @@ fn free_if_idle(k: &Kernel<impl Fsblocks>, page: Frame) {
 /// space.
 fn map(k: &Kernel<impl Fsblocks>, page: Frame, mut b: Blocks, wanted: u8) -> (Blocks, bool) {
     for n in bits(wanted & !b.mapped) {
-        let Some(block) = k.device.get_block(file_block(k, page, n)) else {
+        let Some(block) = k.get_block(file_block(k, page, n)) else {
             return (b, false);
         };
         b.mapped |= 1 << n;
@@ -136,7 +136,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         const Y2007: Declaration = Declaration {
             name: "fsblock@2007",
             convention: Convention::Errno,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -150,7 +150,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
             Fsblock::Y2009 => &Declaration {
                 name: "fsblock@2009",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 may_differ: &[],
                 source: "fsblock as posted in February 2009: fsblock_page_mkwrite, with the conventions that landed \
@@ -159,14 +159,16 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
             },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: Fsblocks> VmOperations<F> for Fsblock {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         k.lock_page(page, P::MkwriteLock).await;
         let below_eof = self == Fsblock::Y2009 || k.remedied(Remedy::PrepareBelowEof);
         let length = if below_eof { k.length_below_eof(page) } else { k.geometry().cells };
         if !k.still_in_mapping(page) || length == 0 {
             k.unlock_page(page);
-            return if below_eof { NOPAGE } else { 0 };
+            return if below_eof { NOPAGE } else { OK };
         }
         let cells = Range::new(0, length);
         k.at_page(P::MkwriteAttach, page).await;
@@ -181,10 +183,12 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         }
         k.at_page(P::MkwriteReturn, page).await;
         k.unlock_page(page);
-        0
+        OK
     }
+}
 
-    fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
+impl<F: Fsblocks> AddressSpaceOperations<F> for Fsblock {
+    async fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
         match blocks(k, page) {
             Some(_) if k.reaches_plant(Plant::DirtyPageOnly) => {}
             Some(b) => set(k, page, Blocks { dirty: all_blocks(k), ..b }),
@@ -193,7 +197,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
                 "BUG_ON(!PageBlocks(page)) in fsblock_set_page_dirty",
             ),
         }
-        k.test_set_page_dirty(page)
+        k.set_page_dirty_nobuffers(page).await
     }
 
     async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
@@ -237,40 +241,28 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         if enough { Status::Ok } else { Status::NoSpace }
     }
 
-    fn transfer(self, k: &Kernel<F>, request: Request) {
-        k.transfer_blocks(request);
-    }
-
-    async fn complete(self, k: &Kernel<F>, request: Request) {
-        let page = request.page;
-        buffer::note_failure(k, request);
-        k.at_page(P::IoRecord, page).await;
-        if let Some(b) = blocks(k, page) {
-            let dirty = b.dirty | u8::from(k.reaches_plant(Plant::RecordKept));
-            set(k, page, Blocks { writeback: 0, dirty, ..b });
-            free_if_idle(k, page);
-            if k.reaches_plant(Plant::RecordFreedEarly) {
-                k.clear_private(page);
-            }
-        }
-        k.at_page(P::IoEnd, page).await;
-        k.end_page_writeback(page);
-    }
-
-    fn readpage(self, k: &Kernel<F>, page: Frame) {
+    async fn readpage(self, k: &Kernel<F>, page: Frame) {
         buffer::readpage(k, page);
     }
 
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
+    async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
+        let page = mm::grab_page(k, index).await?;
         k.at_page(P::WriteAttach, page).await;
-        begin(k, page, buffer::written(k, page, cells)).await
+        match begin(k, page, buffer::written(k, page, cells)).await {
+            Status::Ok => Ok(page),
+            shortage => {
+                k.unlock_page(page);
+                k.put_page(page);
+                Err(shortage)
+            }
+        }
     }
 
     async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         k.at_page(P::WriteDirty, page).await;
         let was_dirty = k.is_dirty(page);
         end(k, page, buffer::written(k, page, cells)).await;
-        buffer::raise_size(k, page, cells, was_dirty).await;
+        mm::raise_size(k, page, cells, was_dirty).await;
     }
 
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
@@ -286,8 +278,10 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
     async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
         blocks(k, page).is_none()
     }
+}
 
-    async fn after_truncate(self, k: &Kernel<F>, size: u8) {
+impl<F: Fsblocks> InodeOperations<F> for Fsblock {
+    async fn truncate(self, k: &Kernel<F>, size: u8) {
         if let Some(page) = mm::truncate_partial_zero(k, size).await {
             let cell = size % k.geometry().cells;
             let cells = Range::new(cell, cell + 1);
@@ -299,6 +293,34 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         }
         k.at(P::TruncateBlocks).await;
         k.free_blocks_from(k.geometry().blocks_of(size));
+    }
+}
+
+impl<F: Fsblocks> RequestOperations<F> for Fsblock {
+    async fn complete(self, k: &Kernel<F>, request: Request) {
+        let page = request.page;
+        buffer::note_failure(k, request);
+        k.at_page(P::IoRecord, page).await;
+        if let Some(b) = blocks(k, page) {
+            let dirty = b.dirty | u8::from(k.reaches_plant(Plant::RecordKept));
+            set(k, page, Blocks { writeback: 0, dirty, ..b });
+            free_if_idle(k, page);
+            if k.reaches_plant(Plant::RecordFreedEarly) {
+                k.clear_private(page);
+            }
+        }
+        k.at_page(P::IoEnd, page).await;
+        k.end_page_writeback(page);
+    }
+}
+
+impl<F: Fsblocks> Store<F> for Fsblock {
+    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
+        let Some(b) = blocks(k, page) else { return Record::NONE };
+        let below_eof = blocks_below_eof(k, page);
+        let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
+        let missing = if b.dirty == 0 { u8::MAX } else { buffer::unallocated(k, page, dirty) };
+        Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
     }
 
     fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
@@ -313,19 +335,11 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
         blocks(k, page).is_none()
     }
 
-    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        buffer::stored(k, cell)
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        let Some(b) = blocks(k, page) else { return Record::NONE };
-        let below_eof = blocks_below_eof(k, page);
-        let (dirty, claims_dirty) = (b.dirty & below_eof, b.dirty != 0);
-        let missing = if b.dirty == 0 { u8::MAX } else { buffer::unallocated(k, page, dirty) };
-        Record { missing, uncovered: buffer::unallocated(k, page, below_eof), claims_dirty }
-    }
-
     fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
         buffer::durable(k, cell)
+    }
+
+    fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
+        buffer::stored(k, cell)
     }
 }

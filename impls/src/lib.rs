@@ -23,7 +23,7 @@ pub use ext3::Ext3;
 pub use filemap::Filemap;
 pub use fsblock::{Blocks, Fsblock};
 pub use mkwrite_model as model;
-pub use nfs::{Nfs, WriteRequest};
+pub use nfs::{Client, Nfs, WriteRequest};
 pub use registry::{Builtin, LEDGER, Private};
 pub use shmem::Shmem;
 pub use stored::PAIRS as STORED_PAIRS;

@@ -29,6 +29,7 @@ macro_rules! with_builtin {
     (
         $(#[$meta:meta])* $vis:vis enum $name:ident { $($own:tt)* }
         $(#[$private_meta:meta])* private enum $private:ident { $($data:tt)* }
+        $(inode { $($state:tt)* })?
         ledger [$($ledger:expr),* $(,)?]
     ) => {
         $crate::model::registry! {
@@ -51,6 +52,7 @@ macro_rules! with_builtin {
                 Driver($crate::DriverPage),
                 $($data)*
             }
+            inode { nfs: $crate::Client, $($($state)*)? }
             ledger [$crate::LEDGER, $($ledger),*]
             stored $crate::STORED_PAIRS
         }
@@ -68,10 +70,10 @@ with_builtin! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mkwrite_model::callers::Caller;
+    use mkwrite_model::era::Era;
     use mkwrite_model::implementation::{Adapter, Filesystem, Pair};
 
-    fn adapter(implementation: &str, caller: Caller) -> Result<Adapter, String> {
+    fn adapter(implementation: &str, caller: Era) -> Result<Adapter, String> {
         let fs = Builtin::by_name(implementation).expect("a known name");
         Pair::new(fs, caller).map(|pair| pair.adapter).map_err(|refused| refused.to_string())
     }
@@ -100,15 +102,15 @@ mod tests {
 
     #[test]
     fn conventions_meet_through_a_visible_adapter_or_not_at_all() {
-        assert_eq!(adapter("nfs@2.6.29", Caller::V2_6_30), Ok(Adapter::Codes));
-        assert_eq!(adapter("nfs@3.0", Caller::V2_6_30Rc), Ok(Adapter::Unlock));
-        assert_eq!(adapter("block@2.6.30-rc", Caller::V2_6_30), Ok(Adapter::None));
-        assert_eq!(adapter("driver@2.6.30", Caller::V2_6_29), Ok(Adapter::None));
-        let refused = adapter("nfs@3.0", Caller::V2_6_29).unwrap_err();
+        assert_eq!(adapter("nfs@2.6.29", Era::V2_6_30), Ok(Adapter::Codes));
+        assert_eq!(adapter("nfs@3.0", Era::V2_6_30_RC), Ok(Adapter::Unlock));
+        assert_eq!(adapter("block@2.6.30-rc", Era::V2_6_30), Ok(Adapter::None));
+        assert_eq!(adapter("driver@2.6.30", Era::V2_6_29), Ok(Adapter::None));
+        let refused = adapter("nfs@3.0", Era::V2_6_29).unwrap_err();
         assert_eq!(
             refused,
             "nfs@3.0 does not run under caller 2.6.29: a locked return would deadlock"
         );
-        assert!(adapter("block@2.6.30-rc", Caller::V2_6_29).is_err());
+        assert!(adapter("block@2.6.30-rc", Era::V2_6_29).is_err());
     }
 }

@@ -12,16 +12,15 @@
 //! there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault,
 //! fault_dirty_shared_page).
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, Filesystem, Implementation, Record, SizeGuard, WbSync,
+    AddressSpaceOperations, Aspect, Convention, Declaration, Filesystem, Implementation,
+    InodeOperations, RequestOperations, SizeGuard, Store, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
+use mkwrite_model::kernel::{Frame, Kernel, Stamp};
+use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
-
-use crate::buffer;
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,14 +34,12 @@ impl Shmem {
     pub const VERSIONS: &[Shmem] = &[Shmem::V6_12];
 }
 
-const NO_STORE: &str = "tmpfs writes nothing";
-
 impl<F: Filesystem> Implementation<F> for Shmem {
     fn declaration(self) -> &'static Declaration {
         &Declaration {
             name: "tmpfs@6.12",
             convention: Convention::Untracked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V6_12,
             page_cache: true,
             stable_pages: false,
@@ -68,58 +65,27 @@ impl<F: Filesystem> Implementation<F> for Shmem {
             });
         }
     }
+}
 
-    async fn page_mkwrite(self, _: &Kernel<F>, _: Frame) -> i32 {
-        unreachable!("a mapping without page_mkwrite")
-    }
+// No page_mkwrite.
+impl<F: Filesystem> VmOperations<F> for Shmem {}
 
-    /// shmem_writepage without swap. noop_dirty_folio is the trait's default.
-    async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
-        k.redirty_page_for_writepage(page).await;
-        k.unlock_page(page);
-        Status::Ok
-    }
-
-    fn transfer(self, _: &Kernel<F>, _: Request) {
-        unreachable!("{NO_STORE}")
-    }
-
-    async fn complete(self, _: &Kernel<F>, _: Request) {
-        unreachable!("{NO_STORE}")
-    }
-
-    /// A page that is not there is a hole.
-    fn readpage(self, k: &Kernel<F>, page: Frame) {
-        k.zero_from(page, 0);
-    }
-
-    async fn write_begin(self, _: &Kernel<F>, _: Frame, _: Range) -> Status {
-        Status::Ok
-    }
-
+// noop_dirty_folio, shmem_writepage without swap, and a page that is not there is a hole: as in the
+// defaults.
+impl<F: Filesystem> AddressSpaceOperations<F> for Shmem {
     /// shmem_write_end: i_size first, then the page.
     async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let was_dirty = k.is_dirty(page);
-        buffer::raise_size(k, page, cells, was_dirty).await;
+        mm::raise_size(k, page, cells, was_dirty).await;
         k.at_page(P::WriteDirty, page).await;
         k.set_page_dirty(page).await;
     }
+}
 
-    async fn invalidatepage(self, _: &Kernel<F>, _: Frame, _: u8) {}
+impl<F: Filesystem> InodeOperations<F> for Shmem {}
+impl<F: Filesystem> RequestOperations<F> for Shmem {}
 
-    async fn releasepage(self, _: &Kernel<F>, _: Frame) -> bool {
-        true
-    }
-
-    fn record(self, _: &Kernel<F>, _: Frame) -> Record {
-        Record::NOT_NEEDED
-    }
-
-    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        let g = k.geometry();
-        k.slot(g.page_of(cell)).map_or(Stamp::ZERO, |page| k.cell(page, cell % g.cells))
-    }
-
+impl<F: Filesystem> Store<F> for Shmem {
     fn allocated(self, _: &Kernel<F>) -> u32 {
         0 // no device
     }

@@ -3,7 +3,7 @@
 //! those of loads and reads.
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::callers::Caller;
+use mkwrite_model::era::Era;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
@@ -49,7 +49,7 @@ fn run(implementation: &str, remedies: &[Remedy], shape: &str, program: &[&str])
     let fs = Builtin::by_name(implementation).expect("a built-in implementation");
     let remedies: Remedies = remedies.iter().copied().collect();
     let target =
-        Target { pair: Pair::new(fs, Caller::V2_6_30).expect("they fit"), plant: None, remedies };
+        Target { pair: Pair::new(fs, Era::V2_6_30).expect("they fit"), plant: None, remedies };
     let mut watch = Watch::default();
     Machine::default().run(Setup { case: &case, target }, &mut RoundRobin::default(), &mut watch);
     watch

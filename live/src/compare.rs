@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use mkwrite_model::case::{Case, Effect, Operation};
+use mkwrite_model::case::{Case, Effect, Operation, Range};
 use mkwrite_model::kernel::Stamp;
 use serde::Deserialize;
 
@@ -132,9 +132,8 @@ impl Before {
                         if cell >= self.size { self.beyond | bit } else { self.beyond & !bit };
                 }
             }
-            Effect::Writes(cells) => self.beyond &= !cells.bits(),
             Effect::Resizes(size) if size < self.size => self.beyond &= (1 << size) - 1,
-            _ => {}
+            effect => self.beyond &= !effect.writes().map_or(0, Range::bits),
         }
         self.size = (call.size / cell_bytes as u64) as u8;
     }

@@ -295,9 +295,11 @@ fn steps(case: &Case) -> Vec<Case> {
             for shorter in
                 [Range::new(range.start, range.end - 1), Range::new(range.start + 1, range.end)]
             {
+                let mut operands = operation.operands();
+                operands[0] = shorter;
                 let code = operation.kind().code;
                 let operation =
-                    Operation::from_code(code, shorter).expect("the code is an operation's");
+                    Operation::from_code(code, operands).expect("the code is an operation's");
                 step(&mut |case| case.actors[0].operations[slot] = operation);
             }
         }

@@ -9,9 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use mkwrite_model::case::{
-    CELLS_MAX, CELLS_PER_PAGE_MAX, Effect, Geometry, Operation, PAGES_MAX, Range,
-};
+use mkwrite_model::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, Geometry, Operation, PAGES_MAX, Range};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
 
@@ -156,6 +154,7 @@ impl From<io::Error> for Failure {
             libc::ENOMEM => Status::NoMemory,
             libc::ENOSPC | libc::EDQUOT => Status::NoSpace,
             libc::EBUSY => Status::Busy,
+            libc::EINVAL => Status::Invalid,
             _ => Status::Io,
         };
         Failure {
@@ -350,7 +349,7 @@ impl<'a> Actor<'a> {
         now: impl Fn() -> u64,
         record: &mut Record,
     ) {
-        if let Effect::Writes(cells) = operation.effect() {
+        if let Some(cells) = operation.effect().writes() {
             self.fill(slot, cells);
         }
         (self.words_written, record.stored_size) = (0, None);

@@ -25,7 +25,7 @@ const RECORD: u8 = 5;
 const PTE: u8 = 6;
 const OBJECTS: usize = 8;
 /// Points have no names here.
-const HERE: u8 = 0;
+const HERE: u16 = 0;
 
 #[derive(Default)]
 struct Pte {

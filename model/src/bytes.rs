@@ -1,74 +1,86 @@
 //! The case as bytes, for fuzzers: total and invertible.
 //!
-//! A header of 32 bytes and any number of records of 8 bytes, little-endian, with spare bytes that
+//! A header of 48 bytes and any number of records of 12 bytes, little-endian, with spare bytes that
 //! are written as zero and not read. Any bytes are a case; [`encode`] of a fixed-up case decodes to
-//! the same case. How often each value comes out of random bytes is a property of the version, and
-//! a new kind of operation is a new version, never a shift of the old codes. Operands wrap at the
-//! size of the file, so that random bytes spread over it; kinds are looked up and never taken
-//! modulo their count.
+//! the same case. Operands wrap at the size of the file, so that random bytes spread over it.
+//! Codes of operations and of sites stand for themselves in the upper half of their byte; a byte of
+//! the lower half, or with a code that nobody has yet, is one of those that there were when this
+//! form was made, as often as the tables below say. So a new one is a row of its table and changes
+//! no bytes that [`encode`] has written.
 //!
-//! Version 2 is version 1 with eight bytes more in the header, for what version 1 cannot say;
-//! [`encode`] writes it only where it must. Version 1 never looked at its first byte, so stored
-//! bytes can have anything there: two bytes say that an input is of version 2, and all that does
-//! not is of version 1 and means what it always meant (`search/tests/stored.rs`).
+//! This is form 3: it begins with [`MAGIC`], with which no input of form 2 can begin, and no input
+//! of form 1 that an encoder wrote. All other bytes are of form 1 or 2 and mean what they always
+//! meant (`bytes/old.rs`, `search/tests/stored.rs`); nothing writes those any more.
 //!
 //! ```text
-//! 0  version   1 pages   2 cells   3 blocks   4 size   5 holes   6 mms   7 free blocks
-//! 8  stable replies (16 bit)      10 failing writes (16 bit, only if byte 29 is >= 240)
-//! 12 limits: actors, operations, pages (only if byte 28 is 0xA5)         16 limits: steps (16 bit)
-//! 18 schedule: below 192 seed, else order    19 actors    20 seed (32 bit)   24 address spaces, 4 bit each
-//! 28 0xA5: limits are raised      29 gate of byte 10     30 0xB2: byte 0 counts     31 not the case's
-//! version 2 only: 32 holes by block (32 bit) instead of byte 5     36 spare (32 bit)
-//! records of 8 bytes:
-//!   tag below 224: operation: 1 actor, 2 kind, 3 start, 4 end
-//!   else:          schedule:  1 task, 2 slot, then 3 and 6 nth, 4 priority (16 bit), or 3 point, 4 occurrence
+//! 0  magic (32 bit)       4 the pair, for whoever runs the case (16 bit)        6 spare
+//! 8  geometry: the fields at the places that their rows name (geometry.rs), spare up to 24
+//! 24 0xA5: limits are raised     25 actors, operations, pages     28 steps (16 bit)
+//! 30 schedule: below 192 seed, else order    31 actors    32 seed (32 bit)   36 address spaces, 4 bit each
+//! 40 spare: a second file
+//! records of 12 bytes, spare from where they end:
+//!   tag below 208: operation: 1 actor, 2 kind, 3 start, 4 end, 5 and 6 the second range
+//!   below 224:     fault:     1 site, 2 occurrences, one bit each (16 bit)
+//!   else:          schedule:  1 task, 2 slot, then 3 nth, 5 priority (16 bit each), or 3 point (16 bit), 5 occurrence
 //! ```
+
+mod old;
 
 use arbitrary::{Arbitrary, Unstructured};
 use rand::{Rng, RngExt};
 
 use crate::case::{
-    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Override, Range, Schedule,
+    Actor, Case, Faults, Geometry, Limits, Operand, Operands, Operation, Override, Range, Schedule,
     Stop,
 };
 use crate::exec::{TASKS, TaskId};
 use crate::generate::{self, Generator};
+use crate::geometry::FIELDS;
 use crate::mutate;
 use crate::point::Point;
+use crate::site::Site;
 
 /// The form of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Version {
-    /// Holes are whole pages.
+    /// Holes are whole pages; one range, two kinds of faults, points of 8 bits.
     V1 = 1,
     /// Holes are blocks.
     V2 = 2,
+    /// All that a case can say.
+    V3 = 3,
 }
 
-/// Bytes of the header of version 1.
-pub const HEADER: usize = 32;
-/// Bytes of the header of version 2.
-pub const HEADER_V2: usize = 40;
+/// What an input of form 3 begins with.
+pub const MAGIC: [u8; 4] = [0xB3, b'm', b'k', b'w'];
+/// Bytes of the header.
+pub const HEADER: usize = 48;
 /// Bytes of a record.
-pub const RECORD: usize = 8;
-/// The spare byte of the header that belongs to whoever runs the case: [`decode`] does not look at
-/// it.
-pub const CHOICE: usize = 31;
-/// Numbers of pairs that mutators draw for that byte in version 2.
-const CODES: u8 = 64;
+pub const RECORD: usize = 12;
+/// Where the number of the pair stands, 16 bits: [`decode`] does not look at it.
+const PAIR: usize = 4;
+/// Numbers of pairs that mutators draw.
+const PAIRS: u16 = 64;
 
+const LIMITS: usize = 24;
 const RAISED: u8 = 0xA5;
-const VERSION_MARK: usize = 30;
-const MARKED: u8 = 0xB2;
-const EIO_GATE: u8 = 240;
+const SCHEDULE: usize = 30;
 const ORDER: u8 = 192;
+const ACTORS: usize = 31;
+const SEED: usize = 32;
+const MMS: usize = 36;
+
+const FAULT_TAG: u8 = 208;
 const SCHEDULE_TAG: u8 = 224;
-const NO_POINT: u8 = 255;
+const NO_POINT: u16 = u16::MAX;
+/// From here on a byte is the code of an operation, or of a site, itself.
+const EXACT: u8 = 128;
 
 const _: () = {
-    assert!(Point::from_number(NO_POINT).is_none(), "the number of no point is that of a point");
+    assert!(Point::from_code(NO_POINT).is_none(), "the code of no point is that of a point");
     let mut n = 0;
     while n < Operation::KINDS.len() {
+        assert!(Operation::KINDS[n].code < EXACT, "codes of operations are below 128");
         assert!(
             n == 0 || Operation::KINDS[n - 1].code < Operation::KINDS[n].code,
             "each operation has a code of its own"
@@ -77,208 +89,245 @@ const _: () = {
     }
 };
 
-/// A decoding table: values with the number of byte codes that mean each. Together they are all
-/// codes.
-struct Table(&'static [(u8, u8)]);
+/// A decoding table: values with the number of byte codes that mean each; beyond their sum, a power
+/// of two, bytes begin again.
+pub(crate) struct Table(&'static [(u8, u8)]);
 
 impl Table {
-    const fn new(values: &'static [(u8, u8)]) -> Table {
+    pub(crate) const fn new(values: &'static [(u8, u8)]) -> Table {
+        let table = Table(values);
+        let sum = table.sum();
+        assert!(sum.is_power_of_two() && sum <= 1 << u8::BITS, "bytes are spread evenly");
+        table
+    }
+
+    const fn sum(&self) -> u32 {
         let (mut sum, mut n) = (0, 0);
-        while n < values.len() {
-            sum += values[n].1 as usize;
+        while n < self.0.len() {
+            sum += self.0[n].1 as u32;
             n += 1;
         }
-        assert!(sum == 1 << u8::BITS, "each byte has a value");
-        Table(values)
+        sum
     }
 
-    fn decode(&self, byte: u8) -> u8 {
-        generate::by_weight(self.0.iter().map(|&(value, codes)| (value, codes.into())), byte.into())
+    pub(crate) fn decode(&self, byte: u8) -> u8 {
+        let values = self.0.iter().map(|&(value, codes)| (value, codes.into()));
+        generate::by_weight(values, u32::from(byte) % self.sum())
     }
 
-    fn encode(&self, value: u8) -> u8 {
+    pub(crate) fn encode(&self, value: u8) -> u8 {
         let before = self.0.iter().take_while(|(v, _)| *v != value);
         before.map(|(_, codes)| codes).sum()
     }
 }
 
-/// The tables of version 1.
-mod v1 {
-    use super::Table;
+const ACTOR_COUNTS: Table =
+    Table::new(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
+/// Operations in the lower half of a byte. Frozen: new ones have their code alone.
+const KINDS: Table = Table::new(&[
+    (0, 2),   // an empty slot
+    (2, 7),   // load
+    (3, 7),   // read
+    (4, 11),  // write
+    (5, 13),  // truncate
+    (6, 15),  // writeback
+    (7, 7),   // sync_range
+    (8, 12),  // fsync
+    (9, 2),   // msync
+    (10, 5),  // invalidate
+    (11, 10), // invalidate2
+    (12, 7),  // reclaim
+    (13, 2),  // munmap
+    (14, 2),  // mmap
+    (1, 26),  // store
+]);
+/// Sites in the lower half of a byte. Frozen, as well.
+const SITES: Table = Table::new(&[(0, 96), (1, 32)]);
 
-    pub(super) const PAGES: Table =
-        Table::new(&[(1, 110), (2, 90), (3, 30), (5, 1), (6, 1), (7, 1), (8, 1), (4, 22)]);
-    pub(super) const CELLS: Table = Table::new(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
-    pub(super) const BLOCKS: Table = Table::new(&[(1, 96), (4, 64), (2, 96)]);
-    pub(super) const MMS: Table = Table::new(&[(1, 128), (3, 32), (2, 96)]);
-    pub(super) const ACTORS: Table =
-        Table::new(&[(1, 24), (3, 84), (4, 40), (5, 1), (6, 1), (7, 1), (8, 1), (2, 104)]);
-    pub(super) const KINDS: Table = Table::new(&[
-        (0, 4),   // an empty slot
-        (2, 14),  // load
-        (3, 14),  // read
-        (4, 22),  // write
-        (5, 26),  // truncate
-        (6, 30),  // writeback
-        (7, 14),  // sync_range
-        (8, 24),  // fsync
-        (9, 4),   // msync
-        (10, 10), // invalidate
-        (11, 20), // invalidate2
-        (12, 14), // reclaim
-        (13, 5),  // munmap
-        (14, 5),  // mmap
-        (1, 50),  // store
-    ]);
+/// The code that a byte stands for.
+fn exact(byte: u8, is_known: impl Fn(u8) -> bool, table: &Table) -> u8 {
+    let code = byte.checked_sub(EXACT).filter(|code| is_known(*code));
+    code.unwrap_or_else(|| table.decode(byte % EXACT))
 }
 
-/// The version of these bytes.
+/// The form of these bytes.
 pub fn version(bytes: &[u8]) -> Version {
-    let is_second =
-        bytes.first() == Some(&(Version::V2 as u8)) && bytes.get(VERSION_MARK) == Some(&MARKED);
-    if is_second { Version::V2 } else { Version::V1 }
+    if bytes.starts_with(&MAGIC) { Version::V3 } else { old::version(bytes) }
 }
 
-/// The bytes of a case, in the first version that can say it.
+/// The number of a pair that these bytes bring: what it means depends on their form (see
+/// `mkwrite_search::choice`).
+pub fn pair(bytes: &[u8]) -> u16 {
+    match version(bytes) {
+        Version::V3 => word(bytes, PAIR),
+        Version::V1 | Version::V2 => bytes.get(old::CHOICE).copied().unwrap_or(0).into(),
+    }
+}
+
+/// The 16 bits at a place; what is not there is 0.
+fn word(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(std::array::from_fn(|n| bytes.get(at + n).copied().unwrap_or(0)))
+}
+
+/// The bytes of a case.
 pub fn encode(case: &Case) -> Vec<u8> {
-    encode_as(case, Version::V1)
+    encode_on(case, 0)
 }
 
-/// The bytes of a case, in this version or the first later one that can say it.
-pub fn encode_as(case: &Case, least: Version) -> Vec<u8> {
-    let (g, f, l) = (case.geometry, case.faults, case.limits);
-    let version = if g.hole_pages().is_none() { Version::V2 } else { least };
-    let mut bytes = vec![0; HEADER];
-    if version == Version::V2 {
-        bytes.resize(HEADER_V2, 0);
-        bytes[VERSION_MARK] = MARKED;
-        bytes[HEADER..HEADER + 4].copy_from_slice(&g.holes.to_le_bytes());
-    }
-    bytes[0] = version as u8;
-    bytes[1] = v1::PAGES.encode(g.pages);
-    bytes[2] = v1::CELLS.encode(g.cells);
-    bytes[3] = v1::BLOCKS.encode(g.blocks);
-    bytes[4] = g.size;
-    bytes[5] = g.hole_pages().unwrap_or(0);
-    bytes[6] = v1::MMS.encode(g.mms);
-    bytes[7] = g.free;
-    bytes[8..10].copy_from_slice(&f.stable.to_le_bytes());
-    bytes[10..12].copy_from_slice(&f.eio.to_le_bytes());
-    bytes[29] = if f.eio != 0 { EIO_GATE } else { 0 };
-    if l != Limits::default() {
-        bytes[28] = RAISED;
-        bytes[12..15].copy_from_slice(&[l.actors, l.operations, l.pages]);
-        bytes[16..18].copy_from_slice(&l.steps.to_le_bytes());
-    }
-    bytes[19] = v1::ACTORS.encode(case.actors.len() as u8);
-    for (i, actor) in case.actors.iter().enumerate() {
-        bytes[24 + i / 2] |= actor.mm << (4 * (i % 2));
-    }
+/// The bytes of a case, with the number of a pair that it is to run on.
+pub fn encode_on(case: &Case, pair: u16) -> Vec<u8> {
+    let mut bytes = header(case, pair).to_vec();
     let mut record = |fields: &[u8]| {
         bytes.extend_from_slice(fields);
-        bytes.resize(bytes.len().next_multiple_of(RECORD), 0);
+        bytes.resize(bytes.len() + RECORD - fields.len(), 0);
     };
+    for site in Site::ALL.iter().copied().filter(|site| case.faults.of(*site) != 0) {
+        let [low, high] = case.faults.of(site).to_le_bytes();
+        record(&[FAULT_TAG, EXACT + site.code(), low, high]);
+    }
     for (i, actor) in case.actors.iter().enumerate() {
         for operation in &actor.operations {
-            let range = operation.range();
-            record(&[0, i as u8, v1::KINDS.encode(operation.kind().code), range.start, range.end]);
+            let [first, second] = operation.operands();
+            let kind = EXACT + operation.kind().code;
+            record(&[0, i as u8, kind, first.start, first.end, second.start, second.end]);
         }
     }
     match &case.schedule {
-        Schedule::Seed { seed, overrides } => {
+        Schedule::Seed { overrides, .. } => {
             for o in overrides {
-                let ([nth, nth_high], [low, high]) =
-                    (o.nth.to_le_bytes(), o.priority.to_le_bytes());
-                record(&[SCHEDULE_TAG, o.task.0, o.slot, nth, low, high, nth_high]);
+                let ([n0, n1], [p0, p1]) = (o.nth.to_le_bytes(), o.priority.to_le_bytes());
+                record(&[SCHEDULE_TAG, o.task.0, o.slot, n0, n1, p0, p1]);
             }
-            bytes[20..24].copy_from_slice(&seed.to_le_bytes());
         }
         Schedule::Order(stops) => {
             for s in stops {
-                let point = s.point.map_or(NO_POINT, |p| p as u8);
-                record(&[SCHEDULE_TAG, s.task.0, s.slot, point, s.occurrence]);
+                let [p0, p1] = s.point.map_or(NO_POINT, Point::code).to_le_bytes();
+                record(&[SCHEDULE_TAG, s.task.0, s.slot, p0, p1, s.occurrence]);
             }
-            bytes[18] = ORDER;
         }
     }
     bytes
 }
 
+fn header(case: &Case, pair: u16) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..MAGIC.len()].copy_from_slice(&MAGIC);
+    header[PAIR..PAIR + 2].copy_from_slice(&pair.to_le_bytes());
+    for field in FIELDS {
+        field.write(&case.geometry, &mut header);
+    }
+    let l = case.limits;
+    if l != Limits::default() {
+        header[LIMITS..LIMITS + 4].copy_from_slice(&[RAISED, l.actors, l.operations, l.pages]);
+        header[LIMITS + 4..LIMITS + 6].copy_from_slice(&l.steps.to_le_bytes());
+    }
+    header[ACTORS] = ACTOR_COUNTS.encode(case.actors.len() as u8);
+    for (i, actor) in case.actors.iter().enumerate() {
+        header[MMS + i / 2] |= actor.mm << (4 * (i % 2));
+    }
+    match &case.schedule {
+        Schedule::Seed { seed, .. } => header[SEED..SEED + 4].copy_from_slice(&seed.to_le_bytes()),
+        Schedule::Order(_) => header[SCHEDULE] = ORDER,
+    }
+    header
+}
+
 /// The case that these bytes mean. Any bytes mean a case; the result is fixed up.
 pub fn decode(bytes: &[u8]) -> Case {
-    let mut header = [0; HEADER_V2];
-    let version = version(bytes);
-    let given = bytes.len().min(if version == Version::V1 { HEADER } else { HEADER_V2 });
+    if version(bytes) != Version::V3 {
+        return old::decode(bytes);
+    }
+    let given = bytes.len().min(HEADER);
+    let mut header = [0; HEADER];
     header[..given].copy_from_slice(&bytes[..given]);
-    let b = |i: usize| header[i];
-    let u16_at = |i: usize| u16::from_le_bytes([header[i], header[i + 1]]);
-
-    let limits = if b(28) == RAISED {
-        Limits { actors: b(12), operations: b(13), pages: b(14), steps: u16_at(16) }
-    } else {
-        Limits::default()
-    };
-    let geometry = Geometry {
-        pages: v1::PAGES.decode(b(1)),
-        cells: v1::CELLS.decode(b(2)),
-        blocks: v1::BLOCKS.decode(b(3)),
-        size: b(4),
-        holes: 0,
-        mms: v1::MMS.decode(b(6)),
-        free: if b(7) < 32 { b(7) } else { AMPLE },
-    };
-    let faults = Faults { stable: u16_at(8), eio: if b(29) >= EIO_GATE { u16_at(10) } else { 0 } };
-    let actors = usize::from(v1::ACTORS.decode(b(19)));
-    let mut case = Case {
-        limits,
-        geometry,
-        faults,
-        actors: (0..actors)
-            .map(|i| Actor { mm: b(24 + i / 2) >> (4 * (i % 2)) & 15, operations: vec![] })
-            .collect(),
-        schedule: Schedule::default(),
-    };
-    case.fix_up(); // the operands below wrap at the geometry
-    let g = case.geometry;
-    case.geometry.size = wrap(b(4), g.file_cells() + 1);
-    case.geometry.holes = match version {
-        Version::V1 => g.blocks_of_pages(b(5)),
-        Version::V2 => u32::from_le_bytes([b(32), b(33), b(34), b(35)]),
-    };
-
-    let (mut overrides, mut stops) = (Vec::new(), Vec::new());
+    let mut case = read_header(&header);
+    let mut schedule = Steps::default();
     for chunk in bytes[given..].chunks(RECORD) {
-        let mut r = [0; RECORD];
-        r[..chunk.len()].copy_from_slice(chunk);
-        if r[0] < SCHEDULE_TAG {
-            let actor = usize::from(r[1]) % case.actors.len();
-            let operations = &mut case.actors[actor].operations;
-            if operations.len() < usize::from(case.limits.operations) {
-                operations.push(decode_operation(
-                    v1::KINDS.decode(r[2]),
-                    Range::new(r[3], r[4]),
-                    g,
-                ));
-            }
-        } else {
-            let (task, slot) = (TaskId(r[1] % TASKS as u8), r[2]);
-            let priority = u16::from_le_bytes([r[4], r[5]]);
-            overrides.push(Override {
-                task,
-                slot,
-                nth: u16::from_le_bytes([r[3], r[6]]),
-                priority,
-            });
-            stops.push(Stop { task, slot, point: Point::from_number(r[3]), occurrence: r[4] });
+        let mut record = [0; RECORD];
+        record[..chunk.len()].copy_from_slice(chunk);
+        match record[0] {
+            ..FAULT_TAG => read_operation(&mut case, &record),
+            FAULT_TAG..SCHEDULE_TAG => read_fault(&mut case.faults, &record),
+            SCHEDULE_TAG.. => schedule.read(&record),
         }
     }
-    case.schedule = if b(18) < ORDER {
-        Schedule::Seed { seed: u32::from_le_bytes([b(20), b(21), b(22), b(23)]), overrides }
-    } else {
-        Schedule::Order(stops)
-    };
+    let seed = u32::from_le_bytes(std::array::from_fn(|n| header[SEED + n]));
+    case.schedule = schedule.finish(header[SCHEDULE] < ORDER, seed);
     case.fix_up();
     case
+}
+
+/// Limits, geometry and actors without operations.
+fn read_header(header: &[u8; HEADER]) -> Case {
+    let mut case = Case::default();
+    if header[LIMITS] == RAISED {
+        let [actors, operations, pages] = std::array::from_fn(|n| header[LIMITS + 1 + n]);
+        case.limits = Limits { actors, operations, pages, steps: word(header, LIMITS + 4) };
+    }
+    case.limits.fix_up();
+    for field in FIELDS {
+        // The next ones wrap at this one.
+        field.read(&mut case.geometry, header);
+        field.fit(&mut case.geometry, case.limits);
+    }
+    let mm = |i: usize| header[MMS + i / 2] >> (4 * (i % 2)) & 15;
+    let actors = ACTOR_COUNTS.decode(header[ACTORS]).min(case.limits.actors).into();
+    case.actors = (0..actors).map(|i| Actor { mm: mm(i), operations: vec![] }).collect();
+    case
+}
+
+fn read_operation(case: &mut Case, record: &[u8; RECORD]) {
+    let actor = usize::from(record[1]) % case.actors.len();
+    let operations = &mut case.actors[actor].operations;
+    if operations.len() < usize::from(case.limits.operations) {
+        let known = |code| Operation::from_code(code, Operands::default()).is_some();
+        let operands = [Range::new(record[3], record[4]), Range::new(record[5], record[6])];
+        operations.push(wrapped(exact(record[2], known, &KINDS), operands, case.geometry));
+    }
+}
+
+/// The operation with its operands wrapped at the size of the file.
+fn wrapped(code: u8, operands: Operands, g: Geometry) -> Operation {
+    let operation = Operation::from_code(code, operands).unwrap_or_default();
+    operation.map(|operand, range| {
+        let count = operand.count(g);
+        let end = match operand {
+            Operand::Size => 0,
+            Operand::Cells | Operand::Pages => range.end.saturating_sub(1) % count + 1,
+        };
+        Range::new(range.start % count, end)
+    })
+}
+
+fn read_fault(faults: &mut Faults, record: &[u8; RECORD]) {
+    let code = exact(record[1], |code| Site::from_code(code).is_some(), &SITES);
+    if let Some(site) = Site::from_code(code) {
+        faults.set(site, word(record, 2));
+    }
+}
+
+/// The records of a schedule, read as either kind.
+#[derive(Default)]
+struct Steps {
+    overrides: Vec<Override>,
+    stops: Vec<Stop>,
+}
+
+impl Steps {
+    fn read(&mut self, record: &[u8; RECORD]) {
+        let (task, slot) = (TaskId(record[1] % TASKS as u8), record[2]);
+        let (nth, priority) = (word(record, 3), word(record, 5));
+        self.overrides.push(Override { task, slot, nth, priority });
+        self.stops.push(Stop { task, slot, point: Point::from_code(nth), occurrence: record[5] });
+    }
+
+    fn finish(self, is_seed: bool, seed: u32) -> Schedule {
+        if is_seed {
+            Schedule::Seed { seed, overrides: self.overrides }
+        } else {
+            Schedule::Order(self.stops)
+        }
+    }
 }
 
 /// For the custom mutators of fuzzing engines: mutates the case in `data[..size]`, in place and in
@@ -286,20 +335,14 @@ pub fn decode(bytes: &[u8]) -> Case {
 /// another schedule.
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 0);
-    let choice = data[..size].get(CHOICE).copied().unwrap_or(0);
     let mut case = decode(&data[..size]);
     match r.random_range(0..8) {
         0..2 => Generator::new(false).generate(u64::from(r.next_u32()), 0, &mut case),
         2..4 => mutate::reseed(&mut case, r),
         _ => mutate::mutate(&mut case, r),
     }
-    let version = version(&data[..size]);
-    let (choice, version) = match generate::one_in(r, 8) {
-        true if generate::one_in(r, 2) => (r.random_range(0..CODES), Version::V2),
-        true => (r.random(), version),
-        false => (choice, version),
-    };
-    put(&case, choice, version, &mut data[..max])
+    let pair = if generate::one_in(r, 8) { r.random_range(0..PAIRS) } else { pair(&data[..size]) };
+    put(&case, pair, &mut data[..max])
 }
 
 /// For the custom crossover: puts a mixture of two cases into `out`; returns its size.
@@ -307,33 +350,16 @@ pub fn cross(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     let r = &mut generate::random(u64::from(seed), 0, 1);
     let mut case = decode(one);
     mutate::cross(&mut case, &decode(other), r);
-    let choice = if generate::one_in(r, 2) { one } else { other };
-    put(&case, choice.get(CHOICE).copied().unwrap_or(0), version(choice), out)
+    let of = if generate::one_in(r, 2) { one } else { other };
+    put(&case, pair(of), out)
 }
 
 /// Writes as much of the case as fits; returns its size.
-pub fn put(case: &Case, choice: u8, least: Version, out: &mut [u8]) -> usize {
-    let mut bytes = encode_as(case, least);
-    bytes[CHOICE] = choice;
+pub fn put(case: &Case, pair: u16, out: &mut [u8]) -> usize {
+    let bytes = encode_on(case, pair);
     let size = bytes.len().min(out.len());
     out[..size].copy_from_slice(&bytes[..size]);
     size
-}
-
-fn decode_operation(code: u8, range: Range, g: Geometry) -> Operation {
-    let operation = Operation::from_code(code, range).unwrap_or_default();
-    let count = match operation.kind().operand {
-        Operand::None => return operation,
-        Operand::Size => return Operation::Truncate(wrap(range.start, g.file_cells() + 1)),
-        Operand::Cells => g.file_cells(),
-        Operand::Pages => g.pages,
-    };
-    let end = if range.end == 0 { 1 } else { wrap(range.end - 1, count) + 1 };
-    Operation::from_code(code, Range::new(wrap(range.start, count), end)).unwrap_or_default()
-}
-
-fn wrap(value: u8, count: u8) -> u8 {
-    value % count
 }
 
 /// Hand-written on top of [`decode`]: a derived one has no inverse.
@@ -348,101 +374,4 @@ impl<'a> Arbitrary<'a> for Case {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn tables_cover_every_byte_and_invert() {
-        for table in [v1::PAGES, v1::CELLS, v1::BLOCKS, v1::MMS, v1::ACTORS, v1::KINDS] {
-            let total: u32 = table.0.iter().map(|(_, codes)| u32::from(*codes)).sum();
-            assert_eq!(total, 256, "a table gives every byte a meaning");
-            for &(value, _) in table.0 {
-                assert_eq!(table.decode(table.encode(value)), value);
-            }
-        }
-        for kind in Operation::KINDS {
-            assert_eq!(
-                v1::KINDS.decode(v1::KINDS.encode(kind.code)),
-                kind.code,
-                "{} has no code",
-                kind.name
-            );
-        }
-    }
-
-    #[test]
-    fn no_bytes_are_a_case() {
-        let mut case = decode(&[]);
-        assert_eq!(case.actors.len(), 1);
-        assert_eq!(decode(&encode(&case)), case);
-        case.faults.eio = 4;
-        assert_eq!(decode(&encode(&case)), case);
-    }
-
-    #[test]
-    fn holes_by_block_take_the_second_version_and_nothing_else_does() {
-        let mut case = decode(&[]);
-        case.geometry =
-            Geometry { pages: 2, blocks: 2, size: 8, holes: 0b1100, ..Geometry::default() };
-        case.fix_up();
-        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER, Version::V1));
-        assert_eq!(decode(&encode_as(&case, Version::V2)), case);
-        case.geometry.holes = 0b0110;
-        assert_eq!((encode(&case).len(), version(&encode(&case))), (HEADER_V2, Version::V2));
-        assert_eq!(decode(&encode(&case)), case);
-        let mut first = [7; HEADER_V2];
-        first[0] = Version::V2 as u8;
-        assert_eq!(version(&first), Version::V1, "the first byte alone never counted");
-    }
-
-    #[test]
-    fn mutated_bytes_are_a_case_in_canonical_form_and_fit() {
-        let mut data = vec![0; 300];
-        let mut size = 1;
-        for seed in 0..500 {
-            let max = 100 + (seed as usize % 200);
-            let before = data[..size].to_vec();
-            size = mutate(&mut data, size, max, seed);
-            assert!(size <= max);
-            let mut again = before.clone();
-            again.resize(300, 0);
-            assert_eq!(
-                mutate(&mut again, before.len(), max, seed),
-                size,
-                "a function of bytes and seed"
-            );
-            assert_eq!(again[..size], data[..size]);
-            let mut out = vec![0; max];
-            let crossed = cross(&before, &data[..size], &mut out, seed);
-            assert!(crossed <= max && crossed >= HEADER);
-        }
-        data[CHOICE] = 77;
-        let kept = (0..100).filter(|seed| {
-            let mut data = data.clone();
-            mutate(&mut data, size, 300, *seed);
-            data[CHOICE] == 77
-        });
-        assert!(kept.count() > 70, "the choice mostly stays");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_decode_and_encode_back_to_the_same_case(
-            bytes in proptest::collection::vec(any::<u8>(), 0..400)
-        ) {
-            let case = decode(&bytes);
-            let mut fixed = case.clone();
-            fixed.fix_up();
-            prop_assert_eq!(&fixed, &case, "decode fixes up");
-            prop_assert_eq!(decode(&encode(&case)), case);
-        }
-
-        #[test]
-        fn generated_cases_survive_the_trip(seed in any::<u64>(), index in 0u64..64) {
-            let mut case = Case::default();
-            Generator::new(false).generate(seed, index, &mut case);
-            prop_assert_eq!(decode(&encode(&case)), case);
-        }
-    }
-}
+mod tests;

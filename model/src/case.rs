@@ -8,9 +8,12 @@
 //! never rejects, so that every byte string is a case (see [`crate::bytes`]).
 
 use crate::exec::{ACTORS_MAX, IO_MAX, TaskId};
+use crate::geometry::FIELDS;
 use crate::point::Point;
 
-pub use crate::operation::{Effect, Operand, Operation, OperationKind};
+pub use crate::geometry::Geometry;
+pub use crate::operation::{Effect, Operand, Operands, Operation, OperationKind};
+pub use crate::site::{Faults, Site};
 
 /// Pages that a file can have at the most.
 pub const PAGES_MAX: usize = 8;
@@ -82,114 +85,6 @@ impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
     }
-}
-
-/// The shape of the file and of what it lives on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Geometry {
-    /// Pages that the file can have.
-    pub pages: u8,
-    /// Cells per page: the unit of sizes, stores and reads. 1, 2, 4 or 8.
-    pub cells: u8,
-    /// Blocks per page. 1, 2 or 4, at most `cells`.
-    pub blocks: u8,
-    /// i_size at the start, in cells.
-    pub size: u8,
-    /// Blocks of the file that are holes at the start, one bit each.
-    pub holes: u32,
-    /// Address spaces.
-    pub mms: u8,
-    /// Free blocks at the start; [`AMPLE`] never runs out.
-    pub free: u8,
-}
-
-impl Default for Geometry {
-    fn default() -> Self {
-        Geometry { pages: 1, cells: 4, blocks: 1, size: 4, holes: 0, mms: 1, free: AMPLE }
-    }
-}
-
-impl Geometry {
-    /// Cells of the whole file.
-    pub const fn file_cells(self) -> u8 {
-        self.pages * self.cells
-    }
-
-    /// Cells per block.
-    pub const fn block_cells(self) -> u8 {
-        self.cells / self.blocks
-    }
-
-    /// Pages that `size` cells reach into.
-    pub const fn pages_of(self, size: u8) -> u8 {
-        size.div_ceil(self.cells)
-    }
-
-    /// Blocks of the file that `size` cells reach into.
-    pub const fn blocks_of(self, size: u8) -> u8 {
-        size.div_ceil(self.block_cells())
-    }
-
-    /// These pages as blocks, one bit each.
-    pub const fn blocks_of_pages(self, pages: u8) -> u32 {
-        let (mut blocks, mut page) = (0, 0);
-        while page < PAGES_MAX as u8 {
-            if pages >> page & 1 != 0 {
-                blocks |= ((1 << self.blocks) - 1) << (page * self.blocks);
-            }
-            page += 1;
-        }
-        blocks
-    }
-
-    /// A block of the file is a hole at the start.
-    pub const fn is_hole(self, block: u8) -> bool {
-        self.holes >> block & 1 != 0
-    }
-
-    /// The pages that are holes at the start, one bit each; `None` if some page is one in part.
-    pub fn hole_pages(self) -> Option<u8> {
-        let whole = |pages: &u8| self.blocks_of_pages(*pages) == self.holes;
-        let pages = (0..self.pages)
-            .filter(|page| self.is_hole(page * self.blocks))
-            .fold(0, |mask, page| mask | 1 << page);
-        Some(pages).filter(whole)
-    }
-
-    /// Another number of blocks per page: a block is a hole if its first cell lay in one.
-    pub fn set_blocks(&mut self, blocks: u8) {
-        let old = *self;
-        (self.blocks, self.holes) = (blocks, 0);
-        for block in 0..self.pages * blocks {
-            let was = block / blocks * old.blocks + block % blocks * old.blocks / blocks;
-            self.holes |= u32::from(old.is_hole(was)) << block;
-        }
-    }
-
-    /// The page of a cell.
-    pub const fn page_of(self, cell: u8) -> u8 {
-        cell / self.cells
-    }
-
-    /// The cells of a page.
-    pub const fn cells_of(self, page: u8) -> Range {
-        Range::new(page * self.cells, (page + 1) * self.cells)
-    }
-
-    /// The cells of a block, counted like the block: in the file, or in a page.
-    pub const fn cells_of_block(self, block: u8) -> Range {
-        Range::new(block * self.block_cells(), (block + 1) * self.block_cells())
-    }
-}
-
-/// Injected faults: what the device or the server does with the n-th request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub struct Faults {
-    /// Replies of the server that say "on stable storage", one bit per WRITE; the rest say
-    /// "unstable".
-    pub stable: u16,
-    /// Write requests that fail with EIO, one bit per request.
-    pub eio: u16,
 }
 
 /// One actor: a thread in an address space, and its program.
@@ -272,6 +167,16 @@ pub const STEPS_MIN: u16 = 64;
 /// The most that [`Limits::steps`] may be.
 pub const STEPS_MAX: u16 = 1 << 14;
 
+impl Limits {
+    /// Clamps whatever the machine cannot do.
+    pub(crate) fn fix_up(&mut self) {
+        self.actors = self.actors.clamp(1, ACTORS_MAX as u8);
+        self.operations = self.operations.clamp(1, OPERATIONS_MAX as u8);
+        self.pages = self.pages.clamp(1, PAGES_MAX as u8);
+        self.steps = self.steps.clamp(STEPS_MIN, STEPS_MAX);
+    }
+}
+
 /// A program and all that decides its run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Case {
@@ -290,29 +195,16 @@ pub struct Case {
 impl Case {
     /// Clamps whatever is out of range, so that any values make a case. Idempotent.
     pub fn fix_up(&mut self) {
-        let l = &mut self.limits;
-        l.actors = l.actors.clamp(1, ACTORS_MAX as u8);
-        l.operations = l.operations.clamp(1, OPERATIONS_MAX as u8);
-        l.pages = l.pages.clamp(1, PAGES_MAX as u8);
-        l.steps = l.steps.clamp(STEPS_MIN, STEPS_MAX);
-        let limits = self.limits;
-
-        let g = &mut self.geometry;
-        g.pages = g.pages.clamp(1, limits.pages);
-        g.cells = previous_power_of_two(g.cells.clamp(1, CELLS_PER_PAGE_MAX as u8));
-        g.blocks = g.blocks.clamp(1, BLOCKS_PER_PAGE_MAX as u8);
-        let blocks = previous_power_of_two(g.blocks).min(g.cells);
-        if blocks != g.blocks {
-            g.set_blocks(blocks);
+        self.limits.fix_up();
+        for field in FIELDS {
+            field.fit(&mut self.geometry, self.limits);
         }
-        g.size = g.size.min(g.file_cells());
-        g.holes &= ((1u64 << (g.pages * g.blocks)) - 1) as u32;
-        g.mms = g.mms.clamp(1, MMS_MAX as u8);
-        if g.free > FREE_MAX {
-            g.free = AMPLE;
-        }
-        let g = *g;
+        self.fix_actors();
+        self.fix_schedule();
+    }
 
+    fn fix_actors(&mut self) {
+        let (limits, g) = (self.limits, self.geometry);
         self.actors.truncate(usize::from(limits.actors));
         if self.actors.is_empty() {
             self.actors.push(Actor::default());
@@ -321,12 +213,15 @@ impl Case {
             actor.mm = actor.mm.min(g.mms - 1);
             actor.operations.truncate(usize::from(limits.operations));
             for operation in &mut actor.operations {
-                *operation = fix_operation(*operation, g);
+                *operation = operation.fit(g);
             }
             while actor.operations.last() == Some(&Operation::Empty) {
                 actor.operations.pop();
             }
         }
+    }
+
+    fn fix_schedule(&mut self) {
         // What a schedule says of a slot beyond an actor's last one means the end of the actor.
         let last_slot = |task: TaskId| match (task.io_slot(), self.actors.get(task.index())) {
             (Some(io), _) => (io < IO_MAX).then_some(u8::MAX),
@@ -370,8 +265,14 @@ impl Case {
         self.geometry.size.is_multiple_of(cells)
             && self.operations().all(|(_, _, operation)| match operation.effect() {
                 Effect::Resizes(size) => size.is_multiple_of(cells),
-                Effect::Writes(range) => range.end.is_multiple_of(cells) || range.end < least,
-                _ => true,
+                Effect::Copies { from, to } if to.end >= least => {
+                    [from.start, from.end, to.start, to.end]
+                        .iter()
+                        .all(|end| end.is_multiple_of(cells))
+                }
+                effect => effect
+                    .writes()
+                    .is_none_or(|range| range.end.is_multiple_of(cells) || range.end < least),
             })
     }
 
@@ -387,8 +288,16 @@ impl Case {
         }
         let least = self.least_size();
         for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
-            match operation {
-                Operation::Write(range) if range.end >= least => range.end = up(range.end),
+            match operation.effect() {
+                Effect::Writes(range) if range.end >= least => {
+                    *operation = operation.map(|_, range| Range::new(range.start, up(range.end)));
+                }
+                // How much is copied depends on both ranges, and on the size.
+                Effect::Copies { to, .. } if to.end >= least => {
+                    let down = |cell: u8| cell / cells * cells;
+                    *operation =
+                        operation.map(|_, range| Range::new(down(range.start), up(range.end)));
+                }
                 _ => {}
             }
         }
@@ -421,26 +330,6 @@ impl Case {
     }
 }
 
-fn previous_power_of_two(n: u8) -> u8 {
-    1 << n.ilog2()
-}
-
-fn fix_operation(operation: Operation, g: Geometry) -> Operation {
-    let kind = operation.kind();
-    let range = operation.range();
-    let clamp = |count: u8| {
-        let start = range.start.min(count - 1);
-        Range::new(start, range.end.clamp(start + 1, count))
-    };
-    let range = match kind.operand {
-        Operand::None => return operation,
-        Operand::Cells => clamp(g.file_cells()),
-        Operand::Pages => clamp(g.pages),
-        Operand::Size => Range::new(range.start.min(g.file_cells()), 0),
-    };
-    Operation::from_code(kind.code, range).expect("the code comes from the table")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,11 +337,12 @@ mod tests {
     #[test]
     fn codes_and_operands_round_trip() {
         for kind in Operation::KINDS {
-            let operation = Operation::from_code(kind.code, Range::new(1, 3)).unwrap();
+            let operands = [Range::new(1, 3), Range::new(2, 4)];
+            let operation = Operation::from_code(kind.code, operands).unwrap();
             assert_eq!(operation.kind().code, kind.code);
-            assert_eq!(Operation::from_code(kind.code, operation.range()), Some(operation));
+            assert_eq!(Operation::from_code(kind.code, operation.operands()), Some(operation));
         }
-        assert_eq!(Operation::from_code(200, Range::default()), None);
+        assert_eq!(Operation::from_code(200, Operands::default()), None);
         assert_eq!(Operation::Store(Range::new(0, 4)).to_string(), "store 0..4");
         assert_eq!(Operation::Truncate(3).to_string(), "truncate 3");
     }

@@ -87,7 +87,7 @@ pub enum Mode {
 #[repr(align(8))]
 pub struct At {
     /// The point's number.
-    pub point: u8,
+    pub point: u16,
     /// The object that the next step touches first (0 is none).
     pub object: u8,
     /// The operation slot of an actor; the number of the request for an I/O task.
@@ -225,7 +225,7 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
     }
 
     #[inline]
-    fn announce(&self, point: u8, object: u8) {
+    fn announce(&self, point: u16, object: u8) {
         let at = &self.at[self.current().index()];
         let At { slot, nth, .. } = at.get();
         at.set(At { point, object, slot, nth: nth.wrapping_add(1) });
@@ -233,13 +233,13 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
 
     /// A plain scheduling point.
     #[inline]
-    pub fn point(&self, point: u8, object: u8) -> Step<'_, OBJECTS> {
+    pub fn point(&self, point: u16, object: u8) -> Step<'_, OBJECTS> {
         Step { tasks: self, point, object }
     }
 
     /// A scheduling point at which the task takes `object`, or waits until it is free.
     #[inline]
-    pub fn acquire(&self, point: u8, object: u8, mode: Mode) -> Acquire<'_, OBJECTS> {
+    pub fn acquire(&self, point: u16, object: u8, mode: Mode) -> Acquire<'_, OBJECTS> {
         Acquire { tasks: self, point, object, mode }
     }
 
@@ -357,7 +357,7 @@ pub fn bits(mask: u32) -> impl Iterator<Item = TaskId> {
 /// The leaf future of [`Tasks::point`].
 pub struct Step<'a, const OBJECTS: usize> {
     tasks: &'a Tasks<OBJECTS>,
-    point: u8,
+    point: u16,
     object: u8,
 }
 
@@ -377,7 +377,7 @@ impl<const OBJECTS: usize> Future for Step<'_, OBJECTS> {
 /// The leaf future of [`Tasks::acquire`].
 pub struct Acquire<'a, const OBJECTS: usize> {
     tasks: &'a Tasks<OBJECTS>,
-    point: u8,
+    point: u16,
     object: u8,
     mode: Mode,
 }

@@ -10,7 +10,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::case::{
-    AMPLE, Actor, Case, Faults, Geometry, Limits, Operand, Operation, Range, Schedule,
+    Actor, Case, Faults, Geometry, Limits, Operand, Operands, Operation, Range, Schedule,
 };
 use crate::theme;
 
@@ -55,16 +55,9 @@ impl Generator {
     pub fn generate(self, seed: u64, index: u64, case: &mut Case) {
         let r = &mut random(seed, index, 0);
         case.limits = Limits::default();
-        case.geometry = geometry(r);
+        case.geometry = Geometry::draw(r);
         let g = case.geometry;
-        case.faults = Faults {
-            stable: match r.random_range(0..8) {
-                0..4 => 0,
-                4..6 => u16::MAX,
-                _ => r.random(),
-            },
-            eio: if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
-        };
+        case.faults = Faults::draw(r, seed, index);
         let weights = swarm(r);
         let hot = r.random_range(0..g.pages);
         let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
@@ -99,32 +92,6 @@ impl Generator {
     }
 }
 
-pub(crate) fn geometry(r: &mut Random) -> Geometry {
-    let pages = pick(r, &[(1, 48), (2, 36), (3, 10), (4, 6)]);
-    let cells = pick(r, &[(1, 10), (2, 20), (4, 56), (8, 14)]);
-    let blocks = pick(r, &[(1, 40), (2, 34), (4, 26)]);
-    let all = pages * cells;
-    let size = match r.random_range(0..8) {
-        0..4 => all,
-        4..6 => r.random_range(0..=pages) * cells,
-        _ => r.random_range(0..=all),
-    };
-    let mms = pick(r, &[(1, 50), (2, 38), (3, 12)]);
-    let free = if one_in(r, 12) { r.random_range(0..6) } else { AMPLE };
-    let mut g = Geometry { pages, cells, blocks, size, holes: 0, mms, free };
-    g.holes = holes(r, g);
-    g
-}
-
-/// Blocks that are holes: none, whole pages, or any.
-fn holes(r: &mut Random, g: Geometry) -> u32 {
-    match r.random_range(0..6) {
-        0 => g.blocks_of_pages(r.random()),
-        1 => r.random(),
-        _ => 0,
-    }
-}
-
 fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
     std::array::from_fn(|i| {
         let (code, weight) = WEIGHTS[i];
@@ -147,29 +114,30 @@ pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
 /// An operation of this kind, mostly on the hot page.
 pub(crate) fn operation(r: &mut Random, code: u8, g: Geometry, hot: u8) -> Operation {
     let operation =
-        Operation::from_code(code, Range::default()).expect("the weights name known codes");
+        Operation::from_code(code, Operands::default()).expect("the weights name known codes");
     let page = if one_in(r, 4) { r.random_range(0..g.pages) } else { hot };
-    let range = match operation.kind().operand {
-        Operand::None => Range::default(),
+    operation.map(|operand, _| match operand {
         Operand::Pages if one_in(r, 2) => Range::new(0, g.pages),
         Operand::Pages => Range::new(page, page + 1),
         Operand::Size => Range::new(size(r, g, page), 0),
-        Operand::Cells => {
-            let cells = g.cells_of(page);
-            match r.random_range(0..8) {
-                0..3 => cells,
-                3..7 => {
-                    let start = r.random_range(cells.start..cells.end);
-                    Range::new(start, r.random_range(start..cells.end) + 1)
-                }
-                _ => {
-                    let start = r.random_range(0..g.file_cells());
-                    Range::new(start, r.random_range(start..g.file_cells()) + 1)
-                }
-            }
+        Operand::Cells => cells(r, g, page),
+    })
+}
+
+/// Cells, mostly of this page.
+fn cells(r: &mut Random, g: Geometry, page: u8) -> Range {
+    let cells = g.cells_of(page);
+    match r.random_range(0..8) {
+        0..3 => cells,
+        3..7 => {
+            let start = r.random_range(cells.start..cells.end);
+            Range::new(start, r.random_range(start..cells.end) + 1)
         }
-    };
-    Operation::from_code(code, range).expect("the code is known")
+        _ => {
+            let start = r.random_range(0..g.file_cells());
+            Range::new(start, r.random_range(start..g.file_cells()) + 1)
+        }
+    }
 }
 
 fn size(r: &mut Random, g: Geometry, page: u8) -> u8 {

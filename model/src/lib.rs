@@ -6,8 +6,10 @@
 //! writable.
 //!
 //! - [`case`]: the program, geometry, faults and schedule of a run; [`bytes`], [`text`]: its other
-//!   two forms; [`generate`]: arbitrary ones
-//! - [`kernel`]: state and primitives; [`mm`]: the actors; [`callers`]: the fault paths, era by era
+//!   two forms; [`generate`]: arbitrary ones; [`geometry`], [`operation`], [`site`]: the tables of
+//!   fields, operations and injected faults that they all derive from
+//! - [`kernel`]: state and primitives; [`mm`]: the actors; [`era`]: what kernels do differently,
+//!   and their fault paths
 //! - [`implementation`]: the contract that a filesystem fulfils; the filesystems are in
 //!   `mkwrite-impls`
 //! - [`exec`], [`schedule`], [`machine`]: tasks, schedulers, and the loop that runs a case
@@ -18,13 +20,15 @@
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what
 //! cannot be found that way.
 
+#![warn(unreachable_pub)]
+
 pub mod bit_set;
 pub mod bytes;
-pub mod callers;
 pub mod case;
+pub mod era;
 pub mod exec;
-pub mod facts;
 pub mod generate;
+pub mod geometry;
 pub mod implementation;
 pub mod kernel;
 pub mod machine;
@@ -36,7 +40,9 @@ pub mod point;
 mod registry;
 pub mod remedy;
 pub mod schedule;
+pub mod site;
 pub mod source;
+#[allow(unreachable_pub)]
 pub mod text;
 mod theme;
 pub mod trace;

@@ -8,11 +8,11 @@
 //! The machine is made once and reset per run. The futures of a run live on its stack: no
 //! allocation.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
 use crate::case::Case;
+use crate::era::DirtiesLate;
 use crate::exec::{ACTORS_MAX, CLOSER, IO_MAX, TaskId};
-use crate::facts::{self, DirtiesLate};
 use crate::implementation::{Convention, Filesystem, Pair};
 use crate::kernel::Kernel;
 use crate::kernel::event::Step;
@@ -110,8 +110,8 @@ impl<F: Filesystem> Target<F> {
         let declaration = self.pair.implementation.declaration();
         match declaration.convention {
             _ if !declaration.has_page_mkwrite(self.remedies) => facts.late_without,
-            Convention::None => facts::LOCKED,
-            _ if self.remedies.has(Remedy::LockedReturn) => facts::LOCKED,
+            Convention::None => DirtiesLate::NEVER,
+            _ if self.remedies.has(Remedy::LockedReturn) => DirtiesLate::NEVER,
             _ => facts.late_with_mkwrite,
         }
     }
@@ -178,41 +178,70 @@ impl<F: Filesystem> Machine<F> {
         observer.begin(k, case);
 
         const { assert!(ACTORS_MAX == 8 && IO_MAX == 8) };
-        let (mut a0, mut a1, mut a2, mut a3) = (pin!(None), pin!(None), pin!(None), pin!(None));
-        let (mut a4, mut a5, mut a6, mut a7) = (pin!(None), pin!(None), pin!(None), pin!(None));
-        let actors = [&mut a0, &mut a1, &mut a2, &mut a3, &mut a4, &mut a5, &mut a6, &mut a7];
-        let (mut i0, mut i1, mut i2, mut i3) = (pin!(None), pin!(None), pin!(None), pin!(None));
-        let (mut i4, mut i5, mut i6, mut i7) = (pin!(None), pin!(None), pin!(None), pin!(None));
-        let io = [&mut i0, &mut i1, &mut i2, &mut i3, &mut i4, &mut i5, &mut i6, &mut i7];
-        let mut closer = pin!(mm::closer(k));
-        for (i, _) in case.actors.iter().enumerate() {
+        let (a0, a1, a2, a3) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let (a4, a5, a6, a7) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let (i0, i1, i2, i3) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let (i4, i5, i6, i7) = (pin!(None), pin!(None), pin!(None), pin!(None));
+        let mut futures = Futures {
+            actors: [a0, a1, a2, a3, a4, a5, a6, a7],
+            io: [i0, i1, i2, i3, i4, i5, i6, i7],
+            closer: pin!(mm::closer(k)),
+        };
+        for (i, actor) in futures.actors[..case.actors.len()].iter_mut().enumerate() {
             let task = TaskId(i as u8);
-            actors[i].set(Some(mm::actor(k, case, task)));
-            k.tasks.spawn(task, actors[i].as_mut().as_pin_mut().expect("just set"));
+            actor.set(Some(mm::actor(k, case, task)));
+            k.tasks.spawn(task, actor.as_mut().as_pin_mut().expect("just set"));
         }
         for task in io_tasks(case) {
             let slot = task.io_slot().expect("an I/O task");
-            io[slot].set(Some(io_task(k, slot as u8)));
-            k.tasks.spawn(task, io[slot].as_mut().as_pin_mut().expect("just set"));
+            futures.io[slot].set(Some(io_task(k, slot as u8)));
+            k.tasks.spawn(task, futures.io[slot].as_mut().as_pin_mut().expect("just set"));
         }
+        let (end, steps) = futures.drive(k, case, scheduler, observer);
+        observer.end(k, end);
+        (end, steps)
+    }
+}
 
+/// The futures of a run, pinned on its stack.
+struct Futures<'a, A, I, C> {
+    actors: [Pin<&'a mut Option<A>>; ACTORS_MAX],
+    io: [Pin<&'a mut Option<I>>; IO_MAX],
+    closer: Pin<&'a mut C>,
+}
+
+impl<A, I, C> Futures<'_, A, I, C>
+where
+    A: Future<Output = ()>,
+    I: Future<Output = ()>,
+    C: Future<Output = ()>,
+{
+    /// Lets tasks take steps until the run ends. Returns how it ended and how many steps it took.
+    #[inline(always)]
+    fn drive<F: Filesystem>(
+        &mut self,
+        k: &Kernel<F>,
+        case: &Case,
+        scheduler: &mut impl Scheduler,
+        observer: &mut impl Observer<F>,
+    ) -> (End, u32) {
         let io_mask = io_tasks(case).fold(0, |mask, task| mask | task.bit());
         let limit = u32::from(case.limits.steps);
         let mut fair = RoundRobin::default();
         let (mut number, mut deadline, mut closing) = (0, limit + FAIR_STEPS_MAX, false);
-        let end = loop {
+        loop {
             let runnable = k.tasks.runnable();
             if runnable == 0 {
                 if k.tasks.live() & !io_mask != 0 {
-                    break End::Stuck;
+                    return (End::Stuck, number);
                 }
                 if closing {
-                    break End::Done;
+                    return (End::Done, number);
                 }
                 closing = true;
                 deadline = number + FAIR_STEPS_MAX;
                 observer.quiescent(k);
-                k.tasks.spawn(CLOSER, closer.as_mut());
+                k.tasks.spawn(CLOSER, self.closer.as_mut());
                 continue;
             }
             let task = if closing {
@@ -225,13 +254,7 @@ impl<F: Filesystem> Machine<F> {
 
             let at = k.tasks.at(task);
             k.begin_step();
-            match task.io_slot() {
-                Some(slot) => k.tasks.step(task, io[slot].as_mut().as_pin_mut().expect("spawned")),
-                None if task == CLOSER => k.tasks.step(task, closer.as_mut()),
-                None => {
-                    k.tasks.step(task, actors[task.index()].as_mut().as_pin_mut().expect("spawned"))
-                }
-            };
+            self.step(k, task);
             if cfg!(debug_assertions) {
                 k.assert_sound();
             }
@@ -240,17 +263,28 @@ impl<F: Filesystem> Machine<F> {
             observer.step(k, Step { task, point, slot: at.slot, number, object: at.object });
             number += 1;
             if k.is_dead() {
-                break End::Crashed;
+                return (End::Crashed, number);
             }
             if number >= deadline {
-                break End::Livelock;
+                return (End::Livelock, number);
             }
             let yielded = k.tasks.take_yielded();
             if yielded != 0 {
                 scheduler.yielded(yielded);
             }
+        }
+    }
+
+    #[inline(always)]
+    fn step<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
+        let started = "the task was spawned";
+        match task.io_slot() {
+            Some(slot) => k.tasks.step(task, self.io[slot].as_mut().as_pin_mut().expect(started)),
+            None if task == CLOSER => k.tasks.step(task, self.closer.as_mut()),
+            None => {
+                let actor = self.actors[task.index()].as_mut();
+                k.tasks.step(task, actor.as_pin_mut().expect(started))
+            }
         };
-        observer.end(k, end);
-        (end, number)
     }
 }

@@ -7,9 +7,10 @@
 
 use rand::{Rng, RngExt};
 
-use crate::case::{Actor, Case, Operation, Override, Schedule, Stop};
+use crate::case::{Actor, Case, Geometry, Operation, Override, Schedule, Site, Stop};
 use crate::exec::{ACTORS_MAX, TaskId};
 use crate::generate::{self, Random, by_weight, one_in};
+use crate::geometry::FIELDS;
 use crate::point::Point;
 
 /// The most mutations that one call makes.
@@ -207,25 +208,26 @@ fn mm(case: &mut Case, r: &mut Random) {
 }
 
 fn shape(case: &mut Case, r: &mut Random) {
-    let (new, g) = (generate::geometry(r), &mut case.geometry);
-    match r.random_range(0..7) {
-        0 => g.pages = new.pages,
-        1 => g.cells = new.cells,
-        2 => g.set_blocks(new.blocks),
-        3 => g.size = r.random_range(0..=g.file_cells()),
-        4 if one_in(r, 2) => g.holes ^= g.blocks_of_pages(1 << r.random_range(0..g.pages)),
-        4 => g.holes ^= 1 << r.random_range(0..g.pages * g.blocks),
-        5 => g.mms = new.mms,
-        _ => g.free = if one_in(r, 2) { new.free } else { r.random_range(0..6) },
-    }
+    let drawn = Geometry::draw(r);
+    let field = &FIELDS[r.random_range(0..FIELDS.len())];
+    field.mutate(&mut case.geometry, &drawn, r);
 }
 
 fn fault(case: &mut Case, r: &mut Random) {
-    match r.random_range(0..4) {
-        0 => case.faults.eio ^= 1 << r.random_range(0..4),
-        1 => case.faults.stable = if one_in(r, 2) { 0 } else { u16::MAX },
-        _ => case.faults.stable ^= 1 << r.random_range(0..8),
-    }
+    let site = Site::ALL[r.random_range(0..Site::ALL.len())];
+    let times = case.faults.of(site);
+    let times = match r.random_range(0..4) {
+        // All replies may be of a kind; not all of what can fail fails.
+        0 if !site.row().is_error => {
+            if one_in(r, 2) {
+                0
+            } else {
+                u16::MAX
+            }
+        }
+        _ => times ^ 1 << r.random_range(0..site.row().toggled),
+    };
+    case.faults.set(site, times);
 }
 
 fn preempt(case: &mut Case, r: &mut Random) {

@@ -1,15 +1,15 @@
 //! The operations of an actor: one row each, from which the rest follows.
 //!
-//! A row says the code in byte records, the variant and its operand, how often the generator draws
+//! A row says the code in byte records, the variant and its operands (up to two), how often the generator draws
 //! it, whether its result is part of the contract between filesystems (the differential rule
 //! compares it), what it does to the file in the judge's words, the kernel function that runs it,
 //! the word in text files, and a line of help. The generator, the codec, the history, the
 //! differential rule, the conditions of the ledger and every list read these; nobody else names an
 //! operation without a reason of its own.
 //!
-//! Left out: operations on two ranges or two files, and modes.
+//! Left out: operations on two files, and modes.
 
-use crate::case::Range;
+use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
@@ -17,15 +17,48 @@ use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, write
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operand {
-    /// No operand.
-    None,
     /// A range of cells.
     Cells,
     /// A range of pages.
     Pages,
-    /// A file size in cells.
+    /// A file size in cells: the start of a range.
     Size,
 }
+
+impl Operand {
+    /// How it looks in text.
+    pub const fn form(self) -> &'static str {
+        match self {
+            Operand::Cells => "CELL..CELL",
+            Operand::Pages => "PAGE..PAGE",
+            Operand::Size => "CELLS",
+        }
+    }
+
+    /// How many values its start can have in a file of this shape.
+    pub const fn count(self, g: Geometry) -> u8 {
+        match self {
+            Operand::Cells => g.file_cells(),
+            Operand::Pages => g.pages,
+            Operand::Size => g.file_cells() + 1,
+        }
+    }
+
+    /// The nearest operand that a file of this shape can have.
+    fn fit(self, range: Range, g: Geometry) -> Range {
+        let start = range.start.min(self.count(g) - 1);
+        match self {
+            Operand::Size => Range::new(start, 0),
+            Operand::Cells | Operand::Pages => {
+                Range::new(start, range.end.clamp(start + 1, self.count(g)))
+            }
+        }
+    }
+}
+
+/// The operands of an operation, each as a range (a size is `size..0`); what it does not have is
+/// empty.
+pub type Operands = [Range; 2];
 
 /// What an operation does to the file and its pages, for whoever need not know how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +73,13 @@ pub enum Effect {
     Reads(Range),
     /// Writes these cells by a system call, which extends the file to the last of them.
     Writes(Range),
+    /// Reads cells and writes them elsewhere, by one system call.
+    Copies {
+        /// What is read.
+        from: Range,
+        /// Where it goes; which of the two is longer does not matter.
+        to: Range,
+    },
     /// Makes the file this long, in cells.
     Resizes(u8),
     /// Makes all that was written durable, and says what could not be.
@@ -85,6 +125,25 @@ impl Effect {
     pub fn returns(self) -> Option<Range> {
         match self {
             Effect::Loads(cells) | Effect::Reads(cells) => Some(cells),
+            Effect::Copies { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// The cells that it reads by a system call: as many as lie in the file.
+    pub fn reads(self) -> Option<Range> {
+        match self {
+            Effect::Reads(cells) => Some(cells),
+            Effect::Copies { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// The cells that it writes by a system call, which extends the file to the last of them.
+    pub fn writes(self) -> Option<Range> {
+        match self {
+            Effect::Writes(cells) => Some(cells),
+            Effect::Copies { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -92,8 +151,8 @@ impl Effect {
     /// The cells that it gives new values.
     pub fn gives(self) -> Option<Range> {
         match self {
-            Effect::Stores(cells) | Effect::Writes(cells) => Some(cells),
-            _ => None,
+            Effect::Stores(cells) => Some(cells),
+            _ => self.writes(),
         }
     }
 
@@ -109,8 +168,8 @@ pub struct OperationKind {
     pub name: &'static str,
     /// The code in byte records. Append-only.
     pub code: u8,
-    /// What the operand means.
-    pub operand: Operand,
+    /// What its operands mean.
+    pub operands: &'static [Operand],
     /// How often it is drawn, beside the others, before a case's swarm changes that.
     pub weight: u32,
     /// Its result is the same on every filesystem, under the same schedule.
@@ -123,7 +182,7 @@ pub struct OperationKind {
 const EMPTY: OperationKind = OperationKind {
     name: "-",
     code: 0,
-    operand: Operand::None,
+    operands: &[],
     weight: 0,
     is_compared: false,
     help: "an empty slot",
@@ -132,7 +191,7 @@ const EMPTY: OperationKind = OperationKind {
 macro_rules! operations {
     (
         ($k:ident, $slot:ident, $mm:ident)
-        $($code:literal $variant:ident ($($bind:ident: $operand:ident)?) $weight:literal
+        $($code:literal $variant:ident ($($first:ident: $one:ident $(, $second:ident: $two:ident)?)?) $weight:literal
             $compared:ident $effect:expr, $run:expr, $name:literal $help:literal;)*
     ) => {
         /// One operation of an actor. Cells count from the start of the file; pages too.
@@ -142,40 +201,44 @@ macro_rules! operations {
             /// theirs.
             #[default]
             Empty,
-            $(#[doc = $help] $variant $((operations!(@type $operand)))?,)*
+            $(#[doc = $help] $variant $((operations!(@type $one) $(, operations!(@type $two))?))?,)*
         }
 
         impl Operation {
             /// The table of operations.
             pub const KINDS: &'static [OperationKind] = &[
                 EMPTY,
-                $(operations!(@row $code ($($operand)?) $weight $compared $name $help)),*
+                $(operations!(@row $code ($($one $(, $two)?)?) $weight $compared $name $help)),*
             ];
 
             /// The line of the table for this operation.
             pub fn kind(self) -> &'static OperationKind {
                 match self {
                     Operation::Empty => &EMPTY,
-                    $(Operation::$variant $((operations!(@any $operand)))? => const {
-                        &operations!(@row $code ($($operand)?) $weight $compared $name $help)
+                    $(Operation::$variant $((operations!(@any $one) $(, operations!(@any $two))?))? => const {
+                        &operations!(@row $code ($($one $(, $two)?)?) $weight $compared $name $help)
                     },)*
                 }
             }
 
             /// The operation with this code and these operands.
-            pub fn from_code(code: u8, range: Range) -> Option<Operation> {
+            pub fn from_code(code: u8, operands: Operands) -> Option<Operation> {
                 match code {
                     0 => Some(Operation::Empty),
-                    $($code => Some(Operation::$variant $((operations!(@from range $operand)))?),)*
+                    $($code => Some(Operation::$variant $((
+                        operations!(@from $one operands[0]) $(, operations!(@from $two operands[1]))?
+                    ))?),)*
                     _ => None,
                 }
             }
 
-            /// The operands as a range (a size is `size..0`, no operand `0..0`).
-            pub fn range(self) -> Range {
+            /// Its operands.
+            pub fn operands(self) -> Operands {
                 match self {
-                    Operation::Empty => Range::default(),
-                    $(Operation::$variant $(($bind))? => operations!(@range $($bind $operand)?),)*
+                    Operation::Empty => Operands::default(),
+                    $(Operation::$variant $(($first $(, $second)?))? => two(&[
+                        $(operations!(@range $first $one) $(, operations!(@range $second $two))?)?
+                    ]),)*
                 }
             }
 
@@ -185,7 +248,7 @@ macro_rules! operations {
                 use Effect::*;
                 match self {
                     Operation::Empty => Nothing,
-                    $(Operation::$variant $(($bind))? => $effect,)*
+                    $(Operation::$variant $(($first $(, $second)?))? => $effect,)*
                 }
             }
         }
@@ -199,16 +262,16 @@ macro_rules! operations {
         ) -> Status {
             match operation {
                 Operation::Empty => Status::Ok,
-                $(Operation::$variant $(($bind))? => $run.await,)*
+                $(Operation::$variant $(($first $(, $second)?))? => $run.await,)*
             }
         }
     };
-    (@row $code:literal ($($operand:ident)?) $weight:literal $compared:ident $name:literal
+    (@row $code:literal ($($operand:ident),*) $weight:literal $compared:ident $name:literal
             $help:literal) => {
         OperationKind {
             name: $name,
             code: $code,
-            operand: operations!(@operand $($operand)?),
+            operands: &[$(Operand::$operand),*],
             weight: $weight,
             is_compared: operations!(@is $compared),
             help: $help,
@@ -217,11 +280,8 @@ macro_rules! operations {
     (@type Size) => { u8 };
     (@type $operand:ident) => { Range };
     (@any $operand:ident) => { _ };
-    (@operand) => { Operand::None };
-    (@operand $operand:ident) => { Operand::$operand };
-    (@from $range:ident Size) => { $range.start };
-    (@from $range:ident $operand:ident) => { $range };
-    (@range) => { Range::default() };
+    (@from Size $range:expr) => { $range.start };
+    (@from $operand:ident $range:expr) => { $range };
     (@range $bind:ident Size) => { Range::new($bind, 0) };
     (@range $bind:ident $operand:ident) => { $bind };
     (@is compared) => { true };
@@ -271,13 +331,44 @@ async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     Status::Ok
 }
 
+fn two(ranges: &[Range]) -> Operands {
+    std::array::from_fn(|n| ranges.get(n).copied().unwrap_or_default())
+}
+
+impl Operation {
+    /// Its first operand.
+    pub fn range(self) -> Range {
+        self.operands()[0]
+    }
+
+    /// Its operands with what they mean.
+    pub fn each_operand(self) -> impl Iterator<Item = (Operand, Range)> {
+        self.kind().operands.iter().copied().zip(self.operands())
+    }
+
+    /// The same operation with other operands.
+    #[must_use]
+    pub fn map(self, mut to: impl FnMut(Operand, Range) -> Range) -> Operation {
+        let (kind, mut operands) = (self.kind(), self.operands());
+        for (range, operand) in operands.iter_mut().zip(kind.operands) {
+            *range = to(*operand, *range);
+        }
+        Operation::from_code(kind.code, operands).expect("the code comes from the table")
+    }
+
+    /// The same operation, or the nearest that a file of this shape can have.
+    #[must_use]
+    pub(crate) fn fit(self, g: Geometry) -> Operation {
+        self.map(|operand, range| operand.fit(range, g))
+    }
+}
+
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (kind, range) = (self.kind(), self.range());
-        match kind.operand {
-            Operand::None => f.write_str(kind.name),
-            Operand::Size => write!(f, "{} {}", kind.name, range.start),
-            Operand::Cells | Operand::Pages => write!(f, "{} {}", kind.name, range),
-        }
+        f.write_str(self.kind().name)?;
+        self.each_operand().try_for_each(|(operand, range)| match operand {
+            Operand::Size => write!(f, " {}", range.start),
+            Operand::Cells | Operand::Pages => write!(f, " {range}"),
+        })
     }
 }

@@ -83,6 +83,9 @@ plants! {
     CommitFlagKept      "commit-flag-kept"      "nfs@3.0"       "an update merges into a request that waits for COMMIT and leaves it marked so";
     FlushUnderPageLock  "flush-under-page-lock" "nfs@3.0"       "write_begin waits for the flush lock after it has locked the page";
     FsyncNoCommit       "fsync-no-commit"       "nfs@3.0"       "fsync never sends COMMIT";
+    SetattrNoFlush      "setattr-no-flush"      "nfs@3.0"       "setattr sends SETATTR without having written the file's pages";
+    ReleaseNoCommit     "release-no-commit"     "nfs@3.0"       "releasepage sends no COMMIT";
+    MkwriteCoversNothing "mkwrite-covers-nothing" "nfs@3.0"     "page_mkwrite makes a request also for a page that lies wholly beyond i_size";
     RequestKeepsLength  "request-keeps-length"  "nfs@3.0"       "with the remedy truncate-first: truncate leaves the request of the last page as long as it was";
     FsyncNoInode        "fsync-no-inode"        "block@2.6.30"  "fsync does not write the inode, so the file on the store keeps its old size";
     WrongErrno          "wrong-errno"           "filemap@3.10"  "a store past the end reports SIGSEGV where SIGBUS is due";

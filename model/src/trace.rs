@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::case::Case;
 use crate::exec::TaskId;
-use crate::implementation::{Convention, Filesystem};
+use crate::implementation::{Code, Convention, Filesystem};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
 use crate::kernel::{Class, Event, Frame, Kernel, Mm};
@@ -33,13 +33,11 @@ impl<F: Filesystem> Observer<F> for TraceHash {
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
-        self.add(&[
-            step.task.0,
-            step.slot,
-            step.point as u8,
-            k.i_size(),
-            k.tasks.runnable().count_ones() as u8,
-        ]);
+        let [code, high] = step.point.code().to_le_bytes();
+        let runnable = k.tasks.runnable().count_ones() as u8;
+        let facts = [step.task.0, step.slot, code, k.i_size(), runnable, high];
+        // Codes of one byte stand in hashes as they always did.
+        self.add(if high == 0 { &facts[..5] } else { &facts });
         for page in Frame::all(k.touched()) {
             let tags = u8::from(k.is_tagged_dirty(k.index(page)))
                 | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
@@ -108,6 +106,7 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
                     outcome.done()
                 );
             }
+            Event::Failed { site } => _ = write!(line, " | the {} fails", site.row().what),
             Event::Bug { what } | Event::NullMapping { what } => {
                 _ = write!(line, " | CRASH {what}")
             }
@@ -177,17 +176,17 @@ fn held<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> String {
 }
 
 /// A return of page_mkwrite in words.
-pub fn code_name(convention: Convention, code: i32) -> String {
+pub fn code_name(convention: Convention, code: Code) -> String {
     use crate::implementation::{EINVAL, ENOSPC, LOCKED, NOPAGE, OOM, SIGBUS, SIGSEGV};
     match code {
         EINVAL => "-EINVAL".to_owned(),
         ENOSPC => "-ENOSPC".to_owned(),
-        count if convention == Convention::Errno => count.to_string(),
+        count if convention == Convention::Errno => count.0.to_string(),
         LOCKED => "VM_FAULT_LOCKED".to_owned(),
         NOPAGE => "VM_FAULT_NOPAGE".to_owned(),
         OOM => "VM_FAULT_OOM".to_owned(),
         SIGBUS => "VM_FAULT_SIGBUS".to_owned(),
         SIGSEGV => "VM_FAULT_SIGSEGV".to_owned(),
-        other => other.to_string(),
+        other => other.0.to_string(),
     }
 }

@@ -7,9 +7,9 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
+use mkwrite_model::era::DirtiesLate;
 use mkwrite_model::exec::{TASKS, TaskId};
-use mkwrite_model::facts::{self, DirtiesLate};
-use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::implementation::{Code, Filesystem};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Frame, Kernel};
 
@@ -75,7 +75,8 @@ conditions! {
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
-    Raised          "raised"            raised            "i_size was raised while a truncate of the file was under way, by neither a write nor a truncate";
+    Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
+    DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "a page was made dirty by somebody else while a truncate of the file was under way";
 }
 
 mkwrite_model::bit_set! {
@@ -130,6 +131,8 @@ pub(crate) struct Marks {
     /// Tasks that are in a truncate.
     truncating: u32,
     raised: bool,
+    /// Somebody else made a page dirty while a truncate was under way.
+    dirtied_in_truncate: bool,
     /// Tasks that are in a write(2), and for each of them, cells of the file, one bit each.
     writing: u32,
     writes: [Writing; TASKS],
@@ -160,7 +163,7 @@ pub(crate) struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Marks {
-            dirties_late: facts::LOCKED,
+            dirties_late: DirtiesLate::NEVER,
             faults: [None; TASKS],
             under_way: 0,
             tagging: [None; TASKS],
@@ -171,6 +174,7 @@ impl Default for Marks {
             gone: 0,
             truncating: 0,
             raised: false,
+            dirtied_in_truncate: false,
             writing: 0,
             writes: [Writing::default(); TASKS],
             eof: Eof::default(),
@@ -247,6 +251,7 @@ impl Marks {
             Event::PteSet { page, write: true, new, .. } => self.pte_set(task, page, new),
             Event::DirtySet { page, newly, .. } => self.dirty_set(k, task, page, newly),
             Event::TagSet { page, .. } => {
+                self.dirtied(task);
                 if let Some((page, since)) = self.tagging[task.index()].take() {
                     self.late(k, page, since);
                 }
@@ -312,15 +317,14 @@ impl Marks {
         self.called[task.index()] = self.step;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
-        match k.state(task).operation().effect() {
-            Effect::Resizes(_) => self.truncating |= task.bit(),
-            Effect::Writes(cells) => {
-                self.writing |= task.bit();
-                self.writers |= task.bit();
-                self.writes[task.index()] =
-                    Writing { cells: cells.bits(), start: cells.start, stored: 0 };
-            }
-            _ => {}
+        let effect = k.state(task).operation().effect();
+        if let Effect::Resizes(_) = effect {
+            self.truncating |= task.bit();
+        } else if let Some(cells) = effect.writes() {
+            self.writing |= task.bit();
+            self.writers |= task.bit();
+            self.writes[task.index()] =
+                Writing { cells: cells.bits(), start: cells.start, stored: 0 };
         }
     }
 
@@ -355,7 +359,7 @@ impl Marks {
         k: &Kernel<F>,
         task: TaskId,
         page: Frame,
-        code: i32,
+        code: Code,
     ) {
         self.gone &= !task.bit();
         if !k.in_mapping(page) {
@@ -401,6 +405,7 @@ impl Marks {
         if newly {
             self.tagging[task.index()] = Some((page, self.step));
         }
+        self.dirtied(task);
         let Some(fault) = &mut self.faults[task.index()] else { return };
         if fault.page != page {
             return;
@@ -416,6 +421,11 @@ impl Marks {
         }
     }
 
+    /// The flag or the tag of a page was set.
+    fn dirtied(&mut self, task: TaskId) {
+        self.dirtied_in_truncate |= self.truncating != 0 && self.truncating & task.bit() == 0;
+    }
+
     fn size_written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, from: u8, to: u8) {
         let g = k.geometry();
         self.eof.size(g, to);
@@ -424,9 +434,10 @@ impl Marks {
             self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
             return;
         }
-        let own = k.state(task).operation().effect();
-        self.raised |= self.truncating & !task.bit() != 0
-            && !matches!(own, Effect::Resizes(_) | Effect::Writes(_));
+        if let Effect::Stores(cells) = k.state(task).operation().effect() {
+            let first = g.page_of(cells.start) * g.cells;
+            self.raised |= self.truncating & !task.bit() != 0 && to > first;
+        }
     }
 
     fn past_eof<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
@@ -473,6 +484,10 @@ impl Marks {
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
+    }
+
+    fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
+        self.dirtied_in_truncate
     }
 }
 

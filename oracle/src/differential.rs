@@ -39,7 +39,7 @@ struct Call {
     status: Status,
     done: u8,
     step: u32,
-    point: u8,
+    point: u16,
 }
 
 /// What is compared of a run.
@@ -74,7 +74,7 @@ impl Default for Summary {
 
 /// The outcomes of this case are fixed.
 pub fn is_comparable(case: &Case) -> bool {
-    case.is_sequential() && case.geometry.free == AMPLE && case.faults.eio == 0
+    case.is_sequential() && case.geometry.free == AMPLE && !case.faults.has_errors()
 }
 
 impl Summary {
@@ -96,7 +96,7 @@ impl Summary {
                 status: outcome.status(),
                 done: outcome.done(),
                 step: step.number,
-                point: step.point as u8,
+                point: step.point.number(),
             });
         }
     }

@@ -5,7 +5,7 @@
 //! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Effect, Range};
+use mkwrite_model::case::{Case, Effect, Range, Site};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -262,7 +262,7 @@ pub struct Judge {
     marks: Marks,
     passes: Passes,
     breaches: Breaches,
-    reached: [u32; 256],
+    reached: [u32; Point::COUNT],
     last: Step,
     end: End,
     summary: Summary,
@@ -278,7 +278,7 @@ impl Default for Judge {
             marks: Marks::default(),
             passes: Passes::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0, first: u32::MAX },
-            reached: [0; 256],
+            reached: [0; Point::COUNT],
             last: NOWHERE,
             end: End::Done,
             summary: Summary::default(),
@@ -317,7 +317,7 @@ impl Judge {
     }
 
     /// Steps that began at each point, by point number, over all runs.
-    pub fn reached(&self) -> &[u32; 256] {
+    pub fn reached(&self) -> &[u32; Point::COUNT] {
         &self.reached
     }
 
@@ -393,8 +393,11 @@ impl Judge {
     #[inline(always)]
     fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
-            // That there is no space is for the device to say.
-            Event::WriteFailed { cells, io } if io || k.device.is_full() => {
+            Event::Failed { site } => self.history.met(step.task, Short::of(site)),
+            // That there is no space is for the device to say, or for the case.
+            Event::WriteFailed { cells, io }
+                if io || k.device.is_full() || failed(k, Site::Block) =>
+            {
                 self.history.write_failed(cells, io, &|cell| {
                     [k.fs().durable(k, cell), k.fs().stored(k, cell)]
                 });
@@ -431,6 +434,11 @@ impl Judge {
     }
 }
 
+/// The case had this site fail in the step.
+fn failed<F: Filesystem>(k: &Kernel<F>, site: Site) -> bool {
+    k.events().any(|event| event == Event::Failed { site })
+}
+
 /// The kind of operation that takes a step, in words.
 fn operation_name<F: Filesystem>(k: &Kernel<F>, step: Step) -> &'static str {
     match step.task.io_slot() {
@@ -455,7 +463,7 @@ macro_rules! by_kind {
             Call Return MkwriteReturned FaultReturned PteSet Stored DirtySet TagSet DirtyCleared SizeWritten Mkcleaned
             WritebackStarted ChangedUnderWriteback WritebackEnded WritepageReturned Submitted Transferred Regrown
             WriteFailed Unlocked Removed FreedInUse PutUnheld UsedFreed TimeUpdated Throttled LockOrder SleptAtomic
-            Truncated Bug NullMapping
+            Truncated Bug NullMapping Failed
         }
     };
     ($event:ident, $same:expr; $($kind:ident)*) => {
@@ -477,10 +485,14 @@ impl<F: Filesystem> Observer<F> for Judge {
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         self.last = step;
         self.marks.step(step);
-        self.history.short(Short { of_space: k.device.is_full(), of_memory: k.is_out_of_pages() });
+        self.history.short(Short {
+            of_space: k.device.is_full(),
+            of_memory: k.is_out_of_pages(),
+            of_reads: false,
+        });
         self.passes.step(k, step.task);
         for event in k.events() {
             by_kind!(event, self.event(k, step, event));
@@ -493,7 +505,7 @@ impl<F: Filesystem> Observer<F> for Judge {
 
     fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
         self.check_pages(k, in_use, step);
         rules::quiescent(&mut self.cx(k, step).0);
@@ -503,7 +515,7 @@ impl<F: Filesystem> Observer<F> for Judge {
 
     fn end(&mut self, k: &Kernel<F>, end: End) {
         let step = Step { point: Point::RunEnd, number: self.last.number, ..NOWHERE };
-        self.reached[step.point as usize] += 1;
+        self.reached[step.point.index()] += 1;
         self.end = end;
         if end == End::Done {
             rules::quiescent(&mut self.cx(k, step).0);

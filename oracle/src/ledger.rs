@@ -19,8 +19,8 @@
 use std::ops::Range as Span;
 
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Operation;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::{Remedies, Remedy};
@@ -490,10 +490,10 @@ fn pairs<F: Filesystem>(pattern: &str) -> Result<Vec<Pair<F>>, Flaw> {
         return Err(unknown("implementation", fs, F::all().iter().map(|fs| fs.name())));
     }
     let known_caller = WildMatch::new(caller);
-    let callers: Vec<Caller> =
-        Caller::ALL.iter().copied().filter(|c| known_caller.matches(c.name())).collect();
+    let callers: Vec<Era> =
+        Era::CALLERS.iter().copied().filter(|c| known_caller.matches(c.name())).collect();
     if callers.is_empty() && caller != "natural" {
-        let known = Caller::ALL.iter().map(|caller| caller.name()).chain(["natural"]);
+        let known = Era::CALLERS.iter().map(|caller| caller.name()).chain(["natural"]);
         return Err(unknown("caller", caller, known));
     }
     let mut found = Vec::new();

@@ -86,9 +86,9 @@ fn could_go<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u8 {
     };
     let launders = launders && k.fs().launders();
     let could_go = |page: &Frame| {
-        let mapped = if unmaps { k.mapcount(*page) as i8 } else { 0 };
-        let alone = k.refcount(*page) == 1 + i8::from(k.has(*page, PRIVATE)) + mapped;
-        let goes = if k.is_dirty(*page) { launders } else { k.fs().is_releasable(k, *page) };
+        let mapped = if unmaps { k.mapcount(*page) as i16 } else { 0 };
+        let alone = k.refcount(*page) == 1 + i16::from(k.has(*page, PRIVATE)) + mapped;
+        let goes = if k.is_dirty(*page) { launders } else { k.fs().releases(k, *page) };
         alone && goes && !k.is_locked(*page) && !k.is_writeback(*page)
     };
     k.cached_pages().filter(could_go).fold(0, |mask, page| mask | 1 << k.index(page))

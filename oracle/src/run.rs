@@ -222,10 +222,23 @@ impl<F: Filesystem> Runner<F> {
         };
         let mut order = Order::new(stops);
         self.run_scheduled(target, case, &mut order);
-        let passed = order.passed();
-        let mut missed = order.missed;
-        missed.extend((passed..stops.len()).filter(|n| stops[*n].point.is_some()));
-        missed
+        missed(order, stops)
+    }
+
+    /// The same without a judge, watched by somebody.
+    pub fn follow(
+        &mut self,
+        target: Target<F>,
+        case: &Case,
+        watch: &mut impl Observer<F>,
+    ) -> Vec<usize> {
+        let Schedule::Order(stops) = &case.schedule else {
+            observe(&mut self.machine, target, case, ScheduledBy::Own, watch);
+            return Vec::new();
+        };
+        let mut order = Order::new(stops);
+        self.machine.run(Setup { case, target }, &mut order, watch);
+        missed(order, stops)
     }
 
     /// The hash of a run.
@@ -234,6 +247,14 @@ impl<F: Filesystem> Runner<F> {
         observe(&mut self.machine, target, case, how, &mut hash);
         hash.0
     }
+}
+
+/// The stops that a run has not reached.
+fn missed(order: Order<'_>, stops: &[Stop]) -> Vec<usize> {
+    let passed = order.passed();
+    let mut missed = order.missed;
+    missed.extend((passed..stops.len()).filter(|n| stops[*n].point.is_some()));
+    missed
 }
 
 /// Machines with their judges, one per target, for cases that run on all of them.
@@ -324,7 +345,7 @@ pub fn with_order(case: &Case, stops: Vec<Stop>) -> Case {
 mod tests {
     use super::*;
     use mkwrite_impls::Builtin;
-    use mkwrite_model::callers::Caller;
+    use mkwrite_model::era::Era;
     use mkwrite_model::generate::Generator;
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
@@ -339,7 +360,7 @@ mod tests {
     #[test]
     fn a_pair_is_read_as_it_is_displayed() {
         for fs in Builtin::all() {
-            for pair in Caller::ALL.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()) {
+            for pair in Era::CALLERS.iter().filter_map(|caller| Pair::new(*fs, *caller).ok()) {
                 assert_eq!(pair.to_string().parse(), Ok(pair));
                 assert_eq!(format!("{} x {}", fs.name(), pair.caller.name()).parse(), Ok(pair));
             }

@@ -77,7 +77,7 @@ impl<F: Filesystem> Observer<F> for Reaches<'_> {
     fn step(&mut self, k: &Kernel<F>, _: Step) {
         let at = |place: &Place| {
             k.tasks.live() & place.task.bit() != 0
-                && k.tasks.at(place.task).point == place.point as u8
+                && k.tasks.at(place.task).point == place.point.number()
                 && (!place.waits || k.tasks.waits_for(place.task).is_some())
         };
         for (reach, reached) in self.wanted.iter().zip(&mut self.reached) {

@@ -6,11 +6,11 @@
 //! it all the same, as __block_write_full_page does for a buffer that it cannot lock (2.6.30
 //! fs/buffer.c).
 
-use mkwrite_model::callers::Caller;
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Convention, Declaration, Filesystem, Implementation, LOCKED, NOPAGE, Pair, Record, SizeGuard,
+    AddressSpaceOperations, Code, Convention, Declaration, Filesystem, Implementation,
+    InodeOperations, LOCKED, NOPAGE, Pair, RequestOperations, SizeGuard, Store, VmOperations,
     WbSync,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Request, Stamp, Status};
@@ -39,7 +39,7 @@ impl std::fmt::Display for Nothing {
 const REDIRTIES: Declaration = Declaration {
     name: "redirties",
     convention: Convention::Locked,
-    natural: Caller::V2_6_30,
+    natural: Era::V2_6_30,
     era: Era::V2_6_30,
     page_cache: true,
     stable_pages: false,
@@ -51,6 +51,7 @@ const REDIRTIES: Declaration = Declaration {
 
 impl Filesystem for Plain {
     type Private = Nothing;
+    type Inode = ();
 
     fn all() -> &'static [Plain] {
         &[Plain::Untold, Plain::Redirties, Plain::Idle]
@@ -67,8 +68,10 @@ impl Implementation<Plain> for Plain {
             Plain::Idle => &Declaration { name: "idle", ..REDIRTIES },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<Plain>, page: Frame) -> i32 {
+impl VmOperations<Plain> for Plain {
+    async fn page_mkwrite(self, k: &Kernel<Plain>, page: Frame) -> Code {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.in_mapping(page) {
             k.unlock_page(page);
@@ -77,7 +80,9 @@ impl Implementation<Plain> for Plain {
         k.set_page_dirty(page).await;
         LOCKED
     }
+}
 
+impl AddressSpaceOperations<Plain> for Plain {
     async fn writepage(self, k: &Kernel<Plain>, page: Frame, sync: WbSync) -> Status {
         k.at_size(P::WritepageSize).await;
         k.zero_from(page, k.length_below_eof(page));
@@ -92,50 +97,32 @@ impl Implementation<Plain> for Plain {
         k.set_page_writeback(page);
         let (mut request, per_page) = (Request::new(page), k.geometry().blocks);
         for (b, block) in request.blocks.iter_mut().enumerate().take(usize::from(per_page)) {
-            *block =
-                k.device.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
+            *block = k.get_block(k.index(page) * per_page + b as u8).expect("an ample device");
         }
         k.submit(request);
         k.unlock_page(page);
         Status::Ok
     }
 
-    fn transfer(self, k: &Kernel<Plain>, request: Request) {
-        k.transfer_blocks(request);
-    }
-
-    async fn complete(self, k: &Kernel<Plain>, request: Request) {
-        k.end_page_writeback(request.page);
-    }
-
-    fn readpage(self, k: &Kernel<Plain>, page: Frame) {
+    async fn readpage(self, k: &Kernel<Plain>, page: Frame) {
         for cell in 0..k.geometry().cells {
             k.set_cell(page, cell, self.durable(k, k.first_cell(page) + cell));
         }
-    }
-
-    async fn write_begin(self, _: &Kernel<Plain>, _: Frame, _: Range) -> Status {
-        Status::Ok
     }
 
     async fn write_end(self, k: &Kernel<Plain>, page: Frame, cells: Range) {
         k.set_page_dirty(page).await;
         k.i_size_write(k.i_size().max(k.first_cell(page) + cells.end));
     }
+}
 
-    async fn invalidatepage(self, _: &Kernel<Plain>, _: Frame, _: u8) {}
+impl InodeOperations<Plain> for Plain {}
+impl RequestOperations<Plain> for Plain {}
 
-    async fn releasepage(self, _: &Kernel<Plain>, _: Frame) -> bool {
-        true
-    }
-
-    fn record(self, _: &Kernel<Plain>, _: Frame) -> Record {
-        Record::NOT_NEEDED
-    }
-
+impl Store<Plain> for Plain {
     fn durable(self, k: &Kernel<Plain>, cell: u8) -> Stamp {
         let cells = k.geometry().block_cells();
-        k.device.durable(cell / cells, cell % cells)
+        k.block_durable(cell / cells, cell % cells)
     }
 }
 

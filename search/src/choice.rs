@@ -1,12 +1,12 @@
-//! Maps the byte [`CHOICE`] of an input to a pair: for the target `implementation`, and for the
-//! tools that replay its inputs.
+//! Maps the number of a pair that an input brings ([`bytes::pair`]) to the pair: for the target
+//! `implementation`, and for the tools that replay its inputs.
 //!
 //! Inputs are kept for years, so the filesystems bring a table of names
-//! ([`Filesystem::stored_pairs`]), whatever their list and the ledger come to say. Bytes of version
-//! 1 wrap at the pairs that there were when it was frozen. In version 2 a byte is the number of its
+//! ([`Filesystem::stored_pairs`]), whatever their list and the ledger come to say. Bytes of form 1
+//! wrap at the pairs that there were when it was frozen. Since form 2 a number is the code of its
 //! pair; a new pair is added at the end, and takes over one number that nobody has written yet.
 
-use mkwrite_model::bytes::{self, CHOICE, Version};
+use mkwrite_model::bytes::{self, Version};
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::Ledger;
 
@@ -44,16 +44,19 @@ impl<F: Filesystem> Choice<F> {
 
     /// The number of the pair that an input chooses.
     pub fn of(&self, input: &[u8]) -> usize {
-        let byte = usize::from(input.get(CHOICE).copied().unwrap_or(0));
+        let code = usize::from(bytes::pair(input));
         match bytes::version(input) {
-            Version::V2 if byte < self.pairs.len() => byte,
-            _ => byte % self.frozen,
+            Version::V2 | Version::V3 if code < self.pairs.len() => code,
+            _ => code % self.frozen,
         }
     }
 
-    /// The first version in which a byte can choose this pair.
-    pub fn version(&self, number: usize) -> Version {
-        if number < self.frozen { Version::V1 } else { Version::V2 }
+    /// The same input in the newest form: the same case on the same pair.
+    pub fn upgraded(&self, input: &[u8]) -> Vec<u8> {
+        match bytes::version(input) {
+            Version::V3 => input.to_vec(),
+            _ => bytes::encode_on(&bytes::decode(input), self.of(input) as u16),
+        }
     }
 }
 
@@ -74,16 +77,29 @@ mod tests {
                 "add (\"{fs}\", \"{caller}\") at the end of the names in impls/src/stored.rs"
             );
         }
-        assert!(choice.pairs.len() <= 64, "mutators of version 2 draw from 64 numbers");
+        assert!(choice.pairs.len() <= 64, "mutators draw from 64 numbers");
     }
 
     #[test]
-    fn the_second_version_can_name_them_all() {
+    fn every_pair_can_be_named() {
         let choice = Choice::<Builtin>::new(&Ledger::own());
         for number in 0..choice.pairs.len() {
-            let mut input = bytes::encode_as(&bytes::decode(&[]), choice.version(number));
-            input[CHOICE] = number as u8;
+            let input = bytes::encode_on(&bytes::decode(&[]), number as u16);
             assert_eq!(choice.of(&input), number);
+        }
+    }
+
+    #[test]
+    fn an_upgraded_input_is_the_same_case_on_the_same_pair() {
+        let choice = Choice::<Builtin>::new(&Ledger::own());
+        for byte in 0..=255 {
+            let mut old = [byte; 64];
+            old[30] = if byte % 2 == 0 { 0xB2 } else { byte };
+            old[0] = 2;
+            let new = choice.upgraded(&old);
+            assert_eq!((bytes::version(&new), choice.of(&new)), (Version::V3, choice.of(&old)));
+            assert_eq!(bytes::decode(&new), bytes::decode(&old));
+            assert_eq!(choice.upgraded(&new), new);
         }
     }
 }

@@ -151,7 +151,7 @@ pub struct Feedback {
     hit: FeatureSet,
     list: Vec<u16>,
     /// Who touched an object last, and at which point.
-    last: [(TaskId, u8); object::COUNT],
+    last: [(TaskId, u16); object::COUNT],
 }
 
 impl Feedback {
@@ -202,9 +202,9 @@ impl Feedback {
             return;
         }
         let last = &mut self.last[usize::from(step.object)];
-        let (task, point) = std::mem::replace(last, (step.task, step.point as u8));
+        let (task, point) = std::mem::replace(last, (step.task, step.point.code()));
         if task != step.task {
-            self.note(Signal::Order, u64::from(point) << 8 | step.point as u64);
+            self.note(Signal::Order, u64::from(point) << 16 | code(step));
         }
     }
 
@@ -212,14 +212,14 @@ impl Feedback {
         if self.signals.has(Signal::State) || self.signals.has(Signal::At) {
             let state = state(k, page);
             self.note(Signal::State, state);
-            self.note(Signal::At, state << 8 | step.point as u64);
+            self.note(Signal::At, state << 16 | code(step));
         }
     }
 
     /// `near` are the rules that do not hold for the page, one bit each.
     fn near<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, page: Frame, near: u64) {
         let near = near.wrapping_mul(SPREAD);
-        self.note(Signal::Near, near ^ step.point as u64);
+        self.note(Signal::Near, near ^ code(step));
         self.note(
             Signal::Kind,
             near ^ kind(k, step.task) << 8 ^ u64::from(k.tasks.live().count_ones()),
@@ -263,6 +263,11 @@ fn kind<F: Filesystem>(k: &Kernel<F>, task: TaskId) -> u64 {
     } else {
         k.state(task).operation().kind().code
     })
+}
+
+/// The code of a step's point: features are kept, so numbers of points are no part of them.
+fn code(step: Step) -> u64 {
+    step.point.code().into()
 }
 
 /// A page's flags, ptes and record as a number.
@@ -354,7 +359,10 @@ impl<F: Filesystem> Observer<F> for Watched<'_> {
         self.judge.end(k, end);
         if self.feedback.signals.has(Signal::Broken) {
             for breach in self.judge.breaches() {
-                self.feedback.note(Signal::Broken, (breach.rule as u64) << 8 | breach.point as u64);
+                self.feedback.note(
+                    Signal::Broken,
+                    (breach.rule as u64) << 16 | u64::from(breach.point.code()),
+                );
             }
         }
     }

@@ -11,7 +11,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 
-use mkwrite_model::bytes::{self, CHOICE};
+use mkwrite_model::bytes;
 use mkwrite_model::generate::{Generator, random};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::{self, Document, parse};
@@ -204,22 +204,29 @@ pub fn implementation<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
 /// instead, chosen as hunts do: what an engine knows of an input is how new it was.
 pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut random(u64::from(seed), 0, 4);
-    let (choice, version) =
-        (data[..size].get(CHOICE).copied().unwrap_or(0), bytes::version(&data[..size]));
     session::<F, _>(|session| {
+        let pair = session.choice.of(&data[..size]) as u16;
         let Side { corpus, runs, .. } = session.side(&data[..size]);
         if *runs < FRESH {
             let mut case = Case::default();
             Generator::new(false).generate(u64::from(seed), 0, &mut case);
-            return bytes::put(&case, choice, version, &mut data[..max]);
+            return bytes::put(&case, pair, &mut data[..max]);
         }
         let is_others = corpus.is_empty() || r.random_ratio(1, OTHERS);
         let size = if is_others {
-            size
+            bytes::put(&bytes::decode(&data[..size]), pair, &mut data[..max])
         } else {
-            bytes::put(corpus.pick(r), choice, version, &mut data[..max])
+            bytes::put(corpus.pick(r), pair, &mut data[..max])
         };
         bytes::mutate(data, size, max, seed)
+    })
+}
+
+/// For the custom crossovers of engines: puts a mixture of two cases into `out`; returns its size.
+pub fn cross<F: Filesystem>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
+    session::<F, _>(|session| {
+        let [one, other] = [one, other].map(|input| session.choice.upgraded(input));
+        bytes::cross(&one, &other, out, seed)
     })
 }
 

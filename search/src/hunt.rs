@@ -244,7 +244,7 @@ pub fn hunt<F: Filesystem>(
     let mut workers: Vec<Worker<F>> =
         (0..jobs).map(|_| Worker::new(plan, progress, save)).collect();
     let mut outcome =
-        Hunted { reached: vec![vec![0; 256]; plan.targets.len()], ..Hunted::default() };
+        Hunted { reached: vec![vec![0; Point::COUNT]; plan.targets.len()], ..Hunted::default() };
     let mut corpus = Corpus::default();
     let next = AtomicU64::new(0);
     while next.load(Ordering::Relaxed) < plan.cases && !progress.stop.load(Ordering::Relaxed) {
@@ -498,7 +498,7 @@ pub fn reproduce<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Cas
 
 /// The points that no target of a hunt has reached.
 pub fn unreached(outcome: &Hunted) -> Vec<Point> {
-    let seen = |point: &Point| outcome.reached.iter().any(|counts| counts[*point as usize] != 0);
+    let seen = |point: &Point| outcome.reached.iter().any(|counts| counts[point.index()] != 0);
     Point::ALL.iter().copied().filter(|point| !seen(point)).collect()
 }
 

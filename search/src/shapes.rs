@@ -117,8 +117,8 @@ impl Shapes {
             let file_block = index * g.blocks + b;
             let cells =
                 Range::new(b * g.block_cells(), (b + 1) * g.block_cells()).clip(Range::new(0, end));
-            let durable = |cell: u8| k.device.durable(file_block, cell % g.block_cells());
-            match k.device.block(file_block) {
+            let durable = |cell: u8| k.block_durable(file_block, cell % g.block_cells());
+            match k.block(file_block) {
                 None => hole = true,
                 Some(_) => {
                     block = true;
@@ -167,7 +167,7 @@ impl Shapes {
         }
         let stands = |task: TaskId| {
             let at = k.tasks.at(task);
-            at.point == P::MkwriteLock as u8 && at.object == object::PAGE_LOCK + page.0
+            at.point == P::MkwriteLock.number() && at.object == object::PAGE_LOCK + page.0
         };
         if bits(k.tasks.live()).any(stands) {
             cut.before_lock = Some(to);
@@ -233,9 +233,12 @@ impl<F: Filesystem> Observer<F> for Shapes {
         self.see_if(Shape::EofInBlock, !size.is_multiple_of(g.block_cells()));
         for event in k.events() {
             match event {
-                Event::Call => {
-                    self.called(g, size, k.device.allocated(), k.state(step.task).operation())
-                }
+                Event::Call => self.called(
+                    g,
+                    size,
+                    k.file().extents.allocated(),
+                    k.state(step.task).operation(),
+                ),
                 Event::Stored { cells } => self.changes(k, Shape::StoreBesideIo, cells),
                 Event::SizeWritten { from, to, .. } => self.size(k, from, to),
                 Event::Removed { page, .. } => {
@@ -269,7 +272,7 @@ impl<F: Filesystem> Observer<F> for Shapes {
         }
         let is_reused = |(block, was): &(u8, u8)| {
             (0..g.pages * g.blocks)
-                .any(|file_block| file_block != *was && k.device.block(file_block) == Some(*block))
+                .any(|file_block| file_block != *was && k.block(file_block) == Some(*block))
         };
         let came = self.carried.iter().any(is_reused);
         self.see_if(Shape::CutReused, came);

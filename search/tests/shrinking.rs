@@ -7,7 +7,7 @@ use mkwrite_explain::finding;
 use mkwrite_explain::parallel::Until;
 use mkwrite_explain::shrink::{Goal, Held, Shrinker, Size, Wanted, shrink, shrink_one};
 use mkwrite_impls::Builtin;
-use mkwrite_model::case::{Case, Geometry, Operand, Operation, Range};
+use mkwrite_model::case::{Case, Geometry, Operand, Operands, Operation, Range};
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::{Target, text};
@@ -79,16 +79,24 @@ fn a_finding_stays_what_it_is_and_is_not_made_smaller_a_second_time() {
 /// Operations like this one on all places of such a file.
 fn placed(operation: Operation, shape: Geometry) -> Vec<Operation> {
     let kind = operation.kind();
-    let on = |range| Operation::from_code(kind.code, range).unwrap();
     let ranges = |count: u8| {
         (0..count).flat_map(move |start| (start + 1..=count).map(move |end| Range::new(start, end)))
     };
-    match kind.operand {
-        Operand::None => vec![operation],
-        Operand::Cells => ranges(shape.file_cells()).map(on).collect(),
-        Operand::Pages => ranges(shape.pages).map(on).collect(),
-        Operand::Size => (0..=shape.file_cells()).map(|size| on(Range::new(size, 0))).collect(),
+    let mut all = vec![operation.operands()];
+    for (n, operand) in kind.operands.iter().enumerate() {
+        let places: Vec<Range> = match operand {
+            Operand::Size => (0..operand.count(shape)).map(|size| Range::new(size, 0)).collect(),
+            Operand::Cells | Operand::Pages => ranges(operand.count(shape)).collect(),
+        };
+        let put = |operands: &Operands, range: Range| {
+            let mut operands = *operands;
+            operands[n] = range;
+            operands
+        };
+        all = all.iter().flat_map(|o| places.iter().map(move |range| put(o, *range))).collect();
     }
+    let on = |operands| Operation::from_code(kind.code, operands).unwrap();
+    all.into_iter().map(on).collect()
 }
 
 /// All cases with the operations and stops of this one in a smaller file.

@@ -280,6 +280,7 @@ fn status(error: i32) -> Status {
         1002 => Status::Segv,
         12 => Status::NoMemory,
         16 => Status::Busy,
+        22 => Status::Invalid,
         28 => Status::NoSpace,
         _ => Status::Io,
     }

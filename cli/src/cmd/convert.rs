@@ -1,4 +1,5 @@
-//! `mkwrite convert`: a case from text to bytes, or from bytes to canonical text.
+//! `mkwrite convert`: a case from text to bytes, or from bytes to canonical text; inputs of fuzzers
+//! in an older form to the newest one.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +7,25 @@ use anyhow::{Result, anyhow};
 use mkwrite_model::bytes;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
+use mkwrite_oracle::Ledger;
+use mkwrite_search::choice::Choice;
 
 use crate::export::fsx;
 use crate::{Exit, files, output};
 
-/// Convert a case between text (.mkw) and bytes, the fuzzers' form
+/// Convert a case between text (.mkw) and bytes, the fuzzers' form, or old bytes to the newest form
 ///
 /// A .mkw file becomes bytes, anything else becomes canonical text, unless --to says otherwise.
-/// Bytes carry the case alone: what it runs on and what is expected stands beside it, in text. A
-/// fuzzer runs bytes under several schedules; text has the first, and `shrink FILE` writes the one
+/// Bytes carry the case alone, and the number of a pair: what is expected stands beside it, in text.
+/// A fuzzer runs bytes under several schedules; text has the first, and `shrink FILE` writes the one
 /// that breaks something. With --from fsx it reads an operation file of fsx (NAME.fsxops) as a case
 /// of one actor. The input stays as it is.
+///
+/// Of a folder of a fuzzer's inputs each becomes bytes in the newest form (or text), in the folder
+/// of --output: the same case on the same pair.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The file to read
+    /// The file to read, or a folder of inputs
     file: PathBuf,
     /// The form to read, if it is not one of these two
     #[arg(long, value_name = "FORM", value_parser = ["fsx"])]
@@ -27,21 +33,26 @@ pub struct Args {
     /// The form to write
     #[arg(long, value_parser = ["text", "bytes"])]
     to: Option<String>,
-    /// The file to write (standard output without it)
+    /// The file to write (standard output without it), or the folder
     #[arg(short, long)]
     output: Option<PathBuf>,
 }
 
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let document = match args.from {
-        None => files::read::<F>(&args.file)?,
-        Some(_) => operations_of_fsx(&args.file)?,
+    let choice = Choice::<F>::new(&Ledger::own());
+    if args.file.is_dir() {
+        return folder(args, &choice);
+    }
+    let is_text = args.from.is_none() && files::is_text(&args.file);
+    let to_text = args.to.as_deref().map_or(!is_text, |to| to == "text");
+    let content = match (&args.from, to_text, is_text) {
+        (Some(_), true, _) => operations_of_fsx(&args.file)?.to_string().into_bytes(),
+        (Some(_), false, _) => bytes::encode(&operations_of_fsx(&args.file)?.case),
+        (None, true, _) => files::read::<F>(&args.file)?.to_string().into_bytes(),
+        (None, false, true) => bytes::encode(&files::read::<F>(&args.file)?.case),
+        (None, false, false) => choice.upgraded(&files::input(&args.file)?),
     };
-    let from_text = args.from.is_none() && files::is_text(&args.file);
-    let to_text = args.to.as_deref().map_or(!from_text, |to| to == "text");
-    let content =
-        if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) };
     if let Some(output) = args.output.as_deref() {
         files::refuse_same(&args.file, output)?;
         if !to_text && files::is_text(output) {
@@ -54,6 +65,42 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         None => output::bytes(&content),
     }
     Ok(Exit::Good)
+}
+
+/// Converts the inputs of a folder into another one.
+fn folder<F: Filesystem>(args: &Args, choice: &Choice<F>) -> Result<Exit> {
+    let from = &args.file;
+    let Some(to) = &args.output else {
+        let what = format!("{} is a folder", from.display());
+        return Err(anyhow!(what).context("name another folder with --output"));
+    };
+    std::fs::create_dir_all(to).map_err(|error| anyhow!("{}: {error}", to.display()))?;
+    files::refuse_same(from, to)?;
+    let to_text = args.to.as_deref() == Some("text");
+    let inputs = inputs(from)?;
+    for path in &inputs {
+        let input = files::input(path)?;
+        let (name, content) = if to_text {
+            let document = Document::new(bytes::decode(&input));
+            (files::sha1(&input) + ".mkw", document.to_string().into_bytes())
+        } else {
+            let new = choice.upgraded(&input);
+            (files::sha1(&new), new)
+        };
+        files::write(&to.join(name), &content)?;
+    }
+    output::note(format!("{} inputs of {} in {}", inputs.len(), from.display(), to.display()));
+    Ok(Exit::Good)
+}
+
+/// The files of a folder that are inputs: not empty, and no text.
+fn inputs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| anyhow!("{}: {e}", folder.display()))?;
+    let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    all.retain(|path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0));
+    all.retain(|path| !files::is_text(path));
+    all.sort();
+    Ok(all)
 }
 
 /// The case of an operation file of fsx. What is not the same is said.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use mkwrite_explain::causes::{Cause, Shown};
 use mkwrite_explain::finding::{self, Name};
+use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
@@ -161,7 +162,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     {
         return Err(missed(&plan, plant));
     }
-    let findings = save(&saver, &outcome);
+    let findings = save(&saver, &outcome, jobs);
     let causes = fold(&plan, &findings);
     let report = Document::new(report(
         args,
@@ -393,43 +394,46 @@ fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &Key) -> PathBuf {
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that
 /// depends on the signature alone.
-fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted) -> Vec<Finding<F>> {
-    let Saver { args, plan, .. } = saver;
-    let mut findings = Vec::new();
+fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> Vec<Finding<F>> {
     // What is new first: the number of files is bounded.
-    let mut keys: Vec<(&Key, &Found)> = outcome.found.iter().collect();
-    keys.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
-    for (n, (key, found)) in keys.into_iter().enumerate() {
-        let path = file(args, plan, key);
-        let mut file =
-            (n < FILES_MAX || key.signature.expected == Expected::No).then(|| path.clone());
-        if file.is_none() {
-            // It was among the first, and others are before it in the order.
-            let _ = std::fs::remove_file(&path);
-        }
-        let mut case = found.case.clone();
-        if file.is_some() {
-            case = if args.raw {
-                hunt::recorded(plan, key, found)
-            } else {
-                hunt::reproduce(plan, key, found)
-            };
-            let document = document(args, plan, key, found, case.clone(), !args.raw);
-            if !saver.save(&path, document.to_string().as_bytes()) {
-                // As it was found it may be there.
-                file = path.is_file().then_some(path);
-            }
-        }
-        findings.push(Finding {
-            key: *key,
-            found: found.clone(),
-            target: plan.targets[key.target],
-            case,
-            file,
-        });
-    }
+    let mut all: Vec<(&Key, &Found)> = outcome.found.iter().collect();
+    all.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
+    let findings = Mutex::new(Vec::new());
+    let save = |(): &mut (), n: usize| {
+        let (key, found) = all[n];
+        let finding = save_one(saver, key, found, n < FILES_MAX);
+        findings.lock().expect("nothing panics while it is held").push(finding);
+    };
+    parallel(jobs, all.len(), || false, || (), save);
+    let mut findings = findings.into_inner().expect("nothing panicked");
     findings.sort_by_key(|finding| finding.key);
     findings
+}
+
+/// Writes the case of a finding, if there is room for what the ledger expects or it is new.
+fn save_one<F: Filesystem>(
+    saver: &Saver<'_, F>,
+    key: &Key,
+    found: &Found,
+    is_room: bool,
+) -> Finding<F> {
+    let Saver { args, plan, .. } = saver;
+    let path = file(args, plan, key);
+    let (mut case, mut file) = (found.case.clone(), None);
+    if is_room || key.signature.expected == Expected::No {
+        case = match args.raw {
+            true => hunt::recorded(plan, key, found),
+            false => hunt::reproduce(plan, key, found),
+        };
+        let document = document(args, plan, key, found, case.clone(), !args.raw);
+        let is_saved = saver.save(&path, document.to_string().as_bytes());
+        // As it was found it may be there.
+        file = (is_saved || path.is_file()).then_some(path);
+    } else {
+        // It was among the first, and others are before it in the order.
+        let _ = std::fs::remove_file(&path);
+    }
+    Finding { key: *key, found: found.clone(), target: plan.targets[key.target], case, file }
 }
 
 fn document<F: Filesystem>(
@@ -496,7 +500,7 @@ fn report<F: Filesystem>(
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts =
-            Point::ALL.iter().map(|point| (point.name().to_owned(), reached[*point as usize]));
+            Point::ALL.iter().map(|point| (point.name().to_owned(), reached[point.index()]));
         (target.to_string(), counts.collect())
     });
     json::Hunt {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use mkwrite_model::callers::Caller;
-use mkwrite_model::case::{Operand, Operation};
+use mkwrite_model::case::{Operation, Site};
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::mutate::MUTATIONS;
 use mkwrite_model::plant::Plant;
@@ -21,7 +21,7 @@ use mkwrite_search::feedback::Signal;
 use crate::output::{self, print_table};
 use crate::{Exit, files};
 
-/// List implementations, callers, rules, operations, points, plants, remedies, entries of the
+/// List implementations, callers, rules, operations, sites of faults, points, plants, remedies, entries of the
 /// ledger and so on
 ///
 /// Names in brackets, after a source, are facts of docs/sources.md.
@@ -51,6 +51,7 @@ enum What {
     Callers,
     Rules,
     Operations,
+    Sites,
     Points,
     Plants,
     Remedies,
@@ -96,7 +97,8 @@ fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
             (&["name", "convention", "caller", "record", "source"], all.collect())
         }
         What::Callers => {
-            let all = Caller::ALL.iter().map(|c| row(&[c.name(), c.accepts().name(), c.help()]));
+            let all =
+                Era::CALLERS.iter().map(|c| row(&[c.name(), c.facts().accepts.name(), c.help()]));
             (&["name", "convention", "what"], all.collect())
         }
         What::Rules => {
@@ -108,19 +110,21 @@ fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
         }
         What::Operations => {
             let all = Operation::KINDS.iter().skip(1).map(|kind| {
-                let operand = match kind.operand {
-                    Operand::None => "",
-                    Operand::Cells => "CELL..CELL",
-                    Operand::Pages => "PAGE..PAGE",
-                    Operand::Size => "CELLS",
-                };
-                row(&[kind.name, operand, kind.help])
+                let operands: Vec<_> = kind.operands.iter().map(|one| one.form()).collect();
+                row(&[kind.name, &operands.join(" "), kind.help])
             });
             (&["name", "operand", "what"], all.collect())
         }
+        What::Sites => {
+            let all = Site::ALL.iter().map(|site| {
+                let statement = if site.row().has_statement { "" } else { "fault " };
+                row(&[&format!("{statement}{}", site.name()), site.row().help])
+            });
+            (&["statement", "what goes wrong, at the n-th time"], all.collect())
+        }
         What::Points => {
             let listed = if args.unreached { unreached(args)? } else { Point::ALL.to_vec() };
-            let all = listed.iter().map(|p| row(&[&(*p as u8).to_string(), p.name(), p.does()]));
+            let all = listed.iter().map(|p| row(&[&p.code().to_string(), p.name(), p.does()]));
             (&["number", "name", "next step"], all.collect())
         }
         What::Plants => {

@@ -8,7 +8,7 @@ use mkwrite_explain::bisect::{Tried, home, outcome};
 use mkwrite_explain::cure::cures;
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
-use mkwrite_model::callers::Caller;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, compared};
@@ -47,7 +47,7 @@ pub struct Args {
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
     let columns =
-        if args.callers.is_empty() { Caller::ALL.to_vec() } else { callers(&args.callers)? };
+        if args.callers.is_empty() { Era::CALLERS.to_vec() } else { callers(&args.callers)? };
     let cases = files::cases_below(&args.paths)?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let mut all = Vec::new();
@@ -57,7 +57,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
             home(&document).ok_or_else(|| anyhow!("{}: it names no pair", path.display()))?;
         let case = with_stops(&mut runner, home, &document.case);
         runner.compare_with(compared(&document).map_err(|error| anyhow!(error))?);
-        let mut cell = |fs: F, caller: Caller| {
+        let mut cell = |fs: F, caller: Era| {
             let outcome = outcome(&mut runner, &ledger, home, &case, fs, caller);
             let closed_by = closed_by(&mut runner, &ledger, home, &outcome, fs, caller);
             Cell { closed_by, ..cell(&ledger, outcome) }
@@ -97,7 +97,7 @@ fn closed_by<F: Filesystem>(
     home: Target<F>,
     outcome: &Tried,
     fs: F,
-    caller: Caller,
+    caller: Era,
 ) -> Vec<String> {
     let Tried::Ran { translation, breaches, .. } = outcome else { return Vec::new() };
     let (Some((breach, _)), Ok(pair)) = (breaches.first(), Pair::new(fs, caller)) else {

@@ -190,6 +190,12 @@ fn expression(program: &Program, n: usize, call: &Call) -> String {
         (_, Effect::Loads(_)) => format!("load({mm}, {from}, {to}, {n})"),
         (_, Effect::Reads(_)) => format!("read_({from}, {to}, {n})"),
         (_, Effect::Writes(_)) => format!("write_({from}, {to}, '{byte}')"),
+        (_, Effect::Copies { from, to }) => format!(
+            "ended((int)copy_file_range(fd, &(off_t){{ {} }}, fd, &(off_t){{ {} }}, {}, 0))",
+            bytes(from.start),
+            bytes(to.start),
+            from.iter().len().min(to.iter().len()) * cell
+        ),
         (_, Effect::Resizes(size)) => format!("ended(ftruncate(fd, {}))", bytes(size)),
         (_, Effect::Syncs { mapping: false }) => "ended(fsync(fd))".to_owned(),
         (_, Effect::Syncs { mapping: true }) => {

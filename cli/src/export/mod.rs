@@ -8,7 +8,7 @@
 //! here too, and the others race. Faults and a lack of space are left out.
 
 use anyhow::{Result, anyhow};
-use mkwrite_model::case::{AMPLE, Case, Effect, Faults, Geometry, Operation, Schedule};
+use mkwrite_model::case::{AMPLE, Case, Effect, Geometry, Operation, Schedule};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
@@ -120,8 +120,8 @@ impl Program {
         if case.geometry.free != AMPLE {
             left_out.push("the lack of space");
         }
-        if case.faults.eio != Faults::default().eio {
-            left_out.push("the write errors");
+        if case.faults.has_errors() {
+            left_out.push("the injected errors");
         }
         let mut bytes = BYTES.iter().copied();
         let mut calls = Vec::new();

@@ -24,7 +24,7 @@ impl<F: BufferHeads> Implementation<F> for Minimalfs {
         const V2: Declaration = Declaration {
             name: "minimalfs@2",
             convention: Convention::Locked,
-            natural: Caller::V2_6_30,
+            natural: Era::V2_6_30,
             era: Era::V2_6_30,
             page_cache: true,
             stable_pages: false,
@@ -38,8 +38,10 @@ impl<F: BufferHeads> Implementation<F> for Minimalfs {
             Minimalfs::V2 => &V2,
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: BufferHeads> VmOperations<F> for Minimalfs {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         k.lock_page(page, P::MkwriteLock).await;
         if self >= Minimalfs::V2 && !k.in_mapping(page) {
             k.unlock_page(page);
@@ -55,17 +57,9 @@ impl<F: BufferHeads> Implementation<F> for Minimalfs {
         buffer::commit(k, page, below_eof).await;
         LOCKED
     }
-
-    mkwrite::buffer_heads!();
-
-    async fn write_begin(self, k: &Kernel<F>, page: Frame, cells: Range) -> Status {
-        buffer::write_begin(k, page, cells).await
-    }
-
-    fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        buffer::record(k, page)
-    }
 }
+
+mkwrite::buffer_heads!(Minimalfs, record);
 
 mkwrite::with_builtin! {
     /// minimalfs, and the filesystems of mkwrite beside it.

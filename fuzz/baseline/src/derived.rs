@@ -6,7 +6,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use mkwrite_model::case::{self, AMPLE, Case, Operand, Range, Schedule};
+use mkwrite_model::case::{self, AMPLE, Case, Faults, Operand, Operands, Range, Schedule, Site};
 
 /// A kind by its number in the table, and two numbers for its operand.
 #[derive(Arbitrary, Debug)]
@@ -44,13 +44,11 @@ fn operation(operation: &Operation, g: case::Geometry) -> case::Operation {
         let start = operation.start % count;
         Range::new(start, start + 1 + operation.length % (count - start))
     };
-    let operand = match kind.operand {
-        Operand::None => Range::default(),
-        Operand::Cells => range(g.file_cells()),
-        Operand::Pages => range(g.pages),
-        Operand::Size => Range::new(operation.start % (g.file_cells() + 1), 0),
-    };
-    case::Operation::from_code(kind.code, operand).expect("the code is of the table")
+    let any = case::Operation::from_code(kind.code, Operands::default());
+    any.expect("the code is of the table").map(|operand, _| match operand {
+        Operand::Size => Range::new(operation.start % operand.count(g), 0),
+        Operand::Cells | Operand::Pages => range(operand.count(g)),
+    })
 }
 
 libfuzzer_sys::fuzz_target!(|program: Program| {
@@ -60,11 +58,13 @@ libfuzzer_sys::fuzz_target!(|program: Program| {
             cells: 1 << (program.cells % 4),
             blocks: 1 << (program.blocks % 3),
             size: program.size,
-            holes: 0,
             mms: 1 + program.mms % 3,
             free: program.free.map_or(AMPLE, |free| free % 6),
+            ..case::Geometry::default()
         },
-        faults: case::Faults { stable: program.stable, eio: program.eio.unwrap_or(0) },
+        faults: Faults::default()
+            .with(Site::Stable, program.stable)
+            .with(Site::Eio, program.eio.unwrap_or(0)),
         schedule: Schedule::Seed { seed: program.seed, overrides: vec![] },
         ..Case::default()
     };

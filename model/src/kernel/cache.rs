@@ -1,11 +1,10 @@
-//! The page cache of the one file: the tree with its tags, i_size, the inode's dirty state and
-//! error state. 2.6.30 mm/filemap.c and mm/page-writeback.c (`[mapping-and-tree]`, `[tags]`,
-//! `[mapping-error]`).
+//! The page cache: lookups, additions and removals; i_size, and the inode's dirty and error state.
+//! 2.6.30 mm/filemap.c and mm/page-writeback.c (`[mapping-and-tree]`, `[tags]`, `[mapping-error]`).
 
+use super::Kernel;
 use super::event::Event;
 use super::page::{CACHED, DIRTY, Frame, MAPPING};
-use super::{Kernel, NO_FRAME};
-use crate::case::{PAGES_MAX, Range};
+use crate::case::{PAGES_MAX, Range, Site};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
@@ -41,12 +40,12 @@ impl<F: Filesystem> Kernel<F> {
     /// i_size, in cells.
     #[inline]
     pub fn i_size(&self) -> u8 {
-        self.size.get()
+        self.file().size()
     }
 
     /// i_size_write.
     pub fn i_size_write(&self, to: u8) {
-        let from = self.size.replace(to);
+        let from = self.file().size.replace(to);
         self.event(Event::SizeWritten { from, to, inode_locked: self.is_inode_locked_by_us() });
         // What is right for a page depends on i_size.
         for page in self.cached_pages() {
@@ -62,13 +61,12 @@ impl<F: Filesystem> Kernel<F> {
     /// The page that the tree holds at `index`.
     #[inline]
     pub fn slot(&self, index: u8) -> Option<Frame> {
-        let frame = self.tree[usize::from(index)].get();
-        (frame != NO_FRAME).then_some(Frame(frame))
+        self.file().slot(index)
     }
 
     /// Every page in the tree.
     pub fn cached_pages(&self) -> impl Iterator<Item = Frame> + '_ {
-        (0..PAGES_MAX as u8).filter_map(|index| self.slot(index))
+        self.file().cached_pages()
     }
 
     /// find_get_page.
@@ -81,23 +79,25 @@ impl<F: Filesystem> Kernel<F> {
 
     /// pagevec_lookup: the pages of a range of indices, with references.
     pub fn pagevec_lookup(&self, range: Range) -> Pagevec {
-        self.lookup(range, u8::MAX)
+        self.lookup(range, |_| true)
     }
 
     /// pagevec_lookup_tag(DIRTY).
     pub fn pagevec_lookup_dirty(&self, range: Range) -> Pagevec {
-        self.lookup(range, self.dirty_tags.get())
+        let tags = &self.file().dirty_tags;
+        self.lookup(range, |index| tags.has(index))
     }
 
     /// pagevec_lookup_tag(WRITEBACK).
     pub fn pagevec_lookup_writeback(&self, range: Range) -> Pagevec {
-        self.lookup(range, self.writeback_tags.get())
+        let tags = &self.file().writeback_tags;
+        self.lookup(range, |index| tags.has(index))
     }
 
-    fn lookup(&self, range: Range, tags: u8) -> Pagevec {
+    fn lookup(&self, range: Range, is_wanted: impl Fn(u8) -> bool) -> Pagevec {
         self.tree_lock();
         let mut found = Pagevec::new();
-        for index in range.iter().filter(|index| tags & 1 << index != 0) {
+        for index in range.iter().filter(|index| is_wanted(*index)) {
             if let Some(page) = self.slot(index) {
                 self.get_page(page);
                 found.pages[usize::from(found.len)] = page;
@@ -110,11 +110,16 @@ impl<F: Filesystem> Kernel<F> {
     /// add_to_page_cache: a new page, locked by this task, which also holds a reference. `None`: no
     /// memory.
     pub fn add_to_page_cache(&self, index: u8) -> Option<Frame> {
+        if self.fails(Site::Page) { None } else { self.add_new_page(index) }
+    }
+
+    /// The same where the case has no say.
+    pub(crate) fn add_new_page(&self, index: u8) -> Option<Frame> {
         let page = self.alloc_page(index)?;
         let locked = self.trylock_page(page);
         assert!(locked, "a free frame is not locked");
         self.tree_lock();
-        self.tree[usize::from(index)].set(page.0);
+        self.host(page).set_slot(index, Some(page));
         self.set(page, MAPPING | CACHED);
         let p = self.page(page);
         p.refcount.set(p.refcount.get() + 1);
@@ -125,15 +130,14 @@ impl<F: Filesystem> Kernel<F> {
     /// cache's reference goes to the caller.
     pub(crate) fn remove_from_page_cache(&self, page: Frame) {
         self.tree_lock();
-        let index = self.index(page);
-        let bit = 1 << index;
-        self.tree[usize::from(index)].set(NO_FRAME);
-        self.dirty_tags.set(self.dirty_tags.get() & !bit);
-        self.writeback_tags.set(self.writeback_tags.get() & !bit);
+        let (inode, index) = (self.host(page), self.index(page));
+        inode.set_slot(index, None);
+        inode.dirty_tags.clear(index);
+        inode.writeback_tags.clear(index);
         self.clear(page, MAPPING | CACHED);
         if self.has(page, DIRTY) {
             // A set_page_dirty slipped in after cancel_dirty_page: undo its accounting.
-            self.count_dirty(-1);
+            self.count_dirty(page, -1);
         }
         let mapped = self.ptes_of(page).next().is_some();
         self.event(Event::Removed { page, writeback: self.is_writeback(page), mapped });
@@ -144,33 +148,34 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The page has the tag DIRTY.
     pub fn is_tagged_dirty(&self, index: u8) -> bool {
-        self.dirty_tags.get() & 1 << index != 0
+        self.file().dirty_tags.has(index)
     }
 
     /// The page has the tag WRITEBACK.
     pub fn is_tagged_writeback(&self, index: u8) -> bool {
-        self.writeback_tags.get() & 1 << index != 0
+        self.file().writeback_tags.has(index)
     }
 
     /// Some page of the file has the tag DIRTY.
     pub fn any_tagged_dirty(&self) -> bool {
-        self.dirty_tags.get() != 0
+        self.file().dirty_tags.any()
     }
 
     /// The counter of dirty pages of the mapping.
     pub fn nr_dirty(&self) -> i8 {
-        self.dirty_count.get()
+        self.file().dirty_count.get()
     }
 
-    pub(crate) fn count_dirty(&self, change: i8) {
+    pub(crate) fn count_dirty(&self, page: Frame, change: i8) {
         if self.tracks_dirty() {
-            self.dirty_count.set(self.dirty_count.get().wrapping_add(change));
+            let count = &self.host(page).dirty_count;
+            count.set(count.get().wrapping_add(change));
         }
     }
 
     /// The inode is on the list that the flusher walks.
     pub fn is_inode_dirty(&self) -> bool {
-        self.inode_dirty.get()
+        self.file().dirty.get()
     }
 
     /// mark_inode_dirty, by a filesystem.
@@ -180,7 +185,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// mark_inode_dirty, and its opposite in the flusher.
     pub(crate) fn set_inode_dirty(&self, dirty: bool) {
-        self.inode_dirty.set(dirty);
+        self.file().dirty.set(dirty);
     }
 
     /// These cells of the page, one bit each, could not be written.
@@ -191,18 +196,19 @@ impl<F: Filesystem> Kernel<F> {
     /// mapping_set_error: the next fsync reports it, once.
     pub fn mapping_set_error(&self, error: Status) {
         let bit = if error == Status::NoSpace { 2 } else { 1 };
-        self.errors.set(self.errors.get() | bit);
+        let errors = &self.file().errors;
+        errors.set(errors.get() | bit);
     }
 
     /// What the next fsync would report: errors of the mapping, and of the open file.
     pub fn has_errors(&self) -> (bool, bool) {
-        (self.errors.get() != 0, self.client.error.get())
+        (self.file().errors.get() != 0, self.fs().has_error(self))
     }
 
     /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c:
     /// wait_on_page_writeback_range).
     pub(crate) fn mapping_take_error(&self) -> Status {
-        match self.errors.replace(0) {
+        match self.file().errors.replace(0) {
             0 => Status::Ok,
             e if e & 1 != 0 => Status::Io,
             _ => Status::NoSpace,
@@ -228,6 +234,8 @@ pub enum Status {
     Io,
     /// EBUSY.
     Busy,
+    /// EINVAL.
+    Invalid,
 }
 
 impl Status {
@@ -250,6 +258,7 @@ impl Status {
             Status::NoSpace => "ENOSPC",
             Status::Io => "EIO",
             Status::Busy => "EBUSY",
+            Status::Invalid => "EINVAL",
         }
     }
 }

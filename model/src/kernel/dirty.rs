@@ -10,34 +10,32 @@ use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
 use super::{Kernel, writeback};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    50  DirtyTag     "dirty.tag"           "set_page_dirty: set the DIRTY tag and count the page";
+    51  DirtyInode   "dirty.inode"         "set_page_dirty: mark the inode dirty";
+    54  ClearRedirty "clear_dirty.redirty" "clear_page_dirty_for_io: a pte was dirty; set_page_dirty";
+    55  ClearTest    "clear_dirty.test"    "clear_page_dirty_for_io: test and clear PG_dirty";
+}
 
 impl<F: Filesystem> Kernel<F> {
     /// set_page_dirty: by the filesystem's method if the page has a mapping, else just the flag.
     /// May be called without the page lock. Returns whether the page was clean.
     pub async fn set_page_dirty(&self, page: Frame) -> bool {
-        let newly = self.set_page_dirty_flag(page);
-        if newly {
-            self.finish_set_page_dirty(page).await;
-        }
-        newly
-    }
-
-    /// The first step of set_page_dirty: what happens under private_lock, and PG_dirty itself.
-    pub(crate) fn set_page_dirty_flag(&self, page: Frame) -> bool {
         if self.is_free(page) {
             self.event(Event::UsedFreed { page });
         }
         if self.in_mapping(page) {
-            self.fs().set_page_dirty(self, page)
+            self.fs().set_page_dirty(self, page).await
         } else {
             self.test_set_page_dirty(page)
         }
     }
 
-    /// The other steps of set_page_dirty, for a page that was clean: tag and counter, then the
-    /// inode.
-    pub(crate) async fn finish_set_page_dirty(&self, page: Frame) {
+    /// The steps of set_page_dirty after PG_dirty, for a page that was clean: tag and counter, then
+    /// the inode.
+    async fn dirty_tag_and_inode(&self, page: Frame) {
         if !self.in_mapping(page) || !self.tracks_dirty() {
             return;
         }
@@ -46,22 +44,24 @@ impl<F: Filesystem> Kernel<F> {
         // "Race with truncate?": the page may have left the mapping.
         if self.has(page, MAPPING) {
             if !(self.is_writeback(page) && self.reaches_plant(Plant::NoDirtyTag)) {
-                self.dirty_tags.set(self.dirty_tags.get() | 1 << self.index(page));
+                self.host(page).dirty_tags.set(self.index(page));
                 self.event(Event::TagSet { page, locked_by_us: self.is_locked_by_us(page) });
             }
-            self.count_dirty(1);
+            self.count_dirty(page, 1);
         }
         self.touch(page);
         self.at_page(Point::DirtyInode, page).await;
-        self.set_inode_dirty(true);
+        self.host(page).dirty.set(true);
     }
 
     /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own
-    /// method does.
-    pub async fn set_page_dirty_nobuffers(&self, page: Frame) {
-        if self.test_set_page_dirty(page) {
-            self.finish_set_page_dirty(page).await;
+    /// method does. Returns whether the page was clean.
+    pub async fn set_page_dirty_nobuffers(&self, page: Frame) -> bool {
+        let newly = self.test_set_page_dirty(page);
+        if newly {
+            self.dirty_tag_and_inode(page).await;
         }
+        newly
     }
 
     /// TestSetPageDirty. Returns whether the page was clean.
@@ -93,7 +93,7 @@ impl<F: Filesystem> Kernel<F> {
         if self.test_clear_page_dirty(page) {
             self.set(page, CANCELLED);
             if self.in_mapping(page) && !self.reaches_plant(Plant::CancelUncounted) {
-                self.count_dirty(-1);
+                self.count_dirty(page, -1);
             }
         }
     }
@@ -112,7 +112,7 @@ impl<F: Filesystem> Kernel<F> {
         self.at_page(Point::ClearTest, page).await;
         let was = self.test_clear_page_dirty(page);
         if was && self.in_mapping(page) {
-            self.count_dirty(-1);
+            self.count_dirty(page, -1);
         }
         was
     }
@@ -134,10 +134,10 @@ impl<F: Filesystem> Kernel<F> {
         });
         self.tasks.set_busy(writeback(page));
         if self.in_mapping(page) {
-            let bit = 1 << self.index(page);
-            self.writeback_tags.set(self.writeback_tags.get() | bit);
+            let (inode, index) = (self.host(page), self.index(page));
+            inode.writeback_tags.set(index);
             if !self.is_dirty(page) {
-                self.dirty_tags.set(self.dirty_tags.get() & !bit);
+                inode.dirty_tags.clear(index);
             }
         }
         self.task().written.update(|w| Written { started: true, ..w });
@@ -152,7 +152,7 @@ impl<F: Filesystem> Kernel<F> {
         let redirtied = self.is_dirty(page);
         let keeps_tag = redirtied && self.reaches_plant(Plant::WritebackTagStays);
         if self.in_mapping(page) && !keeps_tag {
-            self.writeback_tags.set(self.writeback_tags.get() & !(1 << self.index(page)));
+            self.host(page).writeback_tags.clear(self.index(page));
         }
         self.tasks.release(writeback(page));
         self.touch(page);

@@ -7,8 +7,9 @@
 use std::cell::Cell;
 
 use super::page::Frame;
-use crate::case::Range;
+use crate::case::{Range, Site};
 use crate::exec::TaskId;
+use crate::implementation::Code;
 
 /// Lock classes, in the order in which they may be taken (2.6.30 mm/filemap.c and mm/rmap.c, head
 /// comments; `[lock-order]`).
@@ -86,7 +87,7 @@ pub enum Event {
     /// An operation returned; its result is in [`Kernel::outcome`](super::Kernel::outcome).
     Return,
     /// page_mkwrite returned this code, and the faulted page was or was not locked by this task.
-    MkwriteReturned { page: Frame, code: i32, locked: bool },
+    MkwriteReturned { page: Frame, code: Code, locked: bool },
     /// The fault handler returned.
     FaultReturned,
     /// A fault made a pte present or writable.
@@ -121,6 +122,8 @@ pub enum Event {
     /// What these cells of the file held, one bit each, could not be written: a request failed, or
     /// there is no space.
     WriteFailed { cells: u64, io: bool },
+    /// The case has a site fail, for this task.
+    Failed { site: Site },
     /// A page was unlocked, by its owner or not.
     Unlocked { page: Frame, owner: bool },
     /// A page left the page cache; `mapped` if a pte still maps it.

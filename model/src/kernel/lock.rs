@@ -78,7 +78,7 @@ impl<F: Filesystem> Kernel<F> {
         if !class.is_spinlock() {
             self.might_sleep();
         }
-        self.tasks.acquire(at as u8, object, mode).await;
+        self.tasks.acquire(at.number(), object, mode).await;
         self.hold(class);
     }
 
@@ -139,7 +139,7 @@ impl<F: Filesystem> Kernel<F> {
     /// wait_on_page_locked: waits until the page is not locked, does not lock it.
     pub async fn wait_on_page_locked(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, page_lock(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), page_lock(page), Mode::Free).await;
         self.touch(page);
     }
 
@@ -152,7 +152,7 @@ impl<F: Filesystem> Kernel<F> {
     /// wait_on_page_writeback.
     pub async fn wait_on_page_writeback(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, writeback(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), writeback(page), Mode::Free).await;
         self.touch(page);
     }
 
@@ -193,29 +193,34 @@ impl<F: Filesystem> Kernel<F> {
 
     /// i_mmap_lock: no vma of the file comes or goes, rmap can walk them.
     pub async fn i_mmap_lock(&self, at: Point) {
-        self.take(at, object::I_MMAP, Mode::Exclusive, Class::IMmap).await;
+        self.take(at, object::I_MMAP + self.file().id().number(), Mode::Exclusive, Class::IMmap)
+            .await;
     }
 
     /// Releases i_mmap_lock.
     pub fn i_mmap_unlock(&self) {
-        self.tasks.release(object::I_MMAP);
+        self.tasks.release(object::I_MMAP + self.file().id().number());
         self.unhold(Class::IMmap);
+    }
+
+    fn inode_object(&self) -> u8 {
+        object::INODE + self.file().id().number()
     }
 
     /// i_mutex.
     pub async fn inode_lock(&self, at: Point) {
-        self.take(at, object::INODE, Mode::Exclusive, Class::Inode).await;
+        self.take(at, self.inode_object(), Mode::Exclusive, Class::Inode).await;
     }
 
     /// Releases i_mutex.
     pub fn inode_unlock(&self) {
-        self.tasks.release(object::INODE);
+        self.tasks.release(self.inode_object());
         self.unhold(Class::Inode);
     }
 
     /// The task that holds i_mutex.
     pub fn inode_lock_owner(&self) -> Option<TaskId> {
-        self.tasks.holder(object::INODE)
+        self.tasks.holder(self.inode_object())
     }
 
     /// The running task holds i_mutex.
@@ -231,7 +236,7 @@ impl<F: Filesystem> Kernel<F> {
     /// Waits until nobody holds the flush lock.
     pub async fn wait_on_flush(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, object::FLUSH, Mode::Free).await;
+        self.tasks.acquire(at.number(), object::FLUSH, Mode::Free).await;
     }
 
     /// Releases the flush lock.
@@ -244,7 +249,7 @@ impl<F: Filesystem> Kernel<F> {
     /// waited for under it but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, object::COMMIT, Mode::Exclusive).await;
+        self.tasks.acquire(at.number(), object::COMMIT, Mode::Exclusive).await;
     }
 
     /// Takes the commit lock if it is free.
@@ -283,7 +288,7 @@ impl<F: Filesystem> Kernel<F> {
     /// A scheduling point that waits until the page's record is not in use.
     pub async fn record_free(&self, page: Frame, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at as u8, record_lock(page), Mode::Free).await;
+        self.tasks.acquire(at.number(), record_lock(page), Mode::Free).await;
         self.touch(page);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::cell::Cell;
 
-use super::Kernel;
 use super::event::{Event, Loose};
+use super::{InodeId, Kernel};
 use crate::bit_set::ones;
 use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX};
 use crate::exec::{CLOSER, TaskId};
@@ -119,10 +119,11 @@ pub const MKCLEANED: u8 = 64;
 pub struct Page<P> {
     pub(crate) flags: Cell<u8>,
     pub(crate) index: Cell<u8>,
-    pub(crate) refcount: Cell<i8>,
+    pub(crate) inode: Cell<InodeId>,
+    pub(crate) refcount: Cell<i16>,
     pub(crate) mapcount: Cell<u8>,
     /// References held by tasks on their way.
-    pub(crate) transient: Cell<u8>,
+    pub(crate) transient: Cell<u16>,
     pub(crate) private: Cell<P>,
     pub(crate) data: [Cell<Stamp>; CELLS_PER_PAGE_MAX],
 }
@@ -132,6 +133,7 @@ impl<P: Copy + Default> Default for Page<P> {
         Page {
             flags: Cell::new(0),
             index: Cell::new(0),
+            inode: Cell::new(InodeId::default()),
             refcount: Cell::new(0),
             mapcount: Cell::new(0),
             transient: Cell::new(0),
@@ -222,12 +224,12 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// References that tasks hold on their way.
-    pub fn transient(&self, page: Frame) -> u8 {
+    pub fn transient(&self, page: Frame) -> u16 {
         self.page(page).transient.get()
     }
 
     /// page_count.
-    pub fn refcount(&self, page: Frame) -> i8 {
+    pub fn refcount(&self, page: Frame) -> i16 {
         self.page(page).refcount.get()
     }
 
@@ -271,7 +273,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// Cells of the page that lie below i_size now (nfs_page_length and its kin).
     pub fn length_below_eof(&self, page: Frame) -> u8 {
-        self.i_size().saturating_sub(self.first_cell(page)).min(self.geometry().cells)
+        self.host(page).size().saturating_sub(self.first_cell(page)).min(self.geometry().cells)
     }
 
     /// No frame is free.
@@ -289,6 +291,7 @@ impl<F: Filesystem> Kernel<F> {
         let p = self.page(page);
         p.flags.set(0);
         p.index.set(index);
+        p.inode.set(self.file().id());
         p.refcount.set(0);
         p.mapcount.set(0);
         p.transient.set(0);
@@ -310,8 +313,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A page that is in the page cache from the start: uptodate and dirty.
     pub fn new_cached_page(&self, index: u8, content: impl Fn(u8) -> Stamp) {
-        let page =
-            self.add_to_page_cache(index).expect("a file has fewer pages than there are frames");
+        let page = self.add_new_page(index).expect("a file has fewer pages than there are frames");
         for cell in 0..self.geometry().cells {
             self.set_cell(page, cell, content(cell));
         }

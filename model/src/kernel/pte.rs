@@ -7,10 +7,10 @@
 
 use std::cell::Cell;
 
-use super::Kernel;
 use super::event::Event;
 use super::lock::Mm;
 use super::page::{Frame, MAPPING};
+use super::{Inode, InodeId, Kernel};
 use crate::case::PAGES_MAX;
 use crate::implementation::Filesystem;
 
@@ -51,12 +51,18 @@ impl Pte {
 /// An address space.
 pub struct AddressSpace {
     pub(crate) mapped: Cell<bool>,
+    /// The file of the vma.
+    pub(crate) file: Cell<InodeId>,
     pub(crate) ptes: [Cell<Pte>; PAGES_MAX],
 }
 
 impl Default for AddressSpace {
     fn default() -> Self {
-        AddressSpace { mapped: Cell::new(false), ptes: [const { Cell::new(Pte::NONE) }; PAGES_MAX] }
+        AddressSpace {
+            mapped: Cell::new(false),
+            file: Cell::new(InodeId::default()),
+            ptes: [const { Cell::new(Pte::NONE) }; PAGES_MAX],
+        }
     }
 }
 
@@ -74,6 +80,12 @@ impl<F: Filesystem> Kernel<F> {
     /// The file is mapped in this address space.
     pub fn is_file_mapped(&self, mm: Mm) -> bool {
         self.mms[usize::from(mm.0)].mapped.get()
+    }
+
+    /// The address space has a vma of this inode: it is in its i_mmap.
+    pub(crate) fn maps(&self, mm: Mm, inode: &Inode<F::Inode>) -> bool {
+        let space = &self.mms[usize::from(mm.0)];
+        space.mapped.get() && space.file.get() == inode.id()
     }
 
     /// The vma is inserted, or removed.

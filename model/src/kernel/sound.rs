@@ -10,7 +10,7 @@
 use super::event::Event;
 use super::lock::Mm;
 use super::page::{CACHED, Frame, PRIVATE};
-use super::{Kernel, NO_FRAME, object};
+use super::{Kernel, object};
 use crate::case::PAGES_MAX;
 use crate::exec::IO_MAX;
 use crate::implementation::Filesystem;
@@ -91,17 +91,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The page tree and the flag that says so agree.
     fn assert_in_its_slot(&self, page: Frame) {
-        let in_tree = self.slot(self.index(page)) == Some(page);
+        let in_tree = self.host(page).slot(self.index(page)) == Some(page);
         let cached = !self.is_free(page) && self.has(page, CACHED);
         assert_eq!(in_tree, cached, "frame {} is in the page tree, and says that it is", page.0);
     }
 
     fn assert_tags_are_of_cached_pages(&self) {
-        for index in
-            (0..PAGES_MAX as u8).filter(|index| self.tree[usize::from(*index)].get() == NO_FRAME)
-        {
-            let tagged = self.is_tagged_dirty(index) || self.is_tagged_writeback(index);
-            assert!(!tagged, "page {index} has a tag and is not in the page tree");
+        for inode in &self.inodes {
+            for index in (0..PAGES_MAX as u8).filter(|index| inode.slot(*index).is_none()) {
+                let tagged = inode.dirty_tags.has(index) || inode.writeback_tags.has(index);
+                assert!(!tagged, "page {index} has a tag and is not in the page tree");
+            }
         }
     }
 }

@@ -6,12 +6,22 @@
 //! locked, with a reference, and checks i_size before and after. Left out: readahead, page table
 //! allocation, the bounded retry counter of 2.6.23, fault-around.
 
-use crate::callers::{Fault, do_fault, do_wp_page};
-use crate::implementation::{Filesystem, OOM, SIGBUS, SIGSEGV};
+use crate::case::Site;
+use crate::era::{Fault, do_fault, do_wp_page};
+use crate::implementation::{Code, Filesystem, OK, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    10  FaultMmapLock "fault.mmap_lock" "take mmap_lock for reading, find the vma";
+    11  FaultPte      "fault.pte"       "take the pte lock, look at the pte, choose the WP or the MISS path";
+    12  FaultSize     "fault.i_size"    "->fault compares the index with i_size";
+    13  FaultFind     "fault.find_page" "->fault looks the page up, or adds a new locked one";
+    14  FaultRead     "fault.readpage"  "->fault reads the page from the store";
+    15  FaultLock     "fault.lock_page" "->fault locks the page, rechecks mapping, uptodate, i_size";
+}
 
 /// Handles a fault of this address space on page `index`. Returns fault codes; without an error the
 /// instruction is executed again.
@@ -20,7 +30,7 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     mm: Mm,
     index: u8,
     write: bool,
-) -> i32 {
+) -> Code {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
     let code =
         if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
@@ -29,7 +39,7 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     code
 }
 
-async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> i32 {
+async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write: bool) -> Code {
     k.pte_lock(mm, P::FaultPte).await;
     let pte = k.pte(mm, index);
     let fault = Fault { mm, index, write, pte };
@@ -46,29 +56,17 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
         Some(page) if write && !pte.is_writable() => do_wp_page(k, fault, page).await,
         Some(_) => {
             k.pte_unlock(mm); // another thread was faster
-            0
+            OK
         }
         None => {
             k.pte_unlock(mm);
-            match find_page(k, index).await {
-                Ok(page) => do_fault(k, fault, page).await,
-                Err(code) => code,
-            }
+            do_fault(k, fault).await
         }
     }
 }
 
-/// ->fault, and the VM's lock_page if it returned the page unlocked.
-async fn find_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
-    if k.fs().declaration().page_cache {
-        return filemap_fault(k, index).await;
-    }
-    let page = k.fs().own_page(k, index).ok_or(SIGBUS)?;
-    k.lock_page(page, P::FaultLock).await;
-    Ok(page)
-}
-
-async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, i32> {
+/// filemap_fault: the page, locked, with a reference.
+pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
     let past_the_end = if k.reaches_plant(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
@@ -78,6 +76,7 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
         k.at_slot(P::FaultFind, index).await;
         let Some(page) = k.find_get_page(index) else {
             let page = k.add_to_page_cache(index).ok_or(OOM)?;
+            // If this fails the page is found not uptodate, and read again.
             read_for_fault(k, page).await;
             k.unlock_page(page);
             k.put_page(page);
@@ -89,8 +88,10 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
             k.put_page(page);
             continue;
         }
-        if !k.is_uptodate(page) {
-            read_for_fault(k, page).await;
+        if !k.is_uptodate(page) && !read_for_fault(k, page).await {
+            k.unlock_page(page);
+            k.put_page(page);
+            return Err(SIGBUS);
         }
         if index >= k.pages_in_file() {
             k.unlock_page(page);
@@ -101,22 +102,33 @@ async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame,
     }
 }
 
-async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) {
+async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     let fs_lock = k.reaches_plant(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
     }
     k.at_page(P::FaultRead, page).await;
-    k.read_page(page);
+    let is_read = k.read_page(page).await;
     if fs_lock {
         k.flush_unlock();
     }
+    is_read
 }
 
 impl<F: Filesystem> Kernel<F> {
-    /// ->readpage: fills the page from the store, with the page locked.
-    pub(super) fn read_page(&self, page: Frame) {
-        self.fs().readpage(self, page);
+    /// ->readpage: fills the page from the store, with the page locked. Returns whether it could
+    /// be read.
+    pub(super) async fn read_page(&self, page: Frame) -> bool {
+        let is_read = !self.fails(Site::Read);
+        if is_read {
+            self.read_page_surely(page).await;
+        }
+        is_read
+    }
+
+    /// The same where the case has no say.
+    pub(super) async fn read_page_surely(&self, page: Frame) {
+        self.fs().readpage(self, page).await;
         self.set(page, UPTODATE);
     }
 }

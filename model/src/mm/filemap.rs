@@ -13,10 +13,30 @@
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
-use crate::implementation::{Filesystem, LOCKED, NOPAGE};
+use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+use crate::remedy::Remedy;
+
+points! {
+    130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
+    131 ReadLock      "read.lock_page"       "read(2): lock a page that is not uptodate";
+    132 ReadPage      "read.readpage"        "read(2): read the page from the store";
+    133 ReadSize      "read.i_size"          "read(2): read i_size, decide how much to copy";
+    134 ReadCopy      "read.copy"            "read(2): copy from the page";
+    140 WriteInode    "write.inode_lock"     "write(2): take the inode lock";
+    141 WriteFind     "write.find_page"      "write_begin: look the page up, or add a new locked one";
+    142 WriteLock     "write.lock_page"      "write_begin: lock the page, check its mapping";
+    143 WriteWait     "write.wait_writeback" "write_begin: wait for writeback";
+    144 WriteRead     "write.readpage"       "write_begin: read a page that is not uptodate";
+    145 WriteAttach   "write.attach"         "write_begin: allocate blocks";
+    146 WriteCopy     "write.copy"           "write(2): copy into the page";
+    147 WriteDirty    "write.set_page_dirty" "write_end: mark blocks and page dirty";
+    148 WriteSize     "write.i_size"         "write_end: raise i_size with the page locked";
+    149 WriteUnlock   "write.unlock_page"    "write_end: unlock_page, drop the reference";
+    150 WriteThrottle "write.throttle"       "write(2): balance_dirty_pages_ratelimited, time update";
+}
 
 /// read(2): the cells below i_size, page by page.
 pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
@@ -48,36 +68,44 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
         match k.find_get_page(index) {
             Some(page) if k.is_uptodate(page) => {
                 if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
-                    k.read_page(page);
+                    k.read_page_surely(page).await;
                 }
                 return Ok(page);
             }
             Some(page) => {
                 k.lock_page(page, P::ReadLock).await;
                 let gone = !k.in_mapping(page);
-                if !gone && !k.is_uptodate(page) {
-                    k.at_page(P::ReadPage, page).await;
-                    k.read_page(page);
-                }
+                let is_read = gone || k.is_uptodate(page) || read_one(k, page).await;
                 k.unlock_page(page);
-                if !gone {
+                if !gone && is_read {
                     return Ok(page);
                 }
                 k.put_page(page);
+                if !is_read {
+                    return Err(Status::Io);
+                }
             }
             None => {
                 let page = k.add_to_page_cache(index).ok_or(Status::NoMemory)?;
-                k.at_page(P::ReadPage, page).await;
-                k.read_page(page);
+                let is_read = read_one(k, page).await;
                 k.unlock_page(page);
-                return Ok(page);
+                if is_read {
+                    return Ok(page);
+                }
+                k.put_page(page);
+                return Err(Status::Io);
             }
         }
     }
 }
 
+async fn read_one<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
+    k.at_page(P::ReadPage, page).await;
+    k.read_page(page).await
+}
+
 /// filemap_page_mkwrite of 3.10: the least that closes the window; and wait_for_stable_page.
-pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> i32 {
+pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Code {
     k.lock_page(page, P::MkwriteLock).await;
     if !k.still_in_mapping(page) {
         k.unlock_page(page);
@@ -104,39 +132,16 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
-        let first = index * k.geometry().cells;
-        k.fs().before_write_begin(k, Range::new(first + cells.start, first + cells.end)).await;
-        let page = match grab_page(k, index).await {
-            Some(page) => page,
-            None => {
-                status = Status::NoMemory;
-                break;
-            }
-        };
-        status = k.fs().write_begin(k, page, cells).await;
-        if status == Status::Ok {
-            k.at_page(P::WriteCopy, page).await;
-            for cell in cells.iter() {
-                let stamp = Stamp::new(k.tasks.current(), slot, k.first_cell(page) + cell);
-                k.set_cell(page, cell, stamp);
-                k.task().outcome.push(stamp);
-            }
-            k.fs().write_end(k, page, cells).await;
-            k.at_page(P::WriteUnlock, page).await;
-        }
-        k.unlock_page(page);
-        let end = k.first_cell(page) + cells.end;
-        if status == Status::Ok && end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
-            k.at_size(P::WriteSize).await;
-            k.i_size_write(end);
-        }
-        k.put_page(page);
+        status = write_page(k, slot, index, cells).await;
         if status != Status::Ok {
-            // write_begin may have got blocks beyond the end: trim them off again.
-            let size = if fills_gap && k.task().outcome.done() == 0 { size } else { k.i_size() };
-            if index * k.geometry().cells + cells.end > size {
-                vmtruncate(k, size).await;
-                k.fs().after_truncate(k, size).await;
+            // What filled the gap goes again, and the blocks beyond the end that write_begin got.
+            let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                && k.task().outcome.done() == 0
+                && k.i_size() > size;
+            let size = if gap_alone { size } else { k.i_size() };
+            let had_page = !matches!(status, Status::NoMemory | Status::Io);
+            if gap_alone || (had_page && index * k.geometry().cells + cells.end > size) {
+                trim(k, size).await;
             }
             break;
         }
@@ -147,12 +152,74 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     status
 }
 
+/// A write that failed leaves nothing beyond this size.
+async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    vmtruncate(k, size).await;
+    k.fs().truncate(k, size).await;
+}
+
+/// One page of it: write_begin, the copy, write_end.
+async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
+    let page = match k.fs().write_begin(k, index, cells).await {
+        Ok(page) => page,
+        Err(status) => return status,
+    };
+    k.at_page(P::WriteCopy, page).await;
+    for cell in cells.iter() {
+        let stamp = Stamp::new(k.tasks.current(), slot, k.first_cell(page) + cell);
+        k.set_cell(page, cell, stamp);
+        k.task().outcome.push(stamp);
+    }
+    k.fs().write_end(k, page, cells).await;
+    k.at_page(P::WriteUnlock, page).await;
+    k.unlock_page(page);
+    let end = k.first_cell(page) + cells.end;
+    if end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
+        k.at_size(P::WriteSize).await;
+        k.i_size_write(end);
+    }
+    k.put_page(page);
+    Status::Ok
+}
+
+/// The i_size part of generic_write_end: with the page still locked.
+pub async fn raise_size<F: Filesystem>(k: &Kernel<F>, page: Frame, cells: Range, was_dirty: bool) {
+    let end = k.first_cell(page) + cells.end;
+    if end <= k.i_size()
+        || (was_dirty && k.reaches_plant(Plant::ShortExtend))
+        || k.reaches_plant(Plant::SizeAfterUnlock)
+    {
+        return;
+    }
+    k.at_size(P::WriteSize).await;
+    if k.reaches_plant(Plant::SizeWithoutLock) {
+        k.inode_unlock();
+    }
+    k.i_size_write(end);
+    if k.reaches_plant(Plant::SizeWithoutLock) {
+        k.inode_lock(P::WriteInode).await;
+    }
+}
+
 /// grab_cache_page_write_begin: the page at `index`, locked, uptodate, with a reference.
-pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option<Frame> {
+pub async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
+    grab(k, index, true).await
+}
+
+/// The same; the case has a say in it, or has not.
+pub(super) async fn grab<F: Filesystem>(
+    k: &Kernel<F>,
+    index: u8,
+    can_fail: bool,
+) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::WriteFind, index).await;
         let page = match k.find_get_page(index) {
-            None => k.add_to_page_cache(index)?,
+            None => {
+                let page =
+                    if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
+                page.ok_or(Status::NoMemory)?
+            }
             Some(page) => {
                 k.lock_page(page, P::WriteLock).await;
                 if !k.in_mapping(page) {
@@ -165,8 +232,14 @@ pub(super) async fn grab_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Option
         };
         if !k.is_uptodate(page) {
             k.at_page(P::WriteRead, page).await;
-            k.read_page(page);
+            if !can_fail {
+                k.read_page_surely(page).await;
+            } else if !k.read_page(page).await {
+                k.unlock_page(page);
+                k.put_page(page);
+                return Err(Status::Io);
+            }
         }
-        return Some(page);
+        return Ok(page);
     }
 }

@@ -1,17 +1,25 @@
 //! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10.
 //!
 //! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK,
-//! without the inode lock; ->fsync under it, before or after the wait as the era has it. The wait
+//! without the inode lock; ->fsync under it, before or after the wait, as the era has it. The wait
 //! tests and clears the mapping's error, and the first error wins. msync does not walk ptes: since
 //! 2.6.19 dirty ptes mean dirty pages. Left out: PG_error of a page that was waited for, which is
 //! -EIO too; a file of size 0, which is not waited for.
 
 use crate::case::{PAGES_MAX, Range};
-use crate::facts::FsyncWait;
+use crate::era::FsyncWait;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    80  FsyncStart "fsync.start"          "fsync: begin to write the dirty pages";
+    81  FsyncInode "fsync.inode_lock"     "fsync: take the inode lock for ->fsync";
+    82  FsyncFind  "fsync.find_writeback" "fsync: look up pages tagged WRITEBACK";
+    83  FsyncWait  "fsync.wait_writeback" "fsync: wait for the writeback of a page";
+    84  FsyncError "fsync.check_error"    "fsync: test and clear the mapping's error (since 3.0 after the wait), return";
+}
 
 /// fsync(2).
 pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
@@ -37,6 +45,9 @@ pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
 }
 
 async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
+    if !k.facts().fsync_locks_inode {
+        return k.fs().fsync(k).await;
+    }
     k.inode_lock(P::FsyncInode).await;
     let status = k.fs().fsync(k).await;
     k.inode_unlock();

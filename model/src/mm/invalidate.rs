@@ -2,15 +2,28 @@
 //! share with reclaim (`[invalidate]`). mm/truncate.c and mm/vmscan.c of 2.6.24 to 3.0.
 //!
 //! The first never blocks and never discards dirty data. The second unmaps, waits for writeback,
-//! launders dirty pages, and removes even pages that others hold references to; it fails with EBUSY
-//! if the page is dirty again, or if its private data cannot be released.
+//! launders dirty pages, and removes even pages that others hold references to, unless the era says
+//! otherwise; it fails if the page is dirty again, or if its private data cannot be released.
 
 use crate::case::Range;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    110 InvalidateFind     "invalidate.find"            "invalidate_mapping_pages: look up pages, take references";
+    111 InvalidateTrylock  "invalidate.trylock"         "invalidate_mapping_pages: trylock, test dirty, writeback, mapped";
+    112 InvalidateRelease  "invalidate.release"         "release private data";
+    113 InvalidateRemove   "invalidate.remove"          "under the tree lock: test the references and PG_dirty, remove";
+    114 Invalidate2Inode   "invalidate2.inode_lock"     "invalidate_inode_pages2: the caller takes the inode lock";
+    115 Invalidate2Lock    "invalidate2.lock_page"      "invalidate_inode_pages2: lock the page, check its mapping";
+    116 Invalidate2Wait    "invalidate2.wait_writeback" "invalidate_inode_pages2: wait for writeback";
+    117 Invalidate2Launder "invalidate2.launder"        "invalidate_inode_pages2: launder_page if PG_dirty";
+    118 Invalidate2Remove  "invalidate2.remove"         "under the tree lock: fail if PG_dirty, remove";
+    119 Invalidate2Unlock  "invalidate2.unlock_page"    "invalidate_inode_pages2: unlock_page, drop the reference";
+}
 
 /// invalidate_mapping_pages.
 pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
@@ -68,7 +81,7 @@ pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages:
     for page in batch.iter() {
         k.lock_page(page, P::Invalidate2Lock).await;
         if k.in_mapping(page) && !invalidate_page2(k, page).await {
-            status = Status::Busy;
+            status = k.facts().invalidate2_error;
         }
         k.at_page(P::Invalidate2Unlock, page).await;
         k.unlock_page(page);
@@ -99,7 +112,8 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     k.at_page(P::Invalidate2Remove, page).await;
     k.tree_lock();
-    if k.is_dirty(page) || !k.in_mapping(page) {
+    let counted = k.facts().invalidate2_counts_references;
+    if k.is_dirty(page) || !k.in_mapping(page) || counted && k.refcount(page) != 2 {
         return false;
     }
     k.remove_from_page_cache(page);

@@ -6,7 +6,15 @@
 use crate::case::{PAGES_MAX, Range};
 use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Mm, Status};
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    160 MunmapLock "munmap.mmap_lock" "munmap: take mmap_lock for writing";
+    161 MunmapZap  "munmap.zap"       "munmap: under the pte lock, zap the ptes";
+    162 MunmapDone "munmap.done"      "munmap: take the i_mmap lock, remove the vma";
+    163 MmapLock   "mmap.mmap_lock"   "mmap: take mmap_lock for writing";
+    164 MmapLink   "mmap.link_vma"    "mmap: take the i_mmap lock, insert the vma";
+}
 
 /// munmap(2) of the mapping, if there is one.
 pub(crate) async fn munmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {

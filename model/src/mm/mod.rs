@@ -1,7 +1,8 @@
-//! What the VM does to pages, other than the fault path: everything that touches the same pages, as the kernel code of 2.6.24 to
-//! 3.0 does it. One file per path; each reads top to bottom like the function that it models.
+//! What the VM does to pages, other than the fault path: everything that touches the same pages, as
+//! the kernel code of 2.6.24 to 3.0 does it. One file per path; each reads top to bottom like the
+//! function that it models.
 
-mod fault;
+pub(crate) mod fault;
 pub(crate) mod filemap;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
@@ -16,12 +17,17 @@ use crate::exec::TaskId;
 use crate::implementation::Filesystem;
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
-use crate::point::Point;
+use crate::point::{Point, points};
 
-pub use filemap::filemap_page_mkwrite;
+pub use fault::filemap_fault;
+pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
 pub use fsync::filemap_fdatawait;
 pub use truncate::{truncate_partial_zero, vmtruncate};
 pub use writeback::write_cache_pages;
+
+points! {
+    0   OpStart "op.start" "the operation enters the kernel, or its first instruction runs";
+}
 
 /// An actor: runs the operations of its program, one after the other.
 pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskId) {

@@ -9,7 +9,14 @@ use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    120 ReclaimFind    "reclaim.find"    "shrink_page_list: isolate a page, take a reference";
+    121 ReclaimTrylock "reclaim.trylock" "shrink_page_list: trylock, skip a page under writeback";
+    122 ReclaimPageout "reclaim.pageout" "pageout: write a dirty page";
+    123 ReclaimRemove  "reclaim.remove"  "remove_mapping: freeze the references, test PG_dirty, remove";
+}
 
 /// shrink_page_list over the pages of a range.
 pub(crate) async fn reclaim<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
@@ -36,8 +43,12 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.is_dirty(page) {
         k.at_page(P::ReclaimPageout, page).await;
         // is_page_cache_freeable: the page cache, this task, private data
-        let freeable = k.refcount(page) == 2 + i8::from(k.has(page, PRIVATE));
-        if !freeable || !k.in_mapping(page) || !k.clear_page_dirty_for_io(page).await {
+        let freeable = k.refcount(page) == 2 + i16::from(k.has(page, PRIVATE));
+        if !k.facts().reclaim_writes
+            || !freeable
+            || !k.in_mapping(page)
+            || !k.clear_page_dirty_for_io(page).await
+        {
             return false;
         }
         k.writepage(page, WbSync::Reclaim).await;

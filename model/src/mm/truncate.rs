@@ -4,17 +4,33 @@
 //! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the
 //! partial page, a second pass that waits), unmap again, free the blocks. Extension is only the
 //! write of i_size and the filesystem's ->truncate. A page is removed in this order: unmap if
-//! mapped, invalidatepage, cancel_dirty, remove (2.6.29 and later).
+//! mapped, invalidatepage, cancel_dirty, remove; the two in the middle are in the era's order.
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
 use crate::case::{PAGES_MAX, Range};
+use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
+
+points! {
+    90  TruncateInode      "truncate.inode_lock"     "truncate: take the inode lock";
+    91  TruncateSize       "truncate.i_size"         "truncate: write i_size";
+    92  TruncateFind       "truncate.find_page"      "truncate_inode_pages: look up pages, take references";
+    93  TruncateTrylock    "truncate.trylock_page"   "truncate_inode_pages, first pass: trylock the page";
+    94  TruncateLock       "truncate.lock_page"      "truncate_inode_pages, second pass: lock the page";
+    95  TruncateWait       "truncate.wait_writeback" "truncate_inode_pages: wait for writeback";
+    96  TruncateInvalidate "truncate.invalidatepage" "truncate: invalidatepage";
+    97  TruncateCancel     "truncate.cancel_dirty"   "truncate: cancel_dirty_page";
+    98  TruncateRemove     "truncate.remove"         "truncate: remove the page from the page cache";
+    99  TruncateUnlock     "truncate.unlock_page"    "truncate: unlock_page, drop the reference";
+    100 TruncateZero       "truncate.zero_partial"   "truncate: zero the tail of the page that holds the new end";
+    101 TruncateBlocks     "truncate.blocks"         "->truncate: zero the partial block, free the blocks";
+}
 
 /// ftruncate(2).
 pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
@@ -44,8 +60,11 @@ pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
         let first = k.geometry().pages_of(size);
         k.unmap_mapping_from(first).await;
         truncate_inode_pages(k, size).await;
-        // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
-        k.unmap_mapping_from(first).await;
+        if k.facts().truncate_unmaps_again {
+            // Private pages made meanwhile are not modelled; ptes installed late on a removed page
+            // are.
+            k.unmap_mapping_from(first).await;
+        }
         if last {
             k.at_size(P::TruncateSize).await;
             k.i_size_write(size);
@@ -176,12 +195,19 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.is_dirty(page) && k.reaches_plant(Plant::TruncateSkipsDirty) {
         return false;
     }
+    let cancels_first = k.facts().truncate_order == TruncateOrder::CancelsFirst;
+    if cancels_first {
+        k.at_page(P::TruncateCancel, page).await;
+        k.cancel_dirty_page(page);
+    }
     if k.has(page, PRIVATE) {
         k.at_page(P::TruncateInvalidate, page).await;
         k.fs().invalidatepage(k, page, 0).await;
     }
-    k.at_page(P::TruncateCancel, page).await;
-    k.cancel_dirty_page(page);
+    if !cancels_first {
+        k.at_page(P::TruncateCancel, page).await;
+        k.cancel_dirty_page(page);
+    }
     k.at_page(P::TruncateRemove, page).await;
     k.remove_from_page_cache(page);
     k.drop_reference(page);
@@ -219,10 +245,10 @@ pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Op
     if size.is_multiple_of(block_cells) || k.reaches_plant(Plant::NoPartialZero) {
         return None;
     }
-    let page = super::filemap::grab_page(k, g.page_of(size)).await?;
+    let page = super::filemap::grab(k, g.page_of(size), false).await.ok()?;
     let from = size % g.cells;
     k.at_page(P::TruncateBlocks, page).await;
-    if k.device.block(size / block_cells).is_none() {
+    if k.block(size / block_cells).is_none() {
         k.unlock_page(page);
         k.put_page(page);
         return None;

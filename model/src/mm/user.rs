@@ -9,7 +9,12 @@ use super::fault::handle_mm_fault;
 use crate::case::Range;
 use crate::implementation::{ERROR, Filesystem, OOM, SIGSEGV};
 use crate::kernel::{Event, Kernel, Mm, Stamp, Status};
-use crate::point::Point;
+use crate::point::{Point, points};
+
+points! {
+    1   UserStore "user.store" "the CPU executes the store: through the pte, or it faults";
+    2   UserLoad  "user.load"  "the CPU executes the load: through the pte, or it faults";
+}
 
 /// Stores to, or loads from, a range of cells: one instruction per page.
 pub(crate) async fn access<F: Filesystem>(
@@ -44,10 +49,10 @@ pub(crate) async fn access<F: Filesystem>(
                 break;
             }
             let code = handle_mm_fault(k, mm, index, write).await;
-            if code & ERROR != 0 {
+            if code.has(ERROR) {
                 return match code {
-                    c if c & OOM != 0 => Status::NoMemory,
-                    c if c & SIGSEGV != 0 => Status::Segv,
+                    c if c.has(OOM) => Status::NoMemory,
+                    c if c.has(SIGSEGV) => Status::Segv,
                     _ => Status::Sigbus,
                 };
             }

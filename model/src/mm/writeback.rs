@@ -10,7 +10,14 @@ use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Event, Frame, Kernel, Status, Written};
 use crate::plant::Plant;
-use crate::point::Point as P;
+use crate::point::{Point as P, points};
+
+points! {
+    60  WbInode  "wb.inode"          "background writeback looks whether the inode is dirty";
+    61  WbLookup "wb.lookup"         "write_cache_pages: look up pages tagged DIRTY, take references";
+    62  WbLock   "wb.lock_page"      "write_cache_pages: lock the page, test mapping and PG_dirty";
+    63  WbWait   "wb.wait_writeback" "write_cache_pages: wait for writeback with the page locked";
+}
 
 /// The flusher on this inode: its pages, then the inode itself.
 pub(crate) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {

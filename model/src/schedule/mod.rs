@@ -18,6 +18,7 @@ use rand::Rng;
 use crate::case::Schedule;
 use crate::exec::{At, TASKS, TaskId, Tasks, bits};
 use crate::generate::Random;
+use crate::point::Point;
 
 pub use order::Order;
 pub use pct::Pct;
@@ -115,12 +116,12 @@ impl Priorities {
 struct Arrivals {
     known: u32,
     seen: [(u8, u16); TASKS],
-    counts: Box<[[u8; 256]; TASKS]>,
+    counts: Box<[[u8; Point::COUNT]; TASKS]>,
 }
 
 impl Arrivals {
     fn new() -> Arrivals {
-        Arrivals { known: 0, seen: [(0, 0); TASKS], counts: Box::new([[0; 256]; TASKS]) }
+        Arrivals { known: 0, seen: [(0, 0); TASKS], counts: Box::new([[0; Point::COUNT]; TASKS]) }
     }
 
     /// Notes where `moved` (the task that ran last) and tasks seen for the first time stand now.
@@ -146,7 +147,7 @@ impl Arrivals {
     }
 
     /// How often `task` has stood at `point` since its slot began.
-    fn count(&self, task: TaskId, point: u8) -> u8 {
+    fn count(&self, task: TaskId, point: u16) -> u8 {
         self.counts[task.index()][usize::from(point)]
     }
 }

@@ -45,7 +45,7 @@ impl<'a> Order<'a> {
                 }
                 Some(point)
                     if at.slot == stop.slot
-                        && at.point == point as u8
+                        && at.point == point.number()
                         && self.arrivals.count(task, at.point) >= stop.occurrence => {}
                 _ => return Some(task),
             }

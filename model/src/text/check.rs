@@ -5,6 +5,7 @@ use super::parse::Builder;
 use super::words::{Parsed, error};
 use super::{Document, Span};
 use crate::case::{Actor, Case, Operation, PAGES_MAX, Schedule};
+use crate::geometry::FIELDS;
 
 impl Builder {
     /// Puts the case together and checks it. `end` is where the text ends.
@@ -120,17 +121,9 @@ impl Builder {
                 help,
             );
         }
-        let fields = [
-            ("pages", is.pages != fits.pages),
-            ("cells", is.cells != fits.cells),
-            ("blocks", is.blocks != fits.blocks),
-            ("size", is.size != fits.size),
-            ("mms", is.mms != fits.mms),
-            ("free", is.free != fits.free),
-            ("holes", is.holes != fits.holes),
-        ];
         // The first that does not fit: others may only follow from it.
-        let wrong = fields.iter().find(|(_, differs)| *differs).map_or("", |(name, _)| *name);
+        let wrong = FIELDS.iter().find(|field| (field.get)(&is) != (field.get)(&fits));
+        let wrong = wrong.map_or("", |field| field.name);
         let line = Document::new(fixed.clone()).lines().into_iter().find(|line| line.key == "file");
         let nearest = line.map(|line| line.text).unwrap_or_default();
         let nearest = nearest.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -9,10 +9,11 @@ use super::words::{
 };
 use super::{Document, END, Expect, ParseError, Place, Reach, Stale, VERSION};
 use crate::case::{
-    Geometry, Limits, OPERATIONS_MAX, Operand, Operation, Override, PAGES_MAX, Range, STEPS_MAX,
-    STEPS_MIN, Stop,
+    Geometry, Limits, OPERATIONS_MAX, Operand, Operands, Operation, Override, PAGES_MAX, Range,
+    STEPS_MAX, STEPS_MIN, Site, Stop,
 };
 use crate::exec::{ACTORS_MAX, TaskId};
+use crate::geometry::{FIELDS, Written};
 use crate::plant::Plant;
 use crate::remedy::Remedy;
 
@@ -171,54 +172,69 @@ fn limit<T: Number>(words: &mut Words<'_>, keyword: &str, range: RangeInclusive<
     words.number_in("a number", range)
 }
 
-/// The fields of `file`, as a dictionary has them.
-pub(super) const FILE_FIELDS: [&str; 7] =
-    ["pages ", "cells ", "blocks ", "size ", "mms ", "holes ", "free "];
+/// The fields of `file`.
+pub(super) const FILE_FIELDS: [&str; FIELDS.len()] = {
+    let (mut names, mut n) = ([""; FIELDS.len()], 0);
+    while n < names.len() {
+        names[n] = FIELDS[n].name;
+        n += 1;
+    }
+    names
+};
 
 pub(super) fn file(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
     builder.file.get_or_insert(words.whole.clone());
     let mut g = Geometry::default();
-    let mut list = None;
+    let mut lists = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
     while let Some(word) = words.maybe() {
         if seen.contains(&word.text) {
             return error(&word.span, format!("`{}` stands here twice", word.text), "say it once");
         }
         seen.push(word.text);
-        let value: &mut u8 = match word.text {
-            "pages" => &mut g.pages,
-            "cells" => &mut g.cells,
-            "blocks" => &mut g.blocks,
-            "size" => &mut g.size,
-            "mms" => &mut g.mms,
-            "free" => &mut g.free,
-            "holes" => {
-                list = Some(words.next("pages")?);
-                continue;
-            }
-            other => {
-                let help = FILE_FIELDS.map(str::trim).join(", ");
-                return error(&word.span, format!("unknown word `{other}`"), help);
-            }
+        let Some(field) = FIELDS.iter().find(|field| field.name == word.text) else {
+            let message = format!("unknown word `{}`", word.text);
+            return error(&word.span, message, FILE_FIELDS.join(", "));
         };
-        *value = words.number("a number")?;
+        match field.written {
+            Written::Number => field.set(&mut g, u32::from(words.number::<u8>("a number")?)),
+            Written::Blocks => lists.push((field, words.next("pages")?)),
+        }
     }
-    // Fields that may stand after `holes` say how many blocks a page has.
-    if let Some(word) = list {
-        g.holes = holes(&word, g)?;
+    // Fields that may stand after a list say how many blocks a page has.
+    for (field, word) in lists {
+        let mask = holes(&word, g)?;
+        field.set(&mut g, mask);
     }
     builder.document.case.geometry = g;
     Ok(Which::Only)
 }
 
 pub(super) fn stable(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
-    builder.document.case.faults.stable = mask(&words.next("numbers of requests")?)?;
-    Ok(Which::Only)
+    times(builder, words, Site::Stable)
 }
 
 pub(super) fn eio(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
-    builder.document.case.faults.eio = mask(&words.next("numbers of requests")?)?;
+    times(builder, words, Site::Eio)
+}
+
+fn times(builder: &mut Builder, words: &mut Words<'_>, site: Site) -> Parsed<Which> {
+    let mask = mask(&words.next("numbers of requests")?)?;
+    builder.document.case.faults.set(site, mask);
     Ok(Which::Only)
+}
+
+pub(super) fn fault(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
+    let word = words.next("a site")?;
+    let sites = || Site::ALL.iter().filter(|site| !site.row().has_statement);
+    let find = |name: &str| sites().copied().find(|site| site.name() == name);
+    let site = named(&word, "site", sites().map(|site| site.name()), find)?;
+    let faults = &mut builder.document.case.faults;
+    if faults.of(site) != 0 {
+        return error(&word.span, format!("a second `fault {}`", word.text), "say it once");
+    }
+    faults.set(site, mask(&words.next("numbers, from 0")?)?);
+    Ok(Which::Nth(site.code().into()))
 }
 
 pub(super) fn actor(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<Which> {
@@ -247,13 +263,16 @@ pub(super) fn operation(builder: &mut Builder, words: &mut Words<'_>) -> Parsed<
     let kinds = || Operation::KINDS.iter().skip(1);
     let find = |name: &str| kinds().find(|kind| kind.name == name);
     let kind = named(&word, "operation", kinds().map(|kind| kind.name), find)?;
-    let range = match kind.operand {
-        Operand::None => Range::default(),
-        Operand::Size => Range::new(words.number("a size in cells")?, 0),
-        Operand::Cells => words.range("a range of cells, like 0..4")?,
-        Operand::Pages => words.range("a range of pages, like 0..1")?,
-    };
-    let operation = Operation::from_code(kind.code, range).expect("the code comes from the table");
+    let mut operands = Operands::default();
+    for (range, operand) in operands.iter_mut().zip(kind.operands) {
+        *range = match operand {
+            Operand::Size => Range::new(words.number("a size in cells")?, 0),
+            Operand::Cells => words.range("a range of cells, like 0..4")?,
+            Operand::Pages => words.range("a range of pages, like 0..1")?,
+        };
+    }
+    let operation =
+        Operation::from_code(kind.code, operands).expect("the code comes from the table");
     builder.operations.push((task, slot, operation, words.whole.clone()));
     Ok(Which::Slot(task, slot))
 }

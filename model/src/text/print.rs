@@ -1,13 +1,14 @@
 //! Printing. One function per statement says which of its kind a document has; the table has the
 //! order.
 
-use std::fmt::{Display, Formatter, Result, Write};
+use std::fmt::{Display, Formatter, Result};
 
 use super::table::{HEAD, STATEMENTS, Which};
 use super::{Document, END, Expect, Place, Reach, VERSION};
 use crate::bit_set::ones;
-use crate::case::{AMPLE, Case, Geometry, Limits, Operation, Override, Schedule, Stop};
+use crate::case::{Case, Geometry, Limits, Operation, Override, Schedule, Site, Stop};
 use crate::exec::TaskId;
+use crate::geometry::{FIELDS, Field, Written};
 
 /// Statements of one kind: which each is, and what follows its first word.
 pub(super) type Lines = Vec<(Which, String)>;
@@ -115,25 +116,55 @@ pub(super) fn limits(document: &Document) -> Lines {
 
 pub(super) fn file(document: &Document) -> Lines {
     let g = document.case.geometry;
-    let mut file = format!(
-        "pages {} cells {} blocks {} size {} mms {}",
-        g.pages, g.cells, g.blocks, g.size, g.mms
-    );
-    if g.holes != 0 {
-        let _ = write!(file, " holes {}", holes(g));
-    }
-    if g.free != AMPLE {
-        let _ = write!(file, " free {}", g.free);
-    }
-    once(Some(file))
+    let is_written = |field: &&Field| field.is_always_written || (field.get)(&g) != field.default;
+    let word = |field: &Field| match field.written {
+        Written::Number => format!("{} {}", field.name, (field.get)(&g)),
+        Written::Blocks => format!("{} {}", field.name, blocks(g, (field.get)(&g))),
+    };
+    once(Some(in_order().filter(is_written).map(word).collect::<Vec<_>>().join(" ")))
+}
+
+/// The fields as text has them: those that always stand there, lists, the others.
+fn in_order() -> impl Iterator<Item = &'static Field> {
+    let rank = |field: &Field| (!field.is_always_written, field.written == Written::Number);
+    let mut fields: Vec<&Field> = FIELDS.iter().collect();
+    fields.sort_by_key(|field| rank(field));
+    fields.into_iter()
+}
+
+/// The fields of `file` in a form, and what they are.
+pub(super) fn fields() -> [String; 2] {
+    let form = |field: &Field| {
+        let value = if field.written == Written::Blocks { "LIST" } else { "N" };
+        let word = format!("{} {value}", field.name);
+        if field.is_always_written { word } else { format!("[{word}]") }
+    };
+    let forms = in_order().map(form).collect::<Vec<_>>().join(" ");
+    [forms, in_order().map(|field| field.help).collect::<Vec<_>>().join(", ")]
+}
+
+/// The sites that stand in `fault`, and what goes wrong there.
+pub(super) fn sites() -> String {
+    let site = |site: &Site| format!("`{}`: {}", site.name(), site.row().help);
+    let sites = Site::ALL.iter().filter(|site| !site.row().has_statement);
+    sites.map(site).collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn stable(document: &Document) -> Lines {
-    once(numbers(document.case.faults.stable))
+    once(numbers(document.case.faults.of(Site::Stable)))
 }
 
 pub(super) fn eio(document: &Document) -> Lines {
-    once(numbers(document.case.faults.eio))
+    once(numbers(document.case.faults.of(Site::Eio)))
+}
+
+pub(super) fn faults(document: &Document) -> Lines {
+    let sites = Site::ALL.iter().filter(|site| !site.row().has_statement);
+    let line = |site: &Site| {
+        let times = numbers(document.case.faults.of(*site))?;
+        Some((Which::Nth(site.code().into()), format!("{} {times}", site.name())))
+    };
+    sites.filter_map(line).collect()
 }
 
 pub(super) fn actors(document: &Document) -> Lines {
@@ -223,11 +254,11 @@ impl Display for Stop {
     }
 }
 
-/// Pages that are holes, and `PAGE.BLOCK` for single blocks.
-fn holes(g: Geometry) -> String {
+/// Pages with all of their blocks in the mask, and `PAGE.BLOCK` for single blocks.
+fn blocks(g: Geometry, mask: u32) -> String {
     let mut all: Vec<String> = Vec::new();
     for page in 0..g.pages {
-        let blocks = (0..g.blocks).filter(|b| g.is_hole(page * g.blocks + b));
+        let blocks = (0..g.blocks).filter(|b| mask >> (page * g.blocks + b) & 1 != 0);
         match blocks.clone().count() {
             n if n == usize::from(g.blocks) => all.push(page.to_string()),
             _ => all.extend(blocks.map(|b| format!("{page}.{b}"))),

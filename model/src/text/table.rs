@@ -81,6 +81,18 @@ impl Statement {
         }
     }
 
+    /// Its forms for the reference, each with its meaning; what a form leaves to another table is
+    /// filled in.
+    pub fn reference(&self) -> Vec<(String, String)> {
+        let filled = |form: &Form| {
+            let [words, meanings] = print::fields();
+            let form_text = form.form.replace("FIELDS", &words);
+            let sites = print::sites();
+            (form_text, form.meaning.replace("FIELDS", &meanings).replace("SITES", &sites))
+        };
+        self.forms.iter().map(filled).collect()
+    }
+
     /// Its beginnings, as a dictionary has them.
     fn beginnings(&self) -> Vec<String> {
         match self.often {
@@ -188,15 +200,16 @@ statements! {
              4, 4096)",
     }
     "file" Always parse::file, print::file, parse::FILE_FIELDS => {
-        "file pages N cells N blocks N size N mms N [holes LIST] [free N]":
-            "pages of the file, cells per page, blocks per page, i_size in cells, address spaces, pages without \
-             blocks (`1.0`: block 0 of page 1 alone), free blocks",
+        "file FIELDS": "FIELDS",
     }
     "stable" Once parse::stable, print::stable, ["all"] => {
         "stable LIST": "requests whose reply from the server is stable (a number counts requests; `all`)",
     }
     "eio" Once parse::eio, print::eio, ["all"] => {
         "eio LIST": "requests that fail",
+    }
+    "fault" Repeated parse::fault, print::faults, ["all"] => {
+        "fault SITE LIST": "what else goes wrong, at which times (counted from 0, up to 15; `all`): SITES",
     }
     "actor" PerActor parse::actor, print::actors, ["mm "] => {
         "actor X mm N": "actor `A` to `H` and its address space",

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bytes;
-use crate::case::{Faults, Operation, Schedule};
+use crate::case::{Faults, Operation, Schedule, Site};
 use crate::exec::TaskId;
 use crate::generate::Generator;
 
@@ -36,7 +36,7 @@ fn canonical_text_is_a_fixed_point() {
     let document = parse(SAMPLE).unwrap();
     assert_eq!(document.to_string(), SAMPLE);
     assert_eq!(document.case.operation(TaskId(0), 1), Operation::Empty);
-    assert_eq!(document.case.faults, Faults { stable: 5, eio: 2 });
+    assert_eq!(document.case.faults, Faults::default().with(Site::Stable, 5).with(Site::Eio, 2));
     assert_eq!(document.case.geometry.holes, 0b1100);
 }
 
@@ -54,6 +54,28 @@ fn holes_are_pages_and_blocks_of_pages() {
     assert_eq!(holes("0.0,0.1").unwrap().case, holes("0").unwrap().case);
     for wrong in ["8", "0.2", "x", "1.", "2"] {
         assert!(holes(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn faults_stand_at_their_sites() {
+    let text = |faults: &str| format!("mkw 1\nfile     pages 1\n{faults}actor    A mm 0\n");
+    let document = parse(&text("fault page 0,3\nstable 0\n# why\nfault read all\n")).unwrap();
+    let faults = Faults::default().with(Site::Stable, 1).with(Site::Page, 9);
+    assert_eq!(document.case.faults, faults.with(Site::Read, u16::MAX));
+    let canonical = document.to_string();
+    assert!(
+        canonical.contains("stable   0\n# why\nfault    read all\nfault    page 0,3\nactor"),
+        "{canonical}"
+    );
+    assert_eq!(parse(&canonical).unwrap().to_string(), canonical);
+    for (wrong, message) in [
+        ("fault pages 0\n", "unknown site `pages`"),
+        ("fault stable 0\n", "unknown site `stable`"),
+        ("fault read 0\nfault read 1\n", "a second `fault read`"),
+        ("fault read 16\n", "`16` is not a number from 0 to 15"),
+    ] {
+        assert_eq!(parse(&text(wrong)).unwrap_err().message, message);
     }
 }
 
@@ -156,7 +178,7 @@ fn errors_name_line_column_and_remedy() {
     assert_eq!(
         unknown("frobnicate"),
         "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, compare, expect, reach, limits, file, \
-         stable, eio, actor, an operation like `A.0 store 0..4`, seed, override, order)"
+         stable, eio, fault, actor, an operation like `A.0 store 0..4`, seed, override, order)"
     );
     assert_eq!(unknown("ordr io0.1 *"), "19:1: unknown statement `ordr` (did you mean `order`?)");
     assert_eq!(
@@ -254,7 +276,7 @@ fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
         .map(|line| {
             line.replace(
                 "run      nfs",
-                "compare nfs@3.0 2.6.30\nremedy zero-tail-at-extension\nplant leak-reference\nrun nfs",
+                "fault read 1\ncompare nfs@3.0 2.6.30\nremedy zero-tail-at-extension\nplant leak-reference\nrun nfs",
             )
         })
         .chain(["seed 5", "override A.0 step 1 priority 2"].map(str::to_owned));
@@ -288,7 +310,7 @@ fn every_statement_is_read_and_printed_in_the_order_of_the_table() {
 fn the_reference_has_the_table() {
     let mut table = "| statement | how often | meaning |\n| --- | --- | --- |\n".to_owned();
     for row in STATEMENTS {
-        for Form { form, meaning } in row.forms {
+        for (form, meaning) in row.reference() {
             table += &format!("| `{form}` | {} | {meaning} |\n", row.often.name());
         }
     }

@@ -8,7 +8,7 @@
 //! once.)
 
 use mkwrite_model::bit_set::ones;
-use mkwrite_model::case::{Effect, MMS_MAX};
+use mkwrite_model::case::{Effect, MMS_MAX, Site};
 use mkwrite_model::kernel::Status;
 
 /// Failures that are told apart. After that many every error is due.
@@ -165,21 +165,33 @@ impl Mappings {
     }
 }
 
-/// What ran out, at some time.
+/// What ran out, or failed, at some time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Short {
     /// The device had no free block.
     pub of_space: bool,
     /// The machine had no free page.
     pub of_memory: bool,
+    /// The store could not be read.
+    pub of_reads: bool,
 }
 
 impl Short {
+    /// What a call meets if this site fails.
+    pub(crate) fn of(site: Site) -> Short {
+        Short {
+            of_space: site == Site::Block,
+            of_memory: site == Site::Page,
+            of_reads: site == Site::Read,
+        }
+    }
+
     /// Of either.
     pub(super) fn or(self, other: Short) -> Short {
         Short {
             of_space: self.of_space | other.of_space,
             of_memory: self.of_memory | other.of_memory,
+            of_reads: self.of_reads | other.of_reads,
         }
     }
 }
@@ -204,14 +216,21 @@ impl Met<'_> {
         let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
         match (effect, status) {
             (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
-            (E::Stores(_), S::Sigbus) => mapped && (self.beyond || self.short.of_space),
-            (E::Loads(_), S::Sigbus) => mapped && self.beyond,
+            (E::Stores(_), S::Sigbus) => {
+                mapped && (self.beyond || self.short.of_space || self.short.of_reads)
+            }
+            (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.short.of_reads),
             (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
             (E::Writes(_), S::Ok) => self.whole,
             (E::Writes(_), S::NoSpace) => self.short.of_space,
-            (E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_), S::NoMemory) => {
-                self.short.of_memory
-            }
+            (E::Copies { .. }, S::NoSpace) => self.short.of_space,
+            // Ranges that overlap; unless the file ends before they do.
+            (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
+            (E::Reads(_) | E::Writes(_) | E::Copies { .. }, S::Io) => self.short.of_reads,
+            (
+                E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_) | E::Copies { .. },
+                S::NoMemory,
+            ) => self.short.of_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
@@ -232,8 +251,8 @@ mod tests {
     #[test]
     fn the_table_of_errors() {
         use {Status as S, mkwrite_model::case::Operation as O};
-        const STATUSES: [Status; 7] =
-            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy];
+        const STATUSES: [Status; 8] =
+            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy, S::Invalid];
         let (mut failed, none) = (Errors::default(), Errors::default());
         failed.fail(true);
         let calm = Met {
@@ -245,7 +264,7 @@ mod tests {
             errors_at_call: none.now(),
         };
         let rough = Met {
-            short: Short { of_space: true, of_memory: true },
+            short: Short { of_space: true, of_memory: true, of_reads: true },
             mapped: Mapped::YES.or(Mapped::NO),
             beyond: true,
             errors: &failed,
@@ -261,8 +280,8 @@ mod tests {
                 &[S::Segv][..],
             ),
             (O::Load(cell), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
-            (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
-            (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace], &[S::Ok]),
+            (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
+            (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io], &[S::Ok]),
             (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
             (O::Background(cell), &[S::Ok], &[S::Ok], &[S::Ok]),
             (O::Fsync, &[S::Ok], &[S::Ok, S::Io], &[S::Ok]),

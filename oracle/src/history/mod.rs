@@ -137,9 +137,8 @@ impl Pending {
     /// The cells that the call reads, or syncs.
     fn reads(&self, all: u8) -> Range {
         match self.operation.effect() {
-            Effect::Loads(cells) | Effect::Reads(cells) => cells,
             Effect::Syncs { .. } => Range::new(0, all),
-            _ => Range::default(),
+            effect => effect.returns().unwrap_or_default(),
         }
     }
 }
@@ -224,6 +223,13 @@ impl History {
         }
     }
 
+    /// The call of `caller` met this, and no other call did.
+    pub fn met(&mut self, caller: TaskId, short: Short) {
+        if let Some(pending) = self.pending.get_mut(caller.index()) {
+            pending.short = pending.short.or(short);
+        }
+    }
+
     /// `caller` calls `operation` from its slot `slot`.
     pub fn call(&mut self, caller: TaskId, slot: u8, operation: Operation) {
         let mm = self.mms[caller.index()];
@@ -248,7 +254,7 @@ impl History {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Effect::Writes(cells) => {
+            Effect::Writes(cells) | Effect::Copies { to: cells, .. } => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
@@ -326,25 +332,13 @@ impl History {
             Effect::Loads(cells) => {
                 self.check_values(caller, pending, done(cells), outcome);
             }
-            Effect::Reads(cells) => {
-                let end = done(cells).end;
-                if outcome.done > 0 && end > pending.most {
-                    self.flaw(Flaw::Size, end - 1, (outcome.value)(outcome.done - 1));
-                }
-                if outcome.status == Status::Ok && end < cells.end && end < pending.least {
-                    self.flaw(Flaw::Size, end, Stamp::ZERO);
-                }
-                self.check_values(caller, pending, done(cells), outcome);
-            }
-            Effect::Writes(cells) => {
-                for cell in cells.iter() {
-                    let value = Stamp::new(caller, slot, cell);
-                    self.settle(caller, cell, value, done(cells).contains(cell), true);
-                }
-                let end = if outcome.done == 0 { 0 } else { done(cells).end };
-                self.size.return_extend(caller, end);
-                self.size_changed();
-                self.check_exposed(pending, outcome);
+            Effect::Reads(cells) => self.check_read(caller, pending, cells, outcome),
+            Effect::Writes(cells) => self.written(caller, pending, cells, outcome),
+            Effect::Copies { from, to } => {
+                let most = from.iter().len().min(to.iter().len()) as u8;
+                let from = Range::new(from.start, from.start + most);
+                self.check_read(caller, pending, from, outcome);
+                self.written(caller, pending, to, outcome);
             }
             Effect::Resizes(size) => {
                 self.size.return_set(caller);
@@ -373,6 +367,36 @@ impl History {
             self.cells[usize::from(cell)].forget_reader(1 << caller.index());
             self.readers[usize::from(cell)] &= !(1 << caller.index());
         }
+    }
+
+    /// A call has read these cells, as many as it says.
+    fn check_read(
+        &mut self,
+        caller: TaskId,
+        pending: Pending,
+        cells: Range,
+        outcome: &Observed<'_>,
+    ) {
+        let end = cells.start + outcome.done;
+        if outcome.done > 0 && end > pending.most {
+            self.flaw(Flaw::Size, end - 1, (outcome.value)(outcome.done - 1));
+        }
+        if outcome.status == Status::Ok && end < cells.end && end < pending.least {
+            self.flaw(Flaw::Size, end, Stamp::ZERO);
+        }
+        self.check_values(caller, pending, Range::new(cells.start, end), outcome);
+    }
+
+    /// A call has written these cells, as many as it says.
+    fn written(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Observed<'_>) {
+        let end = cells.start + outcome.done;
+        for cell in cells.iter() {
+            let value = Stamp::new(caller, pending.slot, cell);
+            self.settle(caller, cell, value, cell < end, true);
+        }
+        self.size.return_extend(caller, if outcome.done == 0 { 0 } else { end });
+        self.size_changed();
+        self.check_exposed(pending, outcome);
     }
 
     /// A write sub-operation of `caller` on `cell` has ended.

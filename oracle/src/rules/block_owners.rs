@@ -28,6 +28,6 @@ impl Check for BlockOwners {
     }
 
     fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
-        k.device.audit()
+        k.audit_blocks()
     }
 }

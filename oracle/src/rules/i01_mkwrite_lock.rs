@@ -31,7 +31,7 @@ impl Check for MkwriteLock {
                 Convention::None => cx.k.remedied(Remedy::DirtyBeforePte),
                 _ => cx.k.remedied(Remedy::LockedReturn),
             };
-            let promised = code > 0 && code & LOCKED != 0 && speaks; // an errno is negative, and has every bit
+            let promised = !code.is_errno() && code.has(LOCKED) && speaks; // an errno is negative, and has every bit
             if promised != locked {
                 cx.page_breach(page, if locked { "returned with the page locked" } else { "LOCKED, but not locked" });
             }

@@ -34,9 +34,9 @@ impl Check for ReferenceLeak {
     }
 
     fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
-        let expected = i16::from(k.has(page, CACHED)) + i16::from(k.has(page, PRIVATE))
-            + i16::from(k.mapcount(page)) + i16::from(k.transient(page));
-        (i16::from(k.refcount(page)) != expected).then_some("the count does not add up")
+        let expected = i32::from(k.has(page, CACHED)) + i32::from(k.has(page, PRIVATE))
+            + i32::from(k.mapcount(page)) + i32::from(k.transient(page));
+        (i32::from(k.refcount(page)) != expected).then_some("the count does not add up")
     }
 
     fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {

@@ -54,6 +54,6 @@ fn what_holds<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str>
     if !k.fs().is_releasable(k, page) {
         return Some("its private data cannot be released");
     }
-    let alone = k.refcount(page) == 1 + i8::from(k.has(page, PRIVATE));
+    let alone = k.refcount(page) == 1 + i16::from(k.has(page, PRIVATE));
     (!alone || k.is_mapped(page) || k.is_locked(page)).then_some("mapped, locked or referred to after all is done")
 }

@@ -35,9 +35,11 @@ impl Check for SizeChange {
         let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;
         match cx.actor_effect() {
             Some(Effect::Resizes(_)) => {}
-            Some(Effect::Writes(_)) if to >= from => {}
+            Some(effect) if effect.writes().is_some() && to >= from => {}
             // A write that found no space takes back the gap before it, which it had filled first.
-            Some(Effect::Writes(cells)) if from <= cells.start && cx.k.task().outcome().done() == 0 => {}
+            Some(effect)
+                if effect.writes().is_some_and(|cells| from <= cells.start)
+                    && cx.k.task().outcome().done() == 0 => {}
             None if by_server => {}
             _ if to < from => cx.size_breach(from.min(to), "i_size lowered by one who may not"),
             _ if to > from && !by_server => cx.size_breach(from.min(to), "i_size raised by one who may not"),

@@ -46,8 +46,8 @@ fn stray<F: Filesystem>(k: &Kernel<F>, request: Request) -> u64 {
     let mut cells = 0;
     for (n, &block) in request.blocks.iter().enumerate().filter(|(_, block)| **block != NO_BLOCK) {
         let own = index * g.blocks + n as u8;
-        if k.device.block(own) != Some(block) {
-            let owners = (0..FILE_BLOCKS as u8).filter(|other| k.device.block(*other) == Some(block));
+        if k.block(own) != Some(block) {
+            let owners = (0..FILE_BLOCKS as u8).filter(|other| k.block(*other) == Some(block));
             cells |= owners.fold(block_cells(own), |cells, other| cells | block_cells(other));
         }
     }

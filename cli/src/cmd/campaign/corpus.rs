@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 
+use mkwrite_model::bytes::{self, Version};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::ledger::Ledger;
+use mkwrite_search::choice::Choice;
 
 use super::{Place, Session};
 use crate::engine::{self, Merge, TARGETS, Target};
@@ -47,6 +49,13 @@ impl Session<'_> {
                     |()| format!("is no input: moved to {}", to.display()),
                 );
                 self.event(file.display().to_string(), what);
+            }
+            // What takes a case runs it in any form; the codec is there for all of them.
+            if target.form.is_case()
+                && target.features
+                && let Err(error) = upgrade(&Choice::<F>::new(ledger), &corpus)
+            {
+                self.event(corpus.display().to_string(), format!("{error:#}"));
             }
         }
         let own = self.source.as_ref().map(|source| source.join("corpus"));
@@ -173,6 +182,20 @@ fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Brings inputs in older forms into the newest one: the same case on the same pair, under its new
+/// name. The old one goes when the new one is there.
+fn upgrade<F: Filesystem>(choice: &Choice<F>, corpus: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(corpus)?.flatten() {
+        let old = std::fs::read(entry.path())?;
+        if bytes::version(&old) < Version::V3 {
+            let new = choice.upgraded(&old);
+            files::write(&corpus.join(sha1(&new)), &new)?;
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn is_input(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.is_file() && (1..=FILE_MAX).contains(&meta.len()))
         && std::fs::File::open(path).is_ok()
@@ -206,6 +229,29 @@ mod tests {
             .map(|path| path.file_name().unwrap().to_owned())
             .collect();
         assert_eq!(names, ["empty", "folder", "huge", "link"].map(OsStr::new));
+    }
+
+    #[test]
+    fn a_campaign_goes_on_with_an_old_corpus() {
+        use mkwrite_impls::Builtin;
+        let folder = tempfile::tempdir().unwrap();
+        let choice = Choice::<Builtin>::new(&Ledger::own());
+        let mut second = [9; 64];
+        (second[0], second[30], second[31]) = (2, 0xB2, 23);
+        let old: [&[u8]; 3] = [b"anything", &[7; 50], &second];
+        for input in old {
+            std::fs::write(folder.path().join(sha1(input)), input).unwrap();
+        }
+        for _ in 0..2 {
+            upgrade(&choice, folder.path()).unwrap();
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), old.len());
+            for input in old {
+                let new = choice.upgraded(input);
+                assert_eq!(std::fs::read(folder.path().join(sha1(&new))).unwrap(), new);
+                assert_eq!(bytes::decode(&new), bytes::decode(input));
+                assert_eq!(choice.of(&new), choice.of(input));
+            }
+        }
     }
 
     #[test]

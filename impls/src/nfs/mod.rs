@@ -28,12 +28,14 @@
 //! FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a single request;
 //! FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
 
-use mkwrite_model::callers::Caller;
+mod client;
+
 use mkwrite_model::case::Range;
-use mkwrite_model::facts::Era;
+use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, EINVAL, Filesystem, Holds, Implementation, LOCKED, NOPAGE,
-    Record, SIGBUS, SizeGuard, WbSync,
+    AddressSpaceOperations, Aspect, Code, Convention, Declaration, EINVAL, Filesystem, Holds,
+    Implementation, InodeOperations, Keeps, LOCKED, NOPAGE, OK, Record, RequestOperations, SIGBUS,
+    SizeGuard, Store, VmOperations, WbSync,
 };
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Attributes, Event, Frame, Kernel, Request, Stamp, Status};
@@ -41,6 +43,8 @@ use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
+
+pub use client::Client;
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd)]
@@ -74,9 +78,13 @@ impl std::fmt::Display for WriteRequest {
 }
 
 /// Filesystems whose pages can have a request.
-pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>> {}
+pub trait WriteRequests: Filesystem<Private: Holds<WriteRequest>, Inode: Keeps<Client>> {}
 
-impl<F: Filesystem<Private: Holds<WriteRequest>>> WriteRequests for F {}
+impl<F: Filesystem<Private: Holds<WriteRequest>, Inode: Keeps<Client>>> WriteRequests for F {}
+
+fn client(k: &Kernel<impl WriteRequests>) -> &Client {
+    k.file().state()
+}
 
 fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> {
     k.attached(page)
@@ -218,13 +226,13 @@ impl Nfs {
 async fn send_setattr(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at(P::TruncateSetattr).await;
     k.server.set_size(size);
-    k.client().ask(size);
+    client(k).ask(size);
 }
 
 /// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
 fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
-    k.client().reply();
-    let old = k.remedied(Remedy::TruncateFirst) && k.client().sized() != Some(reply.changes);
+    client(k).reply();
+    let old = k.remedied(Remedy::TruncateFirst) && client(k).sized() != Some(reply.changes);
     if !old && reply.size > k.i_size() {
         k.i_size_write(reply.size);
     }
@@ -234,7 +242,7 @@ fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
 async fn refresh(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at_size(P::TruncateRefresh).await;
     let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
-    if size > k.i_size() || (size < k.i_size() && !outstanding && !k.client().has_replied()) {
+    if size > k.i_size() || (size < k.i_size() && !outstanding && !client(k).has_replied()) {
         k.i_size_write(size);
     }
 }
@@ -308,7 +316,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         const V2_6_29: Declaration = Declaration {
             name: "nfs@2.6.29",
             convention: Convention::Errno,
-            natural: Caller::V2_6_29,
+            natural: Era::V2_6_29,
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
@@ -322,7 +330,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             Nfs::V2_6_30 => &Declaration {
                 name: "nfs@2.6.30",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V2_6_30,
                 source: "2.6.30 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
@@ -330,15 +338,17 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             Nfs::V3_0 => &Declaration {
                 name: "nfs@3.0",
                 convention: Convention::Locked,
-                natural: Caller::V2_6_30,
+                natural: Era::V2_6_30,
                 era: Era::V3_0,
                 source: "3.0 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
             },
         }
     }
+}
 
-    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> i32 {
+impl<F: WriteRequests> VmOperations<F> for Nfs {
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
         k.lock_page(page, P::MkwriteLock).await;
         if !k.still_in_mapping(page) {
             k.unlock_page(page);
@@ -350,7 +360,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             };
         }
         let length = k.length_below_eof(page);
-        if length == 0 {
+        if length == 0 && !k.reaches_plant(Plant::MkwriteCoversNothing) {
             return match self {
                 _ if k.remedied(Remedy::RetryAtEof) => {
                     k.unlock_page(page);
@@ -358,7 +368,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
                 }
                 Nfs::V2_6_29 if !k.remedied(Remedy::LockedReturn) => {
                     k.unlock_page(page);
-                    0
+                    OK
                 }
                 Nfs::V2_6_29 | Nfs::V2_6_30 => LOCKED, // with no request
                 Nfs::V3_0 => {
@@ -372,11 +382,13 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         if self == Nfs::V2_6_29 && !k.remedied(Remedy::LockedReturn) {
             k.at_page(P::MkwriteReturn, page).await;
             k.unlock_page(page);
-            return i32::from(length);
+            return Code(length.into());
         }
         LOCKED
     }
+}
 
+impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
         let request = self.async_flush(k, page, sync).await;
         k.at_page(P::WritepageUnlock, page).await;
@@ -399,6 +411,123 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         status
     }
 
+    async fn readpage(self, k: &Kernel<F>, page: Frame) {
+        let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
+        for cell in 0..k.geometry().cells {
+            let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
+            k.set_cell(page, cell, stamp);
+        }
+    }
+
+    async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
+        if k.remedied(Remedy::NfsLastPage) {
+            extend(k, index * k.geometry().cells + cells.start).await;
+        }
+        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
+            k.wait_on_flush(P::FlushLock).await;
+        }
+        let page = mm::grab_page(k, index).await?;
+        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
+            k.wait_on_flush(P::FlushLock).await;
+        }
+        Ok(page)
+    }
+
+    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
+        k.at_page(P::WriteAttach, page).await;
+        self.updatepage(k, page, cells.end, P::WriteDirty).await;
+    }
+
+    /// nfs_wb_page_cancel, for the whole page only.
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
+        if from != 0
+            && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
+        {
+            return;
+        }
+        k.record_free(page, P::CommitWait).await;
+        let Some(found) = request(k, page) else { return };
+        if from != 0 {
+            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
+            return;
+        }
+        k.clear_private(page);
+        k.cancel_dirty_page(page);
+    }
+
+    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
+        if self == Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
+            self.commit_inode(k, true).await;
+        }
+        request(k, page).is_none()
+    }
+
+    /// nfs_wb_page.
+    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
+        loop {
+            if self == Nfs::V3_0 {
+                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
+            }
+            if k.clear_page_dirty_for_io(page).await {
+                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
+                    k.at_page(P::WritepageSubmit, page).await;
+                    k.submit(request);
+                }
+            } else if request(k, page).is_none() {
+                return;
+            } else if self == Nfs::V3_0 {
+                self.commit_inode(k, true).await;
+            }
+            if self < Nfs::V3_0 {
+                self.sync_wait(k, Some(page), true).await;
+                if request(k, page).is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<F: WriteRequests> InodeOperations<F> for Nfs {
+    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
+    /// length.
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
+        let shrinks = size < k.i_size();
+        if shrinks && k.remedied(Remedy::TruncateFirst) {
+            client(k).set_sized(None);
+            mm::vmtruncate(k, size).await;
+            self.wb_all(k).await;
+            send_setattr(k, size).await;
+        } else {
+            if !k.reaches_plant(Plant::SetattrNoFlush) {
+                self.wb_all(k).await;
+            }
+            send_setattr(k, size).await;
+            if !shrinks && k.remedied(Remedy::NfsLastPage) {
+                extend(k, size).await;
+            } else {
+                mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
+            }
+            refresh(k, size).await;
+        }
+        client(k).set_sized(Some(k.server.attributes().changes));
+    }
+
+    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
+    async fn fsync(self, k: &Kernel<F>) -> Status {
+        let earlier = client(k).take_write_error();
+        let commits = !k.reaches_plant(Plant::FsyncNoCommit);
+        match self {
+            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
+            Nfs::V3_0 => {}
+            _ => {
+                self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
+                self.sync_wait(k, None, commits).await;
+            }
+        }
+        earlier.or(client(k).take_write_error())
+    }
+
     async fn write_inode(self, k: &Kernel<F>) {
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
@@ -410,10 +539,12 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         }
         self.commit_inode(k, false).await;
     }
+}
 
-    fn transfer(self, k: &Kernel<F>, request: Request) {
+impl<F: WriteRequests> RequestOperations<F> for Nfs {
+    async fn transfer(self, k: &Kernel<F>, request: Request) {
         let end = k.first_cell(request.page) + request.cells.end;
-        let right = match (k.client().asked(), k.client().sized()) {
+        let right = match (client(k).asked(), client(k).sized()) {
             (Some(size), _) => size,
             (None, Some(_)) => k.i_size(),
             (None, None) => u8::MAX, // i_size is lowered first, and SETATTR not sent yet
@@ -430,7 +561,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         if io.fails {
             k.set_flag(page, ERROR);
             if !k.reaches_plant(Plant::ErrorForgotten) {
-                k.client().set_write_error();
+                client(k).set_write_error();
             }
         } else {
             k.at_size(P::IoAttributes).await;
@@ -470,122 +601,9 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             }
         }
     }
+}
 
-    fn readpage(self, k: &Kernel<F>, page: Frame) {
-        let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
-        for cell in 0..k.geometry().cells {
-            let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
-            k.set_cell(page, cell, stamp);
-        }
-    }
-
-    async fn before_write_begin(self, k: &Kernel<F>, cells: Range) {
-        if k.remedied(Remedy::NfsLastPage) {
-            extend(k, cells.start).await;
-        }
-        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
-            k.wait_on_flush(P::FlushLock).await;
-        }
-    }
-
-    async fn write_begin(self, k: &Kernel<F>, _: Frame, _: Range) -> Status {
-        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
-            k.wait_on_flush(P::FlushLock).await;
-        }
-        Status::Ok
-    }
-
-    async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
-        k.at_page(P::WriteAttach, page).await;
-        self.updatepage(k, page, cells.end, P::WriteDirty).await;
-    }
-
-    /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
-        if from != 0
-            && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
-        {
-            return;
-        }
-        k.record_free(page, P::CommitWait).await;
-        let Some(found) = request(k, page) else { return };
-        if from != 0 {
-            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
-            return;
-        }
-        k.clear_private(page);
-        k.cancel_dirty_page(page);
-    }
-
-    async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
-        if self == Nfs::V3_0 {
-            self.commit_inode(k, true).await;
-        }
-        request(k, page).is_none()
-    }
-
-    /// nfs_wb_page.
-    async fn launder_page(self, k: &Kernel<F>, page: Frame) {
-        loop {
-            if self == Nfs::V3_0 {
-                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
-            }
-            if k.clear_page_dirty_for_io(page).await {
-                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
-                    k.at_page(P::WritepageSubmit, page).await;
-                    k.submit(request);
-                }
-            } else if request(k, page).is_none() {
-                return;
-            } else if self == Nfs::V3_0 {
-                self.commit_inode(k, true).await;
-            }
-            if self < Nfs::V3_0 {
-                self.sync_wait(k, Some(page), true).await;
-                if request(k, page).is_none() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
-    async fn fsync(self, k: &Kernel<F>) -> Status {
-        let earlier = k.client().take_write_error();
-        let commits = !k.reaches_plant(Plant::FsyncNoCommit);
-        match self {
-            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
-            Nfs::V3_0 => {}
-            _ => {
-                self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
-                self.sync_wait(k, None, commits).await;
-            }
-        }
-        earlier.or(k.client().take_write_error())
-    }
-
-    /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
-    /// length.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
-        let shrinks = size < k.i_size();
-        if shrinks && k.remedied(Remedy::TruncateFirst) {
-            k.client().set_sized(None);
-            mm::vmtruncate(k, size).await;
-            self.wb_all(k).await;
-            send_setattr(k, size).await;
-        } else {
-            self.wb_all(k).await;
-            send_setattr(k, size).await;
-            if !shrinks && k.remedied(Remedy::NfsLastPage) {
-                extend(k, size).await;
-            } else {
-                mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
-            }
-            refresh(k, size).await;
-        }
-        k.client().set_sized(Some(k.server.attributes().changes));
-    }
-
+impl<F: WriteRequests> Store<F> for Nfs {
     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
         let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
@@ -601,16 +619,22 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
         request(k, page).is_none()
     }
 
+    /// Since 3.0 releasepage commits what waits for it.
+    fn releases(self, k: &Kernel<F>, page: Frame) -> bool {
+        let waits = |r: WriteRequest| self == Nfs::V3_0 && r.clean && !k.is_record_locked(page);
+        request(k, page).is_none_or(waits)
+    }
+
     fn launders(self) -> bool {
         true
     }
 
-    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        k.server.stable(cell)
+    fn has_error(self, k: &Kernel<F>) -> bool {
+        client(k).has_write_error()
     }
 
-    fn allocated(self, _: &Kernel<F>) -> u32 {
-        0 // the server's, and none of the client's business
+    fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
+        k.server.stable(cell)
     }
 
     fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
@@ -633,10 +657,14 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
     /// SETATTR will make the size what it is to be.
     fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
-        if k.client().sized().is_none() && k.client().asked().is_none() && k.i_size() < size {
+        if client(k).sized().is_none() && client(k).asked().is_none() && k.i_size() < size {
             return k.i_size();
         }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
+    }
+
+    fn allocated(self, _: &Kernel<F>) -> u32 {
+        0 // the server's, and none of the client's business
     }
 }
 

@@ -6,12 +6,12 @@
 //! NULL. Each has its remedy.
 
 use super::Fault;
-use crate::implementation::{ERROR, Filesystem, LOCKED, NOPAGE};
+use crate::implementation::{Code, ERROR, Filesystem, LOCKED, NOPAGE, OK};
 use crate::kernel::{Frame, Kernel};
 use crate::point::Point as P;
 use crate::remedy::Remedy;
 
-pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> Code {
     let Fault { mm, index, pte, .. } = fault;
     let mut page_mkwrite = false;
     if k.has_page_mkwrite() {
@@ -20,16 +20,16 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
         k.at_page(P::WpMkwrite, page).await;
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
-        if ret & (ERROR | NOPAGE) != 0 {
+        if ret.has(ERROR | NOPAGE) {
             k.put_page(page);
             return ret;
         }
-        if ret & LOCKED == 0 {
+        if !ret.has(LOCKED) {
             k.lock_page(page, P::WpLock).await;
             if !k.in_mapping(page) {
                 k.unlock_page(page);
                 k.put_page(page);
-                return 0;
+                return OK;
             }
         } else {
             k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(old_page))");
@@ -39,7 +39,7 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
             k.unlock_unused(page);
             k.put_page(page);
             k.pte_unlock(mm);
-            return 0;
+            return OK;
         }
         page_mkwrite = true;
     }
@@ -55,9 +55,9 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     if !page_mkwrite {
         k.wait_on_page_locked(page, P::WpWaitLocked).await;
         k.set_page_dirty_balance(page, page_mkwrite, P::WpDirty, P::WpThrottle).await;
-        k.put_page(page); // r2
-    } else {
-        k.put_page(page); // r2
+    }
+    k.put_page(page); // r2
+    if page_mkwrite {
         k.at_page(P::WpDirty, page).await;
         let mapping = k.in_mapping(page);
         k.set_page_dirty(page).await;
@@ -73,11 +73,15 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
         k.at(P::WpTime).await;
         k.file_update_time();
     }
-    0
+    OK
 }
 
-pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: Frame) -> i32 {
+pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code {
     let Fault { mm, index, pte, write } = fault;
+    let page = match k.fs().fault(k, index).await {
+        Ok(page) => page, // locked; r1
+        Err(code) => return code,
+    };
     let mut page_mkwrite = false;
     if write && k.has_page_mkwrite() {
         k.at_page(P::MissUnlock, page).await;
@@ -85,16 +89,16 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: F
         k.at_page(P::MissMkwrite, page).await;
         let ret = k.page_mkwrite(page).await;
         k.at_page(P::MkwriteReturned, page).await;
-        if ret & (ERROR | NOPAGE) != 0 {
+        if ret.has(ERROR | NOPAGE) {
             k.put_unused(page);
             return ret;
         }
-        if ret & LOCKED == 0 {
+        if !ret.has(LOCKED) {
             k.lock_page(page, P::MissLock).await;
             if !k.in_mapping(page) {
                 k.unlock_page(page);
                 k.put_page(page);
-                return 0;
+                return OK;
             }
         } else {
             k.bug_on(!k.is_locked(page), "VM_BUG_ON(!PageLocked(page))");
@@ -141,5 +145,5 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault, page: F
             k.put_page(page); // r1
         }
     }
-    0
+    OK
 }

@@ -1,0 +1,108 @@
+//! What differs between kernels in a step or in an order of steps, as data: `mm/`, the kernel's
+//! helpers and the rules of the judge read it. Nobody asks for an era by name, and nobody guesses
+//! from the return convention. What differs in structure is a file beside this one.
+
+use crate::implementation::Convention;
+use crate::kernel::Status;
+
+/// The facts of a kernel.
+///
+/// In a pair those about the fault path come from the caller, and all others from the era of the
+/// implementation: nfs@3.0 has 3.0's fsync under any caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Its name on the command line and in files.
+    pub name: &'static str,
+    /// What its fault path is, in a line.
+    pub help: &'static str,
+
+    /// Fault path: what it understands of page_mkwrite's return.
+    pub accepts: Convention,
+    /// Fault path: its structure.
+    pub fault: FaultPath,
+    /// Fault path: when it marks the page dirty, for mappings with page_mkwrite.
+    pub late_with_mkwrite: DirtiesLate,
+    /// Fault path: the same for mappings without one.
+    pub late_without: DirtiesLate,
+
+    /// How page_mkclean meets a pte (`[mkclean]`).
+    pub mkclean: Mkclean,
+    /// When fsync waits for the pages under writeback.
+    pub fsync_wait: FsyncWait,
+    /// fsync holds the inode lock over ->fsync. Since 3.1 that is the filesystem's business.
+    pub fsync_locks_inode: bool,
+    /// A truncate to the same size truncates the page cache too, and so zeroes the last page beyond
+    /// the end.
+    pub truncates_equal_size: bool,
+    /// What happens first to a dirty page that is truncated (`[truncate-order]`).
+    pub truncate_order: TruncateOrder,
+    /// truncate unmaps the pages once more after it has removed them. 2.6.18 does not.
+    pub truncate_unmaps_again: bool,
+    /// invalidate_inode_pages2 removes no page that others hold a reference to, as in 2.6.18.
+    pub invalidate2_counts_references: bool,
+    /// What it fails with (`[invalidate]`): EIO in 2.6.18, later EBUSY.
+    pub invalidate2_error: Status,
+    /// Reclaim writes dirty pages of files (`[reclaim]`). 6.16 and later leave that to the flusher.
+    pub reclaim_writes: bool,
+}
+
+/// The fault paths that differ in structure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultPath {
+    /// The page comes back unlocked, and is dirtied unlocked (`v2_6_29.rs`).
+    Unlocked,
+    /// The patch as posted (`try3.rs`).
+    Posted,
+    /// The patch as landed: locked until it is dirty (`v2_6_30.rs`).
+    Landed,
+}
+
+/// Whether the fault path makes the pte writable first and marks the page dirty later, without the
+/// page lock in between. `false`: the page is locked until it is dirty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DirtiesLate {
+    /// Where the pte was present and read-only (do_wp_page).
+    pub wp: bool,
+    /// Where there was no pte (__do_fault).
+    pub miss: bool,
+}
+
+impl DirtiesLate {
+    /// Both paths dirty late.
+    pub const BOTH: DirtiesLate = DirtiesLate { wp: true, miss: true };
+    /// Only the WP path does.
+    pub const WP: DirtiesLate = DirtiesLate { wp: true, miss: false };
+    /// The page is locked until it is dirty on both paths.
+    pub const NEVER: DirtiesLate = DirtiesLate { wp: false, miss: false };
+}
+
+/// How page_mkclean meets a pte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mkclean {
+    /// It looks without the lock, and passes over a pte that is none at that moment (to 2.6.26).
+    Peeks,
+    /// It takes the lock first (2.6.27 and later).
+    Locks,
+}
+
+/// When fsync waits for the pages under writeback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FsyncWait {
+    /// After ->fsync (2.6.29 fs/sync.c: do_fsync; 2.6.30 fs/sync.c: vfs_fsync).
+    AfterOp,
+    /// Before ->fsync, which is called whatever the wait gave (3.0 fs/sync.c: vfs_fsync_range).
+    BeforeOp,
+    /// The same inside ->fsync, which ends there after an error (3.10 fs/libfs.c:
+    /// generic_file_fsync).
+    InOp,
+}
+
+/// What truncate does first to a dirty page with private data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TruncateOrder {
+    /// cancel_dirty_page, then ->invalidatepage (2.6.20 to 2.6.24 mm/truncate.c:
+    /// truncate_complete_page).
+    CancelsFirst,
+    /// ->invalidatepage, then cancel_dirty_page (2.6.29 and later).
+    InvalidatesFirst,
+}

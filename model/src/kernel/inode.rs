@@ -1,0 +1,190 @@
+//! An inode: i_size, its size on the device, the page tree with its tags, dirty state and errors;
+//! and which inode a task, a page and a mapping belong to (`[mapping-and-tree]`, `[tags]`).
+
+use std::cell::Cell;
+
+use super::{Extents, Frame, Kernel};
+use crate::bit_set::ones;
+use crate::case::PAGES_MAX;
+use crate::implementation::{Filesystem, InodeState, Keeps};
+
+/// Inodes of the machine. A case uses the first.
+pub const INODES: usize = 1;
+
+const NO_FRAME: u8 = u8::MAX;
+const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits");
+
+/// An inode's number. While the machine has one, nobody looks at it at run time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InodeId(u8);
+
+impl InodeId {
+    /// Below [`INODES`].
+    #[inline]
+    pub const fn number(self) -> u8 {
+        self.0 % INODES as u8
+    }
+}
+
+impl PartialEq for InodeId {
+    #[inline]
+    fn eq(&self, other: &InodeId) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Eq for InodeId {}
+
+/// Tags of the page tree, one bit per index.
+#[derive(Default)]
+pub(crate) struct Tags(Cell<u8>);
+
+impl Tags {
+    #[inline]
+    pub(crate) fn has(&self, index: u8) -> bool {
+        self.0.get() >> index & 1 != 0
+    }
+
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.0.get() != 0
+    }
+
+    pub(crate) fn set(&self, index: u8) {
+        self.0.set(self.0.get() | 1 << index);
+    }
+
+    pub(crate) fn clear(&self, index: u8) {
+        self.0.set(self.0.get() & !(1 << index));
+    }
+
+    /// The indices with the tag, ascending.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = u8> + use<> {
+        ones(self.0.get().into())
+    }
+}
+
+/// An inode, with its mapping. `S` is what the filesystems keep of it.
+pub struct Inode<S> {
+    id: InodeId,
+    /// i_size, in cells.
+    pub(super) size: Cell<u8>,
+    /// The size in the inode on the device.
+    pub(super) disk_size: Cell<u8>,
+    tree: [Cell<u8>; PAGES_MAX],
+    /// Which slots of the tree hold a page.
+    cached: Tags,
+    pub(super) dirty_tags: Tags,
+    pub(super) writeback_tags: Tags,
+    /// Dirty pages that are counted.
+    pub(super) dirty_count: Cell<i8>,
+    /// I_DIRTY: it is on the list that the flusher walks.
+    pub(super) dirty: Cell<bool>,
+    /// AS_EIO and AS_ENOSPC.
+    pub(super) errors: Cell<u8>,
+    /// Where its blocks are.
+    pub extents: Extents,
+    state: S,
+}
+
+impl<S: InodeState> Inode<S> {
+    fn new(id: InodeId) -> Inode<S> {
+        Inode {
+            id,
+            size: Cell::new(0),
+            disk_size: Cell::new(0),
+            tree: [const { Cell::new(NO_FRAME) }; PAGES_MAX],
+            cached: Tags::default(),
+            dirty_tags: Tags::default(),
+            writeback_tags: Tags::default(),
+            dirty_count: Cell::new(0),
+            dirty: Cell::new(false),
+            errors: Cell::new(0),
+            extents: Extents::default(),
+            state: S::default(),
+        }
+    }
+
+    /// One per number.
+    pub(super) fn all() -> [Inode<S>; INODES] {
+        std::array::from_fn(|number| Inode::new(InodeId(number as u8)))
+    }
+
+    /// Nothing is cached, and it is as long on the device as in memory.
+    pub(super) fn reset(&self, size: u8) {
+        self.size.set(size);
+        self.disk_size.set(size);
+        for index in self.cached.indices() {
+            self.set_slot(index, None);
+        }
+        for tags in [&self.dirty_tags, &self.writeback_tags] {
+            tags.0.set(0);
+        }
+        self.dirty_count.set(0);
+        self.dirty.set(false);
+        self.errors.set(0);
+        self.extents.reset();
+        self.state.reset();
+    }
+
+    /// Its number.
+    #[inline]
+    pub const fn id(&self) -> InodeId {
+        self.id
+    }
+
+    /// What a filesystem keeps of it.
+    pub fn state<T>(&self) -> &T
+    where
+        S: Keeps<T>,
+    {
+        self.state.state()
+    }
+
+    /// i_size, in cells.
+    #[inline]
+    pub fn size(&self) -> u8 {
+        self.size.get()
+    }
+
+    /// The page that the tree holds at `index`.
+    #[inline]
+    pub fn slot(&self, index: u8) -> Option<Frame> {
+        let frame = self.tree[usize::from(index)].get();
+        (frame != NO_FRAME).then_some(Frame(frame))
+    }
+
+    pub(super) fn set_slot(&self, index: u8, page: Option<Frame>) {
+        self.tree[usize::from(index)].set(page.map_or(NO_FRAME, |page| page.0));
+        match page {
+            Some(_) => self.cached.set(index),
+            None => self.cached.clear(index),
+        }
+    }
+
+    /// Every page in the tree, by ascending index.
+    pub fn cached_pages(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.cached.indices().filter_map(|index| self.slot(index))
+    }
+}
+
+impl<F: Filesystem> Kernel<F> {
+    /// The inode with this number.
+    #[inline]
+    pub fn inode(&self, id: InodeId) -> &Inode<F::Inode> {
+        &self.inodes[usize::from(id.number())]
+    }
+
+    /// The inode that the running task works on.
+    #[inline]
+    pub fn file(&self) -> &Inode<F::Inode> {
+        if INODES == 1 { &self.inodes[0] } else { self.inode(self.task().file.get()) }
+    }
+
+    /// page->mapping->host: the inode that the page belongs to; as [`Kernel::index`], also of a
+    /// page that was removed.
+    #[inline]
+    pub fn host(&self, page: Frame) -> &Inode<F::Inode> {
+        self.inode(self.page(page).inode.get())
+    }
+}
