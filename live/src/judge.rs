@@ -251,7 +251,7 @@ fn judge_words(
     };
     history.begin(case);
     // That the space ran out is seen from outside by nobody: where it may, it excuses.
-    history.short(Short { of_space: case.geometry.free != AMPLE, of_memory: false });
+    history.short(Short { of_space: case.geometry.free != AMPLE, ..Short::default() });
     for event in events {
         let Event { task, slot, operation, record, .. } = *event;
         if event.is_call {
