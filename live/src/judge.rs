@@ -325,6 +325,17 @@ mod tests {
         (0..512).map(|n| stamp((n % 256 >= torn) as u8, (n / 256) as u8)).collect()
     }
 
+    /// A run in which each actor has one operation.
+    fn of_firsts(
+        records: impl IntoIterator<Item = Record>,
+        size: u64,
+        seen: Vec<Stamp>,
+        stored: Vec<Stamp>,
+    ) -> TeamRun<'static> {
+        let records = (0..).zip(records).map(|(n, record)| ((TaskId(n), 0), record)).collect();
+        TeamRun::of_records(records, size, seen, stored)
+    }
+
     fn verdict(
         seen: Vec<Stamp>,
         stored: Vec<Stamp>,
@@ -339,7 +350,7 @@ mod tests {
         };
         let mut records = [record(1, 3), record(2, 4)];
         change(&mut records);
-        let run = TeamRun::of_records(records.to_vec(), 4096, seen, stored);
+        let run = of_firsts(records, 4096, seen, stored);
         judge(&mut History::default(), &case(), &run)
     }
 
@@ -408,7 +419,7 @@ mod tests {
             Record { called: 1, returned: 2, done: 1, words_written: 128, ..Record::default() };
         let second = Record { called: 3, returned: 4, ..second };
         let size = 1024 * cells.len() as u64;
-        let run = TeamRun::of_records(vec![first, second], size, whole(cells), whole(cells));
+        let run = of_firsts([first, second], size, whole(cells), whole(cells));
         let broken = judge(&mut History::default(), case, &run).broken;
         broken.into_iter().map(|(broken, _)| (broken.flaw, broken.shown_by)).collect()
     }
@@ -454,7 +465,7 @@ mod tests {
         let flaws = |first: Record| {
             let records = vec![first, record(5, 6), record(1, 8)];
             let cells = [Stamp::initial(0), Stamp::initial(1), stamp(0, 2), Stamp::ZERO];
-            let run = TeamRun::of_records(records, 4096, whole(&cells), whole(&cells));
+            let run = of_firsts(records, 4096, whole(&cells), whole(&cells));
             let broken = judge(&mut History::default(), &case, &run).broken;
             broken.into_iter().map(|(broken, _)| broken.flaw).collect::<Vec<_>>()
         };
