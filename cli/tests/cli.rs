@@ -98,9 +98,10 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     let output = run.run("hunt --plant locked-without-lock --seed 1 --cases 50");
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8(output.stdout).unwrap();
-    let row = table.lines().find(|line| line.contains("  I1 ")).unwrap();
-    assert!(row.starts_with("the caller and the filesystem disagree on the page lock"), "{row}");
-    assert!(row.contains(" block@2.6.30 x 2.6.30 ") && row.ends_with(" NEW"), "{row}");
+    let mut rows = table.lines();
+    let title = rows.next().unwrap();
+    assert_eq!(title, "the caller and the filesystem disagree on the page lock", "{table}");
+    assert!(rows.next().unwrap().starts_with("    NEW  block@2.6.30 x 2.6.30  I1"), "{table}");
     assert_eq!(
         table.matches("NEW").count(),
         2,
@@ -298,7 +299,7 @@ fn commands_to_copy_are_quoted_and_tables_fit() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(" explain 'sp ace/block@2.6.30-2.6.30-I10-"), "{text}");
     let table = text.lines().take_while(|line| !line.starts_with("NEW "));
-    assert!(table.clone().count() > 3 && table.clone().all(|row| row.chars().count() <= 80));
+    assert!(table.clone().count() > 1 && table.clone().all(|row| row.chars().count() <= 80));
     let all =
         run.command("hunt --impl nfs@3.0 --seed 3 --cases 100 --all").env("COLUMNS", "80").output();
     let all = String::from_utf8(all.unwrap().stdout).unwrap();

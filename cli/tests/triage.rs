@@ -348,7 +348,7 @@ fn what_no_longer_breaks_is_fixed() {
     let table = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     let [.., what, replay] = lines[..] else { panic!("{table}") };
-    assert!(table.contains(" block@2.6.30 x 2.6.30  fixed"), "{table}");
+    assert!(table.contains("    fixed  block@2.6.30 x 2.6.30  "), "{table}");
     assert!(what.starts_with("fixed ") && what.contains(" on block@2.6.30 x 2.6.30"), "{what}");
     assert!(replay.contains(" replay in/old.mkw"), "{replay}");
     let report: Value =
