@@ -38,6 +38,7 @@ struct actor {
 	int armed, count;		/* stop at this probe, when the count gets to 0 */
 	int at;				/* the probe where it stands; or NOT_STOPPED, or RESTS */
 	bool spins, released;
+	bool only_asleep;		/* stops where it may sleep, and nowhere else */
 	u64 asleep;			/* since when it sleeps, in ns; 0: it does not */
 	unsigned long pass;		/* let this address pass once */
 	struct probe *pending;		/* on its way to stand there */
@@ -100,7 +101,9 @@ static void note(struct actor *a, struct probe *p)
 
 static bool is_due(struct actor *a, struct probe *p)
 {
-	return READ_ONCE(a->armed) == number(p) && --a->count <= 0;
+	int armed = READ_ONCE(a->armed);
+
+	return (armed == number(p) || armed == STOPPER_ANY) && --a->count <= 0;
 }
 
 /* Stands still until it is released. */
@@ -109,6 +112,11 @@ static void stand(struct actor *a, struct probe *p)
 	bool may_sleep = preempt_count() == 0 && !irqs_disabled() && !rcu_preempt_depth();
 	u64 end = ktime_get_mono_fast_ns() + SPIN_LIMIT_NS;
 
+	if (!may_sleep && a->only_asleep) {
+		a->count = 1;
+		a->armed = STOPPER_ANY;
+		return;
+	}
 	a->armed = STOPPER_NOWHERE;
 	a->released = false;
 	a->spins = !may_sleep;
@@ -257,8 +265,9 @@ static int go(const struct stopper_go *io)
 	if (io->probe == STOPPER_LEAVE && a->at == RESTS)
 		WRITE_ONCE(a->task, NULL);
 	a->count = io->count;
+	a->only_asleep = io->flags & STOPPER_ASLEEP;
 	WRITE_ONCE(a->armed, io->probe);
-	if (!io->keep)
+	if (!(io->flags & STOPPER_KEEP))
 		release(a);
 	return 0;
 }
@@ -308,19 +317,6 @@ static int read_passes(struct stopper_passes __user *user)
 	return put_user(n, &user->count);
 }
 
-static void reset(void)
-{
-	int i;
-
-	for (i = 0; i < STOPPER_ACTORS; i++) {
-		WRITE_ONCE(actors[i].armed, STOPPER_NOWHERE);
-		WRITE_ONCE(actors[i].task, NULL);
-		WRITE_ONCE(actors[i].asleep, 0);
-		release(&actors[i]);
-	}
-	atomic_set(&passed, 0);
-}
-
 static long stopper_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	void __user *user = (void __user *)argument;
@@ -356,8 +352,8 @@ static long stopper_ioctl(struct file *file, unsigned int command, unsigned long
 	case STOPPER_PASSES:
 		r = read_passes(user);
 		break;
-	case STOPPER_RESET:
-		reset();
+	case STOPPER_EMPTY:
+		atomic_set(&passed, 0);
 		break;
 	default:
 		r = -ENOTTY;

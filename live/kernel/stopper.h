@@ -6,13 +6,18 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define STOPPER_ACTORS 8
+#define STOPPER_ACTORS 24
 #define STOPPER_PROBES 256
 #define STOPPER_LOG 4096
 
 /* In place of a probe's number. */
 #define STOPPER_NOWHERE (-1)	/* go on without a stop */
 #define STOPPER_LEAVE (-2)	/* the actor is idle and ends: forget it */
+#define STOPPER_ANY (-3)	/* whichever it comes by */
+
+/* How an actor goes on. */
+#define STOPPER_KEEP 1		/* only set the stop; it is on its way already */
+#define STOPPER_ASLEEP 2	/* where it may not sleep it does not stop, but at the next probe where it may */
 
 enum stopper_kind { STOPPER_AT = 0, STOPPER_RETURN = 1 };
 
@@ -33,7 +38,7 @@ struct stopper_probe {
 struct stopper_go {
 	__s32 actor, probe;
 	__s32 count;		/* stop at the count-th passing of the probe, from now */
-	__s32 keep;		/* only set the stop; the actor is on its way already */
+	__s32 flags;		/* STOPPER_KEEP, STOPPER_ASLEEP */
 };
 
 struct stopper_wait {
@@ -45,8 +50,8 @@ struct stopper_wait {
 struct stopper_pass { __u32 actor, probe; };
 
 struct stopper_passes {
-	__u32 from, count;	/* out: how many there are from the `from`-th on, at most 64 */
-	struct stopper_pass pass[64];
+	__u32 from, count;	/* out: how many there are from the `from`-th on, at most 256 */
+	struct stopper_pass pass[256];
 };
 
 #define STOPPER_ADD _IOWR('k', 1, struct stopper_probe)
@@ -54,6 +59,6 @@ struct stopper_passes {
 #define STOPPER_GO _IOW('k', 3, struct stopper_go)
 #define STOPPER_WAIT _IOWR('k', 4, struct stopper_wait)
 #define STOPPER_PASSES _IOWR('k', 5, struct stopper_passes)
-#define STOPPER_RESET _IO('k', 6)	/* release and forget all actors, empty the log; probes stay */
+#define STOPPER_EMPTY _IO('k', 6)	/* empty the log */
 
 #endif

@@ -56,6 +56,16 @@ pub struct Liberty {
     pub flaws: Vec<String>,
     /// The kind of value that shows them; any without it.
     pub found: Option<String>,
+    /// It needs a filesystem that is full.
+    #[serde(default)]
+    pub full: bool,
+    /// Operations that the smallest case has, all of them; the others that it has must be in
+    /// `may_use`. Without any the case may be what it likes.
+    #[serde(default)]
+    pub uses: Vec<String>,
+    /// See `uses`.
+    #[serde(default)]
+    pub may_use: Vec<String>,
     /// Filesystems that it is about.
     pub filesystems: Vec<String>,
     /// Kernels that it is about.
@@ -146,10 +156,24 @@ impl Ledger {
         })
     }
 
-    /// The entry that explains a flaw of a history.
-    pub fn excuses(&self, filesystem: &str, kernel: Version, broken: &Broken) -> Option<&Liberty> {
+    /// The entry that explains a flaw of a history, with its smallest case if there is one.
+    pub fn excuses(
+        &self,
+        (filesystem, full): (&str, bool),
+        kernel: Version,
+        broken: &Broken,
+        smallest: Option<&Case>,
+    ) -> Option<&Liberty> {
+        let uses = smallest.map(uses).unwrap_or_default();
+        let fits = |entry: &Liberty| {
+            let listed = |list: &[String], name: &str| list.iter().any(|item| item == name);
+            entry.uses.iter().all(|name| uses.contains(name.as_str()))
+                && uses.iter().all(|name| listed(&entry.uses, name) || listed(&entry.may_use, name))
+        };
         self.liberties.iter().find(|entry| {
             entry.flaws.contains(&broken.flaw)
+                && (full || !entry.full)
+                && (entry.uses.is_empty() || fits(entry))
                 && entry.found.as_ref().is_none_or(|found| *found == broken.found)
                 && entry.filesystems.iter().any(|name| name == filesystem)
                 && entry.kernels.contains(kernel)
@@ -223,7 +247,7 @@ mod tests {
         let excused = |filesystem, kernel, flaw: &str, found: &str| {
             let broken =
                 Broken { flaw: flaw.to_owned(), shown_by: "rest", found: found.to_owned() };
-            ledger.excuses(filesystem, kernel, &broken).is_some()
+            ledger.excuses((filesystem, false), kernel, &broken, None).is_some()
         };
         let (old, new) = (Version(6, 16), Version(6, 17));
         assert!(excused("fuse", new, "stale", "zero") && excused("fuse", new, "lost", "zero"));

@@ -18,7 +18,9 @@ macro_rules! sources {
     ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../live/kernel/", $name)))),*] };
 }
 
-const SOURCES: &[(&str, &str)] = sources!["Makefile" "agent.c" "stopper.c" "stopper.h" "toyfs.c"];
+const SOURCES: &[(&str, &str)] = sources![
+    "Makefile" "agent.c" "agent.h" "work.c" "steer.c" "stopper.c" "stopper.h" "toyfs.c"
+];
 
 /// What runs in the guest.
 #[derive(Clone, Debug)]

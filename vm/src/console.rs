@@ -3,6 +3,7 @@
 //! An answer is a line of JSON with one field. Whatever is none of these is kept as text and
 //! disturbs nothing.
 
+use mkwrite_model::kernel::Stamp;
 use serde::Deserialize;
 
 /// One line of the agent.
@@ -30,14 +31,37 @@ pub enum Answer {
     Probe(i32),
     /// What came of one order of a schedule.
     Order(Order),
-    /// What an operation returned.
-    Result(CallResult),
+    /// An order of the schedule that is being drawn, before it is followed: actor, slot, probe (no
+    /// number of one: to its end) and count.
+    Step((u8, u8, i32, u32)),
+    /// Where the actor of the n-th order has stopped since: probe and count.
+    Amend((usize, i32, u32)),
+    /// What a run gave.
+    Run(Said),
+}
+
+/// What a run gave.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+pub struct Said {
+    /// The orders that were drawn: actor, slot, probe (-1: to its end) and the n-th passing of it.
+    #[serde(default)]
+    pub orders: Vec<(u8, u8, i32, u32)>,
     /// Which probes (second) each actor (first) came by.
-    Passes(Vec<(u8, i32)>),
-    /// The file as a reader sees it, after fsync and with the caches dropped.
-    Content(Content),
-    /// The server's file.
-    Server(Content),
+    #[serde(default)]
+    pub passes: Vec<(u8, i32)>,
+    /// Where in these a slot (second) of an actor (first) begins.
+    #[serde(default)]
+    pub since: Vec<(u8, u8, usize)>,
+    /// What operations returned.
+    pub results: Vec<CallResult>,
+    /// The file as a reader sees it when all actors are done.
+    pub seen: Content,
+    /// The same after everything was unmapped and synced, and with the caches dropped.
+    #[serde(default)]
+    pub content: Option<Content>,
+    /// The server's file then.
+    #[serde(default)]
+    pub server: Option<Content>,
 }
 
 /// What came of one order.
@@ -78,8 +102,42 @@ pub enum Settled {
     Stuck,
 }
 
+/// What a cell holds.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Held {
+    /// All its words have this stamp.
+    Whole(u16),
+    /// Stamps and numbers of words, in turn: somebody has torn it.
+    Torn(Vec<u16>),
+}
+
+impl Held {
+    /// The stamp of each word.
+    pub fn words(&self, in_cell: usize) -> Vec<Stamp> {
+        match self {
+            Held::Whole(stamp) => vec![Stamp(*stamp); in_cell],
+            Held::Torn(parts) => parts
+                .chunks_exact(2)
+                .flat_map(|part| std::iter::repeat_n(Stamp(part[0]), part[1].into()))
+                .collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Held::Whole(u16::MAX) => f.write_str("alien"),
+            Held::Whole(stamp) => Stamp(*stamp).fmt(f),
+            Held::Torn(_) => f.write_str("torn"),
+        }
+    }
+}
+
 /// What an operation returned.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(from = "(u8, u8, u32, u32, i32, u32, i64, Vec<Held>)")]
 pub struct CallResult {
     /// The actor.
     pub actor: u8,
@@ -91,23 +149,37 @@ pub struct CallResult {
     pub returned: u32,
     /// An errno; 1001 for SIGBUS, 1002 for SIGSEGV.
     pub error: i32,
-    /// Cells that were done.
-    pub done: u8,
+    /// Words of 8 bytes that were done.
+    pub words: u32,
     /// i_size in bytes, right after.
     pub size: i64,
-    /// The stamps that were read; -1 for a cell whose words do not belong together.
-    pub values: Vec<i64>,
+    /// What was read.
+    pub values: Vec<Held>,
+}
+
+impl From<(u8, u8, u32, u32, i32, u32, i64, Vec<Held>)> for CallResult {
+    fn from(said: (u8, u8, u32, u32, i32, u32, i64, Vec<Held>)) -> CallResult {
+        let (actor, slot, called, returned, error, words, size, values) = said;
+        CallResult { actor, slot, called, returned, error, words, size, values }
+    }
 }
 
 /// A file.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "(i32, i64, Vec<Held>)")]
 pub struct Content {
-    /// The errno of the fsync before.
+    /// The errno of the sync before, or of the read.
     pub error: i32,
     /// In bytes.
     pub size: i64,
-    /// Stamps.
-    pub cells: Vec<i64>,
+    /// What a read gave.
+    pub cells: Vec<Held>,
+}
+
+impl From<(i32, i64, Vec<Held>)> for Content {
+    fn from((error, size, cells): (i32, i64, Vec<Held>)) -> Content {
+        Content { error, size, cells }
+    }
 }
 
 /// Reads a line of the agent's.
@@ -162,10 +234,13 @@ mod tests {
             stack: vec!["folio_wait_bit_common".to_owned()],
         };
         assert_eq!(answer(order), Some(Answer::Order(expected)));
-        assert_eq!(
-            answer("{\"passes\":[[0,3],[1,4]]}"),
-            Some(Answer::Passes(vec![(0, 3), (1, 4)]))
-        );
+        let run = "{\"run\":{\"orders\":[[0,0,7,2]],\"passes\":[[1,4]],\"results\":[[1,0,1,2,0,128,4096,[5,[0,100,6,28]]]],\
+                   \"seen\":[0,4096,[5]],\"content\":[5,0,[]]}}";
+        let Some(Answer::Run(said)) = answer(run) else { panic!("no run") };
+        assert_eq!((said.orders, said.passes), (vec![(0, 0, 7, 2)], vec![(1, 4)]));
+        let torn = &said.results[0].values[1];
+        assert_eq!(torn.words(128)[99..101], [Stamp(0), Stamp(6)]);
+        assert_eq!((said.seen.size, said.content.unwrap().error, said.server), (4096, 5, None));
         for noise in ["", "[    1.0] usb", "{\"up\":", "{\"unknown\":1}", "{\"done\":\"x\"}"] {
             assert_eq!(answer(noise), None, "{noise}");
         }

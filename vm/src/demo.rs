@@ -10,10 +10,10 @@ use anyhow::Result;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::point::Point;
 
-use crate::console::Settled;
+use crate::console::{Held, Settled};
 use crate::filesystems::GuestFilesystem;
 use crate::points::{Stop, stop};
-use crate::replay::{Followed, Run, Verdict, returned, stack_in_a_line, stamp_in_words};
+use crate::replay::{Followed, Run, Verdict, returned, stack_in_a_line};
 use crate::session::Session;
 
 /// The case: corpus/known/unlocked-return/race-nfs-stable.mkw, which a test compares with this.
@@ -84,7 +84,7 @@ pub fn picture(run: &Run, labels: &Labels) -> String {
         .orders
         .first()
         .is_some_and(|(_, followed)| matches!(followed, Followed::Settled(Settled::Stopped, _)));
-    let shown = run.passes.iter().filter_map(|(actor, probe)| {
+    let shown = run.said.passes.iter().filter_map(|(actor, probe)| {
         let (_, text) = labels.iter().find(|(known, _)| known == probe)?;
         Some((*actor, *text))
     });
@@ -101,7 +101,7 @@ pub fn picture(run: &Run, labels: &Labels) -> String {
     for (actor, text) in rows {
         row(&mut out, actor, &text.chars().take(COLUMN - 1).collect::<String>());
     }
-    for result in &run.results {
+    for result in &run.said.results {
         let _ = writeln!(
             out,
             "  {}.{} returned {}",
@@ -110,8 +110,8 @@ pub fn picture(run: &Run, labels: &Labels) -> String {
             returned(result)
         );
     }
-    if let Some(content) = &run.content {
-        let cells: Vec<String> = content.cells.iter().map(|cell| stamp_in_words(*cell)).collect();
+    if let Some(content) = &run.said.content {
+        let cells: Vec<String> = content.cells.iter().map(Held::to_string).collect();
         let end = match run.verdict() {
             Verdict::Lost => "THE STORE IS LOST",
             Verdict::Kept => "nothing is lost",
@@ -157,7 +157,7 @@ pub fn summary(fs: &str, run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::{CallResult, Content};
+    use crate::console::{CallResult, Content, Said};
     use mkwrite_model::kernel::Stamp;
     use mkwrite_model::text::parse;
     use std::path::Path;
@@ -186,19 +186,22 @@ mod tests {
             called,
             returned,
             error: 0,
-            done: 1,
+            words: 512,
             size: 4096,
             values: Vec::new(),
         };
         let run = Run {
             orders: vec![(stop, Followed::Settled(Settled::Stopped, Vec::new()))],
-            results: vec![result(0, 1, 4), result(1, 2, 3)],
-            content: Some(Content {
-                error: 0,
-                size: 4096,
-                cells: vec![i64::from(Stamp::initial(0).0)],
-            }),
-            passes: vec![(0, 7), (0, 9), (1, 8), (0, 5)],
+            said: Said {
+                results: vec![result(0, 1, 4), result(1, 2, 3)],
+                content: Some(Content {
+                    error: 0,
+                    size: 4096,
+                    cells: vec![Held::Whole(Stamp::initial(0).0)],
+                }),
+                passes: vec![(0, 7), (0, 9), (1, 8), (0, 5)],
+                ..Said::default()
+            },
             flaws: vec!["lost".to_owned()],
             ..Run::default()
         };

@@ -19,11 +19,17 @@ pub struct GuestFilesystem {
     pub group: Option<String>,
     /// Whose points it has.
     pub family: String,
+    /// The pair whose paths are compared with its own.
+    #[serde(default)]
+    pub model: Option<String>,
     /// One line.
     pub what: String,
     /// Modules of the kernel.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// Packages for programs that are not among the tools that every guest has.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// Programs for the guest.
     #[serde(default)]
     pub programs: Vec<String>,
@@ -38,6 +44,12 @@ pub struct GuestFilesystem {
     /// An actor that sleeps in the kernel for so long is blocked.
     #[serde(default = "blocked_ms")]
     pub blocked_ms: u32,
+    /// The same for a hunt, where being wrong means only that two actors run at once.
+    #[serde(default = "hunt_blocked_ms")]
+    pub hunt_blocked_ms: u32,
+    /// Blocks per page, as far as cases can have them.
+    #[serde(default = "blocks")]
+    pub blocks: u8,
     /// Dropped pages come back from the store.
     #[serde(default = "drop")]
     pub drop: bool,
@@ -45,6 +57,14 @@ pub struct GuestFilesystem {
 
 fn blocked_ms() -> u32 {
     10
+}
+
+fn hunt_blocked_ms() -> u32 {
+    3
+}
+
+fn blocks() -> u8 {
+    1
 }
 
 fn drop() -> bool {
@@ -86,6 +106,11 @@ pub fn named(names: &[String]) -> Result<Vec<&'static GuestFilesystem>> {
 }
 
 impl GuestFilesystem {
+    /// The name without block size or defects, as the ledger of explained differences has it.
+    pub fn kind(&self) -> &str {
+        &self.family
+    }
+
     /// Where it is mounted in the guest.
     pub fn mount_point(&self) -> String {
         format!("/mnt/{}", self.name)

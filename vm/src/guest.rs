@@ -23,6 +23,8 @@ pub struct Guest {
     log: PathBuf,
     /// What the agent has said that was no answer: for error messages.
     noise: Vec<String>,
+    /// The orders of the schedule that is being drawn.
+    steps: Vec<(u8, u8, i32, u32)>,
 }
 
 /// A guest that no longer answers.
@@ -49,8 +51,14 @@ impl Guest {
                 }
             }
         });
-        let mut guest =
-            Guest { child, input, lines, log: machine.log.to_owned(), noise: Vec::new() };
+        let mut guest = Guest {
+            child,
+            input,
+            lines,
+            log: machine.log.to_owned(),
+            noise: Vec::new(),
+            steps: Vec::new(),
+        };
         let end = Instant::now() + BOOT_LIMIT;
         while guest.next(end).context("the kernel does not boot here")? != Answer::Up(1) {}
         Ok(guest)
@@ -89,7 +97,16 @@ impl Guest {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => match answer(&line) {
-                    Some(answer) => return Ok(answer),
+                    Some(Answer::Step(step)) => self.steps.push(step),
+                    Some(Answer::Amend((number, probe, count))) => {
+                        if let Some(step) = self.steps.get_mut(number) {
+                            (step.2, step.3) = (probe, count);
+                        }
+                    }
+                    Some(answer) => {
+                        self.steps.clear();
+                        return Ok(answer);
+                    }
                     None if line.trim().is_empty() => {}
                     None => self.noise.push(line),
                 },
@@ -101,11 +118,16 @@ impl Guest {
         }
     }
 
-    /// Sends a request; all its answers, and its status.
-    pub fn ask(&mut self, request: &str, limit: Duration) -> Result<(Vec<Answer>, i32)> {
-        if writeln!(self.input, "{request}").and_then(|()| self.input.flush()).is_err() {
-            return Err(self.dead("has ended"));
+    /// Sends a request; its answers are still to be collected, after those of the requests before.
+    pub fn send(&mut self, request: &str) -> Result<()> {
+        match writeln!(self.input, "{request}").and_then(|()| self.input.flush()) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.dead("has ended")),
         }
+    }
+
+    /// All answers of the next request that was sent, and its status.
+    pub fn collect(&mut self, limit: Duration) -> Result<(Vec<Answer>, i32)> {
         let (end, mut answers) = (Instant::now() + limit, Vec::new());
         loop {
             match self.next(end)? {
@@ -113,6 +135,22 @@ impl Guest {
                 answer => answers.push(answer),
             }
         }
+    }
+
+    /// Sends a request; all its answers, and its status.
+    pub fn ask(&mut self, request: &str, limit: Duration) -> Result<(Vec<Answer>, i32)> {
+        self.send(request)?;
+        self.collect(limit)
+    }
+
+    /// The orders of the schedule that was being drawn when the guest gave up.
+    pub fn take_steps(&mut self) -> Vec<(u8, u8, i32, u32)> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// How long the kernel's log is, in bytes.
+    pub fn log_bytes(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
     }
 
     /// Sends a request that must succeed.

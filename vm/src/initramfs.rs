@@ -108,10 +108,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// What goes into the guest.
 pub struct Content<'a> {
-    /// busybox and the filesystems' tools.
+    /// Where busybox is.
     pub tools: &'a Root,
-    /// Programs of these.
-    pub programs: &'a [&'a str],
+    /// Programs, and where each is.
+    pub programs: &'a [(Root, &'a str)],
     /// Our own binaries and modules: name in the guest's root, and file.
     pub files: &'a [(&'a str, &'a Path)],
     /// The kernel's modules, in the order of loading. They lie in `/modules`, by name.
@@ -154,8 +154,8 @@ pub fn write(to: &Path, content: &Content<'_>) -> Result<()> {
     for path in content.modules {
         archive.file(Path::new("modules").join(module_name(path)), &module(path)?)?;
     }
-    for program in content.programs {
-        archive.program(content.tools, program)?;
+    for (root, program) in content.programs {
+        archive.program(root, program)?;
     }
     archive.file(
         "etc/passwd",

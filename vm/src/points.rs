@@ -107,6 +107,23 @@ pub fn stop(
     Ok(Err(reason.unwrap_or_else(|| "it has no place in this filesystem".to_owned())))
 }
 
+/// Sets all probes that a filesystem of this family has points for. For each, the first point that
+/// is there, and what its occurrence in a slot has more than the probe's.
+pub fn all(
+    session: &mut Session,
+    release: &str,
+    family: &str,
+) -> Result<BTreeMap<i32, (Point, u8)>> {
+    let mut names = BTreeMap::new();
+    for point in Point::ALL.iter().filter(|point| point.is_scheduling_point()) {
+        // The second time: some are in user space the first time.
+        if let Ok(Stop::Probe(probe, count)) = stop(session, release, family, *point, 2)? {
+            names.entry(probe).or_insert((*point, 2 - count));
+        }
+    }
+    Ok(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,5 @@
 //! Runs a case on a filesystem of the guest by its own `order` lines, and judges what came of it.
 //!
-//! The judge is the oracle's history checker, fed with calls and returns in their order and with
-//! what the file holds at the end, after fsync and with the caches dropped. fsync and msync
-//! themselves are not fed: nobody can look at the store at that moment without stopping everything.
-//! Where there is a server, its file must have the same size.
-//!
 //! What cannot be steered is said, not guessed: completion of I/O (`io` tasks) happens when it
 //! happens, and a point that has no place in this kernel is passed over.
 
@@ -12,18 +7,17 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use mkwrite_model::case::{Case, Effect, Schedule, Stop};
+use mkwrite_live::judge::Broken;
+use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::kernel::{Stamp, Status};
-use mkwrite_oracle::history::{Finding, Flaw, History, Observed};
+use mkwrite_model::kernel::Stamp;
+use mkwrite_oracle::history::History;
 
-use crate::console::{Answer, CallResult, Content, Settled};
+use crate::console::{Answer, CallResult, Held, Said, Settled};
 use crate::filesystems::GuestFilesystem;
+use crate::judge::judge;
 use crate::points::{self, stop};
 use crate::session::{SHORT, Session};
-
-/// A page of the guest.
-const PAGE_BYTES: i64 = 4096;
 
 /// A case that hangs says so before.
 const CASE: Duration = Duration::from_secs(120);
@@ -44,14 +38,8 @@ pub struct Run {
     pub orders: Vec<(Stop, Followed)>,
     /// Actors that never got to their end, and what they are in.
     pub stuck: Vec<(TaskId, u8, Vec<String>)>,
-    /// What operations returned, in the order of their calls.
-    pub results: Vec<CallResult>,
-    /// The file as a reader sees it.
-    pub content: Option<Content>,
-    /// The server's file.
-    pub server: Option<Content>,
-    /// Which probes (second) each actor (first) came by.
-    pub passes: Vec<(u8, i32)>,
+    /// What the guest said of it; results are in the order of their calls.
+    pub said: Said,
     /// What is wrong with it, in words.
     pub flaws: Vec<String>,
     /// All that is wrong is that bytes came up that were stored past the end of the file.
@@ -154,44 +142,43 @@ fn stops(case: &Case) -> Result<&[Stop]> {
     }
 }
 
-/// The requests that make up a case, and for each stop whether it is one of the orders, or why not.
-fn requests(
-    session: &mut Session,
-    release: &str,
-    fs: &GuestFilesystem,
-    case: &Case,
-) -> Result<(Vec<String>, Vec<Option<String>>)> {
+/// The requests that make up a case, but for its schedule. An actor that sleeps in the kernel for
+/// so long is blocked.
+pub fn requests(fs: &GuestFilesystem, case: &Case, blocked_ms: u32) -> Vec<String> {
     let g = case.geometry;
-    let file = |folder: &str| format!("{folder}/file");
-    let server = fs.server.as_deref().map_or("-".to_owned(), file);
     let is_written = |cell: u8| !g.is_hole(cell / g.block_cells());
     let written =
         (0..g.size).filter(|cell| is_written(*cell)).fold(0u64, |mask, cell| mask | 1 << cell);
     let mut requests = vec![format!(
-        "case {} {server} {} {} {} {} {written:x} {} {} {}",
-        file(&fs.mount_point()),
+        "case {} {} {} {} {} {} {written:x} {} {} {}",
+        fs.mount_point(),
+        fs.server.as_deref().unwrap_or("-"),
         g.pages,
         g.cells,
         g.size,
         g.mms,
         Stamp::initial(0).0,
-        fs.blocked_ms * 1000,
+        blocked_ms * 1000,
         u8::from(fs.drop),
     )];
     for (n, actor) in case.actors.iter().enumerate() {
         requests.push(format!("actor {n} {}", actor.mm));
     }
     for (task, slot, operation) in case.operations() {
-        let range = operation.range();
-        requests.push(format!(
-            "op {} {slot} {} {} {}",
-            task.0,
-            operation.kind().name,
-            range.start,
-            range.end
-        ));
+        let (range, name) = (operation.range(), operation.kind().name);
+        requests.push(format!("op {} {slot} {name} {} {}", task.0, range.start, range.end));
     }
-    let mut skipped = Vec::new();
+    requests
+}
+
+/// The requests of its schedule, and for each stop whether it is one of these, or why not.
+pub fn orders(
+    session: &mut Session,
+    release: &str,
+    fs: &GuestFilesystem,
+    case: &Case,
+) -> Result<(Vec<String>, Vec<Option<String>>)> {
+    let (mut requests, mut skipped) = (Vec::new(), Vec::new());
     for one in stops(case)? {
         let order = match (one.task.io_slot(), one.point) {
             (Some(_), _) => Err("completion of I/O is not steered".to_owned()),
@@ -214,6 +201,24 @@ fn requests(
     Ok((requests, skipped))
 }
 
+/// What the guest's terminal takes as one line.
+const LINE_MOST: usize = 3500;
+
+/// Requests as lines that are no longer than the guest takes.
+pub fn lines(requests: Vec<String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for request in requests {
+        match lines.last_mut() {
+            Some(line) if line.len() + request.len() < LINE_MOST => {
+                line.push(';');
+                line.push_str(&request);
+            }
+            _ => lines.push(request),
+        }
+    }
+    lines
+}
+
 /// Runs a case and judges it.
 pub fn replay(
     session: &mut Session,
@@ -222,17 +227,15 @@ pub fn replay(
     case: &Case,
 ) -> Result<Run> {
     let before = session.findings().len();
-    let (requests, skipped) = requests(session, release, fs, case)?;
-    let mut answers = Vec::new();
-    for request in &requests {
-        answers.extend(session.guest.expect(request, SHORT)?);
+    let (orders, skipped) = orders(session, release, fs, case)?;
+    for line in lines(requests(fs, case, fs.blocked_ms).into_iter().chain(orders).collect()) {
+        session.guest.expect(&line, SHORT)?;
     }
-    let (said, status) = session.guest.ask("go", CASE)?;
-    answers.extend(said);
+    let (answers, status) = session.guest.ask("go", CASE)?;
     let mut run = gather(case, skipped, answers)?;
     run.damage.extend(session.findings().split_off(before));
     run.is_last = status != 0;
-    (run.flaws, run.only_exposed) = judge(case, &run);
+    (run.flaws, run.only_exposed) = judge_in_words(case, &run);
     Ok(run)
 }
 
@@ -245,15 +248,12 @@ fn gather(case: &Case, skipped: Vec<Option<String>>, answers: Vec<Answer>) -> Re
                 run.stuck.push((TaskId(order.actor), order.slot, order.stack));
             }
             Answer::Order(order) => settled.push(order),
-            Answer::Result(result) => run.results.push(result),
-            Answer::Passes(passes) => run.passes = passes,
-            Answer::Content(content) => run.content = Some(content),
-            Answer::Server(content) => run.server = Some(content),
+            Answer::Run(said) => run.said = said,
             Answer::Error(text) => run.damage.push(text),
             _ => {}
         }
     }
-    run.results.sort_by_key(|result| result.called);
+    run.said.results.sort_by_key(|result| result.called);
     let mut settled = settled.into_iter();
     for (stop, skipped) in stops(case)?.iter().zip(skipped) {
         let followed = match skipped {
@@ -268,24 +268,6 @@ fn gather(case: &Case, skipped: Vec<Option<String>>, answers: Vec<Answer>) -> Re
     Ok(run)
 }
 
-fn stamp(value: i64) -> Stamp {
-    // Words that do not belong together: a value that nobody wrote.
-    Stamp(u16::try_from(value).unwrap_or(u16::MAX))
-}
-
-fn status(error: i32) -> Status {
-    match error {
-        0 => Status::Ok,
-        1001 => Status::Sigbus,
-        1002 => Status::Segv,
-        12 => Status::NoMemory,
-        16 => Status::Busy,
-        22 => Status::Invalid,
-        28 => Status::NoSpace,
-        _ => Status::Io,
-    }
-}
-
 /// What an operation returned, in words.
 pub fn returned(result: &CallResult) -> String {
     if result.returned == 0 {
@@ -298,120 +280,43 @@ pub fn returned(result: &CallResult) -> String {
         error => format!("errno {error}"),
     };
     if !result.values.is_empty() {
-        let values: Vec<String> =
-            result.values.iter().map(|value| stamp_in_words(*value)).collect();
+        let values: Vec<String> = result.values.iter().map(Held::to_string).collect();
         let _ = write!(text, " [{}]", values.join(" "));
     }
     text
 }
 
-/// A stamp in words.
-pub fn stamp_in_words(value: i64) -> String {
-    if value < 0 { "torn".to_owned() } else { stamp(value).to_string() }
-}
-
 /// What is wrong with a run, in words; and whether that is only bytes from past the end of the
 /// file.
-fn judge(case: &Case, run: &Run) -> (Vec<String>, bool) {
-    let Some(content) = run.content.as_ref().filter(|_| run.stuck.is_empty()) else {
+fn judge_in_words(case: &Case, run: &Run) -> (Vec<String>, bool) {
+    if !run.stuck.is_empty() {
         return (Vec::new(), false);
-    };
-    let mut exposed = 0;
-    let mut say = |finding: Finding| {
-        exposed += usize::from(finding.flaw == Flaw::Exposed);
-        in_words(finding)
-    };
-    let mut history = History::default();
-    history.begin(case);
-    let calls = run.results.iter().map(|r| (r.called, true, r));
-    let mut events: Vec<_> =
-        calls.chain(run.results.iter().map(|r| (r.returned, false, r))).collect();
-    events.sort_by_key(|(time, ..)| *time);
-    let mut flaws = Vec::new();
-    for (_, is_call, result) in events {
-        let task = TaskId(result.actor);
-        let operation = case.operation(task, result.slot);
-        let effect = operation.effect();
-        if !effect.is_of_contract() || matches!(effect, Effect::Syncs { .. }) {
-            continue;
-        }
-        if is_call {
-            history.call(task, result.slot, operation);
-            continue;
-        }
-        let value =
-            |n: u8| result.values.get(usize::from(n)).map_or(Stamp::ZERO, |value| stamp(*value));
-        history.returned(
-            task,
-            &Observed {
-                status: status(result.error),
-                done: result.done,
-                value: &value,
-                durable: &|_| Stamp::ZERO,
-                stored: &|_| Stamp::ZERO,
-                durable_size: &|| 0,
-                visible: &|_| None,
-            },
-        );
-        let at = format!("{task}.{} {operation}", result.slot);
-        flaws.extend(history.take_findings().map(|finding| format!("{at}: {}", say(finding))));
     }
-    let cell_bytes = PAGE_BYTES / i64::from(case.geometry.cells);
-    if content.size % cell_bytes != 0 {
-        flaws.push(format!("at the end: the size is {} bytes, which nobody wrote", content.size));
-    }
-    let size =
-        u8::try_from(content.size / cell_bytes).unwrap_or(u8::MAX).min(case.geometry.file_cells());
-    let cell = |n: u8| content.cells.get(usize::from(n)).map_or(Stamp::ZERO, |value| stamp(*value));
-    history.quiescent(size, &|_| None);
-    history.end(&cell);
-    flaws.extend(history.take_findings().map(|finding| format!("at the end: {}", say(finding))));
-    if content.error != 0 {
-        flaws.push(format!("the closing fsync returned errno {}", content.error));
-    }
-    if let Some(server) = run.server.as_ref().filter(|server| server.size != content.size) {
-        flaws.push(format!(
-            "at the end: the client's file has {} bytes, the server's {}",
-            content.size, server.size
-        ));
-    }
-    let only_exposed = !flaws.is_empty() && flaws.len() == exposed;
-    (flaws, only_exposed)
-}
-
-fn in_words(finding: Finding) -> String {
-    let Finding { flaw, cell, found } = finding;
-    match flaw {
-        Flaw::Stale => format!("cell {cell} was read as {found}, which is not current"),
-        Flaw::Exposed => format!("cell {cell} holds {found} and should read as zero"),
-        Flaw::NotDurable | Flaw::Lost => {
-            format!("cell {cell} holds {found}: the last value is lost")
-        }
-        Flaw::Unreported => format!("cell {cell}: lost, and no call reported an error"),
-        Flaw::Sigbus => format!("SIGBUS inside the file, or none beyond its end (cell {cell})"),
-        Flaw::NotDue => "an error that is not due, or none where one was".to_owned(),
-        Flaw::Size | Flaw::DurableSize => {
-            format!("the size is {cell} cells, which the calls do not explain")
-        }
-    }
+    let flaws = judge(&mut History::default(), case, &run.said);
+    let only_exposed =
+        !flaws.is_empty() && flaws.iter().all(|(broken, _)| broken.flaw.ends_with("exposed"));
+    let words = flaws
+        .into_iter()
+        .map(|(Broken { flaw, shown_by, .. }, detail)| format!("{flaw} by {shown_by}: {detail}"));
+    (words.collect(), only_exposed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Order;
+    use crate::console::{Content, Order};
     use mkwrite_model::text::parse;
 
     /// A store, and the fsync that takes the record away; the toy filesystem's answers.
     const RACE: &str = "mkw 1\nfile pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 store 0..1\nactor B mm 0\n\
                         B.0 fsync\norder A.0 miss.lock_page\norder B.0 *\norder io0.0 *\n";
 
-    fn result(actor: u8, called: u32, returned: u32) -> Answer {
-        let (slot, error, done, size, values) = (0, 0, 1, 4096, Vec::new());
-        Answer::Result(CallResult { actor, slot, called, returned, error, done, size, values })
+    fn result(actor: u8, called: u32, returned: u32) -> CallResult {
+        let (words, size) = (512, 4096);
+        CallResult { actor, slot: 0, called, returned, error: 0, words, size, values: Vec::new() }
     }
 
-    fn run(how: Settled, cells: Vec<i64>) -> Run {
+    fn run(how: Settled, cell: Held) -> Run {
         let case = parse(RACE).unwrap().case;
         let order = |number, actor, how| Order {
             number,
@@ -421,23 +326,33 @@ mod tests {
             probe: -1,
             stack: vec!["io_schedule".into()],
         };
+        let seen = Content { error: 0, size: 4096, cells: vec![cell] };
+        let said = Said {
+            results: vec![result(1, 2, 3), result(0, 1, 4)],
+            content: Some(seen.clone()),
+            seen,
+            ..Said::default()
+        };
         let answers = vec![
             Answer::Order(order(0, 0, Settled::Stopped)),
             Answer::Order(order(1, 1, how)),
-            result(0, 1, 4),
-            result(1, 2, 3),
-            Answer::Content(Content { error: 0, size: 4096, cells }),
+            Answer::Run(said),
         ];
         let mut run = gather(&case, vec![None, None, Some("not steered".into())], answers).unwrap();
-        (run.flaws, run.only_exposed) = judge(&case, &run);
+        (run.flaws, run.only_exposed) = judge_in_words(&case, &run);
         run
     }
 
     #[test]
     fn a_store_that_is_gone_is_a_loss() {
-        let initial = i64::from(Stamp::initial(0).0);
-        let lost = run(Settled::Finished, vec![initial]);
-        assert_eq!(lost.flaws, ["at the end: cell 0 holds initial@0: the last value is lost"]);
+        let lost = run(Settled::Finished, Held::Whole(Stamp::initial(0).0));
+        assert_eq!(
+            lost.flaws,
+            [
+                "stale by rest: at rest: cell 0, word 0: initial@0",
+                "lost by durable: on the store: cell 0, word 0: initial@0"
+            ]
+        );
         assert_eq!(
             (lost.verdict(), lost.is_followed(), lost.blocked()),
             (Verdict::Lost, true, None)
@@ -446,18 +361,10 @@ mod tests {
 
     #[test]
     fn a_store_that_is_there_is_kept_and_who_was_blocked_is_known() {
-        let kept = run(Settled::Blocked, vec![i64::from(Stamp::new(TaskId(0), 0, 0).0)]);
+        let kept = run(Settled::Blocked, Held::Whole(Stamp::new(TaskId(0), 0, 0).0));
         assert_eq!((kept.flaws.as_slice(), kept.verdict()), ([].as_slice(), Verdict::Kept));
         assert_eq!(kept.blocked(), Some((TaskId(1), 0, ["io_schedule".to_owned()].as_slice())));
         assert_eq!(kept.orders[2].1, Followed::Skipped("not steered".into()));
-    }
-
-    #[test]
-    fn torn_cells_and_sizes_between_cells_are_flaws() {
-        let torn = run(Settled::Finished, vec![-1]);
-        assert_eq!(torn.flaws.len(), 1);
-        assert_eq!(torn.verdict(), Verdict::Lost);
-        assert_eq!(stamp_in_words(-1), "torn");
     }
 
     #[test]
@@ -465,5 +372,12 @@ mod tests {
         let stack =
             ["folio_wait_bit_common", "write_cache_pages", "do_syscall_64"].map(str::to_owned);
         assert_eq!(stack_in_a_line(&stack, 5), "folio_wait_bit_common < write_cache_pages");
+    }
+
+    #[test]
+    fn requests_are_put_together_into_lines() {
+        let requests = vec!["a".repeat(3000), "b".repeat(400), "c".repeat(200), "go".to_owned()];
+        let lines = lines(requests);
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [3401, 203]);
     }
 }

@@ -32,7 +32,8 @@ const TOOLS: &[&str] = &[
 ];
 
 const MEMORY_MIB: u32 = 1536;
-const CPUS: u32 = 2;
+/// One for an actor that spins, one for the others.
+pub const CPUS: u32 = 2;
 
 /// For what is done at once.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -48,6 +49,7 @@ pub struct Parts {
     pub qemu: Qemu,
     tools: Root,
     built: Built,
+    cache: Cache,
 }
 
 impl Parts {
@@ -58,7 +60,19 @@ impl Parts {
         let kernel = resolve(&cache, &tools, kernel, modules)?;
         let built = build(&cache, &kernel)?;
         let qemu = Qemu::find(&cache)?;
-        Ok(Parts { kernel, qemu, tools, built })
+        Ok(Parts { kernel, qemu, tools, built, cache })
+    }
+}
+
+impl Parts {
+    /// Where the programs of a filesystem are: among the tools that all have, or in a closure of
+    /// its own.
+    fn tools_of(&self, fs: &GuestFilesystem) -> Result<Root> {
+        let packages: Vec<&str> = fs.packages.iter().map(String::as_str).collect();
+        match packages.as_slice() {
+            [] => Ok(self.tools.clone()),
+            packages => Root::of(&self.cache, &format!("tools-{}", fs.name), packages),
+        }
     }
 }
 
@@ -73,13 +87,16 @@ pub struct Session {
 
 impl Session {
     /// Boots and mounts.
-    pub fn boot(parts: &Parts, filesystems: &[&GuestFilesystem]) -> Result<Session> {
+    pub fn boot(parts: &Parts, filesystems: &[&GuestFilesystem], cpus: u32) -> Result<Session> {
         let folder = tempfile::tempdir()?;
         let modules: Vec<&str> =
             filesystems.iter().flat_map(|fs| &fs.modules).map(String::as_str).collect();
         let modules = parts.kernel.modules(&parts.tools, &modules)?;
-        let programs: Vec<&str> =
-            filesystems.iter().flat_map(|fs| &fs.programs).map(String::as_str).collect();
+        let mut programs = Vec::new();
+        for fs in filesystems {
+            let tools = parts.tools_of(fs)?;
+            programs.extend(fs.programs.iter().map(|name| (tools.clone(), name.as_str())));
+        }
         let Built { agent, stopper, toyfs } = &parts.built;
         let files: [(&str, &Path); 3] =
             [("bin/agent", agent), ("modules/stopper.ko", stopper), ("modules/toyfs.ko", toyfs)];
@@ -94,7 +111,7 @@ impl Session {
             initramfs: &initramfs,
             log: &log,
             memory_mib: MEMORY_MIB,
-            cpus: CPUS,
+            cpus,
         };
         let guest = Guest::boot(&machine)?;
         let mut session =

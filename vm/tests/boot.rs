@@ -4,7 +4,7 @@
 
 use mkwrite_model::text::parse;
 use mkwrite_vm::replay::{Verdict, replay};
-use mkwrite_vm::session::{Parts, Session};
+use mkwrite_vm::session::{CPUS, Parts, Session};
 use mkwrite_vm::{Unavailable, demo, filesystems};
 
 /// The series; the newest kernel of it is booted.
@@ -22,13 +22,13 @@ fn the_legacy_return_loses_the_store_and_the_locked_one_blocks_fsync() {
             },
         };
         let filesystems = filesystems::named(&demo::FILESYSTEMS.map(str::to_owned)).unwrap();
-        let mut session = Session::boot(&parts, &filesystems).unwrap();
+        let mut session = Session::boot(&parts, &filesystems, CPUS).unwrap();
         let case = parse(demo::CASE).unwrap().case;
         let release = parts.kernel.release.clone();
         let [legacy, locked] =
             [0, 1].map(|n| replay(&mut session, &release, filesystems[n], &case).unwrap());
         assert_eq!((legacy.verdict(), legacy.blocked()), (Verdict::Lost, None), "{series}");
-        assert_eq!(legacy.flaws, ["at the end: cell 0 holds initial@0: the last value is lost"]);
+        assert_eq!(legacy.flaws, ["lost by durable: on the store: cell 0, word 0: initial@0"]);
         let (task, slot, stack) = locked.blocked().expect("fsync is blocked");
         assert_eq!(
             (locked.verdict(), task.to_string(), slot),
@@ -74,7 +74,7 @@ fn each_defect_of_the_toy_filesystem_loses_data_and_without_it_nothing_is_lost()
         .chain(["toy-locked".to_owned()])
         .collect();
     let filesystems = filesystems::named(&names).unwrap();
-    let mut session = Session::boot(&parts, &filesystems).unwrap();
+    let mut session = Session::boot(&parts, &filesystems, CPUS).unwrap();
     let release = parts.kernel.release.clone();
     for (n, (name, text)) in defects.into_iter().enumerate() {
         let case = parse(text).unwrap().case;

@@ -13,19 +13,20 @@ use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, headline};
 use mkwrite_oracle::verdict::judge;
 use mkwrite_vm::Unavailable;
-use mkwrite_vm::console::Settled;
+use mkwrite_vm::console::{Held, Settled};
 use mkwrite_vm::demo;
 use mkwrite_vm::filesystems::{self, GuestFilesystem};
 use mkwrite_vm::guest::Dead;
-use mkwrite_vm::replay::{
-    Followed, Run, Verdict, replay, returned, stack_in_a_line, stamp_in_words,
-};
-use mkwrite_vm::session::{Parts, Session};
+use mkwrite_vm::replay::{Followed, Run, Verdict, replay, returned, stack_in_a_line};
+use mkwrite_vm::session::{CPUS, Parts, Session};
 use serde::Serialize;
 
 use super::subject::{Switches, targets};
 use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note};
 use crate::{Exit, files};
+
+mod paths;
+mod stops;
 
 /// Functions of a stack that are shown.
 const STACK_MOST: usize = 6;
@@ -39,13 +40,21 @@ const STACK_MOST: usize = 6;
 #[derive(clap::Args)]
 pub struct Args {
     /// Cases, or folders with cases
-    #[arg(value_name = "FILE", required_unless_present = "demo")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["demo", "hunt", "paths"])]
     files: Vec<PathBuf>,
     /// Replay the schedules of the cases
-    #[arg(long, required_unless_present = "demo")]
+    #[arg(long, required_unless_present_any = ["demo", "hunt", "paths"])]
     replay: bool,
+    /// Run random programs by schedules that are drawn over the named points
+    #[arg(long, conflicts_with_all = ["files", "replay", "table", "log"])]
+    hunt: bool,
+    #[command(flatten)]
+    options: stops::Options,
+    /// Compare the points by which operations go with those of the model
+    #[arg(long, conflicts_with_all = ["files", "replay", "hunt"])]
+    paths: bool,
     /// Show the race of 2009 on a real kernel
-    #[arg(long, conflicts_with_all = ["files", "replay", "filesystems", "table"])]
+    #[arg(long, conflicts_with_all = ["files", "replay", "hunt", "paths", "filesystems", "table"])]
     demo: bool,
     /// Boot these: a series like 6.1, a folder with unpacked packages, .deb files, or an image
     #[arg(long = "kernel", value_name = "KERNEL", default_values = ["6.1"])]
@@ -53,7 +62,8 @@ pub struct Args {
     /// The folder in which lib/modules/RELEASE lies, for an image
     #[arg(long, value_name = "FOLDER")]
     modules: Option<PathBuf>,
-    /// On these filesystems: toy, toy-defects, tmpfs, nfs, ext4, ext4-1k, xfs, btrfs
+    /// On these filesystems: toy, toy-defects, tmpfs, nfs, ext4, ext4-1k, xfs, xfs-1k, btrfs, overlay,
+    /// f2fs, exfat, vfat, gfs2, jfs, udf, ntfs3, nilfs2
     #[arg(long = "fs", value_delimiter = ',', value_name = "NAME", default_value = "toy")]
     filesystems: Vec<String>,
     /// Print only one line per case and filesystem
@@ -116,7 +126,12 @@ struct Line {
 
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let result = if args.demo { demonstrate(args) } else { replay_all::<F>(args) };
+    let result = match () {
+        () if args.demo => demonstrate(args),
+        () if args.hunt => stops::run(args),
+        () if args.paths => paths::run::<F>(args),
+        () => replay_all::<F>(args),
+    };
     match result {
         Err(error) => match error.downcast_ref::<Unavailable>() {
             Some(Unavailable { what, remedy }) => Ok(output::not_here(what, remedy)),
@@ -139,7 +154,7 @@ fn prepare(args: &Args, kernel: &str) -> Result<Parts> {
 
 fn boot(parts: &Parts, filesystems: &[&GuestFilesystem]) -> Result<Session> {
     let start = Instant::now();
-    let session = Session::boot(parts, filesystems)?;
+    let session = Session::boot(parts, filesystems, CPUS)?;
     note(format!(
         "booted, {} mounted, in {:.0} s",
         filesystems.len(),
@@ -326,13 +341,13 @@ fn show(
     for (task, slot, stack) in &run.stuck {
         line(format!("    {task}.{slot} never ended: {}", stack_in_a_line(stack, STACK_MOST)));
     }
-    for result in &run.results {
+    for result in &run.said.results {
         let task = mkwrite_model::exec::TaskId(result.actor);
         let operation = input.case.operation(task, result.slot);
         line(format!("    {task}.{} {operation}: {}", result.slot, returned(result)));
     }
-    if let Some(content) = &run.content {
-        let cells: Vec<String> = content.cells.iter().map(|cell| stamp_in_words(*cell)).collect();
+    if let Some(content) = &run.said.content {
+        let cells: Vec<String> = content.cells.iter().map(Held::to_string).collect();
         line(format!("    at the end: {} bytes, [{}]", content.size, cells.join(" ")));
     }
     if let Some(text) = parting(input, run) {
