@@ -3,20 +3,20 @@
 
 use std::path::Path;
 
-use mkwrite_explain::causes::{self, Shown};
+use mkwrite_explain::causes::{self, Finding};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::conditions::Condition;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::headline;
-use mkwrite_report::cause::Cause;
+use mkwrite_report::cause::{Cause, listing};
 use mkwrite_report::triage::Status;
 
-use crate::output::{self, RED, YELLOW, line, print_table};
+use crate::output::{self, RED, YELLOW, line};
 
 /// The findings folded: what is NEW first, and of what is expected last what lies past the end of
 /// the file.
-pub fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Shown<F>]) -> Vec<causes::Cause> {
+pub fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Finding<F>]) -> Vec<causes::Cause> {
     let mut all = causes::fold(ledger, shown);
     all.sort_by_key(|cause| {
         let expected = shown[cause.root].signature.expected;
@@ -30,11 +30,11 @@ pub fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Shown<F>]) -> Vec<causes
 /// A cause as a report has it.
 pub fn report<F: Filesystem>(
     ledger: &Ledger<F>,
-    shown: &[Shown<F>],
+    shown: &[Finding<F>],
     cause: &causes::Cause,
     file: Option<String>,
 ) -> Cause {
-    let Shown { signature, breach, .. } = &shown[cause.root];
+    let Finding { signature, breach, .. } = &shown[cause.root];
     let all = || cause.findings.iter().map(|n| &shown[*n]);
     let targets: Vec<Target<F>> = distinct(all().map(|one| one.target));
     Cause {
@@ -62,17 +62,15 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-/// One row per cause; below them, for each that is not as it should be, what it is and the command
-/// that shows more, or `otherwise` for one without a file.
+/// The causes; below them, for each that is not as it should be, what it is and the command that
+/// shows more, or `otherwise` for one without a file.
 pub fn print<'a>(
     causes: impl Iterator<Item = &'a Cause> + Clone,
     otherwise: impl Fn(&Cause) -> String,
 ) {
-    let mut table = output::table(["what goes wrong", "rules", "on", "status"]);
-    for cause in causes.clone() {
-        table.add_row([cause.title.to_owned(), cause.some_rules(), cause.on(), cause.standing()]);
-    }
-    print_table(&table);
+    let all: Vec<&Cause> = causes.clone().collect();
+    let width = output::width().map_or(usize::MAX, usize::from);
+    listing(&all, width).lines().for_each(line);
     for cause in causes.filter(|cause| !cause.status.is_good()) {
         let style = if cause.status == Status::New { RED } else { YELLOW };
         let status = cause.status.name();

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use mkwrite_search::hunt::Shard;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde_json::Value;
 
@@ -205,6 +206,8 @@ pub struct Start<'a> {
     pub jobs: usize,
     /// The seed.
     pub seed: u64,
+    /// The part of the search that this machine does.
+    pub shard: Shard,
     /// When it ends.
     pub limit: Limit,
     /// What it leaves besides the corpus: artifacts, its output.
@@ -218,6 +221,16 @@ pub struct Start<'a> {
     /// It has crashed before: go on after crashes.
     pub crashes: bool,
 }
+
+impl Start<'_> {
+    /// The seed of an engine that knows nothing of parts: each has another.
+    fn seed_of_part(&self) -> u64 {
+        self.seed.wrapping_add((self.shard.nth - 1).wrapping_mul(SPREAD))
+    }
+}
+
+/// Spreads small numbers over a word (the increment of SplitMix64).
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Starts an engine, with its output in its folder.
 pub fn start(command: Command, start: &Start) -> Result<Child> {
@@ -326,6 +339,9 @@ pub fn hunt(start: &Start) -> Command {
         "--seed",
         &start.seed.to_string(),
     ]);
+    if start.shard != Shard::WHOLE {
+        command.arg("--shard").arg(start.shard.to_string());
+    }
     command.arg("--out").arg(start.folder);
     match start.limit {
         Limit::Seconds(seconds) => command.args(["--seconds", &seconds.to_string()]),
@@ -413,7 +429,7 @@ pub fn baseline_targets(checkout: Option<&Path>) -> Result<Built> {
 /// on after crashes.
 pub fn libfuzzer(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
-    command.arg(format!("-seed={}", start.seed % 0xFFFF_FFFF + 1));
+    command.arg(format!("-seed={}", start.seed_of_part() % 0xFFFF_FFFF + 1));
     command.args(start.target.options().iter().map(|(name, value)| format!("-{name}={value}")));
     command.arg(format!("-artifact_prefix={}/", start.folder.display()));
     match start.limit {
@@ -458,7 +474,7 @@ fn afl(start: &Start) -> Command {
         "afl",
         "fuzz",
         "-s",
-        &start.seed.to_string(),
+        &start.seed_of_part().to_string(),
         "-t",
         &format!("{}", TIMEOUT * 1000),
     ]);

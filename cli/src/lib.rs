@@ -156,6 +156,10 @@ enum Command {
     Live(cmd::live::Args),
     #[cfg(all(feature = "live", target_os = "linux"))]
     Vm(cmd::vm::Args),
+    #[cfg(not(all(feature = "live", target_os = "linux")))]
+    Live(cmd::absent::Args),
+    #[cfg(not(all(feature = "live", target_os = "linux")))]
+    Vm(cmd::absent::Args),
     List(cmd::list::Args),
     Completions(cmd::completions::Args),
 }
@@ -184,6 +188,10 @@ pub fn command<F: Filesystem>() -> ExitCode {
         Command::Live(args) => cmd::live::run::<F>(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Vm(args) => cmd::vm::run::<F>(&args),
+        #[cfg(not(all(feature = "live", target_os = "linux")))]
+        Command::Live(args) => Ok(cmd::absent::run("live", &args)),
+        #[cfg(not(all(feature = "live", target_os = "linux")))]
+        Command::Vm(args) => Ok(cmd::absent::run("vm", &args)),
         Command::List(args) => cmd::list::run::<F>(&args),
         Command::Completions(args) => cmd::completions::run(&args),
     };

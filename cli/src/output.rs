@@ -155,7 +155,6 @@ pub fn note(text: impl std::fmt::Display) {
 }
 
 /// Says what cannot be done on this machine, and what would mend it.
-#[cfg(all(feature = "live", target_os = "linux"))]
 pub fn not_here(what: &str, remedy: &str) -> crate::Exit {
     error(&anyhow!("{what}").context(remedy.to_owned()));
     crate::Exit::NotHere

@@ -8,16 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use mkwrite_explain::causes::Shown;
-use mkwrite_explain::clusters::{self, Best, Clustered, Fixed, Input, Plan, Progress};
+use mkwrite_explain::causes::Finding;
 use mkwrite_explain::explain::explain;
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::shrink::Size;
+use mkwrite_explain::triage::{self, Best, Clustered, Fixed, Input, Plan, Progress};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::plant::Plant;
+use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_model::text::Expect;
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::Key;
+use mkwrite_oracle::ledger::FindingKey;
 use mkwrite_oracle::run::{Runner, caller_label, targets_of};
 use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Cause, Cluster, File, Remark, Status, Triage};
@@ -68,7 +70,7 @@ impl Sorting {
 
         let (progress, failed) = (Progress::default(), Mutex::new(None));
         // Whatever happens, the best so far is on disk.
-        let save = |key: &Key, best: &Best| {
+        let save = |key: &FindingKey, best: &Best| {
             let shrunk = if best.shrunk { ", then made smaller" } else { "" };
             let origin = format!("Found as {}{shrunk}.", search.files[best.input]);
             let document = finding::document(
@@ -88,7 +90,7 @@ impl Sorting {
         let done = AtomicBool::new(false);
         let outcome = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| watch(&progress, interrupted, &done, search.files.len()));
-            let outcome = clusters::triage(&plan, self.jobs, &progress, &save);
+            let outcome = triage::triage(&plan, self.jobs, &progress, &save);
             done.store(true, Ordering::Relaxed);
             watcher.join().expect("the progress bar does not panic");
             outcome
@@ -129,14 +131,14 @@ impl Sorting {
         outcome: &Clustered,
         interrupted: &AtomicBool,
     ) -> Vec<Cause> {
-        let found: Vec<(&Key, &clusters::Cluster)> = outcome.clusters.iter().collect();
-        let shown = found.iter().map(|(key, cluster)| Shown {
+        let found: Vec<(&FindingKey, &triage::Cluster)> = outcome.clusters.iter().collect();
+        let shown = found.iter().map(|(key, cluster)| Finding {
             target: plan.targets()[key.target],
             signature: key.signature,
             breach: cluster.best.breach,
             case: cluster.best.case.clone(),
         });
-        let shown: Vec<Shown<F>> = shown.collect();
+        let shown: Vec<Finding<F>> = shown.collect();
         let (mut all, mut pages) = (Vec::new(), PAGES);
         for cause in causes::fold(plan.ledger(), &shown) {
             let (key, cluster) = found[cause.root];
@@ -173,8 +175,8 @@ impl Sorting {
 
 /// Writes the explanation of a cause beside its case. It is an extra: what cannot be written is
 /// left out.
-fn explanation<F: Filesystem>(plan: &Plan<F>, shown: &Shown<F>, case: &Path) -> Option<String> {
-    let Shown { target, breach, case: found, .. } = shown;
+fn explanation<F: Filesystem>(plan: &Plan<F>, shown: &Finding<F>, case: &Path) -> Option<String> {
+    let Finding { target, breach, case: found, .. } = shown;
     let document = finding::document(*target, breach, String::new(), found.clone(), plan.targets());
     let explanation = explain(&mut Runner::default(), plan.ledger(), *target, &document, None);
     let path = case.with_extension("html");
@@ -348,15 +350,24 @@ fn watch(progress: &Progress, interrupted: &AtomicBool, done: &AtomicBool, count
 }
 
 /// Where the case of a cluster is written.
-fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(sorting: &Sorting, plan: &Plan<F>, key: &FindingKey) -> PathBuf {
     sorting.out.join(name(plan, key) + ".mkw")
 }
 
-/// One word for a finding. Other planted bugs on the same pair are other findings.
-fn name<F: Filesystem>(plan: &Plan<F>, key: &Key) -> String {
+/// One word for a finding. Other planted bugs on the same pair are other findings, and so are other
+/// remedies than those of the pair's entries.
+fn name<F: Filesystem>(plan: &Plan<F>, key: &FindingKey) -> String {
     let target = plan.targets()[key.target];
-    let plant = target.plant.map_or(String::new(), |plant| format!("{}-", plant.name()));
-    format!("{plant}{}", Name::of(plan.ledger(), target, &key.signature))
+    let usual = [Remedies::NONE, plan.ledger().remedies(target.pair)];
+    let remedies = target.remedies.iter().filter(|_| !usual.contains(&target.remedies));
+    let switches: String = target
+        .plant
+        .map(Plant::name)
+        .into_iter()
+        .chain(remedies.map(Remedy::name))
+        .map(|name| format!("{name}-"))
+        .collect();
+    format!("{switches}{}", Name::of(plan.ledger(), target, &key.signature))
 }
 
 /// The rows of the report: what is listed, what is fixed, and what is NEW at the end.
@@ -382,8 +393,8 @@ fn found<F: Filesystem>(
     sorting: &Sorting,
     plan: &Plan<F>,
     search: &Search,
-    key: &Key,
-    cluster: &clusters::Cluster,
+    key: &FindingKey,
+    cluster: &triage::Cluster,
 ) -> Cluster {
     let (target, best) = (plan.targets()[key.target], &cluster.best);
     let entry = plan.ledger().entry(key.signature.expected);

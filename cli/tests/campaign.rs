@@ -97,6 +97,21 @@ impl Drop for Killed {
 }
 
 #[test]
+fn a_part_of_a_campaign_hunts_its_part_and_stays_that_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |shard: &str| {
+        let more = ["--engines", "hunt", "--shard", shard];
+        campaign(folder.path(), 2.0, &more).status().unwrap();
+        let hunt = json(&folder.path().join("c/work/hunt-differential/hunt.json")).unwrap();
+        let report = json(&folder.path().join("c/report.json")).unwrap();
+        assert_eq!(hunt["shard"], report["shard"]);
+        report["shard"].clone()
+    };
+    assert_eq!(part("2/3"), "2/3");
+    assert_eq!(part("1/3"), "1/3", "a finished campaign begins anew");
+}
+
+#[test]
 fn a_campaign_finds_reports_and_grows_a_corpus() {
     let folder = tempfile::tempdir().unwrap();
     let missing = ["--engines", "hunt,libfuzzer", "--json"];

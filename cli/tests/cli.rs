@@ -356,3 +356,16 @@ fn a_broken_pipe_is_quiet() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[cfg(not(feature = "live"))]
+#[test]
+fn a_build_without_the_feature_says_which_one_brings_the_command() {
+    let run = Run::new();
+    for arguments in ["live --conformance --dir .", "vm --demo", "live"] {
+        let output = run.run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(125), "{error}");
+        let help = format!("cargo run --release --features live -- {arguments}");
+        assert!(error.contains("this build has no") && error.contains(&help), "{error}");
+    }
+}

@@ -42,15 +42,45 @@ fn a_folder_is_compared_without_root_and_a_planted_bug_is_found_and_saved() {
 }
 
 #[test]
+fn one_document_says_what_was_run_and_what_was_found() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let json = |arguments: &[&str]| {
+        let base = ["--dir", path(dir.path()), "--out", path(out.path()), "--json"];
+        let (code, text, error) = output(&[arguments, &base].concat());
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|at| {
+            panic!("{at}: {text}{error}");
+        });
+        assert_eq!(document["schema"], 1);
+        (code, document)
+    };
+    let (code, document) = json(&["--conformance", "--cases", "300", "--plant", "short-extend"]);
+    let filesystem = &document["filesystems"][0];
+    assert_eq!((code, &filesystem["cases"]), (1, &300.into()));
+    assert_eq!(filesystem["plant"], "short-extend");
+    let difference = &filesystem["differences"][0];
+    assert!(difference["entry"].is_null(), "{difference}");
+    let file = difference["file"].as_str().unwrap();
+    let (code, document) = json(&[file, "--times", "4"]);
+    assert_eq!((code, &document["runs"][0]["times"]), (0, &4.into()));
+    let (code, document) = json(&["--hunt", "--seconds", "1", "--aligned"]);
+    let filesystem = &document["filesystems"][0];
+    assert!(code < 2 && filesystem["runs"].as_u64() > Some(0), "{document}");
+}
+
+#[test]
 fn bad_input_is_2_and_says_what_would_be_right() {
     let is = |arguments: &[&str], part: &str| {
         let (code, text, error) = output(arguments);
         assert_eq!((code, text.as_str()), (2, ""), "{error}");
         assert!(error.contains(part), "{error}");
     };
-    is(&["--conformance", "--fs", "ext5"], "known are: tmpfs, ext4, xfs, btrfs, overlay");
+    is(
+        &["--conformance", "--fs", "ext5"],
+        "known are: tmpfs, ext4, xfs, btrfs, overlay, fuse, fuse-writeback",
+    );
     is(&["--conformance", "--fs", "ext4:512"], "1024, 2048, 4096");
     is(&["--conformance"], "--dir");
+    is(&["--hunt", "--full", "--fs", "btrfs"], "--full is for tmpfs, ext4 and xfs");
     is(&["--dir", "."], "--conformance");
     is(&["--conformance", "--dir", "/no/such/folder"], "/no/such/folder");
     is(&["/no/such/file.mkw", "--dir", "."], "/no/such/file.mkw");
@@ -73,6 +103,26 @@ fn loops(folder: &Path) -> usize {
         std::fs::read_to_string(device.ok()?.path().join("loop/backing_file")).ok()
     });
     files.filter(|file| file.contains(path(folder))).count()
+}
+
+#[test]
+fn a_filesystem_in_user_space_is_compared_hunted_on_and_gone() {
+    let (scratch, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = |arguments: &[&str]| {
+        let mut command = live(&[arguments, &["--out", path(out.path())]].concat());
+        let output = command.env("TMPDIR", scratch.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), text + &String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run(&["--conformance", "--fs", "fuse,fuse-writeback", "--cases", "150"]);
+    if code == 125 {
+        return eprintln!("skipped: {text}");
+    }
+    assert_eq!((code, text.matches(" 0 NEW").count()), (0, 2), "{text}");
+    // The store is the server's file, so that syncs are judged when they return.
+    let (code, text) = run(&["--hunt", "--fs", "fuse-writeback", "--seconds", "2"]);
+    assert!(code == 0 && !text.contains(" 0 syncs judged"), "{text}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 //! one cause. Across pairs the same is asked of a cause's case, run on the other pair: another
 //! version of the filesystem, or code that several share. And two causes are one if isolation finds
 //! the same two steps for both: both go away when these are exchanged. The finding that stands for
-//! a cause is the smallest whose breach comes first in its run. `mkwrite causes` measures it
+//! a cause is the smallest whose breach comes first in its run, on a pair without remedies if there
+//! is one. `mkwrite causes` measures it
 //! (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!
-//! Left out: two defects that never show apart are one cause here. And a defect that shows in each
+//! Left out: two defects that never show apart are one cause here, and so are many of which the
+//! smallest cases of the one show the other, too. And a defect that shows in each
 //! of two ways, neither of which a smallest case of the other shows, on no pair, is two.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,7 @@ use crate::shrink::Size;
 
 /// A finding: what breaks where, and a case that shows it under its own schedule.
 #[derive(Clone, Debug)]
-pub struct Shown<F> {
+pub struct Finding<F> {
     /// Where.
     pub target: Target<F>,
     /// What.
@@ -61,7 +63,7 @@ const ISOLATED: usize = 40;
 
 /// Folds these findings. Causes that the ledger does not expect come first, each kind in the order
 /// of the first finding.
-pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Shown<F>]) -> Vec<Cause> {
+pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Finding<F>]) -> Vec<Cause> {
     let mut folding = Folding::new(ledger, findings);
     folding.by_entry();
     folding.differences();
@@ -73,25 +75,26 @@ pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Shown<F>]) -> Vec<Cau
 
 struct Folding<'a, F: Filesystem> {
     ledger: &'a Ledger<F>,
-    findings: &'a [Shown<F>],
+    findings: &'a [Finding<F>],
     runner: Runner<F>,
     /// The targets that have new findings, and these by kind.
     targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
     /// For each new finding, what its own case breaks.
     breaks: Vec<Vec<Kind>>,
-    /// Which finding of a cause stands for it: the one with the smallest.
-    ranks: Vec<(bool, Size)>,
+    /// Which finding of a cause stands for it, the one with the least: it follows from another, its
+    /// pair is remedied, and its size.
+    ranks: Vec<(bool, bool, Size)>,
     /// For each finding another of its cause, or itself if it is the first.
     group: Vec<usize>,
 }
 
 impl<'a, F: Filesystem> Folding<'a, F> {
-    fn new(ledger: &'a Ledger<F>, findings: &'a [Shown<F>]) -> Folding<'a, F> {
+    fn new(ledger: &'a Ledger<F>, findings: &'a [Finding<F>]) -> Folding<'a, F> {
         let group = (0..findings.len()).collect();
         let (targets, breaks, ranks) = (Vec::new(), Vec::new(), Vec::new());
         let mut folding =
             Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
-        for (n, Shown { target, signature, case, .. }) in findings.iter().enumerate() {
+        for (n, Finding { target, signature, case, .. }) in findings.iter().enumerate() {
             let (mut breaks, mut follows) =
                 (Vec::new(), matches!(signature.expected, Expected::Consequence(_)));
             if folding.is_new(n) {
@@ -106,7 +109,7 @@ impl<'a, F: Filesystem> Folding<'a, F> {
                 folding.targets[known].1.insert(kind, n);
             }
             folding.breaks.push(breaks);
-            folding.ranks.push((follows, Size::of(case)));
+            folding.ranks.push((follows, !target.remedies.is_empty(), Size::of(case)));
         }
         folding
     }
@@ -184,7 +187,7 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     fn across_pairs(&mut self) {
         let targets = std::mem::take(&mut self.targets);
         for root in self.roots() {
-            let Shown { target: from, case, .. } = &self.findings[root];
+            let Finding { target: from, case, .. } = &self.findings[root];
             let family = from.pair.implementation.family();
             let mut same = Vec::new();
             for (to, others) in targets.iter().filter(|(to, _)| to != from) {
@@ -205,7 +208,7 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     fn by_isolation(&mut self) {
         let mut seen: BTreeMap<[(Point, String); 2], usize> = BTreeMap::new();
         for root in self.roots().into_iter().take(ISOLATED) {
-            let Shown { target, signature, breach, case } = &self.findings[root];
+            let Finding { target, signature, breach, case } = &self.findings[root];
             let signature = Signature { point: Some(breach.point), ..*signature };
             let Some(found) = isolate(&mut self.runner, *target, self.ledger, case, signature)
             else {

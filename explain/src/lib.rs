@@ -6,14 +6,14 @@
 //! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it;
 //!   [`rate`]: how many schedules break
 //! - [`finding`]: its case on disk, and the name of its file
-//! - [`explain`]: all of that in words; [`clusters`]: many inputs, one smallest case per signature
+//! - [`explain`]: all of that in words; [`triage`]: many inputs, one smallest case per signature
 //! - [`parallel`]: tasks on several threads, for all of these
 
 #![warn(unreachable_pub)]
 
 pub mod bisect;
 pub mod causes;
-pub mod clusters;
+
 pub mod cure;
 pub mod explain;
 pub mod finding;
@@ -25,3 +25,4 @@ pub mod shrink;
 pub mod smaller;
 pub mod timeline;
 mod trail;
+pub mod triage;

@@ -11,7 +11,7 @@ use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
 
-use crate::shrink::{Goal, Shown, Shrinker};
+use crate::shrink::{Goal, HeldOn, Shrinker};
 use crate::trail::Trail;
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_oracle::run::{Runner, with_order};
@@ -134,7 +134,8 @@ pub fn mend<F: Filesystem>(
         }
         bare = to_the_end;
     }
-    let goal = Goal::Document(vec![Shown::expected(target, &document.expects)], runner.reference());
+    let goal =
+        Goal::Document(vec![HeldOn::expected(target, &document.expects)], runner.reference());
     let case = Shrinker::new(runner, goal, ledger).reschedule(&bare)?;
     good(runner, &case).then_some(case)
 }

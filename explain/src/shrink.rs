@@ -2,12 +2,12 @@
 //! ledger expects it and by which entry, and whether it is about what lies past EOF, so that it
 //! never slips to another bug.
 //!
-//! It shrinks on five axes together. *Actors* and *operations*: a candidate with fewer is tried
+//! It shrinks on four axes together. *Actors* and *operations*: a candidate with fewer is tried
 //! with the stops that are left, with requests counted anew, and if these no longer fit with a
 //! number of fresh schedules. *Preemptions*: fewer stops, and "until it blocks" instead of a point.
 //! *Sizes*: a simpler file with all ranges in it, shorter ranges, no faults, numbering without
-//! gaps. *Implementations*: a case is held to the pair of its signature; only the differential rule
-//! needs a second one. All again until nothing helps, not even other actors for the same
+//! gaps. A case is held to the pair of its signature; only the differential rule needs a second one.
+//! All again until nothing helps, not even other actors for the same
 //! operations, or two operations less at once; then the result is 1-minimal: no single [`removals`]
 //! step shows it.
 //!
@@ -61,7 +61,7 @@ pub enum Goal<F> {
     Difference(Target<F>, Target<F>, Held),
     /// All that a document expects, target by target, beside a run of the pair that it compares
     /// with.
-    Document(Vec<Shown<F>>, Option<Target<F>>),
+    Document(Vec<HeldOn<F>>, Option<Target<F>>),
 }
 
 /// What is held of a breach.
@@ -97,7 +97,7 @@ impl Held {
 
 /// What a document shows on a target.
 #[derive(Clone, Debug)]
-pub struct Shown<F> {
+pub struct HeldOn<F> {
     target: Target<F>,
     /// What it expects; where that was seen to break, how the ledger sees it, and whether it is
     /// about what lay past EOF.
@@ -108,11 +108,11 @@ pub struct Shown<F> {
     is_followed: bool,
 }
 
-impl<F: Filesystem> Shown<F> {
+impl<F: Filesystem> HeldOn<F> {
     /// What is expected, however the ledger sees it.
-    pub fn expected(target: Target<F>, expects: &[Expect]) -> Shown<F> {
+    pub fn expected(target: Target<F>, expects: &[Expect]) -> HeldOn<F> {
         let expects = expects.iter().map(|expect| (expect.clone(), None)).collect();
-        Shown { target, expects, only_listed: false, is_followed: true }
+        HeldOn { target, expects, only_listed: false, is_followed: true }
     }
 
     /// What is expected, as it stands to the ledger in these breaches.
@@ -120,12 +120,12 @@ impl<F: Filesystem> Shown<F> {
         target: Target<F>,
         expects: &[Expect],
         breaches: &[(Breach, Expected)],
-    ) -> Shown<F> {
+    ) -> HeldOn<F> {
         let standing = |expect: &Expect| {
             let breach = breaches.iter().find(|(breach, _)| shows(expect, breach));
             breach.map(|(breach, expected)| (*expected, breach.past_eof()))
         };
-        let mut all = Shown {
+        let mut all = HeldOn {
             target,
             expects: expects.iter().map(|expect| (expect.clone(), standing(expect))).collect(),
             only_listed: true,
@@ -198,8 +198,8 @@ impl<F: Filesystem> Goal<F> {
                     return Err(NoGoal::Missing(missing.clone(), target.pair.to_string()));
                 }
                 let is_followed = runner.missed_stops(target, &document.case).is_empty();
-                let all = Shown::in_breaches(target, &document.expects, &judged.breaches);
-                shown.push(Shown { is_followed, ..all });
+                let all = HeldOn::in_breaches(target, &document.expects, &judged.breaches);
+                shown.push(HeldOn { is_followed, ..all });
             }
             return Ok(Goal::Document(shown, runner.reference()));
         }

@@ -24,14 +24,11 @@ pub enum Axis {
     Preemptions,
     /// A smaller or simpler file, shorter ranges, no faults.
     Sizes,
-    /// Fewer pairs.
-    Implementations,
 }
 
 impl Axis {
     /// All of them.
-    pub const ALL: [Axis; 5] =
-        [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes, Axis::Implementations];
+    pub const ALL: [Axis; 4] = [Axis::Actors, Axis::Operations, Axis::Preemptions, Axis::Sizes];
 
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
@@ -40,7 +37,6 @@ impl Axis {
             Axis::Operations => "operations",
             Axis::Preemptions => "preemptions",
             Axis::Sizes => "sizes",
-            Axis::Implementations => "implementations",
         }
     }
 }

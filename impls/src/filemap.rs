@@ -1,10 +1,12 @@
-//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. 3.10
-//! mm/filemap.c.
+//! filemap_page_mkwrite, the generic one of 3.7 and later, over plain fs/buffer.c. mm/filemap.c of
+//! 3.10 and 6.12, which do the same; what differs is the kernel around it.
 //!
 //! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the
 //! device needs stable pages (this one does), return LOCKED. No size check, and nothing is
 //! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
-//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite.
+//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite. Of 6.12 also:
+//! pagecache_isize_extended, which write-protects the last page when the file grows (with nothing
+//! reserved, nothing depends on it), and invalidate_lock.
 
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
@@ -18,16 +20,18 @@ use crate::buffer::BufferHeads;
 pub enum Filemap {
     /// 3.10.
     V3_10,
+    /// 6.12.
+    V6_12,
 }
 
 impl Filemap {
     /// All of them, oldest first.
-    pub const VERSIONS: &[Filemap] = &[Filemap::V3_10];
+    pub const VERSIONS: &[Filemap] = &[Filemap::V3_10, Filemap::V6_12];
 }
 
 impl<F: BufferHeads> Implementation<F> for Filemap {
     fn declaration(self) -> &'static Declaration {
-        &Declaration {
+        const V3_10: Declaration = Declaration {
             name: "filemap@3.10",
             convention: Convention::Locked,
             natural: Era::V2_6_30,
@@ -38,6 +42,16 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",
             source: "3.10 mm/filemap.c: filemap_page_mkwrite [generic-page-mkwrite, stable-pages]",
+        };
+        match self {
+            Filemap::V3_10 => &V3_10,
+            Filemap::V6_12 => &Declaration {
+                name: "filemap@6.12",
+                natural: Era::V6_12,
+                era: Era::V6_12,
+                source: "6.12 mm/filemap.c: filemap_page_mkwrite [generic-page-mkwrite, stable-pages]",
+                ..V3_10
+            },
         }
     }
 }

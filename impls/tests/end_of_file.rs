@@ -49,7 +49,7 @@ fn run(implementation: &str, remedies: &[Remedy], shape: &str, program: &[&str])
     let fs = Builtin::by_name(implementation).expect("a built-in implementation");
     let remedies: Remedies = remedies.iter().copied().collect();
     let target =
-        Target { pair: Pair::new(fs, Era::V2_6_30).expect("they fit"), plant: None, remedies };
+        Target { remedies, ..Target::from(Pair::new(fs, Era::V2_6_30).expect("they fit")) };
     let mut watch = Watch::default();
     Machine::default().run(Setup { case: &case, target }, &mut RoundRobin::default(), &mut watch);
     watch

@@ -33,6 +33,8 @@ pub struct Place {
     pub blocks: u8,
     /// Where the store can be seen.
     pub store: Store,
+    /// Its space is taken before each run of several actors, but for what the case has free.
+    pub full: bool,
 }
 
 /// The result of one call.
@@ -242,7 +244,8 @@ mod tests {
     use mkwrite_model::case::Actor as Program;
 
     fn solo(folder: &Path) -> Solo {
-        Solo::new(Place { folder: folder.to_owned(), blocks: 1, store: Store::Cache }).unwrap()
+        Solo::new(Place { folder: folder.to_owned(), blocks: 1, store: Store::Cache, full: false })
+            .unwrap()
     }
 
     fn case(geometry: Geometry, operations: Vec<Operation>) -> Case {

@@ -84,9 +84,12 @@ impl Hunter {
         }
     }
 
-    /// Puts a case into the form that is run: ample space, no faults, the filesystem's blocks.
+    /// Puts a case into the form that is run: no faults, the filesystem's blocks, and ample space, or
+    /// few free pages where the filesystem is to be full.
     pub fn settle(&self, case: &mut Case) {
-        (case.geometry.free, case.faults) = (AMPLE, Faults::default());
+        let free =
+            if self.place.full { case.geometry.free.min(case.geometry.size % 3) } else { AMPLE };
+        (case.geometry.free, case.faults) = (free, Faults::default());
         case.geometry.cells = case.geometry.cells.max(self.place.blocks);
         if case.geometry.blocks != self.place.blocks {
             case.geometry.set_blocks(self.place.blocks);
@@ -193,7 +196,8 @@ mod tests {
     fn a_short_hunt_runs_and_breaks_nothing_with_sizes_in_whole_pages() {
         let folder = tempfile::tempdir().unwrap();
         let store = filesystem(folder.path()).map_or(Store::Unseen, |(_, store, _)| store);
-        let mut hunter = Hunter::new(Place { folder: folder.path().to_owned(), blocks: 1, store });
+        let mut hunter =
+            Hunter::new(Place { folder: folder.path().to_owned(), blocks: 1, store, full: false });
         let plan = Plan { seed: 5, rounds: 4, aligned: true };
         let found = hunter.hunt(plan, |count| count.cases < 12).unwrap();
         assert_eq!(

@@ -15,10 +15,10 @@
 
 use std::collections::BTreeSet;
 
-use mkwrite_model::case::{Case, Effect, Operation};
+use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
-use mkwrite_oracle::history::{Flaw, History, Observed};
+use mkwrite_oracle::history::{Flaw, History, Observed, Short};
 
 use crate::compare::kind;
 use crate::exec::TeamRun;
@@ -78,25 +78,49 @@ pub struct Verdict {
 /// file.
 pub const PAST_EOF: &str = "past-eof-exposed";
 
-/// A store put this there, and the file may have ended inside the cell's page, before the cell, by
-/// the time that it had returned.
-fn is_past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> bool {
-    let Some((task, slot)) = found.origin() else { return false };
+/// Whether a store put this there when the file ended inside the cell's page, before the cell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PastEof {
+    No,
+    Perhaps,
+    Surely,
+}
+
+/// By the sizes that the file may have had while that store ran.
+fn past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> PastEof {
+    let Some((task, slot)) = found.origin() else { return PastEof::No };
     match case.operation(task, slot).effect() {
         Effect::Stores(cells) if cells.contains(cell) && found.cell() == cell => {}
-        _ => return false,
+        _ => return PastEof::No,
     }
-    let (g, returned) = (case.geometry, run.record(task, slot).returned);
-    let ends_before = |size: u8| g.cells_of(g.page_of(cell)).start < size && size <= cell;
-    ends_before(g.size)
-        || case.operations().any(|(task, slot, operation)| {
-            run.record(task, slot).called < returned
-                && match operation.effect() {
-                    Effect::Resizes(size) => ends_before(size),
-                    Effect::Writes(cells) => ends_before(cells.end),
-                    _ => false,
-                }
+    let (g, store) = (case.geometry, run.record(task, slot));
+    // When it was called, when it had returned, what it made the size, and whether it surely did.
+    let changes: Vec<(u64, u64, u8, bool)> = case
+        .operations()
+        .filter_map(|(task, slot, operation)| {
+            let record = run.record(task, slot);
+            let (size, sets) = match operation.effect() {
+                Effect::Resizes(size) => (size, true),
+                Effect::Writes(cells) => (cells.end, false),
+                _ => return None,
+            };
+            Some((record.called, record.returned, size, sets))
         })
+        .chain([(0, 0, g.size, true)])
+        .collect();
+    let is_over = |returned: u64| {
+        changes.iter().any(|later| later.3 && returned < later.0 && later.1 < store.called)
+    };
+    let sizes = || {
+        let before = changes.iter().filter(|change| change.0 < store.returned);
+        before.filter(|change| !is_over(change.1)).map(|change| change.2)
+    };
+    let ends_before = |size: u8| g.cells_of(g.page_of(cell)).start < size && size <= cell;
+    match () {
+        () if !sizes().any(ends_before) => PastEof::No,
+        () if sizes().all(|size| size <= cell) => PastEof::Surely,
+        () => PastEof::Perhaps,
+    }
 }
 
 /// The name of a flaw.
@@ -209,11 +233,13 @@ fn judge_words(
     let words = cell_words(case.geometry);
     let mut take = |history: &mut History, shown_by: &'static str, at: &dyn std::fmt::Display| {
         for finding in history.take_findings() {
-            let flaw = match finding.flaw {
-                Flaw::Exposed if is_past_eof(case, run, finding.cell, finding.found) => {
+            // If other stores to the cell were under way, a value that should be gone is stale.
+            let flaw = match (finding.flaw, past_eof(case, run, finding.cell, finding.found)) {
+                (Flaw::Exposed, PastEof::Perhaps | PastEof::Surely)
+                | (Flaw::Stale | Flaw::Lost | Flaw::NotDurable, PastEof::Surely) => {
                     PAST_EOF.to_owned()
                 }
-                flaw => name(flaw),
+                (flaw, _) => name(flaw),
             };
             let broken = Broken { flaw, shown_by, found: kind(Some(finding.found)) };
             if verdict.broken.iter().all(|(other, _)| *other != broken) {
@@ -224,6 +250,8 @@ fn judge_words(
         }
     };
     history.begin(case);
+    // That the space ran out is seen from outside by nobody: where it may, it excuses.
+    history.short(Short { of_space: case.geometry.free != AMPLE, ..Short::default() });
     for event in events {
         let Event { task, slot, operation, record, .. } = *event;
         if event.is_call {
@@ -297,6 +325,17 @@ mod tests {
         (0..512).map(|n| stamp((n % 256 >= torn) as u8, (n / 256) as u8)).collect()
     }
 
+    /// A run in which each actor has one operation.
+    fn of_firsts(
+        records: impl IntoIterator<Item = Record>,
+        size: u64,
+        seen: Vec<Stamp>,
+        stored: Vec<Stamp>,
+    ) -> TeamRun<'static> {
+        let records = (0..).zip(records).map(|(n, record)| ((TaskId(n), 0), record)).collect();
+        TeamRun::of_records(records, size, seen, stored)
+    }
+
     fn verdict(
         seen: Vec<Stamp>,
         stored: Vec<Stamp>,
@@ -311,9 +350,7 @@ mod tests {
         };
         let mut records = [record(1, 3), record(2, 4)];
         change(&mut records);
-        let records = records.into_iter().enumerate();
-        let records = records.map(|(n, record)| ((TaskId(n as u8), 0), record)).collect();
-        let run = TeamRun::of_records(records, 4096, seen, stored);
+        let run = of_firsts(records, 4096, seen, stored);
         judge(&mut History::default(), &case(), &run)
     }
 
@@ -382,8 +419,7 @@ mod tests {
             Record { called: 1, returned: 2, done: 1, words_written: 128, ..Record::default() };
         let second = Record { called: 3, returned: 4, ..second };
         let size = 1024 * cells.len() as u64;
-        let records = [((TaskId(0), 0), first), ((TaskId(1), 0), second)].into();
-        let run = TeamRun::of_records(records, size, whole(cells), whole(cells));
+        let run = of_firsts([first, second], size, whole(cells), whole(cells));
         let broken = judge(&mut History::default(), case, &run).broken;
         broken.into_iter().map(|(broken, _)| (broken.flaw, broken.shown_by)).collect()
     }
@@ -404,6 +440,38 @@ mod tests {
         assert!(
             flaws(&nothing, Record::default(), &zeros).iter().all(|(flaw, _)| flaw != PAST_EOF)
         );
+    }
+
+    #[test]
+    fn what_was_surely_stored_beyond_the_end_is_that_whoever_else_stores() {
+        let actor = |operation| Actor { mm: 0, operations: vec![operation] };
+        let case = Case {
+            geometry: Geometry { cells: 4, size: 2, ..Geometry::default() },
+            actors: vec![
+                actor(Operation::Store(Range::new(2, 3))),
+                actor(Operation::Truncate(4)),
+                actor(Operation::Store(Range::new(2, 3))),
+            ],
+            ..Case::default()
+        };
+        // The third overlaps all, so that it may have come last.
+        let record = |called, returned| Record {
+            called,
+            returned,
+            done: 1,
+            words_written: 128,
+            ..Record::default()
+        };
+        let flaws = |first: Record| {
+            let records = vec![first, record(5, 6), record(1, 8)];
+            let cells = [Stamp::initial(0), Stamp::initial(1), stamp(0, 2), Stamp::ZERO];
+            let run = of_firsts(records, 4096, whole(&cells), whole(&cells));
+            let broken = judge(&mut History::default(), &case, &run).broken;
+            broken.into_iter().map(|(broken, _)| broken.flaw).collect::<Vec<_>>()
+        };
+        assert_eq!(flaws(record(3, 4)), [PAST_EOF, PAST_EOF]);
+        // This one may have come when the file was long.
+        assert_eq!(flaws(record(4, 7)), [""; 0]);
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub struct Liberty {
     pub flaws: Vec<String>,
     /// The kind of value that shows them; any without it.
     pub found: Option<String>,
+    /// It needs a filesystem that is full.
+    #[serde(default)]
+    pub full: bool,
     /// Operations that the smallest case has, all of them; the others that it has must be in
     /// `may_use`. Without any the case may be what it likes.
     #[serde(default)]
@@ -156,7 +159,7 @@ impl Ledger {
     /// The entry that explains a flaw of a history, with its smallest case if there is one.
     pub fn excuses(
         &self,
-        filesystem: &str,
+        (filesystem, full): (&str, bool),
         kernel: Version,
         broken: &Broken,
         smallest: Option<&Case>,
@@ -169,6 +172,7 @@ impl Ledger {
         };
         self.liberties.iter().find(|entry| {
             entry.flaws.contains(&broken.flaw)
+                && (full || !entry.full)
                 && (entry.uses.is_empty() || fits(entry))
                 && entry.found.as_ref().is_none_or(|found| *found == broken.found)
                 && entry.filesystems.iter().any(|name| name == filesystem)
@@ -243,7 +247,7 @@ mod tests {
         let excused = |filesystem, kernel, flaw: &str, found: &str| {
             let broken =
                 Broken { flaw: flaw.to_owned(), shown_by: "rest", found: found.to_owned() };
-            ledger.excuses(filesystem, kernel, &broken, None).is_some()
+            ledger.excuses((filesystem, false), kernel, &broken, None).is_some()
         };
         let (old, new) = (Version(6, 16), Version(6, 17));
         assert!(excused("fuse", new, "stale", "zero") && excused("fuse", new, "lost", "zero"));

@@ -119,6 +119,19 @@ impl Spec {
     pub fn filesystem(self) -> &'static str {
         self.make().name
     }
+
+    /// It can be filled but for some pages: its space is its own, and a file can take it.
+    pub fn can_be_full(self) -> bool {
+        matches!(self.kind, Kind::Tmpfs | Kind::Ext4 | Kind::Xfs)
+    }
+
+    /// The package that it needs and this machine lacks.
+    pub fn missing_package(self) -> Option<&'static str> {
+        let program = self.make().mkfs.first()?;
+        let path = search_path();
+        let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+        (!is_there).then_some(self.make().package)
+    }
 }
 
 impl std::fmt::Display for Spec {
@@ -268,7 +281,7 @@ impl Namespace {
                 }
             }
         }
-        let place = Place { folder: point, blocks: blocks(spec.block as u64), store };
+        let place = Place { folder: point, blocks: blocks(spec.block as u64), store, full: false };
         Ok(Mounted { place, _server: server })
     }
 
@@ -336,6 +349,34 @@ fn mounted(spec: Spec, result: io::Result<()>, point: &Path) -> Result<(), NotHe
     })
 }
 
+/// mkfs lives where the PATH of a user may not look.
+fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// Installs packages, with apt-get and for the whole machine.
+pub fn install(packages: &[&str]) -> Result<(), NotHere> {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::geteuid() } != 0 {
+        let what = format!("{} cannot be installed without root", packages.join(", "));
+        return Err(not_here(what, format!("as root: apt-get install {}", packages.join(" "))));
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(io::stderr());
+    match apt.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let what = format!("apt-get install {} failed: {status}", packages.join(" "));
+            Err(not_here(what, "apt-get update, or install it by hand"))
+        }
+        Err(error) => {
+            let help = format!("install {} with the packages of this system", packages.join(", "));
+            Err(not_here(format!("cannot run apt-get: {error}"), help))
+        }
+    }
+}
+
 fn no_fuse(spec: Spec, error: io::Error) -> NotHere {
     let help = match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => {
@@ -360,10 +401,9 @@ fn mkfs(spec: Spec, image: &Path) -> Result<(), NotHere> {
         glued if glued.ends_with('=') => command.arg(format!("{glued}{block}")),
         option => command.args([option, &block]),
     };
-    // mkfs lives where the PATH of a user may not look.
-    let path = std::env::var("PATH").unwrap_or_default();
-    let output = command.arg(image).env("PATH", format!("{path}:/usr/sbin:/sbin")).output();
-    let help = format!("install {} (apt-get install {})", make.package, make.package);
+    let output = command.arg(image).env("PATH", search_path()).output();
+    let help =
+        format!("install the package {} (apt-get install {0}), or give --install", make.package);
     let output =
         output.map_err(|error| not_here(format!("cannot run {program}: {error}"), help.clone()))?;
     if output.status.success() {
@@ -488,6 +528,13 @@ mod tests {
             "ext4 cannot have blocks of `512` bytes here: 1024, 2048, 4096"
         );
         assert_eq!(error("tmpfs:1024"), "tmpfs cannot have blocks of `1024` bytes here: 4096");
+    }
+
+    #[test]
+    fn filesystems_without_an_image_need_no_package() {
+        for text in ["tmpfs", "overlay", "fuse"] {
+            assert_eq!(text.parse::<Spec>().unwrap().missing_package(), None);
+        }
     }
 
     #[test]

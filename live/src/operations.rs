@@ -109,6 +109,12 @@ pub const ROWS: &[Row] = &[
             Ok(0)
         },
     ),
+    row(
+        Operation::CopyRange(NONE, NONE),
+        "`pread` and `pwrite`, with the checks of copy_file_range, which would copy the marks that \
+         tell one write from another",
+        copy_range,
+    ),
 ];
 
 const SYNC_AND_WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
@@ -488,6 +494,28 @@ fn write(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failu
     Ok(actor.cells_in(bytes))
 }
 
+fn copy_range(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, Failure> {
+    let [from, to] = operation.operands();
+    let size = actor.cells_in(size(actor.file)? as usize);
+    let end = from.end.min(from.start.saturating_add(to.end - to.start));
+    let from = from.clip(Range::new(0, end.min(size)));
+    if from.is_empty() {
+        return Ok(0);
+    }
+    if from.start < to.start + (from.end - from.start) && to.start < from.end {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL).into());
+    }
+    // The buffer has what is to be written, and in the end what was read.
+    let mut read = vec![0; actor.words(from) * word::BYTES];
+    let cells = actor.file.read_at(&mut read, actor.offset(from.start))?;
+    let cells = actor.cells_in(cells);
+    let words = actor.words(Range::new(0, cells));
+    let bytes = actor.file.write_at(actor.buffer.bytes(words), actor.offset(to.start))?;
+    actor.words_written = bytes / word::BYTES;
+    actor.buffer.bytes_mut(words).copy_from_slice(&read[..words * word::BYTES]);
+    Ok(actor.cells_in(bytes))
+}
+
 fn msync(actor: &mut Actor<'_>, _: u8, _: Operation) -> Result<u8, Failure> {
     if !actor.space.is_mapped() {
         return Err(io::Error::from_raw_os_error(libc::ENOMEM).into());
@@ -555,6 +583,21 @@ mod tests {
         let firsts: Vec<Stamp> = (0..7).map(|cell| record.words[cell * 128]).collect();
         assert_eq!(firsts[..2], [Stamp::ZERO, stamp(3, 1)]);
         assert_eq!(firsts[5..], [stamp(4, 5), stamp(4, 6)]);
+        let copy = Operation::CopyRange(Range::new(1, 4), Range::new(5, 8));
+        actor.perform(6, copy, || 1, &mut record);
+        assert_eq!((record.status, record.done, size(&file).unwrap()), (Status::Ok, 3, 8 * 1024));
+        assert_eq!(
+            [0, 128, 256].map(|word| record.words[word]),
+            [1, 2, 3].map(|cell| stamp(3, cell))
+        );
+        actor.perform(7, Operation::Read(Range::new(5, 8)), || 1, &mut record);
+        assert_eq!(
+            [0, 128, 256].map(|word| record.words[word]),
+            [5, 6, 7].map(|cell| stamp(6, cell))
+        );
+        let overlap = Operation::CopyRange(Range::new(1, 4), Range::new(2, 5));
+        actor.perform(8, overlap, || 1, &mut record);
+        assert_eq!((record.status, record.done), (Status::Invalid, 0));
         file.write_at(&[0; 512], 1024).unwrap();
         actor.perform(6, Operation::Load(Range::new(1, 2)), || 1, &mut record);
         assert_eq!((record.words[63], record.words[64]), (Stamp::ZERO, stamp(3, 1)));

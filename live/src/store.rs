@@ -83,6 +83,66 @@ impl View {
     }
 }
 
+/// A file that takes the space that a case is not to have. It is the only one beside the case's.
+pub struct Ballast {
+    file: File,
+    /// What it keeps in any case, so that each round has only little to take.
+    kept: u64,
+}
+
+impl Ballast {
+    /// Blocks that are left for a round to begin with.
+    const ROOM: u64 = 64;
+
+    /// In this folder.
+    pub fn new(folder: &Path) -> io::Result<Ballast> {
+        let path = folder.join("ballast");
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut ballast = Ballast { file, kept: 0 };
+        let mut step = 1 << 30;
+        while step >= PAGE as u64 {
+            match ballast.take(step) {
+                true => ballast.kept += step,
+                false => step /= 2,
+            }
+        }
+        ballast.kept = ballast.kept.saturating_sub(Self::ROOM * PAGE as u64);
+        ballast.release()?;
+        Ok(ballast)
+    }
+
+    /// Takes so many bytes more than it keeps. False if there are no more.
+    fn take(&self, bytes: u64) -> bool {
+        let (from, length) = (self.kept as libc::off_t, bytes as libc::off_t);
+        // SAFETY: no memory is involved.
+        unsafe { libc::fallocate(self.file.as_raw_fd(), 0, from, length) == 0 }
+    }
+
+    /// Gives back what it took for a round.
+    pub fn release(&self) -> io::Result<()> {
+        self.file.set_len(self.kept)
+    }
+
+    /// Takes all but so many blocks, as far as the filesystem counts exactly.
+    pub fn leave(&self, blocks: u8) -> io::Result<()> {
+        let mut taken = 0;
+        let mut step = Self::ROOM;
+        while step > 0 {
+            if self.take((taken + step) * PAGE as u64) {
+                taken += step;
+            }
+            step /= 2;
+        }
+        self.file.set_len(self.kept + taken.saturating_sub(blocks.into()) * PAGE as u64)
+    }
+}
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+    }
+}
+
 /// What a read sees: the bytes that there are, and zeros behind them.
 pub fn read(file: &File, buffer: &mut Buffer) -> io::Result<usize> {
     let all = buffer.0.len();
@@ -191,6 +251,22 @@ mod tests {
         let path = folder.join("file");
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         (file.unwrap(), View::new(&store, &path).unwrap())
+    }
+
+    #[test]
+    fn ballast_leaves_as_much_as_it_is_told() {
+        // Where nothing is full it takes what it is asked to, and gives it back.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ballast");
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let ballast = Ballast { file: file.unwrap(), kept: 8192 };
+        let pages = || std::fs::metadata(&path).unwrap().len() / 4096;
+        ballast.leave(3).unwrap();
+        assert_eq!(pages(), 2 + 127 - 3);
+        ballast.release().unwrap();
+        assert_eq!(pages(), 2);
+        drop(ballast);
+        assert_eq!(pages(), 0);
     }
 
     #[test]

@@ -32,7 +32,11 @@ fn compare(name: &str, place: Place, plant: Option<Plant>) -> Report {
 
 fn on_folder(folder: &Path, plant: Option<Plant>) -> Report {
     let (name, store, block) = filesystem(folder).unwrap();
-    compare(&name, Place { folder: folder.to_owned(), blocks: blocks(block), store }, plant)
+    compare(
+        &name,
+        Place { folder: folder.to_owned(), blocks: blocks(block), store, full: false },
+        plant,
+    )
 }
 
 fn new(report: &Report) -> Vec<String> {

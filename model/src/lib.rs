@@ -42,7 +42,6 @@ pub mod remedy;
 pub mod schedule;
 pub mod site;
 pub mod source;
-#[allow(unreachable_pub)]
 pub mod text;
 mod theme;
 pub mod trace;

@@ -98,6 +98,8 @@ pub struct Target<F> {
     pub pair: Pair<F>,
     /// The planted bug.
     pub plant: Option<Plant>,
+    /// A second one, to see whether findings of two are told apart. No file names it.
+    pub second_plant: Option<Plant>,
     /// The remedies that are on.
     pub remedies: Remedies,
 }
@@ -119,7 +121,7 @@ impl<F: Filesystem> Target<F> {
 
 impl<F> From<Pair<F>> for Target<F> {
     fn from(pair: Pair<F>) -> Target<F> {
-        Target { pair, plant: None, remedies: Remedies::NONE }
+        Target { pair, plant: None, second_plant: None, remedies: Remedies::NONE }
     }
 }
 
@@ -129,7 +131,7 @@ impl<F: Filesystem> std::fmt::Display for Target<F> {
         if !self.remedies.is_empty() {
             write!(f, " with {}", self.remedies)?;
         }
-        if let Some(plant) = self.plant {
+        for plant in [self.plant, self.second_plant].into_iter().flatten() {
             write!(f, " planted {}", plant.name())?;
         }
         Ok(())

@@ -170,7 +170,8 @@ pub struct OperationKind {
     pub code: u8,
     /// What its operands mean.
     pub operands: &'static [Operand],
-    /// How often it is drawn, beside the others, before a case's swarm changes that.
+    /// How often it is drawn, beside the others, before a case's swarm changes that. 0: generated
+    /// cases do not have it.
     pub weight: u32,
     /// Its result is the same on every filesystem, under the same schedule.
     pub is_compared: bool,
@@ -323,6 +324,9 @@ operations! {
         "munmap" "munmap(2) of the actor's mapping";
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
+    15 CopyRange(from: Cells, to: Cells) 0 compared Copies { from, to },
+        filemap::copy_range(k, slot, from, to),
+        "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.

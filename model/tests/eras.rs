@@ -45,6 +45,7 @@ fn code(path: FaultPath) -> String {
         FaultPath::Unlocked => "v2_6_29.rs",
         FaultPath::Posted => "try3.rs",
         FaultPath::Landed => "v2_6_30.rs",
+        FaultPath::Shared => "v6_12.rs",
     };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/era").join(name);
     let text = std::fs::read_to_string(file).unwrap();

@@ -201,7 +201,7 @@ pub enum Expected {
 
 /// A signature on a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub struct Key {
+pub struct FindingKey {
     /// The target, as an index into those that cases run on.
     pub target: usize,
     /// What breaks there.
@@ -427,23 +427,8 @@ fn entry<F: Filesystem>(raw: RawEntry) -> Located<Entry<F>> {
         Remedy::from_name(name)
             .ok_or_else(|| unknown("remedy", name, Remedy::ALL.iter().map(|r| r.name())))
     })?;
-    for (is_empty, what) in [
-        (unique.is_empty(), "`pairs`"),
-        (sites.is_empty(), "`at`"),
-        (remedies.is_empty(), "`remedy`"),
-        (raw.cases.get_ref().is_empty(), "`cases`"),
-    ] {
-        if is_empty {
-            let message = format!("entry `{}` has no {what}", raw.name.get_ref());
-            return Err((whole, (message, format!("{what} is a list with something in it"))));
-        }
-    }
-    let texts =
-        [("`name`", raw.name.get_ref()), ("`reason`", &raw.reason), ("`source`", &raw.source)];
-    if let Some((what, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
-        let message = format!("entry `{}` has an empty {what}", raw.name.get_ref());
-        return Err((whole, (message, format!("{what} is a text with something in it"))));
-    }
+    complete(&raw, [unique.is_empty(), sites.is_empty(), remedies.is_empty()])
+        .map_err(|flaw| (whole, flaw))?;
     let RawEntry { name, group, reason, source, cases, .. } = raw;
     Ok(Entry {
         name: name.into_inner(),
@@ -458,6 +443,28 @@ fn entry<F: Filesystem>(raw: RawEntry) -> Located<Entry<F>> {
         source,
         cases: cases.into_inner(),
     })
+}
+
+/// Nothing is missing that every entry has; whether its pairs, sites and remedies are none is known.
+fn complete(raw: &RawEntry, [pairs, sites, remedies]: [bool; 3]) -> Result<(), Flaw> {
+    let name = raw.name.get_ref();
+    for (is_empty, what) in [
+        (pairs, "`pairs`"),
+        (sites, "`at`"),
+        (remedies, "`remedy`"),
+        (raw.cases.get_ref().is_empty(), "`cases`"),
+    ] {
+        if is_empty {
+            let help = format!("{what} is a list with something in it");
+            return flaw(format!("entry `{name}` has no {what}"), help);
+        }
+    }
+    let texts = [("`name`", name), ("`reason`", &raw.reason), ("`source`", &raw.source)];
+    if let Some((what, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
+        let help = format!("{what} is a text with something in it");
+        return flaw(format!("entry `{name}` has an empty {what}"), help);
+    }
+    Ok(())
 }
 
 fn find_rule(id: &str) -> Result<Rule, Flaw> {

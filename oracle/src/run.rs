@@ -39,7 +39,7 @@ pub fn targets_of<F: Filesystem>(document: &Document) -> Result<Vec<Target<F>>, 
 
 /// A pair with the bug and the remedies that a document names.
 pub fn switched<F: Filesystem>(document: &Document, pair: Pair<F>) -> Target<F> {
-    Target { pair, plant: document.plant, remedies: document.remedies }
+    Target { plant: document.plant, remedies: document.remedies, ..Target::from(pair) }
 }
 
 /// Who schedules a run.

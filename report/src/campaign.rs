@@ -87,6 +87,8 @@ pub struct Campaign {
     pub schema: u32,
     /// The seed.
     pub seed: u64,
+    /// The part of the campaign that was done here, if not all of it: I/N.
+    pub shard: Option<String>,
     /// Seconds of searching that it was to have.
     pub planned: f64,
     /// Seconds that it had.
@@ -164,7 +166,9 @@ pub fn page(campaign: &Campaign, link: impl Fn(&str) -> String) -> String {
     let body = html! {
         h1 { "mkwrite campaign" }
         p {
-            (campaign.summary()) ". Seed " (campaign.seed) ", " (campaign.jobs) " jobs"
+            (campaign.summary()) ". Seed " (campaign.seed)
+            @if let Some(part) = &campaign.shard { ", part " (part) }
+            ", " (campaign.jobs) " jobs"
             @if campaign.sessions > 1 { ", started " (campaign.sessions) " times" }
             @if campaign.interrupted { ". It was ended early: the same command goes on with it" } "."
         }
@@ -346,6 +350,7 @@ pub(crate) mod tests {
         Campaign {
             schema: 1,
             seed: 7,
+            shard: None,
             planned: 7200.0,
             seconds: 100.0,
             sessions: 2,

@@ -48,7 +48,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// The number of a deciding step.
-    pub fn role(&self, n: usize) -> Option<u8> {
+    pub(crate) fn role(&self, n: usize) -> Option<u8> {
         if n == self.first { Some(1) } else { (n == self.second).then_some(2) }
     }
 }
@@ -89,12 +89,12 @@ pub(crate) struct Column {
 
 impl Column {
     /// The value before this step was another.
-    pub fn differs(&self, n: usize, value: &str) -> bool {
+    pub(crate) fn differs(&self, n: usize, value: &str) -> bool {
         n == 0 || self.values[n - 1].as_deref() != Some(value)
     }
 
     /// What fits into the column.
-    pub fn short<'a>(&self, value: &'a str) -> &'a str {
+    pub(crate) fn short<'a>(&self, value: &'a str) -> &'a str {
         match self.kind {
             ColumnKind::Lock if value == "closer" => "c",
             ColumnKind::Lock => value,
@@ -161,13 +161,13 @@ impl<'a> Chart<'a> {
     }
 
     /// The lane of a step.
-    pub fn lane(&self, n: usize) -> usize {
+    pub(crate) fn lane(&self, n: usize) -> usize {
         self.tasks.iter().position(|task| *task == self.run.steps[n].task).unwrap_or(0)
     }
 
     /// How many characters the last lane must hold: labels reach over the lanes to their right,
     /// which take up two characters at least.
-    pub fn label(&self) -> usize {
+    pub(crate) fn label(&self) -> usize {
         let room = |n: usize| 2 * (self.tasks.len() - 1 - self.lane(n));
         let needs = (0..self.run.steps.len())
             .map(|n| self.run.steps[n].point.name().len().saturating_sub(room(n)));
@@ -175,26 +175,29 @@ impl<'a> Chart<'a> {
     }
 
     /// What breaks in a step.
-    pub fn broken(&self, n: usize) -> impl Iterator<Item = &str> {
+    pub(crate) fn broken(&self, n: usize) -> impl Iterator<Item = &str> {
         self.breaches.iter().filter(move |(step, _)| *step == n).map(|(_, text)| text.as_str())
     }
 
     /// The operation of a step, in words.
-    pub fn operation(&self, n: usize) -> String {
+    pub(crate) fn operation(&self, n: usize) -> String {
         let Moment { task, slot, operation, .. } = &self.run.steps[n];
         if *task == CLOSER { operation.clone() } else { format!("{task}.{slot} {operation}") }
     }
 
     /// What a step does and changes, in words.
-    pub fn what(&self, n: usize) -> String {
+    pub(crate) fn what(&self, n: usize) -> String {
         let moment = &self.run.steps[n];
         let what: Vec<&str> =
             moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
+        if what.is_empty() && self.window.is_some_and(|window| window.role(n).is_some()) {
+            return "changes nothing that is drawn; what it finds or leaves decides".to_owned();
+        }
         what.join("; ")
     }
 
     /// A step with all that marks it, for a reader who listens to the page.
-    pub fn spoken(&self, n: usize, label: &str) -> String {
+    pub(crate) fn spoken(&self, n: usize, label: &str) -> String {
         let role = self
             .window
             .and_then(|w| w.role(n))
@@ -204,7 +207,7 @@ impl<'a> Chart<'a> {
     }
 
     /// The step lies in the window of the race.
-    pub fn inside(&self, n: usize) -> bool {
+    pub(crate) fn inside(&self, n: usize) -> bool {
         self.window.is_some_and(|w| (w.from..=w.to).contains(&n))
     }
 
@@ -242,7 +245,7 @@ impl<'a> Chart<'a> {
     /// The rows. Two or more minor steps in a row are folded; a fold does not reach over the
     /// beginning of an operation, whose row stays visible, unless the fold is of a part that is not
     /// shown by operations.
-    pub fn items(&self) -> Vec<Item> {
+    pub(crate) fn items(&self) -> Vec<Item> {
         let (mut items, mut next, mut after) = (Vec::new(), 0, None);
         while next < self.run.steps.len() {
             let start = next;
@@ -277,7 +280,7 @@ impl<'a> Chart<'a> {
     }
 
     /// What a fold hides, in words.
-    pub fn folded(&self, range: Range<usize>) -> String {
+    pub(crate) fn folded(&self, range: Range<usize>) -> String {
         let steps = &self.run.steps[range.clone()];
         let count = steps.len();
         if range.end <= self.alike {

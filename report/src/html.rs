@@ -415,7 +415,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub fn explained(case: &str) -> Explanation {
+    pub(crate) fn explained(case: &str) -> Explanation {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(case);
         let document = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
         let target = targets_of::<Builtin>(&document).unwrap()[0];

@@ -4,6 +4,7 @@
 
 use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
+use textwrap::{Options, WordSplitter};
 
 use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
 use crate::palette::{
@@ -27,15 +28,21 @@ const LANE: usize = 48;
 /// Height of the title and of the heads of the columns, in pixels.
 const TOP: usize = 46;
 const HEADS: usize = 100;
+/// Height of a further line of a row's text, in pixels.
+const LINE: usize = 14;
+/// Characters in a line of a row's text, at least.
+const ROOM_MIN: usize = 12;
 
 const MONO: &str = "'DejaVu Sans Mono', Menlo, Consolas, monospace";
 const SANS: &str = "'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif";
 
-/// A row and where it stands.
+/// A row, where it stands, and what is written in it.
 struct Row {
     item: Item,
     top: usize,
     height: usize,
+    /// What a step changed, or which rule breaks, in lines that fit.
+    lines: Vec<String>,
 }
 
 impl Row {
@@ -47,13 +54,15 @@ impl Row {
 /// The picture of an explanation.
 pub fn picture(e: &Explanation) -> String {
     let mut chart = charts(e).swap_remove(0);
-    let rows = rows(&chart, shown(e, &chart));
-    leave_out(&mut chart, &rows);
+    let items = items(&chart, shown(e, &chart));
+    leave_out(&mut chart, &items);
     let chart = &chart;
+    let (places, right) = places(chart, &items);
+    let width = WIDTH.max(right + 20);
+    let rows = rows(chart, items, right, width);
     let bottom = rows.last().map_or(TOP + HEADS, |row| row.top + row.height);
     let lines = caption(e);
-    let (places, right) = places(chart, &rows);
-    let (width, height) = (WIDTH.max(right + 20), bottom + 18 * lines.len() + 20);
+    let height = bottom + 18 * lines.len() + 20;
     let role = |n: usize| chart.window.and_then(|w| w.role(n));
     html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) }
@@ -82,7 +91,7 @@ pub fn picture(e: &Explanation) -> String {
             (connector(chart, &rows))
             @for row in &rows {
                 @match &row.item {
-                    Item::Step { n, minor, .. } => (step(chart, row, *n, *minor, role(*n), right, width)),
+                    Item::Step { n, minor, .. } => (step(chart, row, *n, *minor, role(*n), right)),
                     Item::Begin { n, .. } => {
                         text x=(LANES + chart.lane(*n) * LANE) y=(row.top + 15) font-weight="bold"
                             fill=(TASKS[hue(chart.run.steps[*n].task)].0) { (chart.operation(*n)) }
@@ -96,11 +105,13 @@ pub fn picture(e: &Explanation) -> String {
                         text x=(LANES + 4) y=(row.top + 13) font-size="10.5" font-weight="bold" font-family=(SANS)
                             fill=(CAPTION) { "WINDOW OF THE RACE" }
                     }
-                    Item::Breach { text, .. } => {
+                    Item::Breach { .. } => {
                         rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill=(BAD_BACK) {}
                         rect x=(LANES) y=(row.top) width="3" height=(row.height) fill=(BAD) {}
-                        text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) {
-                            "▲ " (cut(text, (width - LANES - 30) / 8))
+                        text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) { "▲" }
+                        @for (n, text) in row.lines.iter().enumerate() {
+                            text x=(LANES + 24) y=(row.top + 15 + LINE * n) font-weight="bold" font-family=(SANS)
+                                fill=(BAD) { (text) }
                         }
                     }
                 }
@@ -114,9 +125,9 @@ pub fn picture(e: &Explanation) -> String {
 }
 
 /// Leaves out the lanes and columns that have nothing in these rows.
-fn leave_out(chart: &mut Chart, rows: &[Row]) {
-    let steps = rows.iter().filter_map(|row| match row.item {
-        Item::Step { n, .. } => Some(n),
+fn leave_out(chart: &mut Chart, items: &[Item]) {
+    let steps = items.iter().filter_map(|item| match item {
+        Item::Step { n, .. } => Some(*n),
         _ => None,
     });
     let steps: Vec<usize> = steps.collect();
@@ -139,20 +150,10 @@ fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
     from.min(breach).saturating_sub(MARGIN_STEPS)..(to + MARGIN_STEPS).min(steps)
 }
 
-/// The rows of these steps.
-fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
-    let steps = chart.run.steps.len();
-    let (mut rows, mut top) = (Vec::new(), TOP + HEADS);
-    let mut push = |item: Item| {
-        let height = match item {
-            Item::Step { minor: true, .. } => 16,
-            Item::Step { .. } | Item::Breach { .. } => 22,
-            Item::Begin { .. } => 20,
-            Item::Fold { .. } | Item::Window { .. } => 18,
-        };
-        rows.push(Row { item, top, height });
-        top += height;
-    };
+/// The rows of these steps, before they have a place.
+fn items(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Item> {
+    let (steps, mut items) = (chart.run.steps.len(), Vec::new());
+    let mut push = |item: Item| items.push(item);
     let rest = |id: usize, steps: std::ops::Range<usize>, side: &str| {
         let text = format!("{} steps {side}", steps.len());
         (!steps.is_empty()).then(|| Item::Fold { id, steps: steps.start..=steps.end - 1, text })
@@ -181,12 +182,32 @@ fn rows(chart: &Chart, shown: std::ops::Range<usize>) -> Vec<Row> {
         }
     }
     rest(steps, shown.end..steps, "after").into_iter().for_each(&mut push);
+    items
+}
+
+/// The rows, each as high as its text needs beside the columns, which end at `right`.
+fn rows(chart: &Chart, items: Vec<Item>, right: usize, width: usize) -> Vec<Row> {
+    let (mut rows, mut top) = (Vec::new(), TOP + HEADS);
+    for item in items {
+        let (height, lines) = match &item {
+            Item::Step { n, minor, .. } => {
+                let room = width.saturating_sub(right + 24) * 10 / 60;
+                (if *minor { 16 } else { 22 }, wrapped(&chart.what(*n), room))
+            }
+            Item::Breach { text, .. } => (22, wrapped(text, (width - LANES - 44) / 8)),
+            Item::Begin { .. } => (20, Vec::new()),
+            Item::Fold { .. } | Item::Window { .. } => (18, Vec::new()),
+        };
+        let height = height + LINE * lines.len().saturating_sub(1);
+        rows.push(Row { item, top, height, lines });
+        top += height;
+    }
     rows
 }
 
 /// Where the columns stand, and where the last one ends.
-fn places(chart: &Chart, rows: &[Row]) -> (Vec<usize>, usize) {
-    let ends = rows.iter().filter_map(|row| match row.item {
+fn places(chart: &Chart, items: &[Item]) -> (Vec<usize>, usize) {
+    let ends = items.iter().filter_map(|item| match *item {
         Item::Step { n, .. } => Some(LANES + chart.lane(n) * LANE + box_width(chart, n)),
         _ => None,
     });
@@ -253,18 +274,11 @@ fn box_width(chart: &Chart, n: usize) -> usize {
     chart.run.steps[n].point.name().len() * 7 + 15
 }
 
-fn step(
-    chart: &Chart,
-    row: &Row,
-    n: usize,
-    minor: bool,
-    role: Option<u8>,
-    right: usize,
-    width: usize,
-) -> Markup {
+fn step(chart: &Chart, row: &Row, n: usize, minor: bool, role: Option<u8>, right: usize) -> Markup {
     let moment = &chart.run.steps[n];
     let (strong, weak) = TASKS[hue(moment.task)];
     let (x, y, name) = (LANES + chart.lane(n) * LANE, row.middle() + 4, moment.point.name());
+    let first = y - LINE * row.lines.len().saturating_sub(1) / 2;
     html! {
         g.step.decides[role.is_some()] {
             text x="40" y=(y) font-size="10.5" text-anchor="end" fill=(SOFT) { (moment.step) }
@@ -276,13 +290,13 @@ fn step(
                 rect x=(x) y=(row.top + 3) width="4" height=(row.height - 6) fill=(strong) {}
                 text x=(x + 9) y=(y) font-size="10" fill=(SOFT) { (name) }
             } @else {
-                rect x=(x) y=(row.top + 2) width=(box_width(chart, n)) height=(row.height - 4) rx="4" stroke=(strong)
+                rect x=(x) y=(row.middle() - 9) width=(box_width(chart, n)) height="18" rx="4" stroke=(strong)
                     fill=(if role.is_some() { strong } else { weak }) {}
-                rect x=(x) y=(row.top + 2) width="4" height=(row.height - 4) fill=(strong) {}
+                rect x=(x) y=(row.middle() - 9) width="4" height="18" fill=(strong) {}
                 text x=(x + 8) y=(y) font-weight=[role.map(|_| "bold")] fill=[role.map(|_| BACK.light)] { (name) }
             }
-            text x=(right + 14) y=(y) font-size="11" font-family=(SANS) fill=(SOFT) {
-                (cut(&chart.what(n), width.saturating_sub(right + 24) * 10 / 66))
+            @for (n, text) in row.lines.iter().enumerate() {
+                text x=(right + 14) y=(first + LINE * n) font-size="11" font-family=(SANS) fill=(SOFT) { (text) }
             }
         }
     }
@@ -363,14 +377,10 @@ fn caption(e: &Explanation) -> Vec<String> {
     lines
 }
 
-/// The text, cut to this many characters at the most.
-fn cut(text: &str, room: usize) -> String {
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(room.saturating_sub(1)).collect();
-    short.push('…');
-    short
+/// The text in lines of so many characters.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let options = Options::new(room.max(ROOM_MIN)).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(String::from).collect()
 }
 
 #[cfg(test)]
@@ -392,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_and_cut() {
+    fn text_is_escaped_and_wrapped() {
         let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
         let isolation = e.isolation.as_mut().unwrap();
         let first = isolation.first;
@@ -400,8 +410,7 @@ mod tests {
         let picture = picture(&e);
         assert!(picture.contains("&lt;&amp;; long"));
         assert!(!picture.contains(&"long ".repeat(40)));
-        assert_eq!(cut("abcdef", 4), "abc…");
-        assert_eq!(cut("abcd", 4), "abcd");
+        assert_eq!(picture.matches("long").count(), 100);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use mkwrite_model::text::{self, Document, parse};
 use mkwrite_model::{Case, Target};
 use mkwrite_oracle::history::reference;
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::run::{ScheduledBy, Targets};
 use rand::RngExt;
 
@@ -129,7 +129,7 @@ impl<F: Filesystem> Session<F> {
         targets.run(case, run, |n, breach, expected| {
             let n = *first + n;
             if let Some(log) = log {
-                let key = Key { target: n, signature: ledger.signature(&breach, expected) };
+                let key = FindingKey { target: n, signature: ledger.signature(&breach, expected) };
                 log.found(*executions, seen.len() as u64, ledger, all_targets[n], key);
             }
             if expected == Expected::No || is_fatal(ledger, expected_too, expected) {

@@ -28,7 +28,7 @@ use crate::feedback::{FEATURES, Feedback, Signals};
 use crate::log::Log;
 use mkwrite_explain::shrink::{Goal, shrink_one};
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, with_order};
 
@@ -150,7 +150,7 @@ pub struct Progress {
     /// Steps of all runs.
     pub steps: AtomicU64,
     /// Signatures found.
-    pub found: Mutex<BTreeSet<Key>>,
+    pub found: Mutex<BTreeSet<FindingKey>>,
     /// Cases in the corpus.
     pub kept: AtomicU64,
     /// Features that were seen.
@@ -181,7 +181,7 @@ impl Progress {
 /// What must not be lost is shown here as soon as it is there: a hunt may be killed at any time.
 pub trait Save: Sync {
     /// A signature was found for the first time.
-    fn found(&self, _: &Key, _: &Found) {}
+    fn found(&self, _: &FindingKey, _: &Found) {}
     /// These cases joined the corpus.
     fn kept(&self, _: &[Kept]) {}
 }
@@ -206,7 +206,7 @@ pub struct ModelError {
 #[derive(Debug, Default)]
 pub struct Hunted {
     /// Signatures.
-    pub found: BTreeMap<Key, Found>,
+    pub found: BTreeMap<FindingKey, Found>,
     /// Steps that began at each point, per target.
     pub reached: Vec<Vec<u64>>,
     /// Runs in which some cell could not be judged.
@@ -442,7 +442,7 @@ struct Finds<'a, F> {
     plan: &'a Plan<F>,
     progress: &'a Progress,
     save: &'a dyn Save,
-    found: BTreeMap<Key, Found>,
+    found: BTreeMap<FindingKey, Found>,
 }
 
 impl<F: Filesystem> Finds<'_, F> {
@@ -457,7 +457,7 @@ impl<F: Filesystem> Finds<'_, F> {
         if plan.rule.is_some_and(|rule| rule != breach.rule) {
             return;
         }
-        let key = Key { target, signature: plan.ledger.signature(&breach, expected) };
+        let key = FindingKey { target, signature: plan.ledger.signature(&breach, expected) };
         let entry = found.entry(key).or_insert_with(|| {
             let found = Found { index, case: case.clone(), count: 0, breach };
             if progress.found.lock().expect("nothing panics while it is held").insert(key) {
@@ -478,14 +478,14 @@ impl<F: Filesystem> Finds<'_, F> {
 }
 
 /// The case behind a find, with its schedule as stops.
-pub fn recorded<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case {
+pub fn recorded<F: Filesystem>(plan: &Plan<F>, key: &FindingKey, found: &Found) -> Case {
     let stops =
         Runner::default().record(plan.targets[key.target], &found.case, how(plan, found.index));
     with_order(&found.case, stops)
 }
 
 /// The case behind a find, with its schedule as stops, made smaller.
-pub fn reproduce<F: Filesystem>(plan: &Plan<F>, key: &Key, found: &Found) -> Case {
+pub fn reproduce<F: Filesystem>(plan: &Plan<F>, key: &FindingKey, found: &Found) -> Case {
     let (mut runner, target) = (Runner::default(), plan.targets[key.target]);
     let case = recorded(plan, key, found);
     let breached = (&found.breach, key.signature.expected);
@@ -513,16 +513,16 @@ mod tests {
         Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 4, cases, ledger) }
     }
 
-    type Shown = Vec<(Key, u64, u64, Case)>;
+    type Shown = Vec<(FindingKey, u64, u64, Case)>;
 
     #[derive(Default)]
     struct Saved {
-        found: Mutex<BTreeSet<Key>>,
+        found: Mutex<BTreeSet<FindingKey>>,
         kept: Mutex<Vec<u64>>,
     }
 
     impl Save for Saved {
-        fn found(&self, key: &Key, _: &Found) {
+        fn found(&self, key: &FindingKey, _: &Found) {
             assert!(self.found.lock().unwrap().insert(*key), "each is shown once");
         }
 
@@ -648,7 +648,7 @@ mod tests {
             outcome.found
         };
         let found = all(Shard::WHOLE);
-        let mut union: BTreeMap<Key, Found> = BTreeMap::new();
+        let mut union: BTreeMap<FindingKey, Found> = BTreeMap::new();
         for (key, part) in (1..=3).flat_map(|nth| all(Shard { nth, of: 3 })) {
             let known = union.entry(key).or_insert_with(|| Found { count: 0, ..part.clone() });
             known.count += part.count;
@@ -656,7 +656,7 @@ mod tests {
                 (known.index, known.case) = (part.index, part.case);
             }
         }
-        let numbers = |found: &BTreeMap<Key, Found>| -> Vec<(Key, u64, u64)> {
+        let numbers = |found: &BTreeMap<FindingKey, Found>| -> Vec<(FindingKey, u64, u64)> {
             found.iter().map(|(key, found)| (*key, found.index, found.count)).collect()
         };
         assert!(numbers(&found).len() > 20);

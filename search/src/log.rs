@@ -10,7 +10,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::run::caller_label;
 
 /// How often a search says how far it is.
@@ -28,12 +28,12 @@ pub struct Line {
     /// Features that it has seen.
     pub features: u64,
     /// What it has found, for the first time.
-    pub found: Option<Find>,
+    pub found: Option<LoggedFinding>,
 }
 
 /// A signature that was found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, PartialOrd, Ord)]
-pub struct Find {
+pub struct LoggedFinding {
     /// The implementation.
     pub implementation: String,
     /// Its caller, and whether remedies are on.
@@ -48,10 +48,14 @@ pub struct Find {
     pub point: Option<String>,
 }
 
-impl Find {
-    fn new<F: Filesystem>(ledger: &Ledger<F>, target: Target<F>, key: &Key) -> Find {
+impl LoggedFinding {
+    fn new<F: Filesystem>(
+        ledger: &Ledger<F>,
+        target: Target<F>,
+        key: &FindingKey,
+    ) -> LoggedFinding {
         let expected = key.signature.expected;
-        Find {
+        LoggedFinding {
             implementation: target.pair.implementation.name().to_owned(),
             caller: caller_label(target),
             entry: ledger.entry(expected).map(|entry| entry.name.clone()),
@@ -66,7 +70,7 @@ impl Find {
 #[derive(Debug)]
 pub struct Log {
     file: File,
-    seen: BTreeSet<Key>,
+    seen: BTreeSet<FindingKey>,
     last: Instant,
     failed: Option<String>,
 }
@@ -78,7 +82,7 @@ impl Log {
         Ok(Log { file, seen: BTreeSet::new(), last: Instant::now(), failed: None })
     }
 
-    fn write(&mut self, executions: u64, features: u64, found: Option<Find>) {
+    fn write(&mut self, executions: u64, features: u64, found: Option<LoggedFinding>) {
         self.last = Instant::now();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let line = Line { time, process: std::process::id(), executions, features, found };
@@ -108,10 +112,10 @@ impl Log {
         features: u64,
         ledger: &Ledger<F>,
         target: Target<F>,
-        key: Key,
+        key: FindingKey,
     ) {
         if self.seen.insert(key) {
-            self.write(executions, features, Some(Find::new(ledger, target, &key)));
+            self.write(executions, features, Some(LoggedFinding::new(ledger, target, &key)));
         }
     }
 }
@@ -159,7 +163,7 @@ mod tests {
             rule: mkwrite_oracle::Rule::Lost,
             point: None,
         };
-        let key = Key { target: 0, signature };
+        let key = FindingKey { target: 0, signature };
         let mut log = Log::append(&path).unwrap();
         log.found(7, 3, &ledger, target, key);
         log.found(9, 3, &ledger, target, key);

@@ -8,7 +8,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use mkwrite_explain::causes::Shown;
+use mkwrite_explain::causes::Finding;
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Filesystem, Pair};
@@ -17,8 +17,9 @@ use wildmatch::WildMatch;
 
 use crate::feedback::Signals;
 use crate::hunt::{Found, Plan, Progress, Save, hunt, reproduce};
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::rules::Rule;
+use mkwrite_oracle::run::{Runner, ScheduledBy};
 
 /// A bug that does no harm on some pairs, and the reason: (plant, pattern of pairs, why).
 pub const HARMLESS: &[(Plant, &str, &str)] = &[
@@ -98,11 +99,11 @@ const REACHED_WITHIN: u64 = 3000;
 struct First<'a, F> {
     plan: &'a Plan<F>,
     progress: &'a Progress,
-    found: Mutex<Option<(Key, u64)>>,
+    found: Mutex<Option<(FindingKey, u64)>>,
 }
 
 impl<F: Filesystem> Save for First<'_, F> {
-    fn found(&self, key: &Key, found: &Found) {
+    fn found(&self, key: &FindingKey, found: &Found) {
         if key.signature.expected == Expected::No && self.plan.targets[key.target].plant.is_some() {
             self.found
                 .lock()
@@ -217,17 +218,20 @@ pub fn table<F: Filesystem>(
     };
     all.into_iter().zip(outcomes).map(cell).collect()
 }
-/// What is NEW where this bug is planted on these pairs and their remedied forms: each finding with
-/// its case made smaller.
+
+/// What is NEW where these bugs are planted, one or two, on these pairs and their remedied forms:
+/// each finding with its case made smaller.
 pub fn found<F: Filesystem>(
     ledger: &Ledger<F>,
-    plant: Plant,
+    plants: &[Plant],
     pairs: &[Pair<F>],
     (seed, cases): (u64, u64),
-) -> Vec<Shown<F>> {
+) -> Vec<Finding<F>> {
     let mut targets = ledger.with_remedied(pairs);
-    targets.iter_mut().for_each(|target| target.plant = Some(plant));
-    let others = references(plant).into_iter().map(Target::from);
+    for target in &mut targets {
+        (target.plant, target.second_plant) = (plants.first().copied(), plants.get(1).copied());
+    }
+    let others = plants.iter().flat_map(|plant| references(*plant)).map(Target::from);
     targets.extend(others);
     let plan = Plan {
         feedback: Some(Signals::default()),
@@ -235,11 +239,23 @@ pub fn found<F: Filesystem>(
     };
     let outcome = hunt(&plan, 1, &Progress::default(), &());
     let new = outcome.found.iter().filter(|(key, _)| key.signature.expected == Expected::No);
-    let shown = |(key, found): (&Key, &Found)| Shown {
+    let shown = |(key, found): (&FindingKey, &Found)| Finding {
         target: plan.targets[key.target],
         signature: key.signature,
         breach: found.breach,
         case: reproduce(&plan, key, found),
     };
     new.map(shown).collect()
+}
+
+/// Which of the two bugs of its target a finding is due to: its case shows it with that one alone.
+pub fn due_to<F: Filesystem>(ledger: &Ledger<F>, shown: &Finding<F>) -> [bool; 2] {
+    let Finding { target, signature, breach, case } = shown;
+    let mut runner = Runner::default();
+    [target.plant, target.second_plant].map(|plant| {
+        let alone = Target { plant, second_plant: None, ..*target };
+        runner.run(alone, case, ScheduledBy::Own);
+        let mut judged = ledger.judged(alone, &runner.judge);
+        judged.any(|(b, expected)| b.point == breach.point && signature.matches(&b, expected))
+    })
 }

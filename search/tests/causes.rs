@@ -1,7 +1,7 @@
 //! Findings folded into causes: one bug is one cause, on one pair and on many; bugs of two
 //! filesystems are two.
 
-use mkwrite_explain::causes::{Shown, fold};
+use mkwrite_explain::causes::{Finding, fold};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
@@ -12,9 +12,9 @@ fn natural(name: &str) -> Pair<Builtin> {
     Pair::natural(Builtin::by_name(name).unwrap())
 }
 
-fn shown(ledger: &Ledger<Builtin>, plant: &str, pairs: &[&str]) -> Vec<Shown<Builtin>> {
+fn shown(ledger: &Ledger<Builtin>, plant: &str, pairs: &[&str]) -> Vec<Finding<Builtin>> {
     let pairs: Vec<Pair<Builtin>> = pairs.iter().map(|name| natural(name)).collect();
-    found(ledger, Plant::from_name(plant).unwrap(), &pairs, (3, 1500))
+    found(ledger, &[Plant::from_name(plant).unwrap()], &pairs, (3, 1500))
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_is_expected_is_folded_by_entry_and_stands_behind_what_is_new() {
     let entry = mkwrite_oracle::ledger::Expected::Root(0);
     let expected: Vec<_> = shown
         .iter()
-        .map(|one| Shown {
+        .map(|one| Finding {
             signature: mkwrite_oracle::ledger::Signature { expected: entry, ..one.signature },
             ..one.clone()
         })

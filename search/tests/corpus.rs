@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mkwrite_explain::shrink::{Goal, Shown, Shrinker};
+use mkwrite_explain::shrink::{Goal, HeldOn, Shrinker};
 use mkwrite_impls::Builtin;
 use mkwrite_model::Target;
 use mkwrite_model::generate::random;
@@ -91,7 +91,7 @@ fn is_minimal(path: &Path) -> Result<(), Failed> {
     let document = read(path)?;
     let targets = targets_of(&document)?;
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
-    let shown = targets.into_iter().map(|target| Shown::expected(target, &document.expects));
+    let shown = targets.into_iter().map(|target| HeldOn::expected(target, &document.expects));
     let goal = Goal::Document(shown.collect(), None);
     match Shrinker::new(&mut runner, goal, &ledger).not_minimal(&document.case).first() {
         None => Ok(()),

@@ -15,7 +15,7 @@ use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::remedy::{Remedies, Remedy};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Key, Ledger};
+use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::run::{Runner, ScheduledBy, Targets};
 use mkwrite_search::corpus::Kept;
 use mkwrite_search::feedback::Signals;
@@ -124,7 +124,7 @@ fn main() {
 /// A hunt of a planted bug: what is NEW where it is planted.
 struct Hunt {
     plan: Plan<Builtin>,
-    new: Vec<(Key, Found)>,
+    new: Vec<(FindingKey, Found)>,
 }
 
 /// Cases in which a rule must find its bug.
@@ -150,7 +150,7 @@ impl Until<'_> {
 }
 
 impl Save for Until<'_> {
-    fn found(&self, key: &Key, _: &Found) {
+    fn found(&self, key: &FindingKey, _: &Found) {
         if is_new(self.plan, key) {
             self.missing.lock().unwrap().remove(&key.signature.rule);
             self.end_if_done();
@@ -163,7 +163,7 @@ impl Save for Until<'_> {
     }
 }
 
-fn is_new(plan: &Plan<Builtin>, key: &Key) -> bool {
+fn is_new(plan: &Plan<Builtin>, key: &FindingKey) -> bool {
     plan.targets[key.target].plant.is_some() && key.signature.expected == Expected::No
 }
 
@@ -202,7 +202,7 @@ impl Hunt {
     }
 
     /// What was found under this rule.
-    fn under(&self, rule: Rule) -> impl Iterator<Item = &(Key, Found)> {
+    fn under(&self, rule: Rule) -> impl Iterator<Item = &(FindingKey, Found)> {
         self.new.iter().filter(move |(key, _)| key.signature.rule == rule)
     }
 
@@ -212,7 +212,11 @@ impl Hunt {
     }
 
     /// The rules that are NEW where a find was, when its case runs again on these machines.
-    fn rules(&self, (key, found): &(Key, Found), mut on: Targets<'_, Builtin>) -> BTreeSet<Rule> {
+    fn rules(
+        &self,
+        (key, found): &(FindingKey, Found),
+        mut on: Targets<'_, Builtin>,
+    ) -> BTreeSet<Rule> {
         let (mut rules, how) = (BTreeSet::new(), how(&self.plan, found.index));
         let run =
             |_, runner: &mut Runner<_>, target| runner.run(target, &found.case, how.clone()).1;
@@ -375,7 +379,7 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
         let pair = Pair::natural(Builtin::by_name(fs).unwrap());
         for (plant, cases) in [(None, 3000), (Some(Plant::FsyncNoCommit), 200)] {
-            let target = Target { pair, plant, remedies };
+            let target = Target { plant, remedies, ..Target::from(pair) };
             runner.run(target, &case, ScheduledBy::Own);
             let seen = runner.judge.breaches().any(|breach| breach.rule == Rule::NotDurable);
             assert_eq!(seen, plant.is_some(), "{target}");
@@ -395,7 +399,7 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
 struct First<'a>(&'a Progress);
 
 impl Save for First<'_> {
-    fn found(&self, _: &Key, _: &Found) {
+    fn found(&self, _: &FindingKey, _: &Found) {
         self.0.stop.store(true, Ordering::Relaxed);
     }
 }
@@ -407,8 +411,12 @@ fn each_remedy_of_nfs_is_needed() {
         let all = Ledger::<Builtin>::own().remedies(pair);
         for off in [Remedy::GrowFile, Remedy::TruncateFirst, Remedy::NfsLastPage] {
             let remedies = all.iter().filter(|remedy| *remedy != off).collect();
-            let plan =
-                Plan::new(vec![Target { pair, plant: None, remedies }], 5, 2000, Ledger::default());
+            let plan = Plan::new(
+                vec![Target { remedies, ..Target::from(pair) }],
+                5,
+                2000,
+                Ledger::default(),
+            );
             let progress = Progress::default();
             assert!(
                 !hunt(&plan, 1, &progress, &First(&progress)).found.is_empty(),

@@ -16,6 +16,7 @@ use clap::builder::PossibleValuesParser;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::campaign::{Event, duration};
 use mkwrite_report::json::SCHEMA;
+use mkwrite_search::hunt::Shard;
 use serde::{Deserialize, Serialize};
 
 use super::stop_on_interrupt_or;
@@ -65,6 +66,10 @@ pub struct Args {
     /// The seed (drawn without it)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Do only the Ith of N parts, and needs --seed: N machines share one campaign, each in a folder
+    /// of its own, and `triage` of their findings merges it
+    #[arg(long, value_name = "I/N", requires = "seed")]
+    shard: Option<Shard>,
     /// Seconds that an engine runs on a target before the next one has its turn (without it a third
     /// of its share, 10 to 900)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -86,6 +91,9 @@ fn names(all: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
 struct State {
     schema: u32,
     seed: u64,
+    /// The part of the campaign that is done here: I/N.
+    #[serde(default)]
+    shard: String,
     planned: f64,
     /// When each session began, in seconds since 1970, and how much of the campaign was over then.
     sessions: Vec<(f64, f64)>,
@@ -96,6 +104,13 @@ struct State {
     events: Vec<Event>,
     /// All is merged and sorted.
     finished: bool,
+}
+
+impl State {
+    /// The part of the campaign that is done here.
+    fn part(&self) -> Shard {
+        self.shard.parse().unwrap_or(Shard::WHOLE)
+    }
 }
 
 /// What an engine has done on a target.
@@ -241,11 +256,15 @@ impl<'a> Session<'a> {
         }
         if state.sessions.is_empty() {
             let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-            state = State { schema: SCHEMA, seed, ..State::default() };
+            let shard = args.shard.unwrap_or(Shard::WHOLE).to_string();
+            state = State { schema: SCHEMA, seed, shard, ..State::default() };
         }
         state.planned = (args.minutes * 60.0).max(state.seconds);
         if args.seed.is_some_and(|seed| seed != state.seed) {
             note(format!("the seed of this campaign stays {}", state.seed));
+        }
+        if args.shard.is_some_and(|shard| shard != state.part()) {
+            note(format!("the part that this campaign does stays {}", state.part()));
         }
         if !state.sessions.is_empty() {
             note(format!(

@@ -1,18 +1,17 @@
 //! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW
-//! should be one cause.
-//!
-//! Left out: two bugs at once, which a target cannot have.
+//! should be one cause; of two bugs at once it should be two.
 
 use std::sync::Mutex;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use mkwrite_explain::causes::{Cause, Shown, fold};
+use mkwrite_explain::causes::{Cause, Finding, fold};
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
+use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
-use mkwrite_search::plants::found;
+use mkwrite_search::plants::{due_to, found};
 
 use crate::Exit;
 use crate::files;
@@ -31,6 +30,10 @@ pub struct Args {
     /// On all pairs of the default hunt at once, instead of the one that the bug is meant for
     #[arg(long)]
     all_pairs: bool,
+    /// Two bugs at once: each with so many of those that follow it in the list and are meant for the
+    /// same implementation
+    #[arg(long, value_name = "N", conflicts_with = "all_pairs")]
+    two: Option<usize>,
     /// Cases per hunt
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     cases: u64,
@@ -39,11 +42,28 @@ pub struct Args {
     seed: u64,
 }
 
-/// What came of one bug.
+/// What came of one bug, or of two.
 struct Folded<F: Filesystem> {
-    plant: Plant,
-    shown: Vec<Shown<F>>,
+    plants: Vec<Plant>,
+    shown: Vec<Finding<F>>,
     causes: Vec<Cause>,
+    /// Of each finding which bugs show it alone.
+    due_to: Vec<[bool; 2]>,
+}
+
+impl<F: Filesystem> Folded<F> {
+    /// Causes with findings of each of two bugs that the other does not show.
+    fn mixed(&self) -> usize {
+        let has =
+            |cause: &Cause, due: [bool; 2]| cause.findings.iter().any(|n| self.due_to[*n] == due);
+        let is_mixed = |cause: &&Cause| has(cause, [true, false]) && has(cause, [false, true]);
+        self.causes.iter().filter(is_mixed).count()
+    }
+
+    /// Both of two bugs have findings of their own.
+    fn both_show(&self) -> bool {
+        self.due_to.contains(&[true, false]) && self.due_to.contains(&[false, true])
+    }
 }
 
 /// Runs the subcommand.
@@ -53,55 +73,77 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         [] => Plant::ALL.to_vec(),
         names => names.iter().map(|name| plant(name)).collect::<Result<_>>()?,
     };
-    let all = ledger.default_pairs();
-    let bar = ProgressBar::new(plants.len() as u64);
+    let sets: Vec<Vec<Plant>> = match args.two {
+        None => plants.iter().map(|plant| vec![*plant]).collect(),
+        Some(count) => twos(&plants, count),
+    };
+    let bar = ProgressBar::new(sets.len() as u64);
     bar.set_style(
         ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
             .expect("a valid template"),
     );
     let results = Mutex::new(Vec::new());
-    parallel(
-        super::jobs(),
-        plants.len(),
-        || false,
-        || (),
-        |(), n| {
-            let plant = plants[n];
-            let own: Vec<Pair<F>> = implementations(&[plant.implementation().to_owned()])
-                .map(|found| found.into_iter().map(Pair::natural).collect())
-                .unwrap_or_default();
-            let shown = found(
-                &ledger,
-                plant,
-                if args.all_pairs { &all } else { &own },
-                (args.seed, args.cases),
-            );
-            let causes = fold(&ledger, &shown);
-            results
-                .lock()
-                .expect("nothing panics while it is held")
-                .push((n, Folded { plant, shown, causes }));
-            bar.inc(1);
-        },
-    );
+    let work = |(): &mut (), n: usize| {
+        let folded = folded(args, &ledger, sets[n].clone());
+        results.lock().expect("nothing panics while it is held").push((n, folded));
+        bar.inc(1);
+    };
+    parallel(super::jobs(), sets.len(), || false, || (), work);
     bar.finish_and_clear();
     let mut results = results.into_inner().expect("nothing panicked");
     results.sort_by_key(|(n, _)| *n);
     let results: Vec<Folded<F>> = results.into_iter().map(|(_, folded)| folded).collect();
     print(&results);
+    if args.two.is_some() {
+        let both = results.iter().filter(|folded| folded.both_show()).count();
+        let mixed = results.iter().filter(|folded| folded.mixed() > 0).count();
+        let pairs = count(both, "pair");
+        note(format!("{pairs} of bugs of which both show: {mixed} with a cause that mixes them"));
+    }
     Ok(Exit::Good)
+}
+
+/// Each bug with so many of those that follow and are meant for the same implementation.
+fn twos(plants: &[Plant], count: usize) -> Vec<Vec<Plant>> {
+    let with = |n: usize| {
+        let own = plants[n].implementation();
+        let others = plants[n + 1..].iter().filter(move |other| other.implementation() == own);
+        others.take(count).map(move |other| vec![plants[n], *other])
+    };
+    (0..plants.len()).flat_map(with).collect()
+}
+
+/// Plants these bugs, hunts them, and folds what is NEW.
+fn folded<F: Filesystem>(args: &Args, ledger: &Ledger<F>, plants: Vec<Plant>) -> Folded<F> {
+    let own = || -> Vec<Pair<F>> {
+        let meant = plants.iter().take(1).map(|plant| plant.implementation().to_owned());
+        implementations(&meant.collect::<Vec<_>>())
+            .map(|found| found.into_iter().map(Pair::natural).collect())
+            .unwrap_or_default()
+    };
+    let pairs = if args.all_pairs { ledger.default_pairs() } else { own() };
+    let shown = found(ledger, &plants, &pairs, (args.seed, args.cases));
+    let causes = fold(ledger, &shown);
+    let due_to = match args.two {
+        Some(_) => shown.iter().map(|one| due_to(ledger, one)).collect(),
+        None => Vec::new(),
+    };
+    Folded { plants, shown, causes, due_to }
 }
 
 fn print<F: Filesystem>(results: &[Folded<F>]) {
     let mut table = output::table(["bug", "findings", "causes", "the causes"]);
-    for Folded { plant, shown, causes } in results {
+    for folded in results {
+        let Folded { plants, shown, causes, .. } = folded;
         let about = |cause: &Cause| {
-            let Shown { signature, breach, .. } = &shown[cause.root];
+            let Finding { signature, breach, .. } = &shown[cause.root];
             format!("{} at {} ({})", signature.rule.id(), breach.point.name(), cause.findings.len())
         };
         let about: Vec<String> = causes.iter().map(about).collect();
+        let names: Vec<&str> = plants.iter().map(|plant| plant.name()).collect();
+        let mixed = if folded.mixed() > 0 { " MIXED" } else { "" };
         table.add_row([
-            plant.name().to_owned(),
+            names.join(" + ") + mixed,
             shown.len().to_string(),
             causes.len().to_string(),
             about.join(", "),

@@ -14,6 +14,7 @@ use mkwrite_explain::parallel::parallel;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_report::json::compare::{Compare, Factors};
 use mkwrite_search::feedback::Signal;
+use mkwrite_search::hunt::Shard;
 use mkwrite_search::log::{self, Line};
 use serde::{Deserialize, Serialize};
 
@@ -243,6 +244,7 @@ fn one(
         executable,
         jobs: 1,
         seed,
+        shard: Shard::WHOLE,
         limit: Limit::Inputs(args.executions),
         folder: &folder.path().join("out"),
         corpus: &corpus,
@@ -506,7 +508,7 @@ mod tests {
     fn executions_go_on_over_a_restart_and_the_first_find_counts() {
         let find = |entry: &str, follows| {
             let [implementation, caller, rule] = ["i", "c", "I1"].map(str::to_owned);
-            Some(log::Find {
+            Some(log::LoggedFinding {
                 implementation,
                 caller,
                 rule,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use mkwrite_explain::causes::{Cause, Shown};
+use mkwrite_explain::causes::{Cause, Finding};
 use mkwrite_explain::finding::{self, Name};
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
@@ -18,7 +18,7 @@ use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text;
 use mkwrite_model::{Case, bytes};
 use mkwrite_oracle::Rule;
-use mkwrite_oracle::ledger::{Expected, Key};
+use mkwrite_oracle::ledger::{Expected, FindingKey};
 use mkwrite_oracle::run::headline;
 use mkwrite_report::count;
 use mkwrite_report::json::{Document, hunt as json};
@@ -325,8 +325,8 @@ fn watch(
 }
 
 /// A signature, with the file that shows it.
-struct Finding<F> {
-    key: Key,
+struct Saved<F> {
+    key: FindingKey,
     found: Found,
     target: Target<F>,
     /// As it was saved.
@@ -369,7 +369,7 @@ impl<F: Filesystem> Saver<'_, F> {
 }
 
 impl<F: Filesystem> hunt::Save for Saver<'_, F> {
-    fn found(&self, key: &Key, found: &Found) {
+    fn found(&self, key: &FindingKey, found: &Found) {
         if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX
             || key.signature.expected == Expected::No
         {
@@ -388,15 +388,15 @@ impl<F: Filesystem> hunt::Save for Saver<'_, F> {
     }
 }
 
-fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &Key) -> PathBuf {
+fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &FindingKey) -> PathBuf {
     args.out.join(Name::of(&plan.ledger, plan.targets[key.target], &key.signature).file())
 }
 
 /// Writes a case for each signature: shrunk, with its schedule by named points, under a name that
 /// depends on the signature alone.
-fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> Vec<Finding<F>> {
+fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> Vec<Saved<F>> {
     // What is new first: the number of files is bounded.
-    let mut all: Vec<(&Key, &Found)> = outcome.found.iter().collect();
+    let mut all: Vec<(&FindingKey, &Found)> = outcome.found.iter().collect();
     all.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
     let findings = Mutex::new(Vec::new());
     let save = |(): &mut (), n: usize| {
@@ -413,10 +413,10 @@ fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> V
 /// Writes the case of a finding, if there is room for what the ledger expects or it is new.
 fn save_one<F: Filesystem>(
     saver: &Saver<'_, F>,
-    key: &Key,
+    key: &FindingKey,
     found: &Found,
     is_room: bool,
-) -> Finding<F> {
+) -> Saved<F> {
     let Saver { args, plan, .. } = saver;
     let path = file(args, plan, key);
     let (mut case, mut file) = (found.case.clone(), None);
@@ -433,13 +433,13 @@ fn save_one<F: Filesystem>(
         // It was among the first, and others are before it in the order.
         let _ = std::fs::remove_file(&path);
     }
-    Finding { key: *key, found: found.clone(), target: plan.targets[key.target], case, file }
+    Saved { key: *key, found: found.clone(), target: plan.targets[key.target], case, file }
 }
 
 fn document<F: Filesystem>(
     args: &Args,
     plan: &Plan<F>,
-    key: &Key,
+    key: &FindingKey,
     found: &Found,
     case: Case,
     shrunk: bool,
@@ -496,7 +496,7 @@ fn report<F: Filesystem>(
     progress: &Progress,
     elapsed: Duration,
     outcome: &Hunted,
-    (all, causes): (&[Finding<F>], &[json::Cause]),
+    (all, causes): (&[Saved<F>], &[json::Cause]),
 ) -> json::Hunt {
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts =
@@ -526,8 +526,8 @@ fn report<F: Filesystem>(
     }
 }
 
-fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Finding<F>) -> json::Finding {
-    let Finding { key, found, target, file, .. } = finding;
+fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Saved<F>) -> json::Finding {
+    let Saved { key, found, target, file, .. } = finding;
     let entry = plan.ledger.entry(key.signature.expected);
     let status = Status::from(key.signature.expected);
     json::Finding {
@@ -547,14 +547,14 @@ fn finding_report<F: Filesystem>(plan: &Plan<F>, finding: &Finding<F>) -> json::
 }
 
 /// The findings folded into causes, each with its report.
-fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<json::Cause> {
-    let shown = all.iter().map(|finding| Shown {
+fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Saved<F>]) -> Vec<json::Cause> {
+    let shown = all.iter().map(|finding| Finding {
         target: finding.target,
         signature: finding.key.signature,
         breach: finding.found.breach,
         case: finding.case.clone(),
     });
-    let shown: Vec<Shown<F>> = shown.collect();
+    let shown: Vec<Finding<F>> = shown.collect();
     let report = |cause: Cause| {
         let file = all[cause.root].file.as_ref().map(|file| file.display().to_string());
         let first = cause.findings.iter().map(|n| all[*n].found.index + 1).min();
@@ -567,9 +567,9 @@ fn fold<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) -> Vec<json::Cause> {
 }
 
 /// One row per finding.
-fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Finding<F>]) {
+fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Saved<F>]) {
     let mut table = output::table(["on", "rule", "point", "status", "case"]);
-    for Finding { key, found, target, .. } in all {
+    for Saved { key, found, target, .. } in all {
         let expected = key.signature.expected;
         let entry = plan.ledger.entry(expected).map(|entry| entry.name.as_str());
         table.add_row([
@@ -592,7 +592,7 @@ struct Results<'a, F: Filesystem> {
     progress: &'a Progress,
     elapsed: Duration,
     outcome: &'a Hunted,
-    all: &'a [Finding<F>],
+    all: &'a [Saved<F>],
     causes: &'a [json::Cause],
 }
 

@@ -1,5 +1,7 @@
 //! The subcommands, one file each.
 
+#[cfg(not(all(feature = "live", target_os = "linux")))]
+pub mod absent;
 pub mod bisect;
 pub mod campaign;
 pub mod causes;

@@ -15,6 +15,7 @@ use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::{Document, Stale};
+use mkwrite_oracle::Rule;
 use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::run::Runner;
 use mkwrite_oracle::verdict::{Judged, Verdict, judge};
@@ -107,6 +108,7 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
+        let mut in_short = Vec::new();
         for target in &input.targets {
             let judged = judge(&mut runner, &ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
@@ -130,10 +132,13 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
             let run = Run { input, target: *target, judged, missed, is_stale, realigned };
             if args.json {
                 runs.push(run.report(&ledger, args.trace));
+            } else if input.targets.len() > 1 && !args.trace && run.is_good() {
+                in_short.push(run);
             } else {
                 run.print(args);
             }
         }
+        print_in_short(&in_short);
     }
     if args.json {
         output::document(&json::Replay { runs })?;
@@ -198,6 +203,19 @@ struct Run<'a, F> {
 }
 
 impl<F: Filesystem> Run<'_, F> {
+    /// Nothing has to be looked at.
+    fn is_good(&self) -> bool {
+        self.judged.verdict.is_good() && !self.is_stale
+    }
+
+    /// What it is, and on what.
+    fn head(&self) -> String {
+        let style = if self.is_good() { GREEN } else { RED };
+        let (name, path) = (self.verdict(), self.input.path.display());
+        let hash = self.judged.hash;
+        format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.target)
+    }
+
     fn verdict(&self) -> &'static str {
         if self.is_stale { "stale" } else { self.judged.verdict.name() }
     }
@@ -231,10 +249,8 @@ impl<F: Filesystem> Run<'_, F> {
     }
 
     fn print(&self, args: &Args) {
-        let Judged { verdict, breaches, missing, unreached, lines, hash } = &self.judged;
-        let style = if verdict.is_good() && !self.is_stale { GREEN } else { RED };
-        let (name, path) = (self.verdict(), self.input.path.display());
-        line(format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.target));
+        let Judged { breaches, missing, unreached, lines, .. } = &self.judged;
+        line(self.head());
         if args.trace {
             for (number, text) in lines.iter().enumerate() {
                 line(text);
@@ -249,12 +265,8 @@ impl<F: Filesystem> Run<'_, F> {
             }
         }
         for (b, expected) in breaches {
-            let how = match expected {
-                Expected::Root(_) => "expected",
-                Expected::Consequence(_) => "follows",
-                Expected::No => "not in the ledger",
-            };
-            let (rule, title, point) = (b.rule, b.rule.about().title, b.point);
+            let (rule, title, point, how) =
+                (b.rule, b.rule.about().title, b.point, standing(*expected));
             line(format!(
                 "  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})",
                 b.step, b.operation, b.what
@@ -282,6 +294,38 @@ impl<F: Filesystem> Run<'_, F> {
             }
             None => {}
         }
+    }
+}
+
+/// How a breach stands to the ledger, in a word.
+fn standing(expected: Expected) -> &'static str {
+    match expected {
+        Expected::Root(_) => "expected",
+        Expected::Consequence(_) => "follows",
+        Expected::No => "not in the ledger",
+    }
+}
+
+/// Runs of a file on many pairs of which none has to be looked at: a line for each, and then what
+/// the rules are that break.
+fn print_in_short<F: Filesystem>(runs: &[Run<'_, F>]) {
+    let mut told: Vec<(Rule, &str)> = Vec::new();
+    for run in runs {
+        let broken = run.judged.breaches.iter().map(|(b, expected)| (b.rule, standing(*expected)));
+        let mut own: Vec<(Rule, &str)> = Vec::new();
+        for one in broken {
+            for all in [&mut own, &mut told] {
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
+        }
+        let rules: Vec<&str> = own.iter().map(|(rule, _)| rule.id()).collect();
+        line(format!("{}  {}", run.head(), rules.join(" ")).trim_end());
+    }
+    for (rule, how) in told {
+        let about = rule.about();
+        line(format!("  {:12} {}: {} ({how})", about.id, about.harm, about.title));
     }
 }
 

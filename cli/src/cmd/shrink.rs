@@ -133,10 +133,7 @@ fn report(
         Axis::ALL.iter().filter(|axis| minimal(**axis)).map(|axis| axis.name()).collect();
     line(match (interrupted, names.len() == Axis::ALL.len()) {
         (true, _) => "  interrupted: the best so far".to_owned(),
-        (_, true) => {
-            "  1-minimal on every axis: actors, operations, preemptions, sizes, implementations"
-                .to_owned()
-        }
+        (_, true) => format!("  1-minimal on every axis: {}", names.join(", ")),
         (_, false) => format!(
             "  1-minimal in {}; smaller on the others only with another schedule",
             names.join(", ")

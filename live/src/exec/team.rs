@@ -18,7 +18,8 @@ use mkwrite_model::kernel::{Stamp, Status};
 
 use super::{Place, Subject, close};
 use crate::operations::{self, Actor, Buffer, Record, Space};
-use crate::{store, word};
+use crate::store::{self, Ballast};
+use crate::word;
 
 /// How long a round may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,6 +147,7 @@ pub struct Team {
     rounds: u32,
     first_run: u32,
     buffer: Box<Buffer>,
+    ballast: Option<Ballast>,
 }
 
 impl Team {
@@ -153,6 +155,7 @@ impl Team {
     /// after `first_run`.
     pub fn start(place: &Place, case: &Case, first_run: u32) -> io::Result<Team> {
         let subject = Subject::create(place, first_run)?;
+        let ballast = if place.full { Some(Ballast::new(&place.folder)?) } else { None };
         let (board, buffer) = (Shared::new()?, Buffer::new());
         let mut team = Team {
             case: case.clone(),
@@ -162,6 +165,7 @@ impl Team {
             rounds: 0,
             first_run,
             buffer,
+            ballast,
         };
         for mm in 0..case.geometry.mms {
             if case.actors.iter().any(|actor| actor.mm == mm) {
@@ -275,7 +279,9 @@ impl Team {
     pub fn round(&mut self, delay: u32) -> io::Result<Option<TeamRun<'_>>> {
         self.rounds += 1;
         let (g, run) = (self.case.geometry, self.first_run.wrapping_add(self.rounds));
+        self.ballast.as_ref().map_or(Ok(()), Ballast::release)?;
         self.subject.begin(g, run, self.rounds.is_multiple_of(2), &mut self.buffer)?;
+        self.ballast.as_ref().map_or(Ok(()), |ballast| ballast.leave(g.free))?;
         self.board.sequence.store(0, Ordering::Relaxed);
         self.board.delay.store(delay, Ordering::Relaxed);
         self.board.round.store(self.rounds, Ordering::Release);
@@ -383,7 +389,8 @@ mod tests {
     #[test]
     fn actors_of_two_address_spaces_run_as_often_as_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { folder: folder.path().to_owned(), blocks: 1, store: Store::Cache };
+        let place =
+            Place { folder: folder.path().to_owned(), blocks: 1, store: Store::Cache, full: false };
         let actor = |mm, operations| Program { mm, operations };
         let mut case = Case {
             geometry: Geometry { pages: 2, size: 8, mms: 2, ..Geometry::default() },

@@ -55,6 +55,8 @@ pub enum FaultPath {
     Posted,
     /// The patch as landed: locked until it is dirty (`v2_6_30.rs`).
     Landed,
+    /// The same in steps that the WP and the MISS path share (`v6_12.rs`).
+    Shared,
 }
 
 /// Whether the fault path makes the pte writable first and marks the page dirty later, without the

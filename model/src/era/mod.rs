@@ -17,6 +17,7 @@ mod shared;
 mod try3;
 mod v2_6_29;
 mod v2_6_30;
+mod v6_12;
 
 use crate::implementation::{Code, Convention, Filesystem};
 use crate::kernel::{Frame, Kernel, Mm, Pte, Status};
@@ -92,15 +93,18 @@ eras! {
     }
     V6_12 {
         name: "6.12",
+        help: "as 2.6.30, but a page without page_mkwrite is dirtied locked, and throttling comes after mmap_lock",
+        fault: FaultPath::Shared,
         truncates_equal_size: true,
         ..*Era::V3_10.0
     }
 }
 
 impl Era {
-    /// The callers, oldest first: the eras that a fault path is taken from. Those after 2.6.30 have
-    /// its fault path.
-    pub const CALLERS: &[Era] = &[Era::V2_6_29, Era::V2_6_30_RC, Era::TRY3, Era::V2_6_30];
+    /// The callers, oldest first: the eras that a fault path is taken from. 3.0 and 3.10 have that of
+    /// 2.6.30.
+    pub const CALLERS: &[Era] =
+        &[Era::V2_6_29, Era::V2_6_30_RC, Era::TRY3, Era::V2_6_30, Era::V6_12];
 
     /// An era of these facts. Its name should be its own.
     pub const fn new(facts: &'static Facts) -> Era {
@@ -157,6 +161,7 @@ pub(crate) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
         FaultPath::Unlocked => v2_6_29::do_wp_page(k, fault, page).await,
         FaultPath::Posted => try3::do_wp_page(k, fault, page).await,
         FaultPath::Landed => v2_6_30::do_wp_page(k, fault, page).await,
+        FaultPath::Shared => v6_12::do_wp_page(k, fault, page).await,
     }
 }
 
@@ -166,6 +171,7 @@ pub(crate) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code
         FaultPath::Unlocked => v2_6_29::do_fault(k, fault).await,
         FaultPath::Posted => try3::do_fault(k, fault).await,
         FaultPath::Landed => v2_6_30::do_fault(k, fault).await,
+        FaultPath::Shared => v6_12::do_fault(k, fault).await,
     }
 }
 

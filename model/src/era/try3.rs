@@ -105,7 +105,6 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code
         }
         page_mkwrite = true;
     }
-
     k.lock_pte_to_map(mm, page).await;
     let mapped = k.pte(mm, index) == pte;
     if mapped {

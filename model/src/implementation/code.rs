@@ -11,6 +11,8 @@ pub const OK: Code = Code(0);
 pub const LOCKED: Code = Code(0x200);
 /// Nothing installed: retry the fault.
 pub const NOPAGE: Code = Code(0x100);
+/// The fault is done, and mmap_lock is dropped (5.1 and later as RETRY, 6.0 and later so).
+pub const COMPLETED: Code = Code(0x4000);
 /// Out of memory.
 pub const OOM: Code = Code(0x1);
 /// Deliver SIGBUS.

@@ -18,7 +18,9 @@ mod pair;
 use crate::kernel::Kernel;
 use crate::point::points;
 
-pub use code::{Code, Convention, EINVAL, ENOSPC, ERROR, LOCKED, NOPAGE, OK, OOM, SIGBUS, SIGSEGV};
+pub use code::{
+    COMPLETED, Code, Convention, EINVAL, ENOSPC, ERROR, LOCKED, NOPAGE, OK, OOM, SIGBUS, SIGSEGV,
+};
 pub use declaration::{Aspect, Declaration, SizeGuard};
 #[doc(hidden)]
 pub use operations::names;

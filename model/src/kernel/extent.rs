@@ -1,9 +1,10 @@
-//! Where the blocks of a file are on the device: the block map of an inode, which is its filesystem's.
-//! A block that was not written since it was allocated is told from a written one by the device.
+//! Where the blocks of a file are on the device: the block map of an inode, which is its
+//! filesystem's. A block that was not written since it was allocated is told from a written one by
+//! the device.
 
 use std::cell::Cell;
 
-use super::{Inode, Kernel};
+use super::{Inode, Kernel, Stamp};
 use crate::bit_set::ones;
 use crate::case::{BLOCKS_PER_PAGE_MAX, PAGES_MAX, Site};
 use crate::implementation::Filesystem;
@@ -101,7 +102,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// One cell of the file after a crash: a block that was not written since it was allocated is
     /// not part of the file yet (data is ordered before the block map).
-    pub fn block_durable(&self, file_block: u8, cell: u8) -> crate::kernel::Stamp {
+    pub fn block_durable(&self, file_block: u8, cell: u8) -> Stamp {
         self.device.durable(self.block(file_block), cell)
     }
 

@@ -58,7 +58,7 @@ pub struct Kernel<F: Filesystem> {
     /// The server.
     pub server: Server,
     pub(crate) pair: Cell<Option<Pair<F>>>,
-    plant: Cell<Option<Plant>>,
+    plants: Cell<[Option<Plant>; 2]>,
     remedies: Cell<Remedies>,
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
@@ -86,7 +86,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             device: Device::default(),
             server: Server::default(),
             pair: Cell::new(None),
-            plant: Cell::new(None),
+            plants: Cell::new([None; 2]),
             remedies: Cell::new(Remedies::NONE),
             plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
@@ -111,10 +111,10 @@ impl<F: Filesystem> Kernel<F> {
     /// Puts the machine into the state in which the case begins: a file on the store, nothing
     /// cached, the file mapped in every address space.
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
-        let Target { pair, plant, remedies } = target;
+        let Target { pair, plant, second_plant, remedies } = target;
         self.tasks.reset();
         self.pair.set(Some(pair));
-        self.plant.set(plant);
+        self.plants.set([plant, second_plant]);
         self.remedies.set(remedies);
         self.geometry.set(case.geometry);
         self.faults.set(case.faults);
@@ -176,7 +176,8 @@ impl<F: Filesystem> Kernel<F> {
 
     /// What this run runs on.
     pub fn target(&self) -> Target<F> {
-        Target { pair: self.pair(), plant: self.plant.get(), remedies: self.remedies.get() }
+        let (pair, [plant, second_plant]) = (self.pair(), self.plants.get());
+        Target { pair, plant, second_plant, remedies: self.remedies.get() }
     }
 
     /// The caller that runs.
@@ -191,7 +192,7 @@ impl<F: Filesystem> Kernel<F> {
     /// This bug is planted, wherever it acts.
     #[inline]
     pub fn is_planted(&self, plant: Plant) -> bool {
-        self.plant.get() == Some(plant)
+        self.plants.get().contains(&Some(plant))
     }
 
     /// This bug is planted, and the code that asks is where it acts: the run has reached it.

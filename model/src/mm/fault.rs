@@ -8,7 +8,7 @@
 
 use crate::case::Site;
 use crate::era::{Fault, do_fault, do_wp_page};
-use crate::implementation::{Code, Filesystem, OK, OOM, SIGBUS, SIGSEGV};
+use crate::implementation::{COMPLETED, Code, Filesystem, OK, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
 use crate::kernel::{Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
@@ -35,7 +35,9 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     let code =
         if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
     k.event(Event::FaultReturned);
-    k.mmap_read_unlock(mm);
+    if !code.has(COMPLETED) {
+        k.mmap_read_unlock(mm);
+    }
     code
 }
 

@@ -12,7 +12,7 @@
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
-use crate::case::Range;
+use crate::case::{PAGES_MAX, Range};
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
@@ -36,6 +36,7 @@ points! {
     148 WriteSize     "write.i_size"         "write_end: raise i_size with the page locked";
     149 WriteUnlock   "write.unlock_page"    "write_end: unlock_page, drop the reference";
     150 WriteThrottle "write.throttle"       "write(2): balance_dirty_pages_ratelimited, time update";
+    256 CopyCheck     "copy_range.check"     "copy_file_range(2): read i_size, shorten the copy to it, refuse ranges that overlap";
 }
 
 /// read(2): the cells below i_size, page by page.
@@ -121,6 +122,16 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
 
 /// write(2): generic_file_aio_write and generic_perform_write.
 pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
+    write_cells(k, slot, cells, &|_, stamp| stamp).await
+}
+
+/// write(2) of these cells; says of each what its result is, from its number and its new stamp.
+async fn write_cells<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    cells: Range,
+    result: &impl Fn(u8, Stamp) -> Stamp,
+) -> Status {
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
     let fills_gap =
@@ -132,7 +143,7 @@ pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) 
     }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
-        status = write_page(k, slot, index, cells).await;
+        status = write_page(k, slot, index, cells, result).await;
         if status != Status::Ok {
             // What filled the gap goes again, and the blocks beyond the end that write_begin got.
             let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
@@ -159,16 +170,23 @@ async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
 }
 
 /// One page of it: write_begin, the copy, write_end.
-async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
+async fn write_page<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    index: u8,
+    cells: Range,
+    result: &impl Fn(u8, Stamp) -> Stamp,
+) -> Status {
     let page = match k.fs().write_begin(k, index, cells).await {
         Ok(page) => page,
         Err(status) => return status,
     };
     k.at_page(P::WriteCopy, page).await;
     for cell in cells.iter() {
-        let stamp = Stamp::new(k.tasks.current(), slot, k.first_cell(page) + cell);
+        let of_file = k.first_cell(page) + cell;
+        let stamp = Stamp::new(k.tasks.current(), slot, of_file);
+        k.task().outcome.push(result(of_file, stamp));
         k.set_cell(page, cell, stamp);
-        k.task().outcome.push(stamp);
     }
     k.fs().write_end(k, page, cells).await;
     k.at_page(P::WriteUnlock, page).await;
@@ -180,6 +198,67 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
     }
     k.put_page(page);
     Status::Ok
+}
+
+/// copy_file_range(2) within the file, where the filesystem has none of its own (6.1
+/// fs/read_write.c: generic_copy_file_checks, do_splice_direct): the pages of the source go into a
+/// pipe as they are, with references, and are copied from there by a write(2). What is written gets
+/// stamps of its own; what was read is in the result. There is one file, so a copy between two
+/// cannot be said.
+pub(crate) async fn copy_range<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    from: Range,
+    to: Range,
+) -> Status {
+    k.at_size(P::CopyCheck).await;
+    let end = from.end.min(from.start.saturating_add(to.end - to.start));
+    let from = from.clip(Range::new(0, end.min(k.i_size())));
+    if from.is_empty() {
+        return Status::Ok;
+    }
+    let end = to.start + (from.end - from.start);
+    if from.start < end && to.start < from.end {
+        return Status::Invalid;
+    }
+    let (pipe, end, status) = splice(k, from).await;
+    let cells = Range::new(to.start, to.start + (end - from.start));
+    let read = |cell: u8, _| {
+        let cell = cell - to.start + from.start;
+        let page = pipe[usize::from(k.geometry().page_of(cell))];
+        k.cell(page.expect("its page is in the pipe"), cell % k.geometry().cells)
+    };
+    let written =
+        if cells.is_empty() { Status::Ok } else { write_cells(k, slot, cells, &read).await };
+    for page in pipe.into_iter().flatten() {
+        k.put_page(page);
+    }
+    written.or(status)
+}
+
+/// generic_file_splice_read: references to the pages of these cells, by index, up to i_size, and
+/// where the cells end.
+async fn splice<F: Filesystem>(
+    k: &Kernel<F>,
+    cells: Range,
+) -> ([Option<Frame>; PAGES_MAX], u8, Status) {
+    let (mut pipe, mut end) = ([None; PAGES_MAX], cells.start);
+    for (index, of_page) in by_page(k, cells) {
+        let page = match find_uptodate_page(k, index).await {
+            Ok(page) => page,
+            Err(status) => return (pipe, end, status),
+        };
+        k.at_size(P::ReadSize).await;
+        pipe[usize::from(index)] = Some(page);
+        let below_eof = of_page.clip(Range::new(0, k.length_below_eof(page)));
+        if !below_eof.is_empty() {
+            end = index * k.geometry().cells + below_eof.end;
+        }
+        if below_eof.end < of_page.end {
+            break;
+        }
+    }
+    (pipe, end, Status::Ok)
 }
 
 /// The i_size part of generic_write_end: with the page still locked.

@@ -114,7 +114,7 @@ pub(super) enum Which {
 
 impl Which {
     /// The key of the statement, unique in a document.
-    pub fn key(self, keyword: &str) -> String {
+    pub(super) fn key(self, keyword: &str) -> String {
         match self {
             Which::Only => keyword.to_owned(),
             Which::Nth(n) => format!("{keyword} {n}"),
@@ -124,12 +124,12 @@ impl Which {
     }
 
     /// The first word of the statement.
-    pub fn first_word(self, keyword: &str) -> String {
+    pub(super) fn first_word(self, keyword: &str) -> String {
         if let Which::Slot(..) = self { self.key(keyword) } else { keyword.to_owned() }
     }
 
     /// The actor whose statement it is.
-    pub fn actor(self) -> Option<TaskId> {
+    pub(super) fn actor(self) -> Option<TaskId> {
         match self {
             Which::Only | Which::Nth(_) => None,
             Which::Actor(task) | Which::Slot(task, _) => Some(task),

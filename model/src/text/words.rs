@@ -36,7 +36,7 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub fn new(line: &'a str, offset: usize) -> Words<'a> {
+    pub(super) fn new(line: &'a str, offset: usize) -> Words<'a> {
         let mut words = Vec::new();
         let mut rest = 0;
         while let Some(start) = line[rest..].find(|c: char| !c.is_whitespace()).map(|i| rest + i) {
@@ -51,11 +51,11 @@ impl<'a> Words<'a> {
     }
 
     /// The next word, if the line has one.
-    pub fn maybe(&mut self) -> Option<Word<'a>> {
+    pub(super) fn maybe(&mut self) -> Option<Word<'a>> {
         self.rest.next()
     }
 
-    pub fn next(&mut self, what: &str) -> Parsed<Word<'a>> {
+    pub(super) fn next(&mut self, what: &str) -> Parsed<Word<'a>> {
         let end = self.whole.end;
         match self.maybe() {
             Some(word) => Ok(word),
@@ -63,7 +63,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    pub fn keyword(&mut self, keyword: &str) -> Parsed<()> {
+    pub(super) fn keyword(&mut self, keyword: &str) -> Parsed<()> {
         let word = self.next(&format!("`{keyword}`"))?;
         if word.text == keyword {
             return Ok(());
@@ -75,23 +75,27 @@ impl<'a> Words<'a> {
         )
     }
 
-    pub fn number<T: Number>(&mut self, what: &str) -> Parsed<T> {
+    pub(super) fn number<T: Number>(&mut self, what: &str) -> Parsed<T> {
         let word = self.next(what)?;
         number(&word, what, T::ALL)
     }
 
-    pub fn number_in<T: Number>(&mut self, what: &str, range: RangeInclusive<T>) -> Parsed<T> {
+    pub(super) fn number_in<T: Number>(
+        &mut self,
+        what: &str,
+        range: RangeInclusive<T>,
+    ) -> Parsed<T> {
         let word = self.next(what)?;
         number(&word, what, range)
     }
 
     /// `A.0`: a task and a slot.
-    pub fn slot(&mut self) -> Parsed<(TaskId, u8)> {
+    pub(super) fn slot(&mut self) -> Parsed<(TaskId, u8)> {
         slot(&self.next("a slot, like A.0")?)
     }
 
     /// `0..4`: not empty.
-    pub fn range(&mut self, what: &str) -> Parsed<Range> {
+    pub(super) fn range(&mut self, what: &str) -> Parsed<Range> {
         let word = self.next(what)?;
         let parts =
             word.text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
@@ -104,12 +108,12 @@ impl<'a> Words<'a> {
     }
 
     /// Whatever is left of the line does not matter.
-    pub fn skip_rest(&mut self) {
+    pub(super) fn skip_rest(&mut self) {
         self.rest = Vec::new().into_iter();
     }
 
     /// Nothing of the line must be left.
-    pub fn finish(&mut self) -> Parsed<()> {
+    pub(super) fn finish(&mut self) -> Parsed<()> {
         match self.maybe() {
             None => Ok(()),
             Some(word) => error(

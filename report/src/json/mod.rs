@@ -21,6 +21,7 @@ pub mod compare;
 pub mod explain;
 pub mod hunt;
 pub mod list;
+pub mod live;
 pub mod matrix;
 pub mod plants;
 pub mod reach;

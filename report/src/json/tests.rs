@@ -307,6 +307,82 @@ fn reaches() -> Vec<Value> {
     vec![document(reach::Reach { cases: 1, seed: 1, steps: 1, shapes: vec![shape] })]
 }
 
+fn missing() -> Vec<live::Missing> {
+    vec![live::Missing { name: String::new(), what: String::new(), help: String::new() }]
+}
+
+fn conformances() -> Vec<Value> {
+    let difference = |one: bool| live::Difference {
+        class: String::new(),
+        shown_by: "end",
+        model: String::new(),
+        real: String::new(),
+        detail: String::new(),
+        entry: one.then(String::new),
+        hits: 1,
+        case: 1,
+        smallest: String::new(),
+        file: one.then(String::new),
+    };
+    let compared = |one: bool| live::Compared {
+        name: String::new(),
+        filesystem: String::new(),
+        on: On { plant: one.then_some("p"), ..on() },
+        store_seen: one,
+        cases: 1,
+        operations: 1,
+        differing: 1,
+        seconds: 0.5,
+        differences: vec![difference(one)],
+    };
+    let filesystems = [true, false].map(compared).into();
+    let kernel = String::new();
+    vec![document(live::Conformance { kernel, seed: 1, filesystems, missing: missing() })]
+}
+
+fn flaws() -> Vec<live::Flaw> {
+    let flaw = |one: bool| live::Flaw {
+        flaw: String::new(),
+        shown_by: "rest",
+        found: String::new(),
+        detail: String::new(),
+        entry: one.then(String::new),
+        hits: 1,
+        file: one.then(String::new),
+    };
+    [true, false].map(flaw).into()
+}
+
+fn live_hunts() -> Vec<Value> {
+    let hunted = live::Hunted {
+        name: String::new(),
+        filesystem: String::new(),
+        cases: 1,
+        runs: 1,
+        operations: 1,
+        overlapped: 1,
+        torn: 1,
+        undecided: 1,
+        syncs: 1,
+        seconds: 0.5,
+        flaws: flaws(),
+    };
+    let (kernel, missing) = (String::new(), missing());
+    vec![document(live::Hunt { kernel, seed: 1, filesystems: vec![hunted], missing })]
+}
+
+fn live_files() -> Vec<Value> {
+    let ran = live::Ran {
+        file: String::new(),
+        name: String::new(),
+        filesystem: String::new(),
+        times: 1,
+        overlapped: 1,
+        flaws: flaws(),
+    };
+    vec![document(live::Files { kernel: String::new(), runs: vec![ran], missing: missing() })]
+}
+
 fn triages() -> Vec<Value> {
     let mut triage = crate::triage::tests::triage();
     triage.clusters[0].group = Some(String::new());
@@ -317,6 +393,7 @@ fn campaigns() -> Vec<Value> {
     let mut without = crate::campaign::tests::campaign();
     let mut with = without.clone();
     with.findings.clusters[0].group = Some(String::new());
+    with.shard = Some(String::new());
     (without.crashes[0].file, without.crashes[0].reproduce) = (None, None);
     vec![to_value(with).unwrap(), to_value(without).unwrap()]
 }
@@ -337,6 +414,9 @@ fn the_fields_of_every_document_are_listed() {
         ("compare", compares()),
         ("plants", plants()),
         ("reach", reaches()),
+        ("live --conformance", conformances()),
+        ("live --hunt", live_hunts()),
+        ("live FILE", live_files()),
         ("list", vec![document(list)]),
     ];
     let mut text = HEAD.to_owned();

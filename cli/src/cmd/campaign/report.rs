@@ -13,7 +13,8 @@ use mkwrite_report::campaign::{Campaign, Crash, Search, Series, duration, page};
 use mkwrite_report::json::SCHEMA;
 use mkwrite_report::triage::{Status, Triage};
 use mkwrite_report::{junit, sarif};
-use mkwrite_search::log::{self, Find, Line};
+use mkwrite_search::hunt::Shard;
+use mkwrite_search::log::{self, Line, LoggedFinding};
 use walkdir::WalkDir;
 
 use super::{Args, Place, Session};
@@ -64,6 +65,9 @@ impl Session<'_> {
         Ok(Campaign {
             schema: SCHEMA,
             seed: self.state.seed,
+            shard: Some(self.state.part())
+                .filter(|part| *part != Shard::WHOLE)
+                .map(|part| part.to_string()),
             planned: self.state.planned,
             seconds: self.state.seconds,
             sessions: self.state.sessions.len(),
@@ -122,7 +126,7 @@ impl Session<'_> {
             let was_new = |file: &String| {
                 Name::of_file(Path::new(file)).as_ref().is_some_and(is_new) || is_crash(file)
             };
-            let shown = |own: &Find| {
+            let shown = |own: &LoggedFinding| {
                 findings.clusters.iter().any(|cluster| {
                     let pair = (&cluster.implementation, &cluster.caller)
                         == (&own.implementation, &own.caller);
@@ -133,7 +137,7 @@ impl Session<'_> {
                 })
             };
             if find.entry.is_none() && !shown(&find) && lost.insert(find.clone()) {
-                let Find { implementation, caller, rule, point, .. } = find;
+                let LoggedFinding { implementation, caller, rule, point, .. } = find;
                 let at = point.map(|point| format!(" at {point}")).unwrap_or_default();
                 all.push(Crash {
                     engine: place.engine.name.to_owned(),
@@ -153,7 +157,7 @@ impl Session<'_> {
     /// What the ledger lists and the logs name, and no case shows: an engine keeps the inputs that
     /// it fails on or learns from, and not one for each signature.
     fn without_case(&self, findings: &Triage) -> Vec<String> {
-        let has_case = |find: &Find| {
+        let has_case = |find: &LoggedFinding| {
             findings.clusters.iter().any(|one| {
                 (&one.implementation, &one.caller, &one.rule)
                     == (&find.implementation, &find.caller, &find.rule)
@@ -162,10 +166,10 @@ impl Session<'_> {
             })
         };
         let logged = Place::all().flat_map(|place| self.lines(place));
-        let finds: BTreeSet<Find> = logged.filter_map(|(_, line)| line.found).collect();
+        let finds: BTreeSet<LoggedFinding> = logged.filter_map(|(_, line)| line.found).collect();
         let lost = finds.into_iter().filter(|find| find.entry.is_some() && !has_case(find));
-        let text = |find: Find| {
-            let Find { implementation, caller, entry, follows, rule, point } = find;
+        let text = |find: LoggedFinding| {
+            let LoggedFinding { implementation, caller, entry, follows, rule, point } = find;
             let point = point.map(|point| format!(" at {point}")).unwrap_or_default();
             let status = if follows { Status::Follows } else { Status::Expected };
             let standing = status.with_entry(entry.as_deref());
@@ -252,7 +256,7 @@ impl Session<'_> {
 
     fn did(&self, place: Place) -> Search {
         let (done, lines) = (self.done(place), self.lines(place));
-        let finds: BTreeSet<&Find> =
+        let finds: BTreeSet<&LoggedFinding> =
             lines.iter().filter_map(|(_, line)| line.found.as_ref()).collect();
         Search {
             engine: place.engine.name.to_owned(),
@@ -372,7 +376,7 @@ pub fn print(args: &Args, report: &Campaign) {
 mod tests {
     use super::*;
 
-    fn line(process: u32, executions: u64, features: u64, found: Option<Find>) -> Line {
+    fn line(process: u32, executions: u64, features: u64, found: Option<LoggedFinding>) -> Line {
         Line { time: 0.0, process, executions, features, found }
     }
 
@@ -380,7 +384,14 @@ mod tests {
     fn growth_counts_each_signature_once_and_features_at_their_most() {
         let find = |rule: &str| {
             let [implementation, caller, rule] = ["i", "c", rule].map(str::to_owned);
-            Some(Find { implementation, caller, rule, point: None, entry: None, follows: false })
+            Some(LoggedFinding {
+                implementation,
+                caller,
+                rule,
+                point: None,
+                entry: None,
+                follows: false,
+            })
         };
         let line = |features, found| line(1, 1, features, found);
         let lines =

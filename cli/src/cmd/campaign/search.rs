@@ -164,6 +164,7 @@ impl Session<'_> {
             executable,
             jobs,
             seed,
+            shard: self.state.part(),
             limit: Limit::Seconds(seconds),
             folder: &self.real(&self.work(place)),
             corpus: &self.real(&self.folder("corpus").join(place.target.name)),

@@ -250,7 +250,8 @@ impl Work<'_> {
 
     fn finding(&self, unit: &Unit<'_>, found: &Found) -> Finding {
         let version = unit.parts.kernel.release.parse().unwrap_or(Version(0, 0));
-        let entry = self.ledger.excuses(unit.fs.kind(), version, &found.broken, Some(&found.case));
+        let entry =
+            self.ledger.excuses((unit.fs.kind(), false), version, &found.broken, Some(&found.case));
         let damage = found.broken.shown_by == "kernel";
         Finding {
             entry: entry.map(|entry| entry.name.clone()),

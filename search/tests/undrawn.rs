@@ -1,9 +1,10 @@
-//! Injected faults: what a call returns if its site fails, and that the judge takes it for due.
+//! What generated cases do not have, faults at most sites and operations of weight 0: what a call
+//! returns if its site fails, and that the judge takes the results for due.
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::case::{Case, Site};
+use mkwrite_model::case::{Case, Operation, Range, Site};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::generate::{Generator, random};
+use mkwrite_model::generate::{Generator, Random, random};
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::{Event, Kernel, Status};
@@ -69,20 +70,20 @@ fn a_site_that_fails_gives_the_error_that_the_kernel_gives() {
     }
 }
 
-#[test]
-fn on_cases_with_faults_the_fixed_implementations_break_nothing_new() {
+/// Nothing NEW breaks on generated cases once they are changed like this.
+fn nothing_new_breaks(cases: u64, change: impl Fn(&mut Case, &mut Random)) {
     let ledger: &'static Ledger<Builtin> = Box::leak(Box::new(Ledger::own()));
+    let pairs = ledger.default_pairs();
+    let remedied = pairs.iter().filter_map(|pair| ledger.remedied(*pair));
     let targets: Vec<Target<Builtin>> =
-        ledger.default_pairs().into_iter().map(Into::into).collect();
+        pairs.iter().copied().map(Into::into).chain(remedied).collect();
     let mut machines = Targets::new(&targets, ledger);
     let mut case = Case::default();
-    for index in 0..1500 {
-        Generator::new(true).generate(11, index, &mut case);
-        let r = &mut random(11, index, 1 << 20);
-        for site in [Site::Read, Site::Page, Site::Block, Site::Eio] {
-            let times: u16 = if r.random_ratio(1, 3) { r.random_range(0..64) } else { 0 };
-            case.faults.set(site, times);
-        }
+    for index in 0..cases {
+        let generator = Generator::new(index % 2 == 0);
+        generator.generate(11, index, &mut case);
+        change(&mut case, &mut random(11, index, 1 << 20));
+        generator.settle(&mut case);
         let run =
             |_, runner: &mut Runner<Builtin>, target| runner.run(target, &case, ScheduledBy::Own).1;
         machines.run(&case, run, |n, breach, expected| {
@@ -90,4 +91,31 @@ fn on_cases_with_faults_the_fixed_implementations_break_nothing_new() {
             assert!(expected != Expected::No, "{}: {breach:?}\n{}", targets[n], text());
         });
     }
+}
+
+#[test]
+fn nothing_new_breaks_with_faults() {
+    nothing_new_breaks(1500, |case, r| {
+        for site in [Site::Read, Site::Page, Site::Block, Site::Eio] {
+            let times: u16 = if r.random_ratio(1, 3) { r.random_range(0..64) } else { 0 };
+            case.faults.set(site, times);
+        }
+    });
+}
+
+#[test]
+fn nothing_new_breaks_with_copies() {
+    nothing_new_breaks(1500, |case, r| {
+        let cells = case.geometry.file_cells();
+        let mut range = || {
+            let start = r.random_range(0..cells);
+            Range::new(start, r.random_range(start..cells) + 1)
+        };
+        let copies = case.actors.iter().map(|_| Operation::CopyRange(range(), range()));
+        let copies: Vec<Operation> = copies.collect();
+        for (actor, copy) in case.actors.iter_mut().zip(copies) {
+            let at = r.random_range(0..=actor.operations.len());
+            actor.operations.insert(at, copy);
+        }
+    });
 }

@@ -24,7 +24,7 @@ use crate::parallel::{Until, parallel};
 use crate::shrink::{Goal, Size, shrink};
 use mkwrite_oracle::differential;
 use mkwrite_oracle::judge::Breach;
-use mkwrite_oracle::ledger::Key;
+use mkwrite_oracle::ledger::FindingKey;
 use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::run::{Runner, ScheduledBy, Targets, caught, compared};
 use mkwrite_oracle::verdict::shows;
@@ -74,7 +74,7 @@ impl<F: Filesystem> Plan<F> {
         Plan { inputs, targets, defaults, ledger, limit: None }
     }
 
-    /// The targets that a [`Key`] counts.
+    /// The targets that a [`FindingKey`] counts.
     pub fn targets(&self) -> &[Target<F>] {
         &self.targets
     }
@@ -170,7 +170,7 @@ pub struct Fixed {
 #[derive(Clone, Debug, Default)]
 pub struct Clustered {
     /// What breaks.
-    pub clusters: BTreeMap<Key, Cluster>,
+    pub clusters: BTreeMap<FindingKey, Cluster>,
     /// What should and does not, by target and expectation.
     pub fixed: BTreeMap<(usize, String), Fixed>,
     /// Inputs that break an assertion of the model, with its message.
@@ -204,7 +204,7 @@ pub fn triage<F: Filesystem>(
     plan: &Plan<F>,
     jobs: usize,
     progress: &Progress,
-    better: &(dyn Fn(&Key, &Best) + Sync),
+    better: &(dyn Fn(&FindingKey, &Best) + Sync),
 ) -> Clustered {
     let sorter = Sorter { plan, progress, better, outcome: Mutex::new(Clustered::default()) };
     let is_over = || progress.stop.load(Ordering::Relaxed);
@@ -234,7 +234,7 @@ type Machines<'a, F> = HashMap<Vec<usize>, Targets<'a, F>>;
 struct Sorter<'a, F> {
     plan: &'a Plan<F>,
     progress: &'a Progress,
-    better: &'a (dyn Fn(&Key, &Best) + Sync),
+    better: &'a (dyn Fn(&FindingKey, &Best) + Sync),
     outcome: Mutex<Clustered>,
 }
 
@@ -258,10 +258,10 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
                 breaches.push((all[number], breach, expected));
             }
         });
-        let mut found: BTreeMap<Key, Breach> = BTreeMap::new();
+        let mut found: BTreeMap<FindingKey, Breach> = BTreeMap::new();
         for (target, breach, expected) in &breaches {
             let signature = plan.ledger.signature(breach, *expected);
-            found.entry(Key { target: *target, signature }).or_insert(*breach);
+            found.entry(FindingKey { target: *target, signature }).or_insert(*breach);
         }
 
         let mut outcome = self.outcome();
@@ -288,7 +288,7 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
         }
     }
 
-    fn add(&self, outcome: &mut Clustered, key: Key, input: usize, breach: Breach) {
+    fn add(&self, outcome: &mut Clustered, key: FindingKey, input: usize, breach: Breach) {
         let case = &self.plan.inputs[input].document.case;
         let (size, best) =
             (Size::of(case), Best { case: case.clone(), breach, input, shrunk: false });
@@ -319,7 +319,7 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
     }
 
     /// What is to be shrunk: the smallest input of every cluster first, and of these what is NEW.
-    fn tasks(&self) -> Vec<(Key, usize, Breach)> {
+    fn tasks(&self) -> Vec<(FindingKey, usize, Breach)> {
         let outcome = self.outcome();
         let candidates = outcome.clusters.iter().flat_map(|(key, cluster)| {
             cluster
@@ -333,7 +333,7 @@ impl<'a, F: Filesystem> Sorter<'a, F> {
         all.into_iter().map(|(_, key, input, breach)| (key, input, breach)).collect()
     }
 
-    fn shrink(&self, runner: &mut Runner<F>, key: &Key, input: usize, breach: &Breach) {
+    fn shrink(&self, runner: &mut Runner<F>, key: &FindingKey, input: usize, breach: &Breach) {
         let (plan, target) = (self.plan, self.plan.targets[key.target]);
         let case = with_stops(runner, target, &plan.inputs[input].document.case);
         let others = plan.run_on(input).into_iter().filter(|other| *other != key.target);
@@ -397,7 +397,7 @@ mod tests {
         Ledger::<Builtin>::own().default_pairs().into_iter().map(Target::from).collect()
     }
 
-    fn run(plan: &Plan<Builtin>, jobs: usize) -> (Clustered, Vec<(Key, bool)>) {
+    fn run(plan: &Plan<Builtin>, jobs: usize) -> (Clustered, Vec<(FindingKey, bool)>) {
         let shown = Mutex::new(Vec::new());
         let outcome = triage(plan, jobs, &Progress::default(), &|key, best| {
             shown.lock().unwrap().push((*key, best.shrunk));
@@ -413,7 +413,7 @@ mod tests {
         let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
         let plan = plan(&[planted], defaults(), 3000);
         let (outcome, _) = run(&plan, 2);
-        let differs = |key: &Key| key.signature.rule == Rule::Differential;
+        let differs = |key: &FindingKey| key.signature.rule == Rule::Differential;
         let (key, cluster) = outcome.clusters.iter().find(|(key, _)| differs(key)).unwrap();
         assert_eq!(plan.targets()[key.target], planted);
         assert!(cluster.best.shrunk);
