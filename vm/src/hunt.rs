@@ -523,6 +523,14 @@ mod tests {
     }
 
     #[test]
+    fn the_guest_knows_every_operation() {
+        let source = include_str!("../../live/kernel/work.c");
+        for kind in Operation::KINDS.iter().skip(1) {
+            assert!(source.contains(&format!("\"{}\"", kind.name)), "{}", kind.name);
+        }
+    }
+
+    #[test]
     fn drawn_orders_become_lines_with_the_names_of_points() {
         let names = BTreeMap::from([(4, (Point::MissLock, 0)), (9, (Point::UserStore, 1))]);
         let schedule =

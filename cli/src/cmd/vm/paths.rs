@@ -42,7 +42,9 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
                 model: target.pair.to_string(),
                 paths: compared,
             };
-            show(&report, args.brief);
+            if !args.json {
+                show(&report, args.brief);
+            }
             reports.push(report);
         }
         super::keep_log(args, &session)?;

@@ -99,6 +99,7 @@ struct Finding {
 /// What all jobs share.
 struct Work<'a> {
     options: &'a Options,
+    json: bool,
     ledger: Ledger,
     units: Mutex<VecDeque<Unit<'a>>>,
     /// What goes on, by job.
@@ -119,6 +120,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let jobs = options.jobs.map_or(cpus, Into::into);
     let work = Work {
         options,
+        json: args.json,
         ledger,
         units: Mutex::new(units(&parts, &filesystems, options.seed, jobs)),
         lines: Mutex::new(vec![String::new(); jobs]),
@@ -180,6 +182,7 @@ impl Work<'_> {
             let result = self.hunt(job, &unit);
             let at = format!("{} on {}", unit.fs.name, unit.parts.kernel.version);
             match &result {
+                Ok(_) if self.json => {}
                 Ok(hunted) => self.bar.suspend(|| show(hunted)),
                 Err(error) => {
                     self.bar.suspend(|| note(format!("{YELLOW}{at}{YELLOW:#}: {error:#}")))
