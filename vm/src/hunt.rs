@@ -523,9 +523,9 @@ mod tests {
     }
 
     #[test]
-    fn the_guest_knows_every_operation() {
+    fn the_guest_knows_every_operation_that_is_drawn() {
         let source = include_str!("../../live/kernel/work.c");
-        for kind in Operation::KINDS.iter().skip(1) {
+        for kind in Operation::KINDS.iter().filter(|kind| kind.weight > 0) {
             assert!(source.contains(&format!("\"{}\"", kind.name)), "{}", kind.name);
         }
     }
