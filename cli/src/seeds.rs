@@ -216,7 +216,8 @@ fn records() -> Files {
     }
     for site in Site::ALL {
         let faults = Faults::default().with(*site, 1);
-        let bytes = bytes::encode(&Case { geometry, faults, ..Case::default() });
+        let actors = vec![Actor::default()];
+        let bytes = bytes::encode(&Case { geometry, faults, actors, ..Case::default() });
         all.insert(label(&format!("fault_{}", site.name())), bytes[HEADER..].to_vec());
     }
     for (task, nth, priority) in [(0, 1, 0), (0, 1, u16::MAX), (1, 1, 0), (1, 1, u16::MAX)] {
@@ -262,6 +263,8 @@ fn words<F: Filesystem>() -> BTreeSet<String> {
     let implementations = F::all().iter().map(|fs| fs.name());
     let callers = Era::CALLERS.iter().map(|caller| caller.name());
     let rules = Rule::ALL.iter().map(|rule| rule.id());
+    // The others are statements, which the parser's own words have.
+    let sites = Site::ALL.iter().filter(|site| !site.row().has_statement).map(|site| site.name());
     operations
         .chain(points)
         .chain(implementations)
@@ -269,7 +272,7 @@ fn words<F: Filesystem>() -> BTreeSet<String> {
         .chain(rules)
         .chain(Plant::ALL.iter().map(|plant| plant.name()))
         .chain(Remedy::ALL.iter().map(|remedy| remedy.name()))
-        .chain(Site::ALL.iter().map(|site| site.name()))
+        .chain(sites)
         .map(str::to_owned)
         .chain(text::dictionary())
         .collect()

@@ -101,7 +101,12 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     let mut rows = table.lines();
     let title = rows.next().unwrap();
     assert_eq!(title, "the caller and the filesystem disagree on the page lock", "{table}");
-    assert!(rows.next().unwrap().starts_with("    NEW  block@2.6.30 x 2.6.30  I1"), "{table}");
+    assert!(
+        rows.next()
+            .unwrap()
+            .starts_with("    NEW  block@2.6.30 x 2.6.30 planted locked-without-lock  I1"),
+        "{table}"
+    );
     assert_eq!(
         table.matches("NEW").count(),
         2,

@@ -76,7 +76,7 @@ conditions! {
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
-    DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "a page was made dirty by somebody else while a truncate of the file was under way";
+    DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
 
 mkwrite_model::bit_set! {
@@ -320,6 +320,8 @@ impl Marks {
         let effect = k.state(task).operation().effect();
         if let Effect::Resizes(_) = effect {
             self.truncating |= task.bit();
+            // A page with the flag and without the tag: the flush will not see it.
+            self.dirtied_in_truncate |= self.tagging.iter().any(Option::is_some);
         } else if let Some(cells) = effect.writes() {
             self.writing |= task.bit();
             self.writers |= task.bit();

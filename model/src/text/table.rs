@@ -195,7 +195,7 @@ statements! {
         "reach TASK is at POINT while TASK waits at POINT":
             "the run must reach this, or it is *vacuous* (`is at` and `waits at` on either side)",
     }
-    "limits" Once parse::limits, print::limits, ["actors ", "operations ", "pages ", "steps "] => {
+    "limits" Once parse::limits, print::limits, ["actors ", "operations ", "pages", "steps "] => {
         "limits actors N operations N pages N steps N": "raised limits, up to 8 actors of 32 operations, 8 pages, and 64 to 16384 steps; left out by default (4, 16, \
              4, 4096)",
     }
