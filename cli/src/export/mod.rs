@@ -2,7 +2,7 @@
 //! people who keep a filesystem.
 //!
 //! A [`Program`] is what all forms are written from: the calls in words, which byte each puts into
-//! the file, which calls come after which, and what may come out ([`outcomes`]). Each form is one
+//! the file, which calls come after which, and what may come out ([`mod@outcomes`]). Each form is one
 //! file and a line of [`FORMS`]. Points inside a call cannot be kept by a program that stands
 //! alone; which calls overlap can, so calls that came one after the other in the model's run do so
 //! here too, and the others race. Faults and a lack of space are left out.

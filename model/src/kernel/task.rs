@@ -32,7 +32,7 @@ impl TaskState {
         self.outcome.begin();
     }
 
-    /// When the operation began, on [`Kernel::clock`].
+    /// When the operation began, on [`Kernel::clock`](super::Kernel::clock).
     pub fn began(&self) -> u32 {
         self.began.get()
     }
@@ -47,7 +47,7 @@ impl TaskState {
         self.references.get()
     }
 
-    /// Lock classes that the task holds, as a mask of [`Class`] numbers.
+    /// Lock classes that the task holds, as a mask of [`Class`](super::event::Class) numbers.
     pub fn held(&self) -> u8 {
         self.held.get()
     }
