@@ -59,7 +59,9 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
         assert!(run.path(finding["file"].as_str().unwrap()).is_file(), "{finding}");
     }
     let unreached = json(&run.run("list points --unreached --json"));
-    assert_eq!(unreached["points"].as_array().unwrap().len(), 0, "{unreached}");
+    let unreached = unreached["points"].as_array().unwrap().iter().map(|point| &point["name"]);
+    // Nobody draws a copy yet.
+    assert_eq!(unreached.collect::<Vec<_>>(), ["copy_range.check"]);
 }
 
 #[test]

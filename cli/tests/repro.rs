@@ -40,7 +40,7 @@ fn shrink_holds_one_signature_and_says_that_it_is_minimal() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(report["file"], "large.min.mkw");
     assert_eq!(report["before"]["operations"], 6);
-    for axis in ["actors", "operations", "preemptions", "sizes", "implementations"] {
+    for axis in ["actors", "operations", "preemptions", "sizes"] {
         assert_eq!(report["minimal"][axis], true, "{axis}");
     }
     let small = fs::read_to_string(run.path("large.min.mkw")).unwrap();

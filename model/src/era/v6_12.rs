@@ -1,5 +1,5 @@
 //! 6.12 mm/memory.c: wp_page_shared, do_read_fault, do_shared_fault, and what they share:
-//! do_page_mkwrite, finish_mkwrite_fault, fault_dirty_shared_page (`[shared-fault-6.12]`).
+//! do_page_mkwrite, finish_mkwrite_fault, fault_dirty_shared_page (`[shared-fault-path]`).
 //!
 //! The order is that of 2.6.30, with the steps in functions of their own. Otherwise than there: a
 //! mapping without page_mkwrite takes the page lock before it marks the page dirty; file_update_time

@@ -42,6 +42,7 @@ pub use lock::Mm;
 pub use page::{FRAMES, Frame, Stamp};
 pub use pte::Pte;
 pub use server::{Attributes, Server};
+pub(crate) use task::Pipe;
 pub use task::{Returned, TaskState};
 
 pub(crate) use object::{page_lock, record_lock, writeback};

@@ -20,6 +20,19 @@ pub struct TaskState {
     /// The operation that runs, for actors.
     pub(crate) operation: Cell<Operation>,
     pub(crate) outcome: Returned,
+    /// What a copy under way has read.
+    pub(crate) pipe: Cell<Pipe>,
+}
+
+/// Pages of the file, with references, one bit each, and where in the file a copy of them comes
+/// from and goes to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pipe {
+    pub(crate) pages: u32,
+    pub(crate) from: u8,
+    pub(crate) to: u8,
+    /// How reading ended.
+    pub(crate) status: Status,
 }
 
 impl TaskState {
@@ -30,6 +43,7 @@ impl TaskState {
         self.references.set(0);
         self.operation.set(Operation::Empty);
         self.outcome.begin();
+        self.pipe.set(Pipe::default());
     }
 
     /// When the operation began, on [`Kernel::clock`](super::Kernel::clock).

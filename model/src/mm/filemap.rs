@@ -12,9 +12,9 @@
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
-use crate::case::{PAGES_MAX, Range};
+use crate::case::{Operation, Range};
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
-use crate::kernel::{Frame, Kernel, Stamp, Status};
+use crate::kernel::{Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -120,18 +120,27 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
     LOCKED
 }
 
-/// write(2): generic_file_aio_write and generic_perform_write.
-pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, cells: Range) -> Status {
-    write_cells(k, slot, cells, &|_, stamp| stamp).await
+impl Pipe {
+    /// What goes to this cell of the file.
+    fn read<F: Filesystem>(self, k: &Kernel<F>, cell: u8) -> Stamp {
+        let cell = cell - self.to + self.from;
+        let is_its = |page: &Frame| k.index(*page) == k.geometry().page_of(cell);
+        let page = Frame::all(self.pages).find(is_its).expect("its page is in the pipe");
+        k.cell(page, cell % k.geometry().cells)
+    }
 }
 
-/// write(2) of these cells; says of each what its result is, from its number and its new stamp.
-async fn write_cells<F: Filesystem>(
-    k: &Kernel<F>,
-    slot: u8,
-    cells: Range,
-    result: &impl Fn(u8, Stamp) -> Stamp,
-) -> Status {
+/// write(2): generic_file_aio_write and generic_perform_write. Its result is what it writes.
+///
+/// And copy_file_range(2), which is a write(2) of what it has read first; its result is what it has
+/// read. (One function, because each layer makes the future of every actor larger.)
+pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, mut cells: Range) -> Status {
+    if let Operation::CopyRange(from, to) = k.task().operation() {
+        cells = read_to_copy(k, from, to).await;
+        if cells.is_empty() {
+            return empty_pipe(k, Status::Ok);
+        }
+    }
     k.inode_lock(P::WriteInode).await;
     let size = k.i_size();
     let fills_gap =
@@ -143,7 +152,7 @@ async fn write_cells<F: Filesystem>(
     }
     let mut status = Status::Ok;
     for (index, cells) in by_page(k, cells) {
-        status = write_page(k, slot, index, cells, result).await;
+        status = write_page(k, slot, index, cells).await;
         if status != Status::Ok {
             // What filled the gap goes again, and the blocks beyond the end that write_begin got.
             let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
@@ -160,7 +169,7 @@ async fn write_cells<F: Filesystem>(
         k.balance_dirty_pages(true);
     }
     k.inode_unlock();
-    status
+    empty_pipe(k, status)
 }
 
 /// A write that failed leaves nothing beyond this size.
@@ -170,13 +179,7 @@ async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
 }
 
 /// One page of it: write_begin, the copy, write_end.
-async fn write_page<F: Filesystem>(
-    k: &Kernel<F>,
-    slot: u8,
-    index: u8,
-    cells: Range,
-    result: &impl Fn(u8, Stamp) -> Stamp,
-) -> Status {
+async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
     let page = match k.fs().write_begin(k, index, cells).await {
         Ok(page) => page,
         Err(status) => return status,
@@ -185,7 +188,8 @@ async fn write_page<F: Filesystem>(
     for cell in cells.iter() {
         let of_file = k.first_cell(page) + cell;
         let stamp = Stamp::new(k.tasks.current(), slot, of_file);
-        k.task().outcome.push(result(of_file, stamp));
+        let pipe = k.task().pipe.get();
+        k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
     k.fs().write_end(k, page, cells).await;
@@ -200,65 +204,56 @@ async fn write_page<F: Filesystem>(
     Status::Ok
 }
 
-/// copy_file_range(2) within the file, where the filesystem has none of its own (6.1
-/// fs/read_write.c: generic_copy_file_checks, do_splice_direct): the pages of the source go into a
-/// pipe as they are, with references, and are copied from there by a write(2). What is written gets
-/// stamps of its own; what was read is in the result. There is one file, so a copy between two
-/// cannot be said.
-pub(crate) async fn copy_range<F: Filesystem>(
-    k: &Kernel<F>,
-    slot: u8,
-    from: Range,
-    to: Range,
-) -> Status {
+/// The first half of copy_file_range(2) within the file, where the filesystem has none of its own
+/// (6.1 fs/read_write.c: generic_copy_file_checks, do_splice_direct): the pages of the source go
+/// into a pipe as they are, with references. Returns the cells to write. There is one file, so a
+/// copy between two cannot be said.
+async fn read_to_copy<F: Filesystem>(k: &Kernel<F>, from: Range, to: Range) -> Range {
     k.at_size(P::CopyCheck).await;
     let end = from.end.min(from.start.saturating_add(to.end - to.start));
     let from = from.clip(Range::new(0, end.min(k.i_size())));
+    let mut cells = Range::new(to.start, to.start);
     if from.is_empty() {
-        return Status::Ok;
+        return cells;
     }
+    k.task().pipe.set(Pipe { from: from.start, to: to.start, ..Pipe::default() });
     let end = to.start + (from.end - from.start);
-    if from.start < end && to.start < from.end {
-        return Status::Invalid;
-    }
-    let (pipe, end, status) = splice(k, from).await;
-    let cells = Range::new(to.start, to.start + (end - from.start));
-    let read = |cell: u8, _| {
-        let cell = cell - to.start + from.start;
-        let page = pipe[usize::from(k.geometry().page_of(cell))];
-        k.cell(page.expect("its page is in the pipe"), cell % k.geometry().cells)
+    let status = if from.start < end && to.start < from.end {
+        Status::Invalid
+    } else {
+        splice(k, from, &mut cells.end).await
     };
-    let written =
-        if cells.is_empty() { Status::Ok } else { write_cells(k, slot, cells, &read).await };
-    for page in pipe.into_iter().flatten() {
-        k.put_page(page);
-    }
-    written.or(status)
+    k.task().pipe.update(|pipe| Pipe { status, ..pipe });
+    cells
 }
 
-/// generic_file_splice_read: references to the pages of these cells, by index, up to i_size, and
-/// where the cells end.
-async fn splice<F: Filesystem>(
-    k: &Kernel<F>,
-    cells: Range,
-) -> ([Option<Frame>; PAGES_MAX], u8, Status) {
-    let (mut pipe, mut end) = ([None; PAGES_MAX], cells.start);
+/// generic_file_splice_read: puts the pages of these cells up to i_size into the task's pipe, each
+/// with a reference, and moves the end of what is to be written.
+async fn splice<F: Filesystem>(k: &Kernel<F>, cells: Range, end: &mut u8) -> Status {
+    let start = *end;
     for (index, of_page) in by_page(k, cells) {
         let page = match find_uptodate_page(k, index).await {
             Ok(page) => page,
-            Err(status) => return (pipe, end, status),
+            Err(status) => return status,
         };
         k.at_size(P::ReadSize).await;
-        pipe[usize::from(index)] = Some(page);
+        k.task().pipe.update(|pipe| Pipe { pages: pipe.pages | page.bit(), ..pipe });
         let below_eof = of_page.clip(Range::new(0, k.length_below_eof(page)));
         if !below_eof.is_empty() {
-            end = index * k.geometry().cells + below_eof.end;
+            *end = start + (index * k.geometry().cells + below_eof.end - cells.start);
         }
         if below_eof.end < of_page.end {
             break;
         }
     }
-    (pipe, end, Status::Ok)
+    Status::Ok
+}
+
+/// The end of a copy: its references go, and if writing went well it returns what reading did.
+fn empty_pipe<F: Filesystem>(k: &Kernel<F>, written: Status) -> Status {
+    let pipe = k.task().pipe.take();
+    Frame::all(pipe.pages).for_each(|page| k.put_page(page));
+    written.or(pipe.status)
 }
 
 /// The i_size part of generic_write_end: with the page still locked.
