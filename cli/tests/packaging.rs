@@ -135,7 +135,7 @@ fn seeds_are_named_by_their_content_and_fit() {
     for target in targets() {
         let options = options(&run.path(&format!("out/{target}.options")));
         let max: usize = options["max_len"].parse().unwrap();
-        assert_eq!(max, if target == "text" { 4096 } else { 1536 });
+        assert_eq!(max, if target == "text" { 6144 } else { 1536 });
         assert_eq!((options["len_control"].as_str(), options["timeout"].as_str()), ("0", "60"));
         assert_eq!(options["dict"], format!("{target}.dict"));
 
