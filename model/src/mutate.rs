@@ -214,7 +214,10 @@ fn shape(case: &mut Case, r: &mut Random) {
 }
 
 fn fault(case: &mut Case, r: &mut Random) {
-    let site = Site::ALL[r.random_range(0..Site::ALL.len())];
+    // The later sites are for cases that are written: NFS's remedies do not take a write(2) back at
+    // the server when a read or an allocation in it fails, so hunts would report that.
+    let drawn = &Site::ALL[..Site::DRAWN];
+    let site = drawn[r.random_range(0..drawn.len())];
     let times = case.faults.of(site);
     let times = match r.random_range(0..4) {
         // All replies may be of a kind; not all of what can fail fails.

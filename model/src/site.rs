@@ -108,6 +108,9 @@ impl Site {
     /// How many there are.
     pub const COUNT: usize = Site::ALL.len();
 
+    /// The first so many are drawn by hunts, from nothing and by mutation.
+    pub(crate) const DRAWN: usize = IN_STREAM;
+
     /// The code in bytes.
     pub const fn code(self) -> u8 {
         self.row().code
