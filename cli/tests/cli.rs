@@ -65,6 +65,22 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
 }
 
 #[test]
+fn causes_of_one_bug_are_counted_and_of_two_told_apart_or_not() {
+    let run = Run::new();
+    let table = |arguments: &str| {
+        let output = run.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let one = table("causes --plant skip-mkclean --cases 300");
+    let row = one.lines().find(|line| line.contains("skip-mkclean")).unwrap();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    assert!(words[1].parse::<usize>().unwrap() >= 3 && words[2] == "1", "{one}");
+    let two = table("causes --plant skip-mkclean,mkclean-keeps-dirty --two 1 --cases 300");
+    assert!(two.contains("skip-mkclean + mkclean-keeps-dirty"), "{two}");
+}
+
+#[test]
 fn each_finding_replays() {
     let run = Run::new();
     run.run("hunt --seed 2 --cases 3000 --impl nfs@2.6.29,fsblock@2007");

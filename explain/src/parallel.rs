@@ -1,5 +1,6 @@
 //! Tasks on several threads, and when they end early.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -28,6 +29,19 @@ pub fn parallel<S>(
     });
 }
 
+/// What comes of tasks `0..count`, in order, done on `jobs` threads.
+pub fn each<T: Send>(jobs: usize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let results = Mutex::new(Vec::with_capacity(count));
+    let work = |(): &mut (), n: usize| {
+        let result = work(n);
+        results.lock().expect("nothing panics while it is held").push((n, result));
+    };
+    parallel(jobs, count, || false, || (), work);
+    let mut results = results.into_inner().expect("nothing panicked");
+    results.sort_unstable_by_key(|(n, _)| *n);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
 /// When work ends early, with the best so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Until<'a> {
@@ -54,7 +68,6 @@ impl<'a> From<&'a AtomicBool> for Until<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
     use std::time::Duration;
 
     #[test]
@@ -67,6 +80,13 @@ mod tests {
             assert_eq!(done, (0..20).collect::<Vec<_>>());
         }
         parallel(4, 0, || false, || (), |(), _| panic!("there is no task"));
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_tasks() {
+        for jobs in [1, 3] {
+            assert_eq!(each(jobs, 20, |n| n * n), (0..20).map(|n| n * n).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! `mkwrite causes`: how well findings are folded. A bug is planted and hunted, and what is NEW
 //! should be one cause; of two bugs at once it should be two.
 
-use std::sync::Mutex;
-
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{Cause, Finding, fold};
-use mkwrite_explain::parallel::parallel;
+use mkwrite_explain::parallel::each;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_oracle::ledger::Ledger;
@@ -47,17 +45,17 @@ struct Folded<F: Filesystem> {
     plants: Vec<Plant>,
     shown: Vec<Finding<F>>,
     causes: Vec<Cause>,
-    /// Of each finding which bugs show it alone.
+    /// Of each finding which of two bugs show it alone; of one bug nothing.
     due_to: Vec<[bool; 2]>,
 }
 
 impl<F: Filesystem> Folded<F> {
-    /// Causes with findings of each of two bugs that the other does not show.
-    fn mixed(&self) -> usize {
-        let has =
-            |cause: &Cause, due: [bool; 2]| cause.findings.iter().any(|n| self.due_to[*n] == due);
-        let is_mixed = |cause: &&Cause| has(cause, [true, false]) && has(cause, [false, true]);
-        self.causes.iter().filter(is_mixed).count()
+    /// Some cause has findings of each of two bugs that the other does not show.
+    fn is_mixed(&self) -> bool {
+        let has = |cause: &Cause, due: [bool; 2]| {
+            cause.findings.iter().any(|n| self.due_to.get(*n) == Some(&due))
+        };
+        self.causes.iter().any(|cause| has(cause, [true, false]) && has(cause, [false, true]))
     }
 
     /// Both of two bugs have findings of their own.
@@ -82,21 +80,16 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
             .expect("a valid template"),
     );
-    let results = Mutex::new(Vec::new());
-    let work = |(): &mut (), n: usize| {
+    let results = each(super::jobs(), sets.len(), |n| {
         let folded = folded(args, &ledger, sets[n].clone());
-        results.lock().expect("nothing panics while it is held").push((n, folded));
         bar.inc(1);
-    };
-    parallel(super::jobs(), sets.len(), || false, || (), work);
+        folded
+    });
     bar.finish_and_clear();
-    let mut results = results.into_inner().expect("nothing panicked");
-    results.sort_by_key(|(n, _)| *n);
-    let results: Vec<Folded<F>> = results.into_iter().map(|(_, folded)| folded).collect();
     print(&results);
     if args.two.is_some() {
         let both = results.iter().filter(|folded| folded.both_show()).count();
-        let mixed = results.iter().filter(|folded| folded.mixed() > 0).count();
+        let mixed = results.iter().filter(|folded| folded.is_mixed()).count();
         let pairs = count(both, "pair");
         note(format!("{pairs} of bugs of which both show: {mixed} with a cause that mixes them"));
     }
@@ -116,8 +109,7 @@ fn twos(plants: &[Plant], count: usize) -> Vec<Vec<Plant>> {
 /// Plants these bugs, hunts them, and folds what is NEW.
 fn folded<F: Filesystem>(args: &Args, ledger: &Ledger<F>, plants: Vec<Plant>) -> Folded<F> {
     let own = || -> Vec<Pair<F>> {
-        let meant = plants.iter().take(1).map(|plant| plant.implementation().to_owned());
-        implementations(&meant.collect::<Vec<_>>())
+        implementations(&[plants[0].implementation().to_owned()])
             .map(|found| found.into_iter().map(Pair::natural).collect())
             .unwrap_or_default()
     };
@@ -141,7 +133,7 @@ fn print<F: Filesystem>(results: &[Folded<F>]) {
         };
         let about: Vec<String> = causes.iter().map(about).collect();
         let names: Vec<&str> = plants.iter().map(|plant| plant.name()).collect();
-        let mixed = if folded.mixed() > 0 { " MIXED" } else { "" };
+        let mixed = if folded.is_mixed() { " MIXED" } else { "" };
         table.add_row([
             names.join(" + ") + mixed,
             shown.len().to_string(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use mkwrite_explain::causes::{Cause, Finding};
 use mkwrite_explain::finding::{self, Name};
-use mkwrite_explain::parallel::parallel;
+use mkwrite_explain::parallel::each;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::plant::Plant;
@@ -398,14 +398,8 @@ fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> V
     // What is new first: the number of files is bounded.
     let mut all: Vec<(&FindingKey, &Found)> = outcome.found.iter().collect();
     all.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
-    let findings = Mutex::new(Vec::new());
-    let save = |(): &mut (), n: usize| {
-        let (key, found) = all[n];
-        let finding = save_one(saver, key, found, n < FILES_MAX);
-        findings.lock().expect("nothing panics while it is held").push(finding);
-    };
-    parallel(jobs, all.len(), || false, || (), save);
-    let mut findings = findings.into_inner().expect("nothing panicked");
+    let mut findings =
+        each(jobs, all.len(), |n| save_one(saver, all[n].0, all[n].1, n < FILES_MAX));
     findings.sort_by_key(|finding| finding.key);
     findings
 }
