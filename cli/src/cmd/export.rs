@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use mkwrite_model::implementation::Filesystem;
 
 use super::subject::{Switches, targets};
-use crate::export::{FORMS, Form, Program, fsx};
+use crate::export::{FORMS, Form, Program};
 use crate::output::{self, note};
 use crate::{Exit, files};
 
@@ -63,12 +63,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
 /// What whoever gets it should know.
 fn say(form: &Form, program: &Program) {
-    if form.name == "fsx" {
-        note(format!("licence of what was written: {}", form.licence));
-        for text in fsx::losses(program) {
-            note(format!("note: {text}"));
-        }
-    }
+    (form.notes)(program).into_iter().for_each(note);
     if !program.left_out.is_empty() {
         note(format!("note: left out: {}", program.left_out.join(", ")));
     }

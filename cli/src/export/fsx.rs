@@ -13,7 +13,7 @@ use mkwrite_model::case::{
     Actor, Case, Effect, Geometry, Limits, OPERATIONS_MAX, Operation, PAGES_MAX, Range,
 };
 
-use super::{PAGE, Program, Written};
+use super::{LICENCE, PAGE, Program, Written};
 
 /// Writes it.
 pub fn write(program: &Program) -> Result<Vec<Written>> {
@@ -60,8 +60,9 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
     Ok(vec![(".fsxops", text)])
 }
 
-/// What fsx has no operation for, or does by itself otherwise: notes for whoever exports.
-pub fn losses(program: &Program) -> Vec<String> {
+/// The licence, which the file has no place for, and what fsx has no operation for, or does by
+/// itself otherwise.
+pub fn notes(program: &Program) -> Vec<String> {
     let is_lost = |effect| {
         !matches!(
             effect,
@@ -74,12 +75,13 @@ pub fn losses(program: &Program) -> Vec<String> {
         )
     };
     let mut notes = vec![
-        "fsx maps the file anew for each mapped operation, and calls msync after a mapped write: what \
+        format!("licence of what was written: {LICENCE}"),
+        "note: fsx maps the file anew for each mapped operation, and calls msync after a mapped write: what \
          needs a mapping that stays does not show"
             .to_owned(),
     ];
     let lost = program.calls.iter().filter(|call| is_lost(call.operation.effect()));
-    notes.extend(lost.map(|call| format!("left out: {}", program.words(call))));
+    notes.extend(lost.map(|call| format!("note: left out: {}", program.words(call))));
     notes
 }
 

@@ -3,13 +3,14 @@
 //! window of microseconds rarely: the C form is made for that. What loads and reads return is not
 //! looked at, only the file in the end.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Result, anyhow};
 use mkwrite_model::case::{Effect, Operation};
 use mkwrite_model::exec::TaskId;
 
-use super::outcomes::ending;
+use super::outcomes::{Outcomes, ending};
 use super::{Call, INITIAL, LICENCE, PAGE, Program, Written};
 
 /// Rounds of a race.
@@ -20,10 +21,7 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
     let outcomes = program.outcomes(false)?;
     let mut text =
         format!("#!/bin/sh\n# SPDX-License-Identifier: {LICENCE}\n#\n# {}\n#\n", program.name);
-    for line in program.about() {
-        text.push_str(format!("# {line}").trim_end());
-        text.push('\n');
-    }
+    text.push_str(&comments(program));
     let rounds = if program.races() { ROUNDS } else { 1 };
     let _ = write!(
         text,
@@ -59,26 +57,36 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
         "\t# What the store holds, as far as that can be had without unmounting.\n\txfs_io -c fsync -c \
          'fadvise -d 0 0' \"$file\"\n\tsize=$(stat -c %s \"$file\")\n",
     );
-    let all: Vec<String> = outcomes
-        .sizes
-        .iter()
-        .map(|size| (usize::from(*size) * program.cell()).to_string())
-        .collect();
     let _ = write!(
         text,
         "\tcase \" {} \" in\n\t*\" $size \"*) ;;\n\t*) echo \"round $round: the size is $size\"; bad=1 \
          ;;\n\tesac\n",
-        all.join(" ")
+        sizes(program, &outcomes)
     );
     for (cell, may) in outcomes.content.iter().enumerate().filter(|(_, may)| !may.is_empty()) {
-        let bytes: Vec<String> = may.iter().map(|byte| format!("{byte:02x}")).collect();
-        let _ = writeln!(text, "\tcell {cell} \"{}\"", bytes.join(" "));
+        let _ = writeln!(text, "\tcell {cell} \"{}\"", hex(may));
     }
     text.push_str(
         "\twrong=$((wrong + bad))\n\tround=$((round + 1))\ndone\necho \"$(basename \"$0\") on $1: $round \
          rounds, $wrong wrong\"\n[ $wrong -eq 0 ]\n",
     );
     Ok(vec![(".sh", text)])
+}
+
+/// What the reader is told, as comments.
+pub fn comments(program: &Program) -> String {
+    program.about().iter().map(|line| format!("# {line}").trim_end().to_owned() + "\n").collect()
+}
+
+/// The sizes that the file may have in the end, in bytes.
+pub fn sizes(program: &Program, outcomes: &Outcomes) -> String {
+    let bytes = |size: &u8| (usize::from(*size) * program.cell()).to_string();
+    outcomes.sizes.iter().map(bytes).collect::<Vec<_>>().join(" ")
+}
+
+/// Values in hexadecimal.
+pub fn hex(values: &BTreeSet<u8>) -> String {
+    values.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Commands that make the file as it is before a round.
@@ -134,12 +142,6 @@ fn commands(program: &Program, call: &Call) -> Vec<String> {
         (_, Effect::Loads(_)) => one(format!("mread {cells}")),
         (_, Effect::Reads(_)) => one(format!("pread -q {cells}")),
         (_, Effect::Writes(_)) => one(format!("pwrite -q -S 0x{byte:02x} {cells}")),
-        (_, Effect::Copies { from, to }) => one(format!(
-            "copy_range -s {} -d {} -l {} -f 0",
-            usize::from(from.start) * cell,
-            usize::from(to.start) * cell,
-            from.iter().len().min(to.iter().len()) * cell
-        )),
         (_, Effect::Resizes(size)) => one(format!("truncate {}", usize::from(size) * cell)),
         (_, Effect::Syncs { mapping: false }) => one("fsync".to_owned()),
         (_, Effect::Syncs { mapping: true }) => one(format!("msync -s 0 {whole}")),
@@ -155,6 +157,6 @@ fn commands(program: &Program, call: &Call) -> Vec<String> {
         (_, Effect::Drops { .. }) => one(format!("fadvise -d {pages}")),
         (_, Effect::Maps) => one(format!("mmap -rw 0 {whole}")),
         (_, Effect::Unmaps) => one("munmap".to_owned()),
-        (_, Effect::Nothing) => Vec::new(),
+        (_, Effect::Copies { .. } | Effect::Nothing) => Vec::new(),
     }
 }

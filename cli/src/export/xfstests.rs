@@ -7,7 +7,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::outcomes::Outcomes;
-use super::sh::{actor, begin};
+use super::sh::{actor, begin, comments, hex, sizes};
 use super::{Program, Written};
 
 /// Rounds of a race: each mounts the filesystem anew.
@@ -19,10 +19,7 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
     let mut text =
         "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test NNN\n#\n".to_owned();
     let _ = writeln!(text, "# {}\n#", program.name);
-    for line in program.about() {
-        text.push_str(format!("# {line}").trim_end());
-        text.push('\n');
-    }
+    text.push_str(&comments(program));
     text.push_str(
         "#\n# Written by `mkwrite export`: replace NNN by the test's number here, and in the file of \
          what it prints.\n#\n. ./common/preamble\n_begin_fstest auto quick rw mmap\n\n. ./common/filter\n\n\
@@ -68,14 +65,11 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
 /// A function that says what is wrong with size and content.
 fn judge(program: &Program, outcomes: &Outcomes) -> String {
     let cell = program.cell();
-    let sizes: Vec<String> =
-        outcomes.sizes.iter().map(|size| (usize::from(*size) * cell).to_string()).collect();
     let mut text =
         "# Which bytes each cell may hold, by the order in which the calls may come.\n".to_owned();
     text.push_str("may=(");
     for set in &outcomes.content {
-        let bytes: Vec<String> = set.iter().map(|byte| format!("{byte:02x}")).collect();
-        let _ = write!(text, " \"{}\"", bytes.join(" "));
+        let _ = write!(text, " \"{}\"", hex(set));
     }
     let _ = write!(
         text,
@@ -84,7 +78,7 @@ fn judge(program: &Program, outcomes: &Outcomes) -> String {
          \t\tfor byte in $(dd if=$file bs={cell} skip=$cell count=1 2>/dev/null | od -An -v -tx1 | tr -s ' ' \
          '\\n' | sort -u); do\n\t\t\t[[ \" ${{may[cell]}} \" == *\" $byte \"* ]] ||\n\t\t\t\techo \"round \
          $round: cell $cell holds 0x$byte, may hold ${{may[cell]}}\"\n\t\tdone\n\tdone\n}}\n\n",
-        sizes.join(" ")
+        sizes(program, outcomes)
     );
     text
 }
