@@ -137,6 +137,16 @@ pub enum Schedule {
     Order(Vec<Stop>),
 }
 
+impl Schedule {
+    /// The stops; a seed has none.
+    pub fn stops(&self) -> &[Stop] {
+        match self {
+            Schedule::Order(stops) => stops,
+            Schedule::Seed { .. } => &[],
+        }
+    }
+}
+
 impl Default for Schedule {
     fn default() -> Self {
         Schedule::Order(Vec::new())

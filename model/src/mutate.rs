@@ -214,10 +214,9 @@ fn shape(case: &mut Case, r: &mut Random) {
 }
 
 fn fault(case: &mut Case, r: &mut Random) {
-    // The later sites are for cases that are written: NFS's remedies do not take a write(2) back at
-    // the server when a read or an allocation in it fails, so hunts would report that.
-    let drawn = &Site::ALL[..Site::DRAWN];
-    let site = drawn[r.random_range(0..drawn.len())];
+    let toggled = || Site::ALL.iter().copied().filter(|site| site.row().toggled != 0);
+    let n = r.random_range(0..toggled().count());
+    let site = toggled().nth(n).expect("below the count");
     let times = case.faults.of(site);
     let times = match r.random_range(0..4) {
         // All replies may be of a kind; not all of what can fail fails.

@@ -1,9 +1,9 @@
 //! The operations of an actor: one row each, from which the rest follows.
 //!
-//! A row says the code in byte records, the variant and its operands (up to two), how often the generator draws
-//! it, whether its result is part of the contract between filesystems (the differential rule
-//! compares it), what it does to the file in the judge's words, the kernel function that runs it,
-//! the word in text files, and a line of help. The generator, the codec, the history, the
+//! A row says the code in byte records, the variant and its operands (up to two), how often the
+//! generator draws it, whether its result is part of the contract between filesystems (the
+//! differential rule compares it), what it does to the file in the judge's words, the kernel
+//! function that runs it, the word in text files, and a line of help. The generator, the codec, the history, the
 //! differential rule, the conditions of the ledger and every list read these; nobody else names an
 //! operation without a reason of its own.
 //!
@@ -255,7 +255,6 @@ macro_rules! operations {
         }
 
         /// Runs it as the kernel does, in this slot of an actor in this address space.
-        #[allow(unused_variables)] // a copy finds its source in the operation
         pub(crate) async fn perform<F: Filesystem>(
             $k: &Kernel<F>,
             $slot: u8,
@@ -298,7 +297,7 @@ operations! {
         "load" "load through the actor's mapping";
     3  Read(cells: Cells) 12 compared Reads(cells), filemap::read(k, cells),
         "read" "read(2)";
-    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells),
+    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, None),
         "write" "write(2), extends the file beyond i_size";
     5  Truncate(size: Size) 26 compared Resizes(size), truncate::truncate(k, size),
         "truncate" "ftruncate(2) to a size in cells, down or up";
@@ -326,7 +325,7 @@ operations! {
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
     15 CopyRange(from: Cells, to: Cells) 0 compared Copies { from, to },
-        filemap::write(k, slot, to),
+        filemap::write(k, slot, to, Some(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
 }
 

@@ -491,7 +491,7 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.history.short(Short {
             of_space: k.device.is_full(),
             of_memory: k.is_out_of_pages(),
-            of_reads: false,
+            ..Short::default()
         });
         self.passes.step(k, step.task);
         for event in k.events() {

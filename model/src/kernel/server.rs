@@ -1,7 +1,6 @@
-//! A server like NFS's. It has a file of its own, with contents per
-//! cell in its cache or on stable storage: SETATTR cuts or extends it, a WRITE that ends beyond its
-//! end extends it, whatever i_size is by then, and a reply tells what its size was when the server
-//! answered.
+//! A server like NFS's. It has a file of its own, with contents per cell in its cache or on stable
+//! storage: SETATTR cuts or extends it, a WRITE that ends beyond its end extends it, whatever i_size
+//! is by then, and a reply tells what its size was when the server answered.
 
 use std::cell::Cell;
 

@@ -12,7 +12,7 @@
 
 use super::by_page;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
-use crate::case::{Operation, Range};
+use crate::case::Range;
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
@@ -132,11 +132,16 @@ impl Pipe {
 
 /// write(2): generic_file_aio_write and generic_perform_write. Its result is what it writes.
 ///
-/// And copy_file_range(2), which is a write(2) of what it has read first; its result is what it has
-/// read. (One function, because each layer makes the future of every actor larger.)
-pub(crate) async fn write<F: Filesystem>(k: &Kernel<F>, slot: u8, mut cells: Range) -> Status {
-    if let Operation::CopyRange(from, to) = k.task().operation() {
-        cells = read_to_copy(k, from, to).await;
+/// And copy_file_range(2), which is a write(2) of what it has read first, from `copied`; its result
+/// is what it has read. (One function, because each layer makes the future of every actor larger.)
+pub(crate) async fn write<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    mut cells: Range,
+    copied: Option<Range>,
+) -> Status {
+    if let Some(from) = copied {
+        cells = read_to_copy(k, from, cells).await;
         if cells.is_empty() {
             return empty_pipe(k, Status::Ok);
         }
@@ -185,10 +190,10 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
         Err(status) => return status,
     };
     k.at_page(P::WriteCopy, page).await;
+    let pipe = k.task().pipe.get();
     for cell in cells.iter() {
         let of_file = k.first_cell(page) + cell;
         let stamp = Stamp::new(k.tasks.current(), slot, of_file);
-        let pipe = k.task().pipe.get();
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
