@@ -263,6 +263,34 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The ledger of what kernels do otherwise and is explained: this file's, or the one that was
+/// compiled in.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub fn explained(path: Option<&Path>) -> Result<mkwrite_live::ledger::Ledger> {
+    use mkwrite_live::ledger::{Ledger, OWN};
+    let Some(path) = path else {
+        return Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"));
+    };
+    let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+    Ledger::parse(&text).map_err(|error| at(&error))
+}
+
+/// Saves a case with these comments, under a name by its content. Returns where.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub fn save_case(
+    folder: &Path,
+    of: &str,
+    mut document: Document,
+    comments: impl IntoIterator<Item = String>,
+) -> Result<PathBuf> {
+    document.comments = comments.into_iter().map(|text| ("mkw".to_owned(), text)).collect();
+    let text = document.to_string();
+    let path = folder.join(format!("{of}-{}.mkw", &sha1(text.as_bytes())[..8]));
+    write(&path, text.as_bytes())?;
+    Ok(path)
+}
+
 /// Writes a file, whole or not at all. What is no regular file (a pipe, a device) is written to as
 /// it is.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {

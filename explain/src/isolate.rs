@@ -127,8 +127,9 @@ pub fn isolate<F: Filesystem>(
 ) -> Option<Isolation> {
     let failing = watch(runner, target, case);
     let known: Vec<Breach> = runner.judge.breaches().collect();
-    let mut classifier = ledger.classify(target);
-    let breach = *known.iter().find(|b| signature.matches(b, classifier.next(b)))?;
+    let breach = ledger
+        .judged(target, &runner.judge)
+        .find_map(|(b, expected)| signature.matches(&b, expected).then_some(b))?;
     let same = |a: &Breach, b: &Breach| {
         a.rule == b.rule && a.point == b.point && a.operation == b.operation
     };

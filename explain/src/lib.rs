@@ -2,7 +2,8 @@
 //!
 //! - [`shrink`]: a smaller case that shows the same, out of [`smaller`] ones; [`realign`]: its
 //!   schedule where a point does not fit any more
-//! - [`timeline`]: every step of a run as data (`trail`: who stood where, and no more); [`isolate`]: the two steps whose order decides
+//! - [`timeline`]: every step of a run as data (`trail`: who stood where, and no more); [`isolate`]:
+//!   the two steps whose order decides
 //! - [`bisect`]: the same case on other versions and callers; [`cure`]: which remedy closes it;
 //!   [`rate`]: how many schedules break
 //! - [`finding`]: its case on disk, and the name of its file
@@ -13,7 +14,6 @@
 
 pub mod bisect;
 pub mod causes;
-
 pub mod cure;
 pub mod explain;
 pub mod finding;

@@ -6,7 +6,7 @@
 //! come to in the same slot. [`mend`] repairs a case that says what it expects: the stops that are
 //! broken are replaced, and what is taken is a schedule under which the expectations hold.
 use mkwrite_model::Target;
-use mkwrite_model::case::{Case, Schedule, Stop};
+use mkwrite_model::case::{Case, Stop};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
@@ -31,13 +31,6 @@ pub struct Translation {
     pub lost: Vec<Stop>,
 }
 
-fn stops(case: &Case) -> &[Stop] {
-    match &case.schedule {
-        Schedule::Order(stops) => stops,
-        Schedule::Seed { .. } => &[],
-    }
-}
-
 /// The steps of a run of the case, and the stops that it does not reach.
 fn follow<F: Filesystem>(
     runner: &mut Runner<F>,
@@ -60,10 +53,10 @@ pub fn translate<F: Filesystem>(
     let (original, missed) = follow(runner, from, case);
     // What was missed where the case comes from is no loss elsewhere.
     let skip = missed.len();
-    for _ in 0..stops(case).len() {
+    for _ in 0..case.schedule.stops().len() {
         let missed = runner.follow(to, &translation.case, &mut ());
         let Some(&broken) = missed.get(skip) else { break };
-        let mut list = stops(&translation.case).to_vec();
+        let mut list = translation.case.schedule.stops().to_vec();
         let stop = list[broken];
         // How far the task would go in this slot from here.
         list[broken] = Stop { point: None, occurrence: 1, ..stop };
@@ -104,7 +97,7 @@ pub fn mend<F: Filesystem>(
             && judge(runner, ledger, target, &candidate).verdict.is_good()
     };
     // The broken stops out, and a hole for each.
-    let mut list = stops(&document.case).to_vec();
+    let mut list = document.case.schedule.stops().to_vec();
     let mut holes: Vec<(usize, TaskId, u8)> = gaps.to_vec();
     if gaps.is_empty() {
         for (before, broken) in runner.missed_stops(target, &document.case).into_iter().enumerate()
@@ -119,7 +112,7 @@ pub fn mend<F: Filesystem>(
     let mut bare = with_order(&document.case, list);
     for (n, (position, task, slot)) in holes.into_iter().enumerate() {
         let with = |stop: Stop| {
-            let mut list = stops(&bare).to_vec();
+            let mut list = bare.schedule.stops().to_vec();
             list.insert((position + n).min(list.len()), stop);
             with_order(&bare, list)
         };

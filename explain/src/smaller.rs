@@ -195,9 +195,10 @@ pub fn simpler_faults(case: &Case) -> Vec<Case> {
     for site in sites {
         let times = case.faults.of(site);
         let mut to = |times: u16| add(case.faults.with(site, times));
-        if !site.row().is_error && matches!(times, 0 | u16::MAX) {
-            continue;
-        } else if !site.row().is_error {
+        if !site.row().is_error {
+            if matches!(times, 0 | u16::MAX) {
+                continue;
+            }
             to(u16::MAX);
         }
         ones(times.into()).for_each(|nth| to(times & !(1 << nth)));

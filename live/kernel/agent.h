@@ -12,7 +12,6 @@
 
 #define PAGE 4096
 #define PAGES_MAX 8
-#define CELLS_MAX 64
 #define ACTORS_MAX 8
 #define SLOTS_MAX 32
 #define ORDERS_MAX 512
@@ -24,7 +23,7 @@
 
 enum kind {
 	EMPTY, STORE, LOAD, READ, WRITE, TRUNCATE, WRITEBACK, SYNC_RANGE, FSYNC, MSYNC, INVALIDATE, INVALIDATE2, RECLAIM,
-	MUNMAP, MMAP, PUNCH, KINDS
+	MUNMAP, MMAP, KINDS
 };
 extern const char *const kinds[KINDS];
 
@@ -78,13 +77,10 @@ void text(const char *key, const char *value);
 int failed(const char *what);
 
 /* work.c */
-uint16_t stamp_of(int actor, int slot, int cell);
-int cell_bytes(void);
 int make_file(void);
 void print_result(const struct result *result, bool values);
 void print_file(const char *which, const char *path, int error);
 void start_process(int mm, int first, int threads);
-int64_t size_of(int fd);
 
 /* steer.c */
 int run_case(void);

@@ -24,17 +24,17 @@
 
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
-	"invalidate2", "reclaim", "munmap", "mmap", "punch",
+	"invalidate2", "reclaim", "munmap", "mmap",
 };
 
 /* ---- words */
 
-int cell_bytes(void)
+static int cell_bytes(void)
 {
 	return PAGE / test->cells;
 }
 
-uint16_t stamp_of(int actor, int slot, int cell)
+static uint16_t stamp_of(int actor, int slot, int cell)
 {
 	return (actor + 1) << 11 | slot << 6 | cell;
 }
@@ -58,7 +58,7 @@ static void fill(uint64_t *at, uint16_t stamp)
 }
 
 /* Asking for times, as fstat does, would make NFS write back. */
-int64_t size_of(int fd)
+static int64_t size_of(int fd)
 {
 	struct statx got = { .stx_size = 0 };
 
@@ -173,10 +173,6 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 		break;
 	case MMAP:
 		failure = map(true);
-		break;
-	case PUNCH:
-		failure = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, op->a * cell_bytes(),
-				    (op->b - op->a) * cell_bytes());
 		break;
 	}
 	return failure ? errno : 0;

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::kernel::{Stamp, Status};
+use mkwrite_model::kernel::Stamp;
 use mkwrite_oracle::history::{Flaw, History, Observed, Short};
 
 use crate::compare::kind;
@@ -258,12 +258,13 @@ fn judge_words(
             history.call(task, slot, operation);
             continue;
         }
+        let word = |n: u8| record.words[usize::from(n) * words + place];
         let outcome = Observed {
             status: record.status,
             done: done(operation, record, words, place),
-            value: &|n| record.words[usize::from(n) * words + place],
-            durable: &|n| record.words[usize::from(n) * words + place],
-            stored: &|n| record.words[usize::from(n) * words + place],
+            value: &word,
+            durable: &word,
+            stored: &word,
             durable_size: &|| {
                 (record.stored_size.unwrap_or(0) / cell_bytes(case.geometry) as u64) as u8
             },
@@ -292,11 +293,6 @@ fn done(operation: Operation, record: &Record, words: usize, place: usize) -> u8
 
 fn shown(stamp: Stamp) -> String {
     if stamp == crate::word::ALIEN { "alien".to_owned() } else { stamp.to_string() }
-}
-
-/// A call did not end as it should have, for whoever prints it.
-pub fn status(record: &Record) -> &'static str {
-    if record.status == Status::Ok { "ok" } else { record.status.name() }
 }
 
 #[cfg(test)]

@@ -153,21 +153,22 @@ struct Failure {
     done: u8,
 }
 
+/// The model's status for an errno, and the errno if the model has no status for it.
+pub fn status_of(errno: i32) -> (Status, i32) {
+    match errno {
+        libc::ENOMEM => (Status::NoMemory, 0),
+        libc::ENOSPC | libc::EDQUOT => (Status::NoSpace, 0),
+        libc::EBUSY => (Status::Busy, 0),
+        libc::EINVAL => (Status::Invalid, 0),
+        libc::EIO => (Status::Io, 0),
+        errno => (Status::Io, errno),
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        let status = match errno {
-            libc::ENOMEM => Status::NoMemory,
-            libc::ENOSPC | libc::EDQUOT => Status::NoSpace,
-            libc::EBUSY => Status::Busy,
-            libc::EINVAL => Status::Invalid,
-            _ => Status::Io,
-        };
-        Failure {
-            status,
-            errno: if status == Status::Io && errno != libc::EIO { errno } else { 0 },
-            done: 0,
-        }
+        let (status, errno) = status_of(error.raw_os_error().unwrap_or(libc::EIO));
+        Failure { status, errno, done: 0 }
     }
 }
 

@@ -28,13 +28,6 @@ pub enum Store {
     Unseen,
 }
 
-impl Store {
-    /// It can be looked at while calls run.
-    pub fn is_live(&self) -> bool {
-        matches!(self, Store::Image(_) | Store::Server(_))
-    }
-}
-
 /// A file's store.
 pub struct View {
     store: Store,

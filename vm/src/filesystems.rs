@@ -106,11 +106,6 @@ pub fn named(names: &[String]) -> Result<Vec<&'static GuestFilesystem>> {
 }
 
 impl GuestFilesystem {
-    /// The name without block size or defects, as the ledger of explained differences has it.
-    pub fn kind(&self) -> &str {
-        &self.family
-    }
-
     /// Where it is mounted in the guest.
     pub fn mount_point(&self) -> String {
         format!("/mnt/{}", self.name)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -69,11 +69,6 @@ impl Guest {
         fs::read(&self.log)
             .map(|log| String::from_utf8_lossy(&log).into_owned())
             .unwrap_or_default()
-    }
-
-    /// Where the kernel's log is written.
-    pub fn log_path(&self) -> &Path {
-        &self.log
     }
 
     fn dead(&mut self, how: &str) -> anyhow::Error {

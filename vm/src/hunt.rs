@@ -106,10 +106,7 @@ impl Found {
             self.case.operations().map(|(.., operation)| operation.kind().name).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let points = match &self.case.schedule {
-            Schedule::Order(stops) => stops.iter().map(|stop| stop.point).collect(),
-            Schedule::Seed { .. } => BTreeSet::new(),
-        };
+        let points = self.case.schedule.stops().iter().map(|stop| stop.point).collect();
         (self.broken.clone(), kinds, points)
     }
 }
@@ -119,11 +116,6 @@ struct Suspect {
     case: Case,
     broken: Vec<(Broken, String)>,
     after: (u64, Duration),
-}
-
-/// The damage that a kernel's log reports, or a guest's end.
-fn damage(flaw: &str) -> Broken {
-    Broken::trouble(flaw, "kernel")
 }
 
 /// Hunts on one filesystem of a guest.
@@ -199,13 +191,6 @@ fn without_order(case: &Case, nth: usize) -> Case {
     smaller
 }
 
-fn stops(case: &Case) -> &[Stop] {
-    match &case.schedule {
-        Schedule::Order(stops) => stops,
-        Schedule::Seed { .. } => &[],
-    }
-}
-
 /// The orders that a guest drew, as lines of a schedule.
 pub fn schedule(names: &BTreeMap<i32, (Point, u8)>, drawn: &[(u8, u8, i32, u32)]) -> Schedule {
     let stops = drawn.iter().map(|&(actor, slot, probe, count)| {
@@ -249,11 +234,6 @@ impl<'a> Hunter<'a> {
     /// The points that have a probe.
     pub fn points(&self) -> usize {
         self.names.len()
-    }
-
-    /// The kernel's log of the guest that runs.
-    pub fn log(&self) -> String {
-        self.session.guest.log()
     }
 
     fn reboot(&mut self) -> Result<()> {
@@ -300,7 +280,7 @@ impl<'a> Hunter<'a> {
                 self.session.guest.collect(LIMIT).map_err(|error| (Some(case.clone()), error))?;
             let case = ahead.pop_front().unwrap_or_default();
             self.count.time = before + begin.elapsed();
-            suspects.extend(self.take(case.clone(), answers));
+            suspects.extend(self.take(&case, answers));
             let grown = self.session.guest.log_bytes();
             let findings = if grown > log { self.session.findings() } else { Vec::new() };
             if status != 0 || !findings.is_empty() {
@@ -323,7 +303,7 @@ impl<'a> Hunter<'a> {
     }
 
     /// Judges what the runs of a program gave.
-    fn take(&mut self, case: Case, answers: Vec<Answer>) -> Vec<Suspect> {
+    fn take(&mut self, case: &Case, answers: Vec<Answer>) -> Vec<Suspect> {
         self.count.programs += 1;
         let mut suspects = Vec::new();
         for answer in answers {
@@ -331,7 +311,7 @@ impl<'a> Hunter<'a> {
             self.count.schedules += 1;
             self.count.orders += said.orders.len() as u64;
             self.count.stops += said.orders.iter().filter(|order| order.2 >= 0).count() as u64;
-            let broken = judge(&mut self.history, &case, &said);
+            let broken = judge(&mut self.history, case, &said);
             if broken.is_empty() {
                 continue;
             }
@@ -423,7 +403,7 @@ impl<'a> Hunter<'a> {
 
     /// The first case with less in it that still breaks this.
     fn smaller(&mut self, case: &Case, broken: &Broken, left: &mut u32) -> Result<Option<Case>> {
-        let orders = (0..stops(case).len()).rev().map(|nth| without_order(case, nth));
+        let orders = (0..case.schedule.stops().len()).rev().map(|nth| without_order(case, nth));
         let operations: Vec<_> = case.operations().collect();
         let operations =
             operations.into_iter().rev().map(|(task, slot, _)| without(case, task, slot));
@@ -467,13 +447,13 @@ impl<'a> Hunter<'a> {
         }
         let orders = self.session.guest.take_steps();
         let mut case = case.unwrap_or_default();
-        if stops(&case).is_empty() {
+        if case.schedule.stops().is_empty() {
             case.schedule = schedule(&self.names, &orders);
         }
         let flaw = if log.is_empty() { "hang" } else { "kernel-log" };
         let after = (self.count.schedules, self.count.time);
         let detail = log.first().cloned().unwrap_or_else(|| format!("{error:#}"));
-        let broken = damage(flaw);
+        let broken = Broken::trouble(flaw, "kernel");
         self.reboot()?;
         let mut found =
             Found { broken, detail, case, rate: (0, 0), unscheduled: (0, 0), after, count: 1, log };
@@ -536,7 +516,9 @@ mod tests {
         let schedule =
             schedule(&names, &[(0, 0, 4, 2), (1, 0, -1, 1), (0, 1, 9, 1), (0, 2, 77, 1)]);
         let case = Case { schedule, ..Case::default() };
-        let text: Vec<String> = stops(&case)
+        let text: Vec<String> = case
+            .schedule
+            .stops()
             .iter()
             .map(|stop| {
                 let point = stop.point.map_or("*", |point| point.name());
@@ -553,8 +535,9 @@ mod tests {
     #[test]
     fn a_smaller_case_keeps_the_orders_of_what_stays() {
         let case = parse(CASE).unwrap().case;
-        let orders =
-            |case: &Case| stops(case).iter().map(|s| (s.task.0, s.slot)).collect::<Vec<_>>();
+        let orders = |case: &Case| {
+            case.schedule.stops().iter().map(|s| (s.task.0, s.slot)).collect::<Vec<_>>()
+        };
         let no_store = without(&case, TaskId(1), 0);
         assert_eq!((orders(&no_store), no_store.actors.len()), (vec![(0, 0), (2, 0), (1, 0)], 3));
         let no_load = without(&case, TaskId(0), 0);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use mkwrite_live::exec::TeamRun;
 use mkwrite_live::judge::{Broken, judge as judge_words};
-use mkwrite_live::operations::{Record, cell_words};
+use mkwrite_live::operations::{Record, cell_words, status_of};
 use mkwrite_model::case::Case;
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::{Stamp, Status};
@@ -17,25 +17,14 @@ use mkwrite_oracle::history::History;
 
 use crate::console::{CallResult, Content, Said};
 
-fn status(error: i32) -> Option<Status> {
-    Some(match error {
-        0 => Status::Ok,
-        1001 => Status::Sigbus,
-        1002 => Status::Segv,
-        5 => Status::Io,
-        12 => Status::NoMemory,
-        16 => Status::Busy,
-        22 => Status::Invalid,
-        28 => Status::NoSpace,
-        _ => return None,
-    })
-}
-
 fn record(case: &Case, result: &CallResult) -> Record {
     let words = cell_words(case.geometry);
-    let (status, errno) = match status(result.error) {
-        Some(status) => (status, 0),
-        None => (Status::Io, result.error),
+    let (status, errno) = match result.error {
+        0 => (Status::Ok, 0),
+        // How the agent says what a fault ended with.
+        1001 => (Status::Sigbus, 0),
+        1002 => (Status::Segv, 0),
+        errno => status_of(errno),
     };
     let mut record = Record {
         called: result.called.into(),

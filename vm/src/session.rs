@@ -62,9 +62,7 @@ impl Parts {
         let qemu = Qemu::find(&cache)?;
         Ok(Parts { kernel, qemu, tools, built, cache })
     }
-}
 
-impl Parts {
     /// Where the programs of a filesystem are: among the tools that all have, or in a closure of
     /// its own.
     fn tools_of(&self, fs: &GuestFilesystem) -> Result<Root> {
@@ -82,7 +80,8 @@ pub struct Session {
     pub guest: Guest,
     probes: BTreeMap<(u64, Kind), Result<i32, String>>,
     sites: BTreeMap<Site, Result<i32, String>>,
-    folder: TempDir,
+    /// Holds its files, and removes them.
+    _folder: TempDir,
 }
 
 impl Session {
@@ -115,7 +114,7 @@ impl Session {
         };
         let guest = Guest::boot(&machine)?;
         let mut session =
-            Session { guest, probes: BTreeMap::new(), sites: BTreeMap::new(), folder };
+            Session { guest, probes: BTreeMap::new(), sites: BTreeMap::new(), _folder: folder };
         session.load(&modules, filesystems)?;
         Ok(session)
     }
@@ -148,16 +147,6 @@ impl Session {
     /// What the kernel's log says of damage.
     pub fn findings(&self) -> Vec<String> {
         findings(&self.guest.log())
-    }
-
-    /// Where this session keeps its files.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The places of a probe.
-    pub fn sites_of(&self, probe: i32) -> impl Iterator<Item = &Site> {
-        self.sites.iter().filter(move |(_, found)| **found == Ok(probe)).map(|(site, _)| site)
     }
 
     /// The number of a probe at this place, or why there is none.

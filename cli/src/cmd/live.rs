@@ -11,7 +11,7 @@ use mkwrite_live::exec::{self, Place, Solo, Store};
 use mkwrite_live::hunt::{self, Count, Hunter};
 use mkwrite_live::judge::Broken;
 use mkwrite_live::kernel::Version;
-use mkwrite_live::ledger::{Ledger, OWN, On};
+use mkwrite_live::ledger::{Ledger, On};
 use mkwrite_live::mounts::{self, Mounted, Namespace, NotHere, Spec};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
@@ -122,14 +122,7 @@ enum Held {
 
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let ledger = match &args.ledger {
-        None => Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"))?,
-        Some(path) => {
-            let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", path.display());
-            let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-            Ledger::parse(&text).map_err(|error| at(&error))?
-        }
-    };
+    let ledger = files::explained(args.ledger.as_deref())?;
     let specs =
         args.filesystems.iter().map(|name| name.parse::<Spec>().map_err(|error| anyhow!(error)));
     let specs = specs.collect::<Result<Vec<_>>>()?;
@@ -471,13 +464,10 @@ impl Work<'_> {
     }
 
     /// Writes a case with comments at its head. Returns where.
-    fn save(&self, ground: &Ground, mut document: Document, comments: &[String]) -> Result<String> {
+    fn save(&self, ground: &Ground, document: Document, comments: &[String]) -> Result<String> {
         files::prepare_folder(&self.args.out)?;
-        document.comments = comments.iter().map(|text| ("mkw".to_owned(), text.clone())).collect();
-        let text = document.to_string();
-        let name = format!("{}-{}.mkw", ground.filesystem, &files::sha1(text.as_bytes())[..8]);
-        let path = self.args.out.join(name);
-        files::write(&path, text.as_bytes())?;
+        let comments = comments.iter().cloned();
+        let path = files::save_case(&self.args.out, &ground.filesystem, document, comments)?;
         self.line(format!("  saved {}", output::quoted(&path)));
         Ok(path.display().to_string())
     }

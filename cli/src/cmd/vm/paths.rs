@@ -62,11 +62,12 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
 /// The pair that the table of filesystems names.
 fn target<F: Filesystem>(fs: &GuestFilesystem) -> Result<Target<F>> {
-    let named = fs.model.as_deref().and_then(|model| model.split_once(" x "));
-    let (implementation, caller) = named
+    let model = fs
+        .model
+        .as_deref()
         .ok_or_else(|| anyhow!("{} has no model whose paths could be compared", fs.name))
         .context("choose others with --fs")?;
-    Ok(Target::from(Pair::named(implementation, caller).map_err(|error| anyhow!(error))?))
+    Ok(Target::from(model.parse::<Pair<F>>()?))
 }
 
 fn differences(compared: &Compared) -> impl Iterator<Item = &paths::Passed> {

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_live::kernel::Version;
-use mkwrite_live::ledger::{Ledger, OWN};
+use mkwrite_live::ledger::Ledger;
 use mkwrite_model::text::Document;
 use mkwrite_report::count;
 use mkwrite_vm::Unavailable;
@@ -112,12 +112,11 @@ struct Work<'a> {
 pub fn run(args: &Args) -> Result<Exit> {
     let options = &args.options;
     let filesystems = filesystems::named(&args.filesystems)?;
-    let ledger = ledger(options)?;
+    let ledger = files::explained(options.ledger.as_deref())?;
     files::prepare_folder(&options.out)?;
     let parts = args.kernels.iter().map(|kernel| super::prepare(args, kernel));
     let parts = parts.collect::<Result<Vec<_>>>()?;
-    let cpus = std::thread::available_parallelism().map_or(1, Into::into);
-    let jobs = options.jobs.map_or(cpus, Into::into);
+    let jobs = options.jobs.map_or_else(crate::cmd::jobs, usize::from);
     let work = Work {
         options,
         json: args.json,
@@ -125,7 +124,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         units: Mutex::new(units(&parts, &filesystems, options.seed, jobs)),
         lines: Mutex::new(vec![String::new(); jobs]),
         bar: ProgressBar::new_spinner(),
-        stop: &*super::super::stop_on_interrupt()?,
+        stop: &*crate::cmd::stop_on_interrupt()?,
     };
     work.bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("a template"));
     work.bar.enable_steady_tick(Duration::from_millis(500));
@@ -142,15 +141,6 @@ pub fn run(args: &Args) -> Result<Exit> {
     });
     work.bar.finish_and_clear();
     report(args, results, work.stop.load(Ordering::Relaxed))
-}
-
-fn ledger(options: &Options) -> Result<Ledger> {
-    let Some(path) = &options.ledger else {
-        return Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"));
-    };
-    let at = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", path.display());
-    Ledger::parse(&std::fs::read_to_string(path).map_err(|error| at(&error))?)
-        .map_err(|error| at(&error))
 }
 
 /// Each filesystem on each kernel; with other seeds again while there are jobs without any.
@@ -201,7 +191,7 @@ impl Work<'_> {
         self.say(job, format!("{} {} boots", kernel.release, fs.name));
         let mut hunter = Hunter::new(&boot, &kernel.release, fs, plan)?;
         let (begin, limit) = (Instant::now(), Duration::from_secs(self.options.seconds));
-        let is_new = |found: &Found| self.finding(unit, found).new || fs.loses;
+        let is_new = |found: &Found| self.excuse(unit, found).1 || fs.loses;
         hunter.hunt(|hunter| {
             let count = hunter.count;
             let rate = count.schedules as f64 / count.time.as_secs_f64().max(0.001);
@@ -248,14 +238,21 @@ impl Work<'_> {
         self.bar.set_message(lines.join(" | "));
     }
 
-    fn finding(&self, unit: &Unit<'_>, found: &Found) -> Finding {
+    /// The entry that explains it, and whether it is NEW.
+    fn excuse(&self, unit: &Unit<'_>, found: &Found) -> (Option<&str>, bool) {
         let version = unit.parts.kernel.release.parse().unwrap_or(Version(0, 0));
-        let entry =
-            self.ledger.excuses((unit.fs.kind(), false), version, &found.broken, Some(&found.case));
+        let on = (unit.fs.family.as_str(), false);
+        let entry = self.ledger.excuses(on, version, &found.broken, Some(&found.case));
         let damage = found.broken.shown_by == "kernel";
+        let new = entry.is_none() && (damage || !unit.fs.loses);
+        (entry.map(|entry| entry.name.as_str()), new)
+    }
+
+    fn finding(&self, unit: &Unit<'_>, found: &Found) -> Finding {
+        let (entry, new) = self.excuse(unit, found);
         Finding {
-            entry: entry.map(|entry| entry.name.clone()),
-            new: entry.is_none() && (damage || !unit.fs.loses),
+            entry: entry.map(str::to_owned),
+            new,
             flaw: found.broken.flaw.clone(),
             shown_by: found.broken.shown_by,
             detail: found.detail.clone(),
@@ -271,7 +268,6 @@ impl Work<'_> {
     }
 
     fn save(&self, unit: &Unit<'_>, found: &Found) -> Result<PathBuf> {
-        let mut document = Document::new(found.case.clone());
         let (hits, runs) = found.rate;
         let (without, of) = found.unscheduled;
         let comments = [
@@ -283,12 +279,8 @@ impl Work<'_> {
             ),
         ];
         let comments = comments.into_iter().chain(found.log.iter().take(3).cloned());
-        document.comments = comments.map(|text| ("mkw".to_owned(), text)).collect();
-        let text = document.to_string();
-        let name = format!("{}-{}.mkw", unit.fs.name, &files::sha1(text.as_bytes())[..8]);
-        let path = self.options.out.join(name);
-        files::write(&path, text.as_bytes())?;
-        Ok(path)
+        let document = Document::new(found.case.clone());
+        files::save_case(&self.options.out, &unit.fs.name, document, comments)
     }
 }
 
@@ -341,27 +333,23 @@ fn brief(case: &str) -> String {
 }
 
 fn report(args: &Args, results: Vec<Result<Hunted>>, stopped: bool) -> Result<Exit> {
-    let (mut hunts, mut missing, mut failed) = (Vec::new(), None, None);
+    let (mut hunts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
         match result {
             Ok(hunted) => hunts.push(hunted),
-            Err(error) => match error.downcast_ref::<Unavailable>() {
-                Some(Unavailable { what, remedy }) => {
-                    missing.get_or_insert((what.clone(), remedy.clone()));
-                }
-                None => _ = failed.get_or_insert(error),
-            },
+            Err(error) => errors.push(error),
         }
     }
+    // What fails counts more than what is not here.
+    errors.sort_by_key(|error| error.downcast_ref::<Unavailable>().is_some());
     let new = hunts.iter().flat_map(|hunted| &hunted.findings).any(|finding| finding.new);
     if args.json {
         output::document(&std::collections::BTreeMap::from([("hunts", &hunts)]))?;
     }
-    match (new, failed, missing) {
-        (true, ..) => Ok(Exit::Breach),
-        (_, Some(error), _) => Err(error),
-        (_, _, Some((what, remedy))) => Ok(output::not_here(&what, &remedy)),
-        _ if stopped => Ok(Exit::Interrupted),
-        _ => Ok(Exit::Good),
+    match errors.into_iter().next() {
+        _ if new => Ok(Exit::Breach),
+        Some(error) => Err(error),
+        None if stopped => Ok(Exit::Interrupted),
+        None => Ok(Exit::Good),
     }
 }
