@@ -1,6 +1,6 @@
 //! The `mkwrite` command, and the library for your own filesystem: implement [`fs::Implementation`]
-//! and its operations for it, join it with the filesystems of this repository by [`with_builtin!`], and [`command`] is
-//! the whole command for all of them.
+//! and its operations for it, join it with the filesystems of this repository by [`with_builtin!`],
+//! and [`command`] is the whole command for all of them.
 //!
 //! ```no_run
 //! # mod example {

@@ -102,7 +102,7 @@ fn a_part_of_a_campaign_hunts_its_part_and_stays_that_part() {
     let part = |shard: &str| {
         let more = ["--engines", "hunt", "--shard", shard];
         campaign(folder.path(), 2.0, &more).status().unwrap();
-        let hunt = json(&folder.path().join("c/work/hunt-differential/hunt.json")).unwrap();
+        let hunt = json(&folder.path().join("c").join("work/hunt-differential/hunt.json")).unwrap();
         let report = json(&folder.path().join("c/report.json")).unwrap();
         assert_eq!(hunt["shard"], report["shard"]);
         report["shard"].clone()

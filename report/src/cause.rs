@@ -4,10 +4,10 @@
 
 use std::fmt::Write;
 
-use anstyle::Style;
 use serde::Serialize;
 
 use crate::count;
+use crate::terminal::BOLD;
 use crate::triage::Status;
 
 /// A cause.
@@ -75,8 +75,6 @@ impl Cause {
         format!("{} at {} on {pair}{more}", self.rule, self.point)
     }
 }
-
-const BOLD: Style = Style::new().bold();
 
 /// The causes in lines of so many characters: what goes wrong, and below it a line for each cause
 /// with its status, pairs and rules. Those that go wrong alike stand together, in the order of the

@@ -51,6 +51,19 @@ impl Row {
     }
 }
 
+/// The row of a rule that breaks.
+fn broken(row: &Row, width: usize) -> Markup {
+    html! {
+        rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill=(BAD_BACK) {}
+        rect x=(LANES) y=(row.top) width="3" height=(row.height) fill=(BAD) {}
+        text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) { "▲" }
+        @for (n, text) in row.lines.iter().enumerate() {
+            text x=(LANES + 24) y=(row.top + 15 + LINE * n) font-weight="bold" font-family=(SANS)
+                fill=(BAD) { (text) }
+        }
+    }
+}
+
 /// The picture of an explanation.
 pub fn picture(e: &Explanation) -> String {
     let mut chart = charts(e).swap_remove(0);
@@ -105,15 +118,7 @@ pub fn picture(e: &Explanation) -> String {
                         text x=(LANES + 4) y=(row.top + 13) font-size="10.5" font-weight="bold" font-family=(SANS)
                             fill=(CAPTION) { "WINDOW OF THE RACE" }
                     }
-                    Item::Breach { .. } => {
-                        rect x=(LANES) y=(row.top) width=(width - LANES - 8) height=(row.height) fill=(BAD_BACK) {}
-                        rect x=(LANES) y=(row.top) width="3" height=(row.height) fill=(BAD) {}
-                        text x=(LANES + 10) y=(row.top + 15) font-weight="bold" font-family=(SANS) fill=(BAD) { "▲" }
-                        @for (n, text) in row.lines.iter().enumerate() {
-                            text x=(LANES + 24) y=(row.top + 15 + LINE * n) font-weight="bold" font-family=(SANS)
-                                fill=(BAD) { (text) }
-                        }
-                    }
+                    Item::Breach { .. } => (broken(row, width)),
                 }
             }
             @for (n, line) in lines.iter().enumerate() {

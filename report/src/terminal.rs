@@ -16,7 +16,7 @@ use crate::chart::{Chart, Item, charts};
 const RED: Style = AnsiColor::BrightRed.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
-const BOLD: Style = Style::new().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
 
 /// Width of a task's column, in characters, where there is room.
 const COLUMN: usize = 24;

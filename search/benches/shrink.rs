@@ -63,8 +63,7 @@ fn random_findings(ledger: &Ledger<Builtin>) -> Vec<Finding> {
         let target = plan.targets[index as usize % plan.targets.len()];
         Generator::new(false).generate(plan.seed, index, &mut case);
         runner.run(target, &case, how(&plan, index));
-        let mut classifier = ledger.classify(target);
-        let breaches: Vec<_> = runner.judge.breaches().map(|b| (b, classifier.next(&b))).collect();
+        let breaches: Vec<_> = ledger.judged(target, &runner.judge).collect();
         let rare = breaches.iter().map(|(breach, expected)| {
             let key = (target.pair.to_string(), Held::of(ledger, breach, *expected).signature);
             (seen.get(&key).copied().unwrap_or(0), key, *breach, *expected)
@@ -135,13 +134,8 @@ fn measure(ledger: &Ledger<Builtin>, findings: &[Finding]) {
         let mut shrinker = Shrinker::new(&mut runner, goal, ledger);
         assert!(shrinker.not_minimal(&small).is_empty(), "{n} is not minimal");
         runner.run(*target, &small, ScheduledBy::Own);
-        let mut classifier = ledger.classify(*target);
-        kept += usize::from(
-            runner
-                .judge
-                .breaches()
-                .any(|other| Held::of(ledger, &other, classifier.next(&other)) == held),
-        );
+        let shows = |(other, expected)| Held::of(ledger, &other, expected) == held;
+        kept += usize::from(ledger.judged(*target, &runner.judge).any(shows));
 
         let mut document = finding::document(*target, breach, String::new(), small.clone(), &[]);
         let wanted = Wanted::Expectations;

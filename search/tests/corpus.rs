@@ -120,9 +120,7 @@ fn is_cured(n: usize, entry: &Entry<Builtin>) -> Result<(), Failed> {
                     n => ScheduledBy::Random(SchedulerKind::portfolio(n as u32), random(1, n, 1)),
                 };
                 runner.run(target, &document.case, how);
-                let mut classifier = ledger.classify(target);
-                for breach in runner.judge.breaches() {
-                    let expected = classifier.next(&breach);
+                for (breach, expected) in ledger.judged(target, &runner.judge) {
                     assert_ne!(
                         expected,
                         Expected::Root(n),

@@ -346,11 +346,8 @@ fn a_breach_beyond_i_size_hides_none_within() {
         records.map(|breach| (breach.step, breach.past_eof())).collect::<Vec<_>>(),
         [(85, true), (117, false)]
     );
-    let mut classifier = ledger.classify(Target::from(pair));
-    assert!(
-        runner.judge.breaches().all(|breach| classifier.next(&breach) != Expected::No),
-        "it is the known race"
-    );
+    let mut judged = ledger.judged(Target::from(pair), &runner.judge);
+    assert!(judged.all(|(_, expected)| expected != Expected::No), "it is the known race");
 }
 
 /// A write(2) that is done while an msync runs does not take from the ledger what the msync has to
@@ -362,11 +359,9 @@ fn what_a_write_sets_during_a_sync_is_still_the_known_race() {
         Target::from("block@2.6.29 x try3".parse::<Pair<Builtin>>().unwrap());
     let (mut runner, ledger) = (Runner::default(), Ledger::<Builtin>::own());
     runner.run(target, &case, ScheduledBy::Own);
-    let mut classifier = ledger.classify(target);
-    let breaches = runner
-        .judge
-        .breaches()
-        .map(|breach| (breach.rule.id(), classifier.next(&breach) != Expected::No));
+    let breaches = ledger
+        .judged(target, &runner.judge)
+        .map(|(breach, expected)| (breach.rule.id(), expected != Expected::No));
     assert_eq!(breaches.collect::<Vec<_>>(), [("I8", true), ("I34", true)]);
 }
 

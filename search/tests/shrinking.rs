@@ -46,8 +46,7 @@ fn findings(ledger: &Ledger<Builtin>, on: &str, plant: Option<&str>, count: usiz
 fn shows(ledger: &Ledger<Builtin>, target: Target<Builtin>, case: &Case, held: Held) -> bool {
     let mut runner = Runner::default();
     runner.run(target, case, ScheduledBy::Own);
-    let mut classifier = ledger.classify(target);
-    runner.judge.breaches().any(|b| Held::of(ledger, &b, classifier.next(&b)) == held)
+    ledger.judged(target, &runner.judge).any(|(b, expected)| Held::of(ledger, &b, expected) == held)
 }
 
 #[test]

@@ -7,7 +7,6 @@ use anyhow::{Result, anyhow};
 use mkwrite_model::bytes;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
-use mkwrite_oracle::Ledger;
 use mkwrite_search::choice::Choice;
 
 use crate::export::fsx;
@@ -38,20 +37,26 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+/// The table of pairs.
+fn choice<F: Filesystem>() -> Result<Choice<F>> {
+    Ok(Choice::new(&files::own_ledger::<F>()?))
+}
+
 /// Runs the subcommand.
 pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let choice = Choice::<F>::new(&Ledger::own());
     if args.file.is_dir() {
-        return folder(args, &choice);
+        return folder::<F>(args);
     }
-    let is_text = args.from.is_none() && files::is_text(&args.file);
-    let to_text = args.to.as_deref().map_or(!is_text, |to| to == "text");
-    let content = match (&args.from, to_text, is_text) {
-        (Some(_), true, _) => operations_of_fsx(&args.file)?.to_string().into_bytes(),
-        (Some(_), false, _) => bytes::encode(&operations_of_fsx(&args.file)?.case),
-        (None, true, _) => files::read::<F>(&args.file)?.to_string().into_bytes(),
-        (None, false, true) => bytes::encode(&files::read::<F>(&args.file)?.case),
-        (None, false, false) => choice.upgraded(&files::input(&args.file)?),
+    let is_bytes = args.from.is_none() && !files::is_text(&args.file);
+    let to_text = args.to.as_deref().map_or(args.from.is_some() || is_bytes, |to| to == "text");
+    let content = if is_bytes && !to_text {
+        choice::<F>()?.upgraded(&files::input(&args.file)?)
+    } else {
+        let document = match args.from {
+            Some(_) => operations_of_fsx(&args.file)?,
+            None => files::read::<F>(&args.file)?,
+        };
+        if to_text { document.to_string().into_bytes() } else { bytes::encode(&document.case) }
     };
     if let Some(output) = args.output.as_deref() {
         files::refuse_same(&args.file, output)?;
@@ -68,7 +73,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 }
 
 /// Converts the inputs of a folder into another one.
-fn folder<F: Filesystem>(args: &Args, choice: &Choice<F>) -> Result<Exit> {
+fn folder<F: Filesystem>(args: &Args) -> Result<Exit> {
     let from = &args.file;
     let Some(to) = &args.output else {
         let what = format!("{} is a folder", from.display());
@@ -76,6 +81,7 @@ fn folder<F: Filesystem>(args: &Args, choice: &Choice<F>) -> Result<Exit> {
     };
     std::fs::create_dir_all(to).map_err(|error| anyhow!("{}: {error}", to.display()))?;
     files::refuse_same(from, to)?;
+    let choice = choice::<F>()?;
     let to_text = args.to.as_deref() == Some("text");
     let inputs = inputs(from)?;
     for path in &inputs {

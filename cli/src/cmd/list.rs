@@ -21,8 +21,8 @@ use mkwrite_search::feedback::Signal;
 use crate::output::{self, print_table};
 use crate::{Exit, files};
 
-/// List implementations, callers, rules, operations, sites of faults, points, plants, remedies, entries of the
-/// ledger and so on
+/// List implementations, callers, rules, operations, sites of faults, points, plants, remedies,
+/// entries of the ledger and so on
 ///
 /// Names in brackets, after a source, are facts of docs/sources.md.
 #[derive(clap::Args)]
