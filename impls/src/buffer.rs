@@ -8,12 +8,13 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::implementation::{Filesystem, Holds, Record};
+use mkwrite_model::implementation::{Filesystem, Holds, Record, WbSync};
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 /// The buffers of a page, one bit per block.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -48,11 +49,10 @@ pub fn blocks_touched(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
     Range::new(cells.start / per_block, cells.end.div_ceil(per_block)).bits() as u8
 }
 
-/// The blocks of a page that lie wholly at or beyond `from`, one bit each.
-pub fn blocks_from(k: &Kernel<impl Filesystem>, from: u8) -> u8 {
-    let g = k.geometry();
-    let first = from.div_ceil(g.block_cells());
-    Range::new(first, g.blocks).bits() as u8
+/// The blocks of a page that lie wholly in these of its cells, one bit each.
+pub fn blocks_inside(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
+    let block = k.geometry().block_cells();
+    Range::new(cells.start.div_ceil(block), cells.end / block).bits() as u8
 }
 
 /// All blocks of a page.
@@ -141,8 +141,8 @@ macro_rules! buffer_heads {
                 async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
                     buffer::write_end(k, page, cells).await;
                 }
-                async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
-                    buffer::invalidatepage(k, page, from);
+                async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
+                    buffer::invalidatepage(k, page, cells);
                 }
                 async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
                     buffer::try_to_free_buffers(k, page)
@@ -150,8 +150,17 @@ macro_rules! buffer_heads {
             }
 
             impl<F: buffer::BufferHeads> InodeOperations<F> for $filesystem {
+                async fn setattr(self, k: &Kernel<F>, size: u8) {
+                    buffer::setattr(k, size).await;
+                }
                 async fn truncate(self, k: &Kernel<F>, size: u8) {
                     buffer::truncate_blocks(k, size).await;
+                }
+                async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
+                    if !k.facts().punches_holes {
+                        return Status::NotSupported;
+                    }
+                    buffer::punch_hole(k, cells).await
                 }
             }
 
@@ -231,7 +240,7 @@ pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8>
     if below_eof < k.geometry().cells {
         k.at_page(P::WritepageZero, page).await;
         if !k.reaches_plant(Plant::NoTailZero) {
-            k.zero_from(page, below_eof);
+            k.zero(page, Range::new(below_eof, k.geometry().cells));
         }
     }
     Some(size)
@@ -241,7 +250,7 @@ pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8>
 pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
     let Some(size) = clip_to_eof(k, page).await else {
         // The page was truncated under us, or is about to be.
-        invalidatepage(k, page, 0);
+        invalidatepage(k, page, Range::new(0, k.geometry().cells));
         k.unlock_page(page);
         return Status::Ok;
     };
@@ -401,13 +410,13 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
     mm::raise_size(k, page, cells, was_dirty).await;
 }
 
-/// block_invalidatepage: discards the buffers beyond `from`; all of them are freed with the whole
-/// page.
-pub fn invalidatepage(k: &Kernel<impl BufferHeads>, page: Frame, from: u8) {
+/// block_invalidatepage: discards the buffers that lie in these cells; all of them are freed with
+/// the whole page.
+pub fn invalidatepage(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
     let Some(b) = buffers(k, page) else { return };
-    let gone = blocks_from(k, from);
+    let gone = blocks_inside(k, cells);
     set(k, page, Buffers { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
-    if from == 0 {
+    if k.is_whole_page(cells) {
         try_to_free_buffers(k, page);
     }
 }
@@ -424,19 +433,117 @@ pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     }
 }
 
+/// ext2_setsize: since 5.15 under invalidate_lock.
+pub async fn setattr(k: &Kernel<impl BufferHeads>, size: u8) {
+    let locks = k.facts().invalidate_lock;
+    if locks {
+        k.invalidate_lock(P::TruncateInvalidateLock).await;
+    }
+    mm::vmtruncate(k, size).await;
+    k.fs().truncate(k, size).await;
+    if locks {
+        k.invalidate_unlock();
+    }
+}
+
 /// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.
 pub async fn truncate_blocks(k: &Kernel<impl BufferHeads>, size: u8) {
-    if let Some(page) = mm::truncate_partial_zero(k, size).await {
-        let cell = size % k.geometry().cells;
-        let block = blocks_touched(k, Range::new(cell, cell + 1));
-        let (b, _) = map(k, page, get_or_create(k, page), block);
-        set(k, page, b);
-        mark_dirty(k, page, block).await;
+    zero_part_of_block(k, Range::new(size, size.next_multiple_of(k.geometry().block_cells())))
+        .await;
+    k.at(P::TruncateBlocks).await;
+    k.free_blocks_from(k.geometry().blocks_of(size));
+}
+
+/// block_truncate_page: the rest of the block at the new end.
+async fn zero_part_of_block(k: &Kernel<impl BufferHeads>, cells: Range) {
+    let Some(page) = mm::grab_part_of_block(k, cells).await else { return };
+    zero_and_dirty(k, page, cells).await;
+    k.unlock_page(page);
+    k.put_page(page);
+}
+
+/// Zeroes these cells of one block, which has its place on the device, and makes it dirty.
+async fn zero_and_dirty(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
+    k.zero_of_file(page, cells);
+    let cell = cells.start % k.geometry().cells;
+    let block = blocks_touched(k, Range::new(cell, cell + 1));
+    let (b, _) = map(k, page, get_or_create(k, page), block);
+    set(k, page, b);
+    mark_dirty(k, page, block).await;
+}
+
+/// ext4_punch_hole of 6.12 (fs/ext4/inode.c; `[punch-hole]`): the range is written back; under both
+/// locks the whole blocks go from the page cache and from the file, and the parts of blocks at the
+/// ends are zeroed and made dirty. Otherwise than there: the parts come last, as in
+/// xfs_free_file_space, because here a whole page is read to zero a part of it; they wait for
+/// writeback, as iomap_zero_range does; and an error of the writeback is left to fsync.
+pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
+    let (g, block) = (k.geometry(), k.geometry().block_cells());
+    let pages = Range::new(g.page_of(cells.start), cells.end.div_ceil(g.cells));
+    k.fs().writepages(k, pages, WbSync::Integrity).await;
+    mm::filemap_fdatawait(k).await;
+    let mut status = Status::Ok;
+    k.inode_lock(P::PunchInode).await;
+    let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
+    if cells.start < k.i_size() {
+        k.invalidate_lock(P::PunchInvalidate).await;
+        let whole = Range::new(cells.start.div_ceil(block), cells.end / block);
+        if !whole.is_empty() {
+            let cells = Range::new(whole.start * block, whole.end * block);
+            prepare_ends(k, cells).await;
+            mm::truncate_pagecache_range(k, cells).await;
+            k.at(P::PunchBlocks).await;
+            k.free_blocks(whole);
+        }
+        let head = Range::new(cells.start, cells.start.next_multiple_of(block).min(cells.end));
+        let tail = Range::new(head.end.max(cells.end / block * block), cells.end);
+        for part in [head, tail].into_iter().filter(|part| !part.is_empty()) {
+            status = status.or(punch_part_of_block(k, part).await);
+        }
+        k.invalidate_unlock();
+    }
+    k.inode_unlock();
+    status
+}
+
+/// Pages that stay, and lose some of their blocks: they get buffers, so that it is known which; and
+/// by the remedy they are write-protected, as ext4_truncate_page_cache_block_range does.
+async fn prepare_ends(k: &Kernel<impl BufferHeads>, cells: Range) {
+    let g = k.geometry();
+    let [first, last] = [cells.start, cells.end]
+        .map(|end| Some(g.page_of(end)).filter(|_| !end.is_multiple_of(g.cells)));
+    for index in first.into_iter().chain(last.filter(|_| first != last)) {
+        k.at_slot(P::TruncateFind, index).await;
+        let Some(page) = k.find_get_page(index) else { continue };
+        k.lock_page(page, P::TruncateLock).await;
+        if k.in_mapping(page) {
+            set(k, page, get_or_create(k, page));
+            if k.remedied(Remedy::PunchProtects) && k.page_mkclean(page).await {
+                k.set_page_dirty(page).await;
+            }
+        }
         k.unlock_page(page);
         k.put_page(page);
     }
-    k.at(P::TruncateBlocks).await;
-    k.free_blocks_from(k.geometry().blocks_of(size));
+}
+
+/// Zeroes the part of a block that a hole covers; in the page cache alone if the block has no place
+/// on the device yet.
+async fn punch_part_of_block(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
+    let g = k.geometry();
+    let page = match mm::grab_page(k, g.page_of(cells.start)).await {
+        Ok(page) => page,
+        Err(status) => return status,
+    };
+    k.wait_on_page_writeback(page, P::PunchWait).await;
+    if k.block(cells.start / g.block_cells()).is_some() {
+        zero_and_dirty(k, page, cells).await;
+    } else {
+        k.zero_of_file(page, cells);
+    }
+    k.unlock_page(page);
+    k.put_page(page);
+    Status::Ok
 }
 
 /// Every dirty block below i_size has a block on the device.

@@ -6,12 +6,17 @@
 //! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
 //! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite. Of 6.12 also:
 //! pagecache_isize_extended, which write-protects the last page when the file grows (with nothing
-//! reserved, nothing depends on it), and invalidate_lock.
+//! reserved, nothing depends on it). 6.12 punches holes as ext4 does
+//! ([`punch_hole`](crate::buffer::punch_hole)), and its page_mkwrite holds invalidate_lock as
+//! ext4's does: ext2, whose mappings these are, does neither.
 
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
-    Aspect, Convention, Declaration, Implementation, SizeGuard, VmOperations,
+    Aspect, Code, Convention, Declaration, Implementation, SizeGuard, VmOperations,
 };
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::mm;
+use mkwrite_model::point::Point as P;
 
 use crate::buffer::BufferHeads;
 
@@ -56,7 +61,18 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
     }
 }
 
-// Its page_mkwrite is the default.
-impl<F: BufferHeads> VmOperations<F> for Filemap {}
+impl<F: BufferHeads> VmOperations<F> for Filemap {
+    /// The generic one; where holes can be punched under invalidate_lock, as ext4_page_mkwrite and
+    /// xfs_write_fault have it.
+    async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
+        if !k.facts().invalidate_lock {
+            return mm::filemap_page_mkwrite(k, page).await;
+        }
+        k.invalidate_lock_shared(P::MkwriteInvalidate).await;
+        let code = mm::filemap_page_mkwrite(k, page).await;
+        k.invalidate_unlock_shared();
+        code
+    }
+}
 
 crate::buffer_heads!(Filemap, untied_record);

@@ -26,7 +26,7 @@ use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
 use crate::buffer::{
-    self, all_blocks, bits, blocks_below_eof, blocks_from, blocks_touched, file_block,
+    self, all_blocks, bits, blocks_below_eof, blocks_inside, blocks_touched, file_block,
 };
 
 /// The versions.
@@ -203,7 +203,7 @@ impl<F: Fsblocks> AddressSpaceOperations<F> for Fsblock {
     async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
         k.bug_on(blocks(k, page).is_none(), "BUG_ON(!PageBlocks(page)) in fsblock_writepage");
         let Some(size) = buffer::clip_to_eof(k, page).await else {
-            self.invalidatepage(k, page, 0).await;
+            self.invalidatepage(k, page, Range::new(0, k.geometry().cells)).await;
             k.unlock_page(page);
             return Status::Ok;
         };
@@ -265,9 +265,9 @@ impl<F: Fsblocks> AddressSpaceOperations<F> for Fsblock {
         mm::raise_size(k, page, cells, was_dirty).await;
     }
 
-    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let Some(b) = blocks(k, page) else { return };
-        let gone = blocks_from(k, from);
+        let gone = blocks_inside(k, cells);
         set(k, page, Blocks { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
         if b.dirty & !gone == 0 {
             k.cancel_dirty_page(page);
@@ -282,7 +282,9 @@ impl<F: Fsblocks> AddressSpaceOperations<F> for Fsblock {
 
 impl<F: Fsblocks> InodeOperations<F> for Fsblock {
     async fn truncate(self, k: &Kernel<F>, size: u8) {
-        if let Some(page) = mm::truncate_partial_zero(k, size).await {
+        let tail = Range::new(size, size.next_multiple_of(k.geometry().block_cells()));
+        if let Some(page) = mm::grab_part_of_block(k, tail).await {
+            k.zero_of_file(page, tail);
             let cell = size % k.geometry().cells;
             let cells = Range::new(cell, cell + 1);
             if begin(k, page, cells).await == Status::Ok {

@@ -18,7 +18,7 @@ use mkwrite_model::implementation::{
     AddressSpaceOperations, Aspect, Convention, Declaration, Filesystem, Implementation,
     InodeOperations, RequestOperations, SizeGuard, Store, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Stamp};
+use mkwrite_model::kernel::{Frame, Kernel, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
 
@@ -82,7 +82,16 @@ impl<F: Filesystem> AddressSpaceOperations<F> for Shmem {
     }
 }
 
-impl<F: Filesystem> InodeOperations<F> for Shmem {}
+impl<F: Filesystem> InodeOperations<F> for Shmem {
+    /// shmem_fallocate. What keeps faults away meanwhile (shmem_falloc) is for its speed, and left
+    /// out: a page that comes back too early is an empty one.
+    async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
+        k.inode_lock(P::PunchInode).await;
+        mm::truncate_pagecache_range(k, cells).await;
+        k.inode_unlock();
+        Status::Ok
+    }
+}
 impl<F: Filesystem> RequestOperations<F> for Shmem {}
 
 impl<F: Filesystem> Store<F> for Shmem {

@@ -229,7 +229,7 @@ static int kind_of(const char *word)
 
 static int add_to_case(const char *line)
 {
-	int actor, slot, a, b, probe;
+	int actor, slot, a, b, c = 0, d = 0, probe;
 	char word[16];
 
 	if (sscanf(line, "actor %d %d", &actor, &a) == 2 && actor >= 0 && actor < ACTORS_MAX && a >= 0 && a < test->mms) {
@@ -237,9 +237,9 @@ static int add_to_case(const char *line)
 		test->actors[actor].mm = a;
 		return 0;
 	}
-	if (sscanf(line, "op %d %d %15s %d %d", &actor, &slot, word, &a, &b) == 5 && kind_of(word) >= 0 &&
+	if (sscanf(line, "op %d %d %15s %d %d %d %d", &actor, &slot, word, &a, &b, &c, &d) >= 5 && kind_of(word) >= 0 &&
 	    actor >= 0 && actor < ACTORS_MAX && slot >= 0 && slot < SLOTS_MAX) {
-		test->actors[actor].operations[slot] = (struct operation){ kind_of(word), a, b };
+		test->actors[actor].operations[slot] = (struct operation){ kind_of(word), a, b, c, d };
 		if (slot >= test->actors[actor].slots)
 			test->actors[actor].slots = slot + 1;
 		return 0;

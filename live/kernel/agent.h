@@ -23,11 +23,11 @@
 
 enum kind {
 	EMPTY, STORE, LOAD, READ, WRITE, TRUNCATE, WRITEBACK, SYNC_RANGE, FSYNC, MSYNC, INVALIDATE, INVALIDATE2, RECLAIM,
-	MUNMAP, MMAP, KINDS
+	MUNMAP, MMAP, COPY_RANGE, PUNCH, KINDS
 };
 extern const char *const kinds[KINDS];
 
-struct operation { int kind, a, b; };
+struct operation { int kind, a, b, c, d; };	/* a to b, and of a copy where it goes */
 struct result {
 	int called, returned, error, words;	/* words that were stored, loaded, read or written */
 	uint16_t values[WORDS_MAX];		/* what was read: a stamp per word */

@@ -494,7 +494,7 @@ static void print_run(bool drawn)
 				continue;
 			printf("%s[%d,%d,%d,%d,%d,%d,%lld,", first ? "" : ",", i, slot, r->called, r->returned, r->error,
 			       r->words, (long long)r->size);
-			print_result(r, kind == LOAD || kind == READ);
+			print_result(r, kind == LOAD || kind == READ || kind == COPY_RANGE);
 			putchar(']');
 			first = false;
 		}

@@ -24,7 +24,7 @@
 
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
-	"invalidate2", "reclaim", "munmap", "mmap",
+	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch",
 };
 
 /* ---- words */
@@ -122,6 +122,34 @@ static int transfer(const struct operation *op, int actor, int slot, struct resu
 	return 0;
 }
 
+/* pread and pwrite with the checks of copy_file_range: that would copy the marks that tell one write from another. */
+static int copy_range(const struct operation *op, int actor, int slot, struct result *result)
+{
+	const int in_cell = cell_bytes() / 8;
+	int size = size_of(file) / cell_bytes(), from = op->a, end = from + op->d - op->c, length;
+	ssize_t n;
+
+	end = end < op->b ? end : op->b;
+	end = end < size ? end : size;
+	length = end - from;
+	if (length <= 0)
+		return 0;
+	if (from < op->c + length && op->c < end)
+		return EINVAL;
+	n = pread(file, buffer, (size_t)length * cell_bytes(), (off_t)from * cell_bytes());
+	if (n <= 0)
+		return n ? errno : 0;
+	for (int i = 0; i < n / 8; i++)
+		result->values[i] = stamp_in(buffer[i], i % in_cell);
+	for (int cell = 0; cell < n / cell_bytes(); cell++)
+		fill(buffer + cell * in_cell, stamp_of(actor, slot, op->c + cell));
+	n = pwrite(file, buffer, n, (off_t)op->c * cell_bytes());
+	if (n < 0)
+		return errno;
+	result->words = n / 8;
+	return 0;
+}
+
 static int map(bool accessible)
 {
 	size_t all = (size_t)test->pages * PAGE;
@@ -144,8 +172,14 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 	case READ:
 	case WRITE:
 		return transfer(op, actor, slot, result);
+	case COPY_RANGE:
+		return copy_range(op, actor, slot, result);
 	case TRUNCATE:
 		failure = ftruncate(file, op->a * cell_bytes());
+		break;
+	case PUNCH:
+		failure = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->a * cell_bytes(),
+				    (off_t)(op->b - op->a) * cell_bytes());
 		break;
 	case WRITEBACK:
 		failure = sync_file_range(file, from, bytes, SYNC_FILE_RANGE_WRITE);

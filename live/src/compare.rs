@@ -133,6 +133,7 @@ impl Before {
                 }
             }
             Effect::Resizes(size) if size < self.size => self.beyond &= (1 << size) - 1,
+            Effect::Discards(cells) => self.beyond &= !cells.bits(),
             effect => self.beyond &= !effect.writes().map_or(0, Range::bits),
         }
         self.size = (call.size / cell_bytes as u64) as u8;

@@ -115,6 +115,17 @@ pub const ROWS: &[Row] = &[
          tell one write from another",
         copy_range,
     ),
+    row(
+        Operation::Punch(NONE),
+        "`fallocate` with FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE",
+        |actor, _, operation| {
+            let (cells, cell) = (operation.range(), cell_bytes(actor.geometry));
+            let (at, bytes) = (usize::from(cells.start) * cell, cells.iter().len() * cell);
+            let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+            // SAFETY: no memory is involved.
+            done(unsafe { libc::fallocate(actor.file.as_raw_fd(), mode, at as i64, bytes as i64) })
+        },
+    ),
 ];
 
 const SYNC_AND_WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
@@ -161,6 +172,7 @@ pub fn status_of(errno: i32) -> (Status, i32) {
         libc::EBUSY => (Status::Busy, 0),
         libc::EINVAL => (Status::Invalid, 0),
         libc::EIO => (Status::Io, 0),
+        libc::EOPNOTSUPP => (Status::NotSupported, 0),
         errno => (Status::Io, errno),
     }
 }

@@ -12,7 +12,7 @@
 use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
-use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
+use crate::mm::{filemap, fsync, invalidate, mmap, punch, reclaim, truncate, user, writeback};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +80,8 @@ pub enum Effect {
         /// Where it goes; which of the two is longer does not matter.
         to: Range,
     },
+    /// Makes a hole of these cells of the file, which keeps its size.
+    Discards(Range),
     /// Makes the file this long, in cells.
     Resizes(u8),
     /// Makes all that was written durable, and says what could not be.
@@ -324,9 +326,11 @@ operations! {
         "munmap" "munmap(2) of the actor's mapping";
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
-    15 CopyRange(from: Cells, to: Cells) 0 compared Copies { from, to },
+    15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to },
         filemap::write(k, slot, to, Some(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
+    16 Punch(cells: Cells) 5 compared Discards(cells), punch::punch_hole(k, cells),
+        "punch" "fallocate(2): punch a hole, keep the size; EOPNOTSUPP where the filesystem has no such thing";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.

@@ -64,6 +64,8 @@ remedies! {
         "none: nfs_grow_file is called from page_mkwrite to this day (6.12 fs/nfs/write.c: nfs_writepage_setup) [nfs-grow-file]";
     TruncateFirst   "truncate-first"   "setattr to a smaller size lowers i_size and cuts the requests first, then flushes, then sends SETATTR; sizes that the server told before the last change do not count"
         "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order [nfs-setattr]";
+    PunchProtects   "punch-protects"   "before a hole takes blocks of a page that stays, that page is write-protected, so that the next store calls page_mkwrite again"
+        "6.14 fs/ext4/inode.c: ext4_truncate_page_cache_block_range [punch-hole]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
         "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page [nfs-last-page]";
 }

@@ -91,13 +91,11 @@ sites! {
         "reply" "a WRITE whose reply from the server says that it is on stable storage";
     1 Eio "eio" statement error 4 if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
         "request" "a write request that fails: EIO";
-    // Nobody draws these yet: NFS's remedies do not take back at the server what a write(2) has
-    // extended whose read or allocation then fails, so hunts would report that.
-    2 Read "read" fault error 0 0,
+    2 Read "read" fault error 4 if one_in(r, 48) { 1 << r.random_range(0..4) } else { 0 },
         "read" "a read of a page from the store that fails (EIO)";
-    3 Page "page" fault error 0 0,
+    3 Page "page" fault error 4 if one_in(r, 48) { 1 << r.random_range(0..8) } else { 0 },
         "allocation of a page" "an allocation of a page that fails (ENOMEM)";
-    4 Block "block" fault error 0 0,
+    4 Block "block" fault error 4 if one_in(r, 48) { 1 << r.random_range(0..8) } else { 0 },
         "allocation of a block" "an allocation of a block that fails (ENOSPC)";
 }
 

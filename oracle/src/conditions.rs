@@ -75,6 +75,7 @@ conditions! {
     NothingCovered  "nothing-covered"   nothing_covered   "no part of the page lay below i_size when page_mkwrite returned success";
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
+    PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
@@ -149,6 +150,10 @@ pub(crate) struct Marks {
     /// allocated.
     beyond: u64,
     by_write: u64,
+    /// The blocks that were allocated when this was last noted.
+    allocated: u64,
+    /// Cells that a hole took from pages that stayed, and could be stored to.
+    part_punched: u64,
     /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
     /// `uncovered` or `unrecorded`, and the step at which the write was done.
     overwritten: u64,
@@ -185,6 +190,8 @@ impl Default for Marks {
             in_block_beyond: 0,
             beyond: 0,
             by_write: 0,
+            allocated: 0,
+            part_punched: 0,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
@@ -205,6 +212,7 @@ impl Marks {
     pub(crate) fn begin<F: Filesystem>(&mut self, k: &Kernel<F>) {
         *self = Marks { dirties_late: k.target().dirties_late(), ..Marks::default() };
         self.eof.begin(k.geometry());
+        self.allocated = k.fs().allocated(k).into();
     }
 
     /// A step begins to be judged.
@@ -258,6 +266,10 @@ impl Marks {
                 if self.of(task, page) {
                     self.close(k, task);
                 }
+            }
+            Event::PartPunched { page, cells } => {
+                self.part_punched |= file_cells(k.geometry(), k.index(page), u8::MAX)
+                    & (cells.bits() << k.first_cell(page));
             }
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
@@ -382,14 +394,16 @@ impl Marks {
     #[inline]
     pub(crate) fn blocks<F: Filesystem>(&mut self, k: &Kernel<F>) {
         let (g, first) = (k.geometry(), k.geometry().blocks_of(k.i_size()));
-        let beyond = u64::from(k.fs().allocated(k)) >> first;
+        let allocated = u64::from(k.fs().allocated(k));
+        let fresh = allocated & !std::mem::replace(&mut self.allocated, allocated);
+        let beyond = allocated >> first << first;
         if beyond == 0 && self.beyond == 0 {
             return;
         }
-        let cells = ones(beyond).fold(0, |cells, n| cells | g.cells_of_block(first + n).bits());
+        let cells_of = |blocks| ones(blocks).fold(0, |all, n| all | g.cells_of_block(n).bits());
+        let (cells, fresh) = (cells_of(beyond), cells_of(fresh & beyond));
         // A write(2) allocates its blocks before it raises i_size.
         let own = self.last.map_or(0, |task| self.writes[task.index()].cells);
-        let fresh = cells & !self.beyond;
         self.by_write = (self.by_write | if fresh & own != 0 { fresh } else { 0 }) & cells;
         self.beyond = cells;
         self.in_block_beyond |= cells & !self.by_write;
@@ -482,6 +496,10 @@ impl Marks {
         let g = k.geometry();
         let now = || u64::from(k.fs().allocated(k)) >> g.blocks_of(k.i_size()) != 0;
         if about.cells == 0 { now() } else { self.in_block_beyond & about.cells != 0 }
+    }
+
+    fn part_punched<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.part_punched)
     }
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {

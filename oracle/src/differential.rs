@@ -91,6 +91,8 @@ impl Summary {
         }
         if k.state(step.task).operation().kind().is_compared {
             let outcome = k.outcome(step.task);
+            // It has no such operation, so the rest is another history.
+            self.comparable &= outcome.status() != Status::NotSupported;
             (self.task, self.steps) = (step.task.0, step.number);
             self.calls[usize::from(step.slot)] = Some(Call {
                 status: outcome.status(),

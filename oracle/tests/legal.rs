@@ -85,7 +85,7 @@ impl VmOperations<Plain> for Plain {
 impl AddressSpaceOperations<Plain> for Plain {
     async fn writepage(self, k: &Kernel<Plain>, page: Frame, sync: WbSync) -> Status {
         k.at_size(P::WritepageSize).await;
-        k.zero_from(page, k.length_below_eof(page));
+        k.zero(page, Range::new(k.length_below_eof(page), k.geometry().cells));
         if self == Plain::Idle {
             k.unlock_page(page);
             return Status::Ok;

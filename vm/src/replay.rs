@@ -165,8 +165,13 @@ pub fn requests(fs: &GuestFilesystem, case: &Case, blocked_ms: u32) -> Vec<Strin
         requests.push(format!("actor {n} {}", actor.mm));
     }
     for (task, slot, operation) in case.operations() {
-        let (range, name) = (operation.range(), operation.kind().name);
-        requests.push(format!("op {} {slot} {name} {} {}", task.0, range.start, range.end));
+        let [range, to] = operation.operands();
+        let mut request =
+            format!("op {} {slot} {} {} {}", task.0, operation.kind().name, range.start, range.end);
+        if !to.is_empty() {
+            let _ = write!(request, " {} {}", to.start, to.end);
+        }
+        requests.push(request);
     }
     requests
 }

@@ -190,6 +190,10 @@ fn expression(program: &Program, n: usize, call: &Call) -> String {
         (_, Effect::Loads(_)) => format!("load({mm}, {from}, {to}, {n})"),
         (_, Effect::Reads(_)) => format!("read_({from}, {to}, {n})"),
         (_, Effect::Writes(_)) => format!("write_({from}, {to}, '{byte}')"),
+        (_, Effect::Discards(_)) => format!(
+            "ended(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, {from}, {}))",
+            to - from
+        ),
         (_, Effect::Resizes(size)) => format!("ended(ftruncate(fd, {}))", bytes(size)),
         (_, Effect::Syncs { mapping: false }) => "ended(fsync(fd))".to_owned(),
         (_, Effect::Syncs { mapping: true }) => {

@@ -52,6 +52,7 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
             Effect::Writes(_) => line(&mut size, "write", from, to - from),
             Effect::Loads(_) if inside > 0 => line(&mut size, "mapread", from, inside),
             Effect::Reads(_) if inside > 0 => line(&mut size, "read", from, inside),
+            Effect::Discards(_) if to > from => line(&mut size, "punch_hole", from, to - from),
             Effect::Resizes(cells) => line(&mut size, "truncate", 0, usize::from(cells) * cell),
             Effect::Syncs { mapping: false } => line(&mut size, "fsync", 0, 0),
             _ => {}
@@ -70,6 +71,7 @@ pub fn notes(program: &Program) -> Vec<String> {
                 | Effect::Loads(_)
                 | Effect::Writes(_)
                 | Effect::Reads(_)
+                | Effect::Discards(_)
                 | Effect::Resizes(_)
                 | Effect::Syncs { mapping: false }
         )
@@ -212,6 +214,7 @@ fn convert(
             *size = (*size).max(cells.end);
             operations.push(Operation::Write(cells));
         }
+        "punch_hole" => operations.push(Operation::Punch(cells)),
         "mapwrite" => {
             extend(size, cells.end);
             operations.extend([Operation::Store(cells), Operation::Msync]);

@@ -168,6 +168,7 @@ fn step(program: &Program, n: usize, cell: u8, state: &mut State) -> (u8, Option
                 state.value = call.byte;
             }
         }
+        Effect::Discards(range) if range.contains(cell) && cell < state.size => state.value = 0,
         Effect::Resizes(size) => {
             state.size = size;
             if cell >= size {

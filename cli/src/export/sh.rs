@@ -142,6 +142,7 @@ fn commands(program: &Program, call: &Call) -> Vec<String> {
         (_, Effect::Loads(_)) => one(format!("mread {cells}")),
         (_, Effect::Reads(_)) => one(format!("pread -q {cells}")),
         (_, Effect::Writes(_)) => one(format!("pwrite -q -S 0x{byte:02x} {cells}")),
+        (_, Effect::Discards(_)) => one(format!("fpunch {cells}")),
         (_, Effect::Resizes(size)) => one(format!("truncate {}", usize::from(size) * cell)),
         (_, Effect::Syncs { mapping: false }) => one("fsync".to_owned()),
         (_, Effect::Syncs { mapping: true }) => one(format!("msync -s 0 {whole}")),

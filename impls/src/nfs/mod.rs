@@ -439,16 +439,16 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     }
 
     /// nfs_wb_page_cancel, for the whole page only.
-    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, from: u8) {
-        if from != 0
+    async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
+        if !k.is_whole_page(cells)
             && (!k.remedied(Remedy::TruncateFirst) || k.reaches_plant(Plant::RequestKeepsLength))
         {
             return;
         }
         k.record_free(page, P::CommitWait).await;
         let Some(found) = request(k, page) else { return };
-        if from != 0 {
-            k.attach(page, WriteRequest { end: found.end.min(from), ..found });
+        if !k.is_whole_page(cells) {
+            k.attach(page, WriteRequest { end: found.end.min(cells.start), ..found });
             return;
         }
         k.clear_private(page);

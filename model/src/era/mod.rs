@@ -56,6 +56,8 @@ eras! {
         truncates_equal_size: false,
         truncate_order: TruncateOrder::InvalidatesFirst,
         truncate_unmaps_again: true,
+        invalidate_lock: false,
+        punches_holes: false,
         invalidate2_counts_references: false,
         invalidate2_error: Status::Busy,
         reclaim_writes: true,
@@ -96,6 +98,8 @@ eras! {
         help: "as 2.6.30, but a page without page_mkwrite is dirtied locked, and throttling comes after mmap_lock",
         fault: FaultPath::Shared,
         truncates_equal_size: true,
+        invalidate_lock: true,
+        punches_holes: true,
         ..*Era::V3_10.0
     }
 }

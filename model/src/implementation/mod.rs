@@ -30,6 +30,7 @@ pub use operations::{
 pub use pair::{Adapter, Pair, PairError, Refused};
 
 points! {
+    265 MkwriteInvalidate "mkwrite.invalidate_lock" "page_mkwrite: take invalidate_lock, shared";
     40  MkwriteLock     "mkwrite.lock_page"      "page_mkwrite: lock the page, check mapping and i_size";
     41  MkwriteAttach   "mkwrite.attach"         "page_mkwrite: allocate blocks, or attach the record";
     42  MkwriteDirty    "mkwrite.set_page_dirty" "page_mkwrite: mark the page dirty itself";

@@ -134,7 +134,7 @@ operations! { $
 
         /// Fills a page from the store. Called with the page locked.
         fn readpage(self, k, page: Frame) {
-            k.zero_from(page, 0);
+            k.zero(page, Range::new(0, k.geometry().cells));
         }
 
         /// write(2) is about to fill these cells of page `index`, counted from its start: the page,
@@ -151,9 +151,10 @@ operations! { $
             mm::raise_size(k, page, cells, was_dirty).await;
         }
 
-        /// The cells of the page from `from` on go away. Called with the page locked, if it has
+        /// These cells, counted from the start of the page, go away: all of them, those behind the
+        /// new end, or since 3.11 what a punched hole covers. Called with the page locked, if it has
         /// private data.
-        fn invalidatepage(self, k, page: Frame, from: u8) {}
+        fn invalidatepage(self, k, page: Frame, cells: Range) {}
 
         /// Gives up the private data of the page, if it can. Called with the page locked. The page
         /// may be dirty (invalidate_inode_pages2 without launder_page): then it keeps them and
@@ -197,6 +198,12 @@ operations! { $
 
         /// ->truncate, after the page cache was truncated to `size`.
         fn truncate(self, k, size: u8) {}
+
+        /// ->fallocate with FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE: what lies in these cells
+        /// of the file reads as zero. The inode lock is the filesystem's to take.
+        fn punch_hole(self, k, cells: Range) -> Status {
+            Status::NotSupported
+        }
 
         /// ->fsync, with the inode lock held if the era has it so.
         fn fsync(self, k) -> Status {

@@ -236,6 +236,8 @@ pub enum Status {
     Busy,
     /// EINVAL.
     Invalid,
+    /// EOPNOTSUPP: the filesystem of that era has no such operation.
+    NotSupported,
 }
 
 impl Status {
@@ -259,6 +261,7 @@ impl Status {
             Status::Io => "EIO",
             Status::Busy => "EBUSY",
             Status::Invalid => "EINVAL",
+            Status::NotSupported => "EOPNOTSUPP",
         }
     }
 }

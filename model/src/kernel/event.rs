@@ -20,6 +20,8 @@ pub enum Class {
     Inode,
     /// mmap_sem, later mmap_lock.
     Mmap,
+    /// invalidate_lock of the mapping, since 5.15.
+    Invalidate,
     /// A filesystem's flush lock (NFS_INO_FLUSHING).
     Flush,
     /// A page lock.
@@ -43,6 +45,7 @@ impl Class {
         match self {
             Class::Inode => "inode lock",
             Class::Mmap => "mmap_lock",
+            Class::Invalidate => "invalidate_lock",
             Class::Flush => "flush lock",
             Class::Page => "page lock",
             Class::IMmap => "i_mmap lock",
@@ -144,6 +147,8 @@ pub enum Event {
     SleptAtomic { held: Class },
     /// truncate is done with the page cache; no page from `first` on belongs to the file.
     Truncated { first: u8 },
+    /// A punched hole covers these cells of a page that stays, and that somebody can store to.
+    PartPunched { page: Frame, cells: Range },
     /// A modelled BUG_ON fired. The run ends.
     Bug { what: &'static str },
     /// A NULL mapping was dereferenced. The run ends.

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::{Inode, Kernel, Stamp};
 use crate::bit_set::ones;
-use crate::case::{BLOCKS_PER_PAGE_MAX, PAGES_MAX, Site};
+use crate::case::{BLOCKS_PER_PAGE_MAX, PAGES_MAX, Range, Site};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
 
@@ -34,7 +34,7 @@ pub struct Extents {
 
 impl Extents {
     pub(super) fn reset(&self) {
-        self.release_from(0, |_| true);
+        self.release(u32::MAX, |_| true);
     }
 
     /// What is under a block of the file.
@@ -58,10 +58,9 @@ impl Extents {
         self.allocated.set(self.allocated.get() | 1 << file_block);
     }
 
-    /// Makes holes of the blocks from `first` on whose device block `goes`.
-    fn release_from(&self, first: u8, goes: impl Fn(u8) -> bool) {
-        let from_first = !(((1u64 << first) - 1) as u32);
-        for file_block in ones(u64::from(self.allocated.get() & from_first)) {
+    /// Makes holes of those of these blocks, one bit each, whose device block `goes`.
+    fn release(&self, blocks: u32, goes: impl Fn(u8) -> bool) {
+        for file_block in ones(u64::from(self.allocated.get() & blocks)) {
             if self.block(file_block).is_some_and(&goes) {
                 self.map[usize::from(file_block)].set(Extent::Hole);
                 self.allocated.set(self.allocated.get() & !(1 << file_block));
@@ -110,11 +109,23 @@ impl<F: Filesystem> Kernel<F> {
     pub fn free_blocks_from(&self, first: u8) {
         let unmaps = !self.reaches_plant(Plant::BlocksStayMapped);
         let frees = !self.reaches_plant(Plant::LeakBlocks);
-        self.file().extents.release_from(first, |block| {
+        let from_first = !(((1u64 << first) - 1) as u32);
+        self.file().extents.release(from_first, |block| {
             if frees {
                 self.device.free(block);
             }
             unmaps
+        });
+    }
+
+    /// A punched hole gives these blocks of the file back.
+    pub fn free_blocks(&self, blocks: Range) {
+        let frees = !self.reaches_plant(Plant::LeakBlocks);
+        self.file().extents.release(blocks.bits() as u32, |block| {
+            if frees {
+                self.device.free(block);
+            }
+            true
         });
     }
 

@@ -49,9 +49,10 @@ impl<F: Filesystem> Kernel<F> {
     fn check_order(&self, wanted: Class) {
         let after = self.task().held.get() >> wanted as u8;
         if after != 0 {
-            const CLASSES: [Class; 7] = [
+            const CLASSES: [Class; 8] = [
                 Class::Inode,
                 Class::Mmap,
+                Class::Invalidate,
                 Class::Flush,
                 Class::Page,
                 Class::IMmap,
@@ -226,6 +227,32 @@ impl<F: Filesystem> Kernel<F> {
     /// The running task holds i_mutex.
     pub fn is_inode_locked_by_us(&self) -> bool {
         self.inode_lock_owner() == Some(self.tasks.current())
+    }
+
+    fn invalidate_object(&self) -> u8 {
+        object::INVALIDATE + self.file().id().number()
+    }
+
+    /// filemap_invalidate_lock: nothing is read into the page cache until it is released.
+    pub async fn invalidate_lock(&self, at: Point) {
+        self.take(at, self.invalidate_object(), Mode::Exclusive, Class::Invalidate).await;
+    }
+
+    /// filemap_invalidate_unlock.
+    pub fn invalidate_unlock(&self) {
+        self.tasks.release(self.invalidate_object());
+        self.unhold(Class::Invalidate);
+    }
+
+    /// filemap_invalidate_lock_shared.
+    pub async fn invalidate_lock_shared(&self, at: Point) {
+        self.take(at, self.invalidate_object(), Mode::Shared, Class::Invalidate).await;
+    }
+
+    /// filemap_invalidate_unlock_shared.
+    pub fn invalidate_unlock_shared(&self) {
+        self.tasks.release_shared(self.invalidate_object());
+        self.unhold(Class::Invalidate);
     }
 
     /// The filesystem's flush lock (NFS_INO_FLUSHING).

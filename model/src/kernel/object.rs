@@ -14,7 +14,9 @@ pub(crate) const INODE: u8 = PTE + MMS_MAX as u8;
 pub(crate) const I_MMAP: u8 = INODE + INODES as u8;
 pub(crate) const FLUSH: u8 = I_MMAP + INODES as u8;
 pub(crate) const COMMIT: u8 = FLUSH + 1;
-pub(crate) const IO: u8 = COMMIT + 1;
+/// invalidate_lock, by inode.
+pub(crate) const INVALIDATE: u8 = COMMIT + 1;
+pub(crate) const IO: u8 = INVALIDATE + INODES as u8;
 /// The slots of the page trees, by inode and index.
 pub(crate) const SLOT: u8 = IO + IO_MAX as u8;
 /// i_size, by inode.
@@ -38,6 +40,7 @@ pub fn name(object: u8) -> String {
         o if o < FLUSH => "i_mmap lock".to_owned(),
         FLUSH => "flush lock".to_owned(),
         COMMIT => "commit lock".to_owned(),
+        o if o < IO => "invalidate_lock".to_owned(),
         o if o < SLOT => format!("request of io{}", nth(IO)),
         o if o < SIZE => format!("page {}", nth(SLOT)),
         o if o < TREE => "i_size".to_owned(),

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use super::event::{Event, Loose};
 use super::{InodeId, Kernel};
 use crate::bit_set::ones;
-use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX};
+use crate::case::{CELLS_MAX, CELLS_PER_PAGE_MAX, OPERATIONS_MAX, Range};
 use crate::exec::{CLOSER, TaskId};
 use crate::implementation::{Filesystem, Holds};
 use crate::plant::Plant;
@@ -260,10 +260,21 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     /// Zeroes the cells of the page from `from` on.
-    pub fn zero_from(&self, page: Frame, from: u8) {
-        for cell in from..self.geometry().cells {
+    pub fn zero(&self, page: Frame, cells: Range) {
+        for cell in cells.iter() {
             self.set_cell(page, cell, Stamp::ZERO);
         }
+    }
+
+    /// Zeroes these cells of the file, which lie in this page.
+    pub fn zero_of_file(&self, page: Frame, cells: Range) {
+        let first = self.first_cell(page);
+        self.zero(page, Range::new(cells.start - first, cells.end - first));
+    }
+
+    /// These cells, counted from the start of a page, are all of it.
+    pub fn is_whole_page(&self, cells: Range) -> bool {
+        cells == Range::new(0, self.geometry().cells)
     }
 
     /// The first cell of the file that the page holds.

@@ -135,6 +135,12 @@ impl<F: Filesystem> Kernel<F> {
         self.event(Event::PteSet { page, write, new, locked_by_us, mapping });
     }
 
+    /// Some pte lets its owner store to the page.
+    pub fn is_writably_mapped(&self, page: Frame) -> bool {
+        let pte = |mm: Mm| self.pte(mm, self.index(page));
+        Mm::all().map(pte).any(|pte| pte.page() == Some(page) && pte.is_writable())
+    }
+
     /// page_mkclean_one: if the pte maps `page` writable or dirty, makes it read-only and clean.
     pub(crate) fn clean_pte(&self, mm: Mm, page: Frame, keep_dirty: bool) -> bool {
         let index = self.index(page);

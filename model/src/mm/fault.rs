@@ -20,6 +20,7 @@ points! {
     12  FaultSize     "fault.i_size"    "->fault compares the index with i_size";
     13  FaultFind     "fault.find_page" "->fault looks the page up, or adds a new locked one";
     14  FaultRead     "fault.readpage"  "->fault reads the page from the store";
+    261 FaultInvalidate "fault.invalidate_lock" "->fault takes invalidate_lock, shared: the page is not cached, or not uptodate";
     15  FaultLock     "fault.lock_page" "->fault locks the page, rechecks mapping, uptodate, i_size";
 }
 
@@ -67,17 +68,26 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
     }
 }
 
-/// filemap_fault: the page, locked, with a reference.
+/// filemap_fault: the page, locked, with a reference. Since 5.15 whoever may have to read it holds
+/// invalidate_lock meanwhile (6.12 mm/filemap.c: filemap_fault `[invalidate-lock]`).
 pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
     let past_the_end = if k.reaches_plant(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
         return Err(past_the_end);
     }
-    loop {
+    let mut may_read = !k.facts().invalidate_lock;
+    let found = loop {
         k.at_slot(P::FaultFind, index).await;
-        let Some(page) = k.find_get_page(index) else {
-            let page = k.add_to_page_cache(index).ok_or(OOM)?;
+        let found = k.find_get_page(index);
+        if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
+            found.map(|page| k.put_page(page));
+            k.invalidate_lock_shared(P::FaultInvalidate).await;
+            may_read = true;
+            continue;
+        }
+        let Some(page) = found else {
+            let Some(page) = k.add_to_page_cache(index) else { break Err(OOM) };
             // If this fails the page is found not uptodate, and read again.
             read_for_fault(k, page).await;
             k.unlock_page(page);
@@ -90,18 +100,28 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
             k.put_page(page);
             continue;
         }
+        if !k.is_uptodate(page) && !may_read {
+            k.unlock_page(page);
+            k.put_page(page);
+            continue;
+        }
         if !k.is_uptodate(page) && !read_for_fault(k, page).await {
             k.unlock_page(page);
             k.put_page(page);
-            return Err(SIGBUS);
+            break Err(SIGBUS);
         }
-        if index >= k.pages_in_file() {
-            k.unlock_page(page);
-            k.put_page(page);
-            return Err(past_the_end);
-        }
-        return Ok(page);
+        break Ok(page);
+    };
+    if may_read && k.facts().invalidate_lock {
+        k.invalidate_unlock_shared();
     }
+    let page = found?;
+    if index >= k.pages_in_file() {
+        k.unlock_page(page);
+        k.put_page(page);
+        return Err(past_the_end);
+    }
+    Ok(page)
 }
 
 async fn read_for_fault<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {

@@ -23,6 +23,7 @@ points! {
     130 ReadFind      "read.find_page"       "read(2): look the page up, or add a new locked one";
     131 ReadLock      "read.lock_page"       "read(2): lock a page that is not uptodate";
     132 ReadPage      "read.readpage"        "read(2): read the page from the store";
+    262 ReadInvalidate "read.invalidate_lock" "read(2): take invalidate_lock, shared: the page is not cached, or not uptodate";
     133 ReadSize      "read.i_size"          "read(2): read i_size, decide how much to copy";
     134 ReadCopy      "read.copy"            "read(2): copy from the page";
     140 WriteInode    "write.inode_lock"     "write(2): take the inode lock";
@@ -62,16 +63,26 @@ pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     Status::Ok
 }
 
-/// The page at `index`, uptodate, with a reference.
+/// The page at `index`, uptodate, with a reference. Since 5.15 whoever may have to read it holds
+/// invalidate_lock meanwhile (6.12 mm/filemap.c: filemap_create_folio, filemap_update_page
+/// `[invalidate-lock]`).
 async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
-    loop {
+    let mut may_read = !k.facts().invalidate_lock;
+    let found = loop {
         k.at_slot(P::ReadFind, index).await;
-        match k.find_get_page(index) {
+        let found = k.find_get_page(index);
+        if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
+            found.map(|page| k.put_page(page));
+            k.invalidate_lock_shared(P::ReadInvalidate).await;
+            may_read = true;
+            continue;
+        }
+        match found {
             Some(page) if k.is_uptodate(page) => {
                 if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
                     k.read_page_surely(page).await;
                 }
-                return Ok(page);
+                break Ok(page);
             }
             Some(page) => {
                 k.lock_page(page, P::ReadLock).await;
@@ -79,25 +90,29 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
                 let is_read = gone || k.is_uptodate(page) || read_one(k, page).await;
                 k.unlock_page(page);
                 if !gone && is_read {
-                    return Ok(page);
+                    break Ok(page);
                 }
                 k.put_page(page);
                 if !is_read {
-                    return Err(Status::Io);
+                    break Err(Status::Io);
                 }
             }
             None => {
-                let page = k.add_to_page_cache(index).ok_or(Status::NoMemory)?;
+                let Some(page) = k.add_to_page_cache(index) else { break Err(Status::NoMemory) };
                 let is_read = read_one(k, page).await;
                 k.unlock_page(page);
                 if is_read {
-                    return Ok(page);
+                    break Ok(page);
                 }
                 k.put_page(page);
-                return Err(Status::Io);
+                break Err(Status::Io);
             }
         }
+    };
+    if may_read && k.facts().invalidate_lock {
+        k.invalidate_unlock_shared();
     }
+    found
 }
 
 async fn read_one<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
@@ -163,10 +178,12 @@ pub(crate) async fn write<F: Filesystem>(
             let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
                 && k.task().outcome.done() == 0
                 && k.i_size() > size;
-            let size = if gap_alone { size } else { k.i_size() };
             let had_page = !matches!(status, Status::NoMemory | Status::Io);
-            if gap_alone || (had_page && index * k.geometry().cells + cells.end > size) {
-                trim(k, size).await;
+            if gap_alone {
+                k.fs().setattr(k, size).await; // also at a server, which may know of it by now
+            } else if had_page && index * k.geometry().cells + cells.end > k.i_size() {
+                vmtruncate(k, k.i_size()).await;
+                k.fs().truncate(k, k.i_size()).await;
             }
             break;
         }
@@ -175,12 +192,6 @@ pub(crate) async fn write<F: Filesystem>(
     }
     k.inode_unlock();
     empty_pipe(k, status)
-}
-
-/// A write that failed leaves nothing beyond this size.
-async fn trim<F: Filesystem>(k: &Kernel<F>, size: u8) {
-    vmtruncate(k, size).await;
-    k.fs().truncate(k, size).await;
 }
 
 /// One page of it: write_begin, the copy, write_end.

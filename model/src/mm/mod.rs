@@ -7,6 +7,7 @@ pub(crate) mod filemap;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
 pub(crate) mod mmap;
+pub(crate) mod punch;
 pub(crate) mod reclaim;
 pub(crate) mod truncate;
 pub(crate) mod user;
@@ -22,7 +23,8 @@ use crate::point::{Point, points};
 pub use fault::filemap_fault;
 pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
 pub use fsync::filemap_fdatawait;
-pub use truncate::{truncate_partial_zero, vmtruncate};
+pub use punch::truncate_pagecache_range;
+pub use truncate::{grab_part_of_block, vmtruncate};
 pub use writeback::write_cache_pages;
 
 points! {

@@ -8,7 +8,7 @@
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
-use crate::case::{PAGES_MAX, Range};
+use crate::case::{Effect, PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
@@ -19,6 +19,7 @@ use crate::remedy::Remedy;
 
 points! {
     90  TruncateInode      "truncate.inode_lock"     "truncate: take the inode lock";
+    263 TruncateInvalidateLock "truncate.invalidate_lock" "truncate: take invalidate_lock";
     91  TruncateSize       "truncate.i_size"         "truncate: write i_size";
     92  TruncateFind       "truncate.find_page"      "truncate_inode_pages: look up pages, take references";
     93  TruncateTrylock    "truncate.trylock_page"   "truncate_inode_pages, first pass: trylock the page";
@@ -125,24 +126,31 @@ async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
 /// Takes the write permission from the page that holds the end of the file, and what lies beyond
 /// the end.
 async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
-    let from = k.length_below_eof(page);
+    let tail = Range::new(k.length_below_eof(page), k.geometry().cells);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
     if k.tracks_dirty() && k.page_mkclean(page).await {
         k.set_page_dirty(page).await;
     }
     if k.remedied(Remedy::ZeroTail) {
         k.at_page(P::TruncateZero, page).await;
-        k.zero_from(page, from);
+        k.zero(page, tail);
     }
     if k.has(page, PRIVATE) {
         k.at_page(P::TruncateInvalidate, page).await;
-        k.fs().invalidatepage(k, page, from).await;
+        k.fs().invalidatepage(k, page, tail).await;
     }
 }
 
+/// truncate_inode_pages: everything from `size` on.
 async fn truncate_inode_pages<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    truncate_inode_pages_range(k, Range::new(size, PAGES_MAX as u8 * k.geometry().cells)).await;
+}
+
+/// truncate_inode_pages_range: the pages that lie in these cells are removed, of those that do so in
+/// part the part is zeroed.
+pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cells: Range) {
     let g = k.geometry();
-    let pages = Range::new(g.pages_of(size), PAGES_MAX as u8);
+    let pages = Range::new(g.pages_of(cells.start), cells.end / g.cells);
 
     // First pass: what can be had without waiting.
     k.at_tree(P::TruncateFind).await;
@@ -159,9 +167,17 @@ async fn truncate_inode_pages<F: Filesystem>(k: &Kernel<F>, size: u8) {
         k.put_page(page);
     }
 
-    let partial = size % g.cells;
-    if partial != 0 {
-        truncate_partial_page(k, pages.start - 1, partial).await;
+    let (first, last) = (cells.start / g.cells, cells.end / g.cells);
+    let of_page = |page: u8| {
+        let cells = cells.clip(g.cells_of(page));
+        Range::new(cells.start - page * g.cells, cells.end - page * g.cells)
+    };
+    if !cells.start.is_multiple_of(g.cells) {
+        truncate_partial_page(k, first, of_page(first)).await;
+    }
+    let is_same = first == last && !cells.start.is_multiple_of(g.cells);
+    if !is_same && !cells.end.is_multiple_of(g.cells) {
+        truncate_partial_page(k, last, of_page(last)).await;
     }
 
     // Second pass: until nothing is found.
@@ -202,7 +218,7 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     if k.has(page, PRIVATE) {
         k.at_page(P::TruncateInvalidate, page).await;
-        k.fs().invalidatepage(k, page, 0).await;
+        k.fs().invalidatepage(k, page, Range::new(0, k.geometry().cells)).await;
     }
     if !cancels_first {
         k.at_page(P::TruncateCancel, page).await;
@@ -214,8 +230,8 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     true
 }
 
-/// truncate_partial_page: the tail of the page that holds the new end reads as zero.
-async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8) {
+/// truncate_partial_page: these cells of a page, mostly its tail beyond the new end, read as zero.
+async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, cells: Range) {
     k.at_slot(P::TruncateFind, index).await;
     let Some(page) = k.find_get_page(index) else { return };
     k.lock_page(page, P::TruncateLock).await;
@@ -224,37 +240,36 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, from: u8
             k.wait_on_page_writeback(page, P::TruncateWait).await;
         }
         k.at_page(P::TruncateZero, page).await;
+        let punches = matches!(k.task().operation().effect(), Effect::Discards(_));
+        if punches && k.is_writably_mapped(page) {
+            k.event(Event::PartPunched { page, cells });
+        }
         if !k.reaches_plant(Plant::NoPartialZero) {
-            k.zero_from(page, from);
+            k.zero(page, cells);
         }
         if k.has(page, PRIVATE) {
             k.at_page(P::TruncateInvalidate, page).await;
-            k.fs().invalidatepage(k, page, from).await;
+            k.fs().invalidatepage(k, page, cells).await;
         }
     }
     k.unlock_page(page);
     k.put_page(page);
 }
 
-/// The start of block_truncate_page: the page that holds the end of the file, locked, with a
-/// reference and zeroed from the end of the file to the end of its block. `None` if the end is on a
-/// block boundary or lies in a hole.
-pub async fn truncate_partial_zero<F: Filesystem>(k: &Kernel<F>, size: u8) -> Option<Frame> {
+/// The start of block_truncate_page: the page that holds these cells of one block of the file,
+/// locked, with a reference; the cells are to be zeroed. `None` if there are none, or they are a
+/// hole.
+pub async fn grab_part_of_block<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Option<Frame> {
     let g = k.geometry();
-    let block_cells = g.block_cells();
-    if size.is_multiple_of(block_cells) || k.reaches_plant(Plant::NoPartialZero) {
+    if cells.is_empty() || k.reaches_plant(Plant::NoPartialZero) {
         return None;
     }
-    let page = super::filemap::grab(k, g.page_of(size), false).await.ok()?;
-    let from = size % g.cells;
+    let page = super::filemap::grab(k, g.page_of(cells.start), false).await.ok()?;
     k.at_page(P::TruncateBlocks, page).await;
-    if k.block(size / block_cells).is_none() {
+    if k.block(cells.start / g.block_cells()).is_none() {
         k.unlock_page(page);
         k.put_page(page);
         return None;
-    }
-    for cell in from..from.next_multiple_of(block_cells) {
-        k.set_cell(page, cell, crate::kernel::Stamp::ZERO);
     }
     Some(page)
 }

@@ -226,15 +226,24 @@ impl Met<'_> {
             (E::Copies { .. }, S::NoSpace) => self.short.of_space,
             // Ranges that overlap; unless the file ends before they do.
             (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
-            (E::Reads(_) | E::Writes(_) | E::Copies { .. }, S::Io) => self.short.of_reads,
+            (E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_), S::Io) => {
+                self.short.of_reads
+            }
             (
-                E::Stores(_) | E::Loads(_) | E::Reads(_) | E::Writes(_) | E::Copies { .. },
+                E::Stores(_)
+                | E::Loads(_)
+                | E::Reads(_)
+                | E::Writes(_)
+                | E::Copies { .. }
+                | E::Discards(_),
                 S::NoMemory,
             ) => self.short.of_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
             (E::Syncs { .. }, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
+            // Some have no such operation.
+            (E::Discards(_), S::NotSupported) => true,
             // A page that cannot go now.
             (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,
@@ -251,8 +260,17 @@ mod tests {
     #[test]
     fn the_table_of_errors() {
         use {Status as S, mkwrite_model::case::Operation as O};
-        const STATUSES: [Status; 8] =
-            [S::Ok, S::Sigbus, S::Segv, S::NoMemory, S::NoSpace, S::Io, S::Busy, S::Invalid];
+        const STATUSES: [Status; 9] = [
+            S::Ok,
+            S::Sigbus,
+            S::Segv,
+            S::NoMemory,
+            S::NoSpace,
+            S::Io,
+            S::Busy,
+            S::Invalid,
+            S::NotSupported,
+        ];
         let (mut failed, none) = (Errors::default(), Errors::default());
         failed.fail(true);
         let calm = Met {
@@ -283,6 +301,12 @@ mod tests {
             (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
             (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io], &[S::Ok]),
             (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+            (
+                O::Punch(cell),
+                &[S::Ok, S::NotSupported],
+                &[S::Ok, S::NoMemory, S::Io, S::NotSupported],
+                &[S::Ok, S::NotSupported],
+            ),
             (O::Background(cell), &[S::Ok], &[S::Ok], &[S::Ok]),
             (O::Fsync, &[S::Ok], &[S::Ok, S::Io], &[S::Ok]),
             (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),

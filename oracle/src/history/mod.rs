@@ -261,6 +261,12 @@ impl History {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
+            Effect::Discards(cells) => {
+                let inside = self.size.least();
+                for cell in cells.iter() {
+                    self.add_if(caller, cell, Stamp::ZERO, cell < inside);
+                }
+            }
             Effect::Resizes(size) => {
                 let inside = self.size.least();
                 self.size.call_set(caller, size);
@@ -339,6 +345,15 @@ impl History {
                 let from = Range::new(from.start, from.start + most);
                 self.check_read(caller, pending, from, outcome);
                 self.written(caller, pending, to, outcome);
+            }
+            Effect::Discards(cells) => {
+                for cell in cells.iter() {
+                    let took_place = outcome.status != Status::NotSupported;
+                    // What lay beyond the end when it looked is left alone, and after an error
+                    // nobody knows.
+                    let certain = outcome.status == Status::Ok && cell < pending.least;
+                    self.settle(caller, cell, Stamp::ZERO, took_place, certain);
+                }
             }
             Effect::Resizes(size) => {
                 self.size.return_set(caller);
