@@ -34,7 +34,7 @@ use crate::files::{self, sha1};
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// What a target starts from.
-pub struct Start {
+pub(crate) struct Start {
     /// The target.
     pub target: &'static Target,
     /// Its seeds, by the SHA-1 of their content.
@@ -45,7 +45,7 @@ pub struct Start {
 
 impl Start {
     /// What a target starts from, with these cases.
-    pub fn new<F: Filesystem>(
+    pub(crate) fn new<F: Filesystem>(
         ledger: &Ledger<F>,
         target: &'static Target,
         cases: &[Seed],
@@ -56,12 +56,12 @@ impl Start {
 
     /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no
     /// rights of a machine.
-    pub fn zip(&self) -> Result<Vec<u8>> {
+    pub(crate) fn zip(&self) -> Result<Vec<u8>> {
         zip_of(&self.seeds)
     }
 
     /// The target's options, as ClusterFuzz reads them.
-    pub fn options(&self) -> String {
+    pub(crate) fn options(&self) -> String {
         let all = self
             .target
             .options()
@@ -74,13 +74,13 @@ impl Start {
 }
 
 /// A case to start from, as text and as it was read.
-pub struct Seed {
+pub(crate) struct Seed {
     text: Vec<u8>,
     document: Document,
 }
 
 /// The cases below a folder in the order of their paths, and what could not be read.
-pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
+pub(crate) fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
     let (mut cases, mut unread) = (Vec::new(), Vec::new());
     std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))

@@ -46,7 +46,7 @@ const PAGES: usize = 20;
 const BYTES_MAX: u64 = files::BYTES_MAX;
 
 /// What to sort, and where to.
-pub struct Sorting {
+pub(crate) struct Sorting {
     /// Folders that are searched, or files.
     pub folders: Vec<PathBuf>,
     /// Where a case for each bug is written.
@@ -59,7 +59,7 @@ pub struct Sorting {
 
 impl Sorting {
     /// Replays, sorts and shrinks, and saves a case for each bug.
-    pub fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
+    pub(crate) fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
         let start = Instant::now();
         files::prepare_folder(&self.out)?;
         let (search, inputs) = Search::run(self, interrupted)?;

@@ -21,7 +21,7 @@ use crate::output::{self, note, print_table};
 /// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the
 /// default hunt.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these bugs (see `list plants`)
     #[arg(long = "plant", value_delimiter = ',', value_name = "NAME")]
     plants: Vec<String>,
@@ -65,7 +65,7 @@ impl<F: Filesystem> Folded<F> {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let ledger = files::own_ledger::<F>()?;
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),

@@ -11,14 +11,14 @@ use crate::{Cli, Exit, output};
 /// In bash, for one session: `source <(mkwrite completions bash)`; in fish: `mkwrite completions
 /// fish | source`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     output::bytes(&script(args.shell));
     Ok(Exit::Good)
 }

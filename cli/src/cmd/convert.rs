@@ -23,7 +23,7 @@ use crate::{Exit, files, output};
 /// Of a folder of a fuzzer's inputs each becomes bytes in the newest form (or text), in the folder
 /// of --output: the same case on the same pair.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The file to read, or a folder of inputs
     file: PathBuf,
     /// The form to read, if it is not one of these two
@@ -43,7 +43,7 @@ fn choice<F: Filesystem>() -> Result<Choice<F>> {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.file.is_dir() {
         return folder::<F>(args);
     }

@@ -23,7 +23,7 @@ use crate::{Exit, files};
 /// `cargo test` then runs it as a test of its own: what it expects must break, or, with --fixed,
 /// nothing must. A changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// The test's name: letters, digits and dashes
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if args.name.is_empty() || !args.name.chars().all(valid) {
         return Err(anyhow!("`{}` is not a name for a test", args.name)

@@ -42,7 +42,7 @@ use crate::{Exit, causes, files};
 /// case, where nothing is expected. With --seed and --cases the result is the same for any --jobs,
 /// apart from times.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these implementations, with commas (see `list implementations`)
     #[arg(long = "impl", value_delimiter = ',', value_name = "NAME")]
     implementations: Vec<String>,
@@ -115,7 +115,7 @@ const FILES_MAX: usize = 500;
 const DEFAULT_SECONDS: u64 = 20;
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
     let earlier = std::fs::read_dir(&args.out)?.flatten();

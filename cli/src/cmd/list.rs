@@ -26,7 +26,7 @@ use crate::{Exit, files};
 ///
 /// Names in brackets, after a source, are facts of docs/sources.md.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// What to list
     #[arg(value_enum)]
     what: What,
@@ -63,7 +63,7 @@ enum What {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
     }

@@ -35,7 +35,7 @@ use crate::output::{self, DIM, GREEN, RED, YELLOW, line, note};
 /// With --times the operations run under fresh schedules, and replay says how often each signature
 /// of the case's own schedule, or any other, comes of it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Cases: .mkw text, or bytes
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -89,7 +89,7 @@ impl<F> Input<'_, F> {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     // Read everything before anything runs: bad input changes nothing.
     let read = |path| {
         let (document, stale) = files::read_with_stale::<F>(path)?;

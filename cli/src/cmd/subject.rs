@@ -18,7 +18,7 @@ use crate::names::{self, callers, implementations, pairs, pairs_that_fit};
 
 /// See the file's head.
 #[derive(clap::Args)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// A case: .mkw text, or bytes
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -34,7 +34,7 @@ pub struct Subject {
 
 /// Switches in the code that runs.
 #[derive(clap::Args, Default)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// Plant this bug (see `list plants`)
     #[arg(long, value_name = "NAME")]
     pub plant: Option<String>,
@@ -46,17 +46,21 @@ pub struct Switches {
 
 impl Switches {
     /// The bug that is planted.
-    pub fn plant(&self) -> Result<Option<Plant>> {
+    pub(crate) fn plant(&self) -> Result<Option<Plant>> {
         self.plant.as_deref().map(names::plant).transpose()
     }
 
     /// Nothing is switched.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.plant.is_none() && self.remedies.is_empty()
     }
 
     /// The target with these switches; what is not named here stays as it is.
-    pub fn apply<F: Filesystem>(&self, ledger: &Ledger<F>, target: Target<F>) -> Result<Target<F>> {
+    pub(crate) fn apply<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        target: Target<F>,
+    ) -> Result<Target<F>> {
         let plant = self.plant()?.or(target.plant);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
@@ -73,24 +77,24 @@ impl Switches {
 
 impl Subject {
     /// The case.
-    pub fn read<F: Filesystem>(&self) -> Result<Document> {
+    pub(crate) fn read<F: Filesystem>(&self) -> Result<Document> {
         files::read::<F>(&self.file)
     }
 
     /// The command line names the pair, or a part of it.
-    pub fn is_chosen(&self) -> bool {
+    pub(crate) fn is_chosen(&self) -> bool {
         self.implementation.is_some() || self.caller.is_some() || !self.switches.is_empty()
     }
 
     /// What the case is to run on.
-    pub fn targets<F: Filesystem>(&self, document: &Document) -> Result<Vec<Target<F>>> {
+    pub(crate) fn targets<F: Filesystem>(&self, document: &Document) -> Result<Vec<Target<F>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
         targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
     /// What is held of the case while it shrinks: by name, or else all that the document expects,
     /// or else a breach. The document's case gets a schedule by stops.
-    pub fn goal<F: Filesystem>(
+    pub(crate) fn goal<F: Filesystem>(
         &self,
         rule: Option<Rule>,
         ledger: &Ledger<F>,
@@ -110,13 +114,13 @@ impl Subject {
     }
 
     /// The first of these.
-    pub fn target<F: Filesystem>(&self, document: &Document) -> Result<Target<F>> {
+    pub(crate) fn target<F: Filesystem>(&self, document: &Document) -> Result<Target<F>> {
         self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
     }
 }
 
 /// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
-pub fn targets<F: Filesystem>(
+pub(crate) fn targets<F: Filesystem>(
     named: &[String],
     under: &[String],
     switches: &Switches,

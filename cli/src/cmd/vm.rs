@@ -38,7 +38,7 @@ const STACK_MOST: usize = 6;
 /// of the kernel. Nothing on this machine is changed outside of the cache. Exit code 125: it cannot
 /// be done here, and what would mend it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Cases, or folders with cases
     #[arg(value_name = "FILE", required_unless_present_any = ["demo", "hunt", "paths"])]
     files: Vec<PathBuf>,
@@ -125,7 +125,7 @@ struct Line {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let result = match () {
         () if args.demo => demonstrate(args),
         () if args.hunt => stops::run(args),

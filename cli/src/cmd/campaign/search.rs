@@ -21,14 +21,14 @@ use crate::output::{self, note};
 /// is not asked.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often engines are looked at.
-pub const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// An engine that fails so often in a row is left out from then on.
-pub const FAILURES: u32 = 3;
+pub(crate) const FAILURES: u32 = 3;
 /// After each failure it has to wait longer.
 const PENALTY: Duration = Duration::from_secs(2);
 
 /// An engine that runs.
-pub struct Running {
+pub(crate) struct Running {
     place: Place,
     child: Child,
     began: Instant,
