@@ -1,7 +1,7 @@
 //! The subcommands, one file each.
 
 #[cfg(not(all(feature = "live", target_os = "linux")))]
-pub mod absent;
+pub(crate) mod absent;
 pub(crate) mod bisect;
 pub(crate) mod campaign;
 pub(crate) mod causes;
