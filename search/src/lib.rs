@@ -6,8 +6,6 @@
 //!   found so far
 //! - [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
 
-#![warn(unreachable_pub)]
-
 pub mod choice;
 pub mod corpus;
 pub mod feedback;
