@@ -29,7 +29,7 @@ pub(crate) enum Form {
     /// A case in bytes.
     Case,
     /// A case in bytes, with a byte that chooses the pair that it runs on.
-    Choice,
+    CaseOnPair,
     /// Calls and returns of three actors on one cell, one byte each.
     History,
     /// The text of a case.
@@ -39,7 +39,7 @@ pub(crate) enum Form {
 impl Form {
     /// Inputs are cases in bytes.
     pub(crate) const fn is_case(self) -> bool {
-        matches!(self, Form::Case | Form::Choice)
+        matches!(self, Form::Case | Form::CaseOnPair)
     }
 
     /// The largest input. A text has room for comments.
@@ -64,7 +64,7 @@ pub(crate) struct Target {
 /// The targets of `fuzz/Cargo.toml`.
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "differential", weight: 8, form: Form::Case, features: true },
-    Target { name: "implementation", weight: 4, form: Form::Choice, features: true },
+    Target { name: "implementation", weight: 4, form: Form::CaseOnPair, features: true },
     Target { name: "codec", weight: 1, form: Form::Case, features: false },
     Target { name: "history", weight: 1, form: Form::History, features: false },
     Target { name: "text", weight: 1, form: Form::Text, features: false },
