@@ -361,9 +361,9 @@ fn name<F: Filesystem>(plan: &Plan<F>, key: &FindingKey) -> String {
     let usual = [Remedies::NONE, plan.ledger().remedies(target.pair)];
     let remedies = target.remedies.iter().filter(|_| !usual.contains(&target.remedies));
     let switches: String = target
-        .plant
+        .plants
+        .iter()
         .map(Plant::name)
-        .into_iter()
         .chain(remedies.map(Remedy::name))
         .map(|name| format!("{name}-"))
         .collect();

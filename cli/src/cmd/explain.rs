@@ -43,7 +43,7 @@ pub(crate) struct Args {
 pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
-    let target = args.subject.target(&document)?;
+    let target = args.subject.target(&ledger, &document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
     for file in [&args.html, &args.svg].into_iter().flatten() {

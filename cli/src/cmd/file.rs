@@ -63,7 +63,7 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
-    refuse_stale(args, &mut runner, &document)?;
+    refuse_stale(args, &ledger, &mut runner, &document)?;
     let document = if args.fixed {
         fixed(args, &ledger, &mut runner, document)?
     } else {
@@ -80,11 +80,12 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 /// A test whose schedule is not followed tests something else.
 fn refuse_stale<F: Filesystem>(
     args: &Args,
+    ledger: &Ledger<F>,
     runner: &mut Runner<F>,
     document: &Document,
 ) -> Result<()> {
     let Schedule::Order(stops) = &document.case.schedule else { return Ok(()) };
-    for target in args.subject.targets::<F>(document)? {
+    for target in args.subject.targets(ledger, document)? {
         if let Some(missed) = runner.missed_stops(target, &document.case).first() {
             let file = args.subject.file.display();
             let what = format!("{file}: `order {}` is never reached on {target}", stops[*missed]);
@@ -102,7 +103,7 @@ fn fixed<F: Filesystem>(
     runner: &mut Runner<F>,
     mut document: Document,
 ) -> Result<Document> {
-    let targets = args.subject.targets(&document)?;
+    let targets = args.subject.targets(ledger, &document)?;
     finding::set_targets(&mut document, &targets);
     document.expects = vec![Expect::Pass];
     for target in &targets {

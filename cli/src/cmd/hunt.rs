@@ -223,7 +223,7 @@ fn missed<F: Filesystem>(plan: &Plan<F>, plant: Plant) -> anyhow::Error {
 
 /// The bug that is planted on some target.
 fn planted<F: Filesystem>(plan: &Plan<F>) -> Option<Plant> {
-    plan.targets.iter().find_map(|target| target.plant)
+    plan.targets.iter().find_map(|target| target.plants.first())
 }
 
 fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
@@ -243,7 +243,7 @@ fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
                 .filter(|pair| !planted.contains(pair))
                 .map(Target::from);
             let with_plant =
-                planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
+                planted.iter().map(|pair| Target { plants: plant.into(), ..Target::from(*pair) });
             with_plant.chain(others).collect()
         }
         None if args.implementations.is_empty() && callers.is_empty() => ledger.default_targets(),

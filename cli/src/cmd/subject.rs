@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use mkwrite_explain::shrink::{Goal, NoGoal, Wanted};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::plant::Plant;
+use mkwrite_model::plant::{Plant, Plants};
 use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
@@ -61,7 +61,7 @@ impl Switches {
         ledger: &Ledger<F>,
         target: Target<F>,
     ) -> Result<Target<F>> {
-        let plant = self.plant()?.or(target.plant);
+        let plants = self.plant()?.map_or(target.plants, Plants::from);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
             names => names.iter().try_fold(Remedies::NONE, |all, name| {
@@ -71,7 +71,7 @@ impl Switches {
                 }))
             })?,
         };
-        Ok(Target { plant, remedies, ..target })
+        Ok(Target { plants, remedies, ..target })
     }
 }
 
@@ -87,9 +87,13 @@ impl Subject {
     }
 
     /// What the case is to run on.
-    pub(crate) fn targets<F: Filesystem>(&self, document: &Document) -> Result<Vec<Target<F>>> {
+    pub(crate) fn targets<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        document: &Document,
+    ) -> Result<Vec<Target<F>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
-        targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
+        targets(ledger, &list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
     /// What is held of the case while it shrinks: by name, or else all that the document expects,
@@ -103,7 +107,7 @@ impl Subject {
     ) -> Result<Goal<F>> {
         let chosen = self.is_chosen() || rule.is_some();
         let wanted = if chosen { Wanted::Breach(rule) } else { Wanted::Expectations };
-        let targets = self.targets(document)?;
+        let targets = self.targets(ledger, document)?;
         Goal::of(document, targets, wanted, ledger, runner).map_err(|error| match error {
             NoGoal::Missing(..) => {
                 anyhow!(error).context("give --rule, --impl or --caller to hold something else")
@@ -114,19 +118,27 @@ impl Subject {
     }
 
     /// The first of these.
-    pub(crate) fn target<F: Filesystem>(&self, document: &Document) -> Result<Target<F>> {
-        self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
+    pub(crate) fn target<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        document: &Document,
+    ) -> Result<Target<F>> {
+        self.targets(ledger, document)?
+            .first()
+            .copied()
+            .context("give a pair with --impl and --caller")
     }
 }
 
 /// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
 pub(crate) fn targets<F: Filesystem>(
+    ledger: &Ledger<F>,
     named: &[String],
     under: &[String],
     switches: &Switches,
     document: &Document,
 ) -> Result<Vec<Target<F>>> {
-    let (ledger, callers) = (files::own_ledger::<F>()?, callers(under)?);
+    let callers = callers(under)?;
     let found: Vec<Target<F>> = if !named.is_empty() {
         let pairs = pairs(&implementations(named)?, &callers)?;
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
@@ -144,5 +156,5 @@ pub(crate) fn targets<F: Filesystem>(
             pairs(&fs, &callers)?.into_iter().map(|pair| switched(document, pair)).collect()
         }
     };
-    found.into_iter().map(|target| switches.apply(&ledger, target)).collect()
+    found.into_iter().map(|target| switches.apply(ledger, target)).collect()
 }

@@ -11,7 +11,8 @@ pub fn caller_label<F: Filesystem>(target: Target<F>) -> String {
 
 /// A target in a headline, which has no room for the names of the remedies.
 pub fn headline<F: Filesystem>(target: Target<F>) -> String {
-    let planted = target.plant.map_or(String::new(), |plant| format!(" planted {}", plant.name()));
+    let planted: String =
+        target.plants.iter().map(|plant| format!(" planted {}", plant.name())).collect();
     format!("{}{}{planted}", target.pair, remedied_label(target))
 }
 
@@ -27,7 +28,7 @@ pub fn targets_of<F: Filesystem>(document: &Document) -> Result<Vec<Target<F>>, 
 
 /// A pair with the bug and the remedies that a document names.
 pub fn switched<F: Filesystem>(document: &Document, pair: Pair<F>) -> Target<F> {
-    Target { plant: document.plant, remedies: document.remedies, ..Target::from(pair) }
+    Target { plants: document.plant.into(), remedies: document.remedies, ..Target::from(pair) }
 }
 
 /// The pair that a document compares with.

@@ -68,7 +68,7 @@ impl<'a, F: Filesystem> Targets<'a, F> {
         let freedom =
             |target: &Target<F>| target.pair.implementation.declaration().may_differ.len();
         let rank = |(t, runner): &&(Target<F>, Runner<F>)| {
-            (t.plant.is_some(), Reverse(until(runner)), freedom(t))
+            (!t.plants.is_empty(), Reverse(until(runner)), freedom(t))
         };
         let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
         for (number, (target, runner)) in self.runners.iter().enumerate() {

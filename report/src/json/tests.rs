@@ -231,8 +231,8 @@ fn explains() -> Vec<Value> {
         let explanation = explain(&mut Runner::default(), &Ledger::own(), target, &case, None);
         // The explanation is that of the plain target; the names of a bug and of a remedy are all
         // that is missing.
-        let plant = explanation.main.map(|_| Plant::ALL[0]);
-        let target = Target { plant, remedies: Remedy::ALL.iter().copied().collect(), ..target };
+        let plants = explanation.main.map(|_| Plant::ALL[0]).into();
+        let target = Target { plants, remedies: Remedy::ALL.iter().copied().collect(), ..target };
         document(explain::Explain::of(target, &explanation))
     };
     ["known/unlocked-return/race-nfs-stable.mkw", "pass/race-nfs-stable.mkw"].map(explained).into()

@@ -4,7 +4,7 @@
 use mkwrite_explain::causes::Finding;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Filesystem, Pair};
-use mkwrite_model::plant::Plant;
+use mkwrite_model::plant::{Plant, Plants};
 use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::run::{Runner, ScheduledBy};
 
@@ -22,7 +22,7 @@ pub fn found<F: Filesystem>(
 ) -> Vec<Finding<F>> {
     let mut targets = ledger.with_remedied(pairs);
     for target in &mut targets {
-        (target.plant, target.second_plant) = (plants.first().copied(), plants.get(1).copied());
+        target.plants = plants.iter().copied().collect();
     }
     let others = plants.iter().flat_map(|plant| references(*plant)).map(Target::from);
     targets.extend(others);
@@ -41,14 +41,15 @@ pub fn found<F: Filesystem>(
     new.map(shown).collect()
 }
 
-/// Which of the two bugs of its target a finding is due to: its case shows it with that one alone.
-pub fn due_to<F: Filesystem>(ledger: &Ledger<F>, shown: &Finding<F>) -> [bool; 2] {
+/// Which of the bugs of its target a finding is due to: its case shows it with that one alone.
+pub fn due_to<F: Filesystem>(ledger: &Ledger<F>, shown: &Finding<F>) -> Plants {
     let Finding { target, signature, breach, case } = shown;
     let mut runner = Runner::default();
-    [target.plant, target.second_plant].map(|plant| {
-        let alone = Target { plant, second_plant: None, ..*target };
+    let mut shows = |plant: &Plant| {
+        let alone = Target { plants: (*plant).into(), ..*target };
         runner.run(alone, case, ScheduledBy::Own);
         let mut judged = ledger.judged(alone, &runner.judge);
         judged.any(|(b, expected)| b.point == breach.point && signature.matches(&b, expected))
-    })
+    };
+    target.plants.iter().filter(|plant| shows(plant)).collect()
 }

@@ -70,7 +70,9 @@ struct First<'a, F> {
 
 impl<F: Filesystem> Save for First<'_, F> {
     fn found(&self, key: &FindingKey, found: &Found) {
-        if key.signature.expected == Expected::No && self.plan.targets[key.target].plant.is_some() {
+        if key.signature.expected == Expected::No
+            && !self.plan.targets[key.target].plants.is_empty()
+        {
             self.found
                 .lock()
                 .expect("nothing panics while it is held")
@@ -103,7 +105,7 @@ fn try_plant<F: Filesystem>(
     let own = ledger
         .with_remedied(&[pair])
         .into_iter()
-        .map(|target| Target { plant: Some(plant), ..target });
+        .map(|target| Target { plants: plant.into(), ..target });
     let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
     let all: Vec<Target<F>> = own.chain(others).collect();
     let remedied: Vec<Target<F>> =
