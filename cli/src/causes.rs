@@ -16,7 +16,7 @@ use crate::output::{self, RED, YELLOW, line};
 
 /// The findings folded: what is NEW first, and of what is expected last what lies past the end of
 /// the file.
-pub fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Finding<F>]) -> Vec<causes::Cause> {
+pub(crate) fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Finding<F>]) -> Vec<causes::Cause> {
     let mut all = causes::fold(ledger, shown);
     all.sort_by_key(|cause| {
         let expected = shown[cause.root].signature.expected;
@@ -28,7 +28,7 @@ pub fn fold<F: Filesystem>(ledger: &Ledger<F>, shown: &[Finding<F>]) -> Vec<caus
 }
 
 /// A cause as a report has it.
-pub fn report<F: Filesystem>(
+pub(crate) fn report<F: Filesystem>(
     ledger: &Ledger<F>,
     shown: &[Finding<F>],
     cause: &causes::Cause,
@@ -64,7 +64,7 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
 
 /// The causes; below them, for each that is not as it should be, what it is and the command that
 /// shows more, or `otherwise` for one without a file.
-pub fn print<'a>(
+pub(crate) fn print<'a>(
     causes: impl Iterator<Item = &'a Cause> + Clone,
     otherwise: impl Fn(&Cause) -> String,
 ) {

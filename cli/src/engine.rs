@@ -25,11 +25,11 @@ const EXPECTED: &str = "MKWRITE_FUZZ_EXPECTED";
 
 /// What a target takes for input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
+pub(crate) enum Form {
     /// A case in bytes.
     Case,
     /// A case in bytes, with a byte that chooses the pair that it runs on.
-    Choice,
+    CaseOnPair,
     /// Calls and returns of three actors on one cell, one byte each.
     History,
     /// The text of a case.
@@ -38,8 +38,8 @@ pub enum Form {
 
 impl Form {
     /// Inputs are cases in bytes.
-    pub const fn is_case(self) -> bool {
-        matches!(self, Form::Case | Form::Choice)
+    pub(crate) const fn is_case(self) -> bool {
+        matches!(self, Form::Case | Form::CaseOnPair)
     }
 
     /// The largest input. A text has room for comments.
@@ -50,7 +50,7 @@ impl Form {
 
 /// A fuzzing target.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// Its name.
     pub name: &'static str,
     /// How much of the time it gets.
@@ -62,9 +62,9 @@ pub struct Target {
 }
 
 /// The targets of `fuzz/Cargo.toml`.
-pub const TARGETS: &[Target] = &[
+pub(crate) const TARGETS: &[Target] = &[
     Target { name: "differential", weight: 8, form: Form::Case, features: true },
-    Target { name: "implementation", weight: 4, form: Form::Choice, features: true },
+    Target { name: "implementation", weight: 4, form: Form::CaseOnPair, features: true },
     Target { name: "codec", weight: 1, form: Form::Case, features: false },
     Target { name: "history", weight: 1, form: Form::History, features: false },
     Target { name: "text", weight: 1, form: Form::Text, features: false },
@@ -72,7 +72,7 @@ pub const TARGETS: &[Target] = &[
 
 impl Target {
     /// libFuzzer's options for it, by name.
-    pub fn options(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn options(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
             ("max_len", self.form.input_max().to_string()),
             ("len_control", "0".to_owned()),
@@ -88,7 +88,7 @@ impl Target {
 }
 
 /// An engine.
-pub struct Engine {
+pub(crate) struct Engine {
     /// Its name.
     pub name: &'static str,
     /// How much of the time it gets.
@@ -111,7 +111,7 @@ pub struct Engine {
 }
 
 /// What to merge.
-pub struct Merge<'a> {
+pub(crate) struct Merge<'a> {
     /// The target.
     pub target: &'static Target,
     /// Its executable.
@@ -125,11 +125,11 @@ pub struct Merge<'a> {
 }
 
 /// Executables by target.
-pub type Targets = BTreeMap<String, PathBuf>;
+pub(crate) type Targets = BTreeMap<String, PathBuf>;
 
 /// What could be built.
 #[derive(Default)]
-pub struct Built {
+pub(crate) struct Built {
     /// The executables.
     pub targets: Targets,
     /// Targets that are not there, and why.
@@ -143,7 +143,7 @@ impl From<Targets> for Built {
 }
 
 /// The table: our own hunt, libFuzzer, AFL++.
-pub const ENGINES: &[Engine] = &[
+pub(crate) const ENGINES: &[Engine] = &[
     Engine {
         name: "hunt",
         weight: 2,
@@ -180,16 +180,16 @@ pub const ENGINES: &[Engine] = &[
 ];
 
 /// The target of all comparisons, and of our own hunt.
-pub const DIFFERENTIAL: &Target = &TARGETS[0];
+pub(crate) const DIFFERENTIAL: &Target = &TARGETS[0];
 
 /// The engine of this name.
-pub fn by_name(name: &str) -> Option<&'static Engine> {
+pub(crate) fn by_name(name: &str) -> Option<&'static Engine> {
     ENGINES.iter().find(|engine| engine.name == name)
 }
 
 /// When a search ends.
 #[derive(Clone, Copy, Debug)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// After so many seconds.
     Seconds(u64),
     /// After so many inputs.
@@ -197,7 +197,7 @@ pub enum Limit {
 }
 
 /// What to start.
-pub struct Start<'a> {
+pub(crate) struct Start<'a> {
     /// The target.
     pub target: &'static Target,
     /// Its executable.
@@ -233,7 +233,7 @@ impl Start<'_> {
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Starts an engine, with its output in its folder.
-pub fn start(command: Command, start: &Start) -> Result<Child> {
+pub(crate) fn start(command: Command, start: &Start) -> Result<Child> {
     std::fs::create_dir_all(start.folder)?;
     let output = File::create(start.folder.join("output.txt"))?;
     spawn(command, start.log, output)
@@ -242,7 +242,7 @@ pub fn start(command: Command, start: &Start) -> Result<Child> {
 
 /// Starts a command in a process group of its own, so that Ctrl-C ends it through us and nothing
 /// stays behind.
-pub fn spawn(mut command: Command, log: &Path, output: File) -> Result<Child> {
+pub(crate) fn spawn(mut command: Command, log: &Path, output: File) -> Result<Child> {
     command.env(LOG, log).env_remove(EXPECTED);
     command.stdout(output.try_clone()?).stderr(output).process_group(0);
     Ok(command.spawn()?)
@@ -253,23 +253,23 @@ fn group_of(child: &Child) -> Option<Pid> {
 }
 
 /// Asks all processes of the group that this child leads to save what they have and to end.
-pub fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let _ = group_of(child).map(|group| kill_process_group(group, Signal::INT));
 }
 
 /// Ends them.
-pub fn kill(child: &Child) {
+pub(crate) fn kill(child: &Child) {
     let _ = group_of(child).map(|group| kill_process_group(group, Signal::KILL));
 }
 
 /// Some process of the group is there, even if the child is not any more.
-pub fn is_alive(child: &Child) -> bool {
+pub(crate) fn is_alive(child: &Child) -> bool {
     group_of(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
 /// Processes that were started with a log whose path begins like this, in whatever group or session
 /// they are: AFL++ puts its targets into sessions of their own.
-pub fn processes(log: &Path) -> Vec<u32> {
+pub(crate) fn processes(log: &Path) -> Vec<u32> {
     let mark = [LOG.as_bytes(), b"=", log.as_os_str().as_encoded_bytes()].concat();
     let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -282,14 +282,14 @@ pub fn processes(log: &Path) -> Vec<u32> {
 }
 
 /// Ends what was left running with such a log.
-pub fn end_all(log: &Path) {
+pub(crate) fn end_all(log: &Path) {
     for id in processes(log).into_iter().filter_map(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
         let _ = kill_process(id, Signal::KILL);
     }
 }
 
 /// Runs one input on a target, as its engine did. Returns what went wrong, if anything did.
-pub fn run_again(executable: &Path, input: &Path, log: &Path) -> Result<Option<String>> {
+pub(crate) fn run_again(executable: &Path, input: &Path, log: &Path) -> Result<Option<String>> {
     let mut command = Command::new(executable);
     command.arg(format!("-timeout={TIMEOUT}")).arg(input).stdin(File::open(input)?);
     let mut output = tempfile::tempfile()?;
@@ -318,18 +318,18 @@ pub fn run_again(executable: &Path, input: &Path, log: &Path) -> Result<Option<S
 }
 
 /// The checkout that this folder lies in: engines other than our own build their targets from it.
-pub fn checkout(from: &Path) -> Option<PathBuf> {
+pub(crate) fn checkout(from: &Path) -> Option<PathBuf> {
     let from = from.canonicalize().ok()?;
     from.ancestors().find(|folder| folder.join("fuzz/afl/Cargo.toml").is_file()).map(Path::to_owned)
 }
 
 /// This program.
-pub fn own(_: Option<&Path>) -> Result<Built> {
+pub(crate) fn own(_: Option<&Path>) -> Result<Built> {
     Ok(Targets::from([(DIFFERENTIAL.name.to_owned(), std::env::current_exe()?)]).into())
 }
 
 /// Our own hunt.
-pub fn hunt(start: &Start) -> Command {
+pub(crate) fn hunt(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
     command.args([
         "hunt",
@@ -421,13 +421,13 @@ fn is_there(cargo: &str) -> bool {
 }
 
 /// The baseline of `mkwrite compare`.
-pub fn baseline_targets(checkout: Option<&Path>) -> Result<Built> {
+pub(crate) fn baseline_targets(checkout: Option<&Path>) -> Result<Built> {
     Ok(build(checkout, &["build"], "mkwrite-baseline")?.into())
 }
 
 /// libFuzzer. Where it has several processes, or a target has crashed, in its fork mode, which goes
 /// on after crashes.
-pub fn libfuzzer(start: &Start) -> Command {
+pub(crate) fn libfuzzer(start: &Start) -> Command {
     let mut command = Command::new(start.executable);
     command.arg(format!("-seed={}", start.seed_of_part() % 0xFFFF_FFFF + 1));
     command.args(start.target.options().iter().map(|(name, value)| format!("-{name}={value}")));

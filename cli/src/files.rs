@@ -21,10 +21,10 @@ use walkdir::WalkDir;
 use crate::names::{self, callers, implementations, pairs, unknown};
 
 /// Bytes of the largest file of a case.
-pub const BYTES_MAX: u64 = 1 << 20;
+pub(crate) const BYTES_MAX: u64 = 1 << 20;
 
 /// The content of a file that is to be a case: a pipe or a device may have no end.
-pub fn content(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut content));
@@ -42,7 +42,7 @@ pub fn content(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The output is not the input, by any name: no command destroys what it reads.
-pub fn refuse_same(input: &Path, output: &Path) -> Result<()> {
+pub(crate) fn refuse_same(input: &Path, output: &Path) -> Result<()> {
     let id = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
     if id(input).is_some_and(|input| Some(input) == id(output)) {
         let what = format!("{} is the file that is read", output.display());
@@ -52,7 +52,7 @@ pub fn refuse_same(input: &Path, output: &Path) -> Result<()> {
 }
 
 /// The content of a file that is to be a case in bytes.
-pub fn input(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn input(path: &Path) -> Result<Vec<u8>> {
     let content = content(path)?;
     if looks_like_text(&content) {
         return Err(anyhow!("{}: this is a case in text, not in bytes", path.display())
@@ -62,7 +62,7 @@ pub fn input(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Reads a case in either form.
-pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
+pub(crate) fn read<F: Filesystem>(path: &Path) -> Result<Document> {
     let (document, stale) = read_with_stale::<F>(path)?;
     match stale.first() {
         None => Ok(document),
@@ -76,7 +76,7 @@ pub fn read<F: Filesystem>(path: &Path) -> Result<Document> {
 
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken
 /// out, and named.
-pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
+pub(crate) fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {
     if !is_text(path) {
         return Ok((Document::new(bytes::decode(&input(path)?)), Vec::new()));
     }
@@ -96,12 +96,12 @@ pub fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stal
 }
 
 /// The number of the line of the n-th statement that begins with `word`.
-pub fn line_of(text: &str, word: &str, nth: usize) -> usize {
+pub(crate) fn line_of(text: &str, word: &str, nth: usize) -> usize {
     lines_of(text, word).nth(nth).unwrap_or(0)
 }
 
 /// The numbers of the lines of the statements that begin with `word`.
-pub fn lines_of(text: &str, word: &str) -> impl Iterator<Item = usize> {
+pub(crate) fn lines_of(text: &str, word: &str) -> impl Iterator<Item = usize> {
     let is_one = move |line: &str| line.split_whitespace().next() == Some(word);
     text.lines().enumerate().filter(move |(_, line)| is_one(line)).map(|(n, _)| n + 1)
 }
@@ -167,12 +167,12 @@ fn at_word(
 }
 
 /// The path says that it is text.
-pub fn is_text(path: &Path) -> bool {
+pub(crate) fn is_text(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "mkw")
 }
 
 /// The files, and the .mkw files below folders, in order of their paths.
-pub fn cases_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(crate) fn cases_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -194,7 +194,7 @@ pub fn cases_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The ledger of a folder: all of its .toml files.
-pub fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
+pub(crate) fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
     let help = "give a folder of .toml files, like corpus/ledger";
     let entries = std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -217,7 +217,7 @@ pub fn read_ledger<F: Filesystem>(folder: &Path) -> Result<Ledger<F>> {
 }
 
 /// The ledger that the filesystems come with.
-pub fn own_ledger<F: Filesystem>() -> Result<Ledger<F>> {
+pub(crate) fn own_ledger<F: Filesystem>() -> Result<Ledger<F>> {
     parse_ledger(F::ledger())
 }
 
@@ -252,7 +252,7 @@ fn snippet(
 }
 
 /// Makes a folder, and checks that files can be written there.
-pub fn prepare_folder(folder: &Path) -> Result<()> {
+pub(crate) fn prepare_folder(folder: &Path) -> Result<()> {
     let help = "give another folder with --out";
     std::fs::create_dir_all(folder)
         .map_err(|error| anyhow!("cannot make the folder {}: {error}", folder.display()))
@@ -266,7 +266,7 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
 /// The ledger of what kernels do otherwise and is explained: this file's, or the one that was
 /// compiled in.
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub fn explained(path: Option<&Path>) -> Result<mkwrite_live::ledger::Ledger> {
+pub(crate) fn explained(path: Option<&Path>) -> Result<mkwrite_live::ledger::Ledger> {
     use mkwrite_live::ledger::{Ledger, OWN};
     let Some(path) = path else {
         return Ledger::parse(OWN).map_err(|error| anyhow!("corpus/conformance.toml: {error}"));
@@ -278,7 +278,7 @@ pub fn explained(path: Option<&Path>) -> Result<mkwrite_live::ledger::Ledger> {
 
 /// Saves a case with these comments, under a name by its content. Returns where.
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub fn save_case(
+pub(crate) fn save_case(
     folder: &Path,
     of: &str,
     mut document: Document,
@@ -293,7 +293,7 @@ pub fn save_case(
 
 /// Writes a file, whole or not at all. What is no regular file (a pipe, a device) is written to as
 /// it is.
-pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     let written = || -> std::io::Result<()> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
@@ -313,12 +313,12 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// The SHA-1 of a content in hexadecimal digits: how fuzzing engines name their inputs.
-pub fn sha1(content: &[u8]) -> String {
+pub(crate) fn sha1(content: &[u8]) -> String {
     Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An error in one line: what happened, and of a diagnostic also the place.
-pub fn reason(path: &Path, error: &anyhow::Error) -> String {
+pub(crate) fn reason(path: &Path, error: &anyhow::Error) -> String {
     let text = error.root_cause().to_string();
     let plain = anstream::adapter::strip_str(&text).to_string();
     let head: Vec<&str> = plain.lines().take(2).map(str::trim).collect();
@@ -328,7 +328,7 @@ pub fn reason(path: &Path, error: &anyhow::Error) -> String {
 }
 
 /// Turns paths into links that lead there from this page.
-pub fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
+pub(crate) fn linker(page: &Path) -> Result<impl Fn(&str) -> String> {
     let page = std::path::absolute(page)?;
     Ok(move |file: &str| {
         let from = page.parent().unwrap_or(&page);

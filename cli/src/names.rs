@@ -12,7 +12,7 @@ use mkwrite_oracle::Rule;
 use mkwrite_search::feedback::{Signal, Signals};
 
 /// The implementations that a comma-separated list names; all if there is no list.
-pub fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
+pub(crate) fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
     if list.is_empty() {
         return Ok(F::all().to_vec());
     }
@@ -26,7 +26,7 @@ pub fn implementations<F: Filesystem>(list: &[String]) -> Result<Vec<F>> {
 }
 
 /// The callers that a comma-separated list names.
-pub fn callers(list: &[String]) -> Result<Vec<Era>> {
+pub(crate) fn callers(list: &[String]) -> Result<Vec<Era>> {
     let find = |name: &String| {
         Era::caller(name)
             .ok_or_else(|| unknown("caller", name, Era::CALLERS.iter().map(|caller| caller.name())))
@@ -36,7 +36,7 @@ pub fn callers(list: &[String]) -> Result<Vec<Era>> {
 
 /// The pairs of all implementations with these callers, as far as they fit, or with their natural
 /// ones.
-pub fn pairs_that_fit<F: Filesystem>(callers: &[Era]) -> Vec<Pair<F>> {
+pub(crate) fn pairs_that_fit<F: Filesystem>(callers: &[Era]) -> Vec<Pair<F>> {
     let natural = F::all().iter().filter(|_| callers.is_empty()).map(|fs| Pair::natural(*fs));
     let named = F::all()
         .iter()
@@ -46,7 +46,7 @@ pub fn pairs_that_fit<F: Filesystem>(callers: &[Era]) -> Vec<Pair<F>> {
 
 /// The pairs of these implementations with these callers, or with their natural ones. A pair that
 /// is named on both sides must fit.
-pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Era]) -> Result<Vec<Pair<F>>> {
+pub(crate) fn pairs<F: Filesystem>(implementations: &[F], callers: &[Era]) -> Result<Vec<Pair<F>>> {
     if callers.is_empty() {
         return Ok(implementations.iter().map(|fs| Pair::natural(*fs)).collect());
     }
@@ -56,32 +56,32 @@ pub fn pairs<F: Filesystem>(implementations: &[F], callers: &[Era]) -> Result<Ve
 }
 
 /// The rule with this name.
-pub fn rule(name: &str) -> Result<Rule> {
+pub(crate) fn rule(name: &str) -> Result<Rule> {
     Rule::by_id(name).ok_or_else(|| unknown("rule", name, Rule::ALL.iter().map(|rule| rule.id())))
 }
 
 /// The plant with this name.
-pub fn plant(name: &str) -> Result<Plant> {
+pub(crate) fn plant(name: &str) -> Result<Plant> {
     Plant::from_name(name)
         .ok_or_else(|| unknown("plant", name, Plant::ALL.iter().map(|plant| plant.name())))
 }
 
 /// The remedy with this name.
-pub fn remedy(name: &str) -> Result<Remedy> {
+pub(crate) fn remedy(name: &str) -> Result<Remedy> {
     Remedy::from_name(name).ok_or_else(|| {
         unknown("remedy", name, Remedy::ALL.iter().map(|remedy| remedy.name()).chain(["all"]))
     })
 }
 
 /// The scheduler with this name.
-pub fn scheduler(name: &str) -> Result<SchedulerKind> {
+pub(crate) fn scheduler(name: &str) -> Result<SchedulerKind> {
     SchedulerKind::from_name(name).ok_or_else(|| {
         unknown("scheduler", name, SchedulerKind::ALL.iter().map(|kind| kind.name()))
     })
 }
 
 /// The signals of a comma-separated list; nothing for `none`.
-pub fn signals(list: &[String]) -> Result<Option<Signals>> {
+pub(crate) fn signals(list: &[String]) -> Result<Option<Signals>> {
     if list == ["none"] {
         return Ok(None);
     }
@@ -99,7 +99,11 @@ pub fn signals(list: &[String]) -> Result<Option<Signals>> {
 }
 
 /// An unknown name, with the one that was meant if it is near, and what is known.
-pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
+pub(crate) fn unknown<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> anyhow::Error {
     let known: Vec<&str> = known.collect();
     let near = near(name, known.iter().copied()).map_or(String::new(), |near| near + " ");
     anyhow!("unknown {what} `{name}`").context(format!("{near}known are: {}", known.join(", ")))

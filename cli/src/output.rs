@@ -14,15 +14,15 @@ use mkwrite_report::json::Document;
 use serde::Serialize;
 
 /// What went wrong.
-pub const RED: Style = AnsiColor::BrightRed.on_default().bold();
+pub(crate) const RED: Style = AnsiColor::BrightRed.on_default().bold();
 /// What should be looked at.
-pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// What is fine.
-pub const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
 /// What stands back.
-pub const DIM: Style = Style::new().dimmed();
+pub(crate) const DIM: Style = Style::new().dimmed();
 /// What stands out.
-pub const BOLD: Style = Style::new().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
 
 /// The first error of standard output. A closed pipe is none: the reader has seen what it wanted.
 static FAILED: OnceLock<std::io::Error> = OnceLock::new();
@@ -37,7 +37,7 @@ fn printed(result: std::io::Result<()>) -> bool {
 }
 
 /// Writes out what is buffered. Says whether everything could be printed.
-pub fn finish() -> Result<()> {
+pub(crate) fn finish() -> Result<()> {
     printed(std::io::stdout().flush());
     match FAILED.get() {
         None => Ok(()),
@@ -46,34 +46,34 @@ pub fn finish() -> Result<()> {
 }
 
 /// How this program was called, for commands to copy.
-pub fn program() -> String {
+pub(crate) fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "mkwrite".to_owned())
 }
 
 /// A path as a shell takes it, for commands to copy.
-pub fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     mkwrite_report::quoted(&path.display().to_string())
 }
 
 /// Characters in a line of the terminal; COLUMNS says it where there is none.
-pub fn width() -> Option<u16> {
+pub(crate) fn width() -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.filter(|columns| *columns > 0).or_else(|| Table::new().width())
 }
 
 /// A progress bar with a message, in one line of 80 columns.
-pub fn progress(length: u64) -> ProgressBar {
+pub(crate) fn progress(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:10} {percent:>3}%  {wide_msg}");
     ProgressBar::new(length).with_style(style.expect("a valid template"))
 }
 
 /// Prints one JSON document of these fields, with its schema number.
-pub fn document(fields: &impl Serialize) -> Result<()> {
+pub(crate) fn document(fields: &impl Serialize) -> Result<()> {
     json(&Document::new(fields))
 }
 
 /// Prints one JSON document as it is.
-pub fn json(value: &impl Serialize) -> Result<()> {
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
     bytes(&text);
@@ -81,12 +81,12 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints bytes as they are.
-pub fn bytes(content: &[u8]) {
+pub(crate) fn bytes(content: &[u8]) {
     printed(std::io::stdout().write_all(content));
 }
 
 /// A table without lines, for terminals and pipes alike. In a terminal cells wrap.
-pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
+pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -102,7 +102,7 @@ pub fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 }
 
 /// Prints a table without trailing blanks.
-pub fn print_table(table: &Table) {
+pub(crate) fn print_table(table: &Table) {
     let mut table = table.clone();
     let columns: Vec<(u16, u16)> = (0..table.column_count()).map(|n| widths(&table, n)).collect();
     let least: u16 = columns.iter().map(|(word, _)| word).sum();
@@ -137,12 +137,12 @@ fn widths(table: &Table, column: usize) -> (u16, u16) {
 }
 
 /// Prints a line to standard output.
-pub fn line(text: impl std::fmt::Display) {
+pub(crate) fn line(text: impl std::fmt::Display) {
     printed(writeln!(anstream::stdout(), "{text}"));
 }
 
 /// Prints prose to standard error, wrapped between words.
-pub fn prose(text: impl std::fmt::Display) {
+pub(crate) fn prose(text: impl std::fmt::Display) {
     let options = textwrap::Options::new(width().map_or(usize::MAX, usize::from))
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .break_words(false);
@@ -150,18 +150,18 @@ pub fn prose(text: impl std::fmt::Display) {
 }
 
 /// Prints a line to standard error.
-pub fn note(text: impl std::fmt::Display) {
+pub(crate) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// Says what cannot be done on this machine, and what would mend it.
-pub fn not_here(what: &str, remedy: &str) -> crate::Exit {
+pub(crate) fn not_here(what: &str, remedy: &str) -> crate::Exit {
     error(&anyhow!("{what}").context(remedy.to_owned()));
     crate::Exit::NotHere
 }
 
 /// Prints an error: the innermost cause is what happened, the outer ones are remedies.
-pub fn error(error: &anyhow::Error) {
+pub(crate) fn error(error: &anyhow::Error) {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
     let (help, what) = chain.split_at(chain.len() - 1);
     for text in what {

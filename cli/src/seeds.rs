@@ -22,7 +22,7 @@ use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::text::{self, Document};
 use mkwrite_oracle::{Ledger, Rule};
-use mkwrite_search::choice::Choice;
+use mkwrite_search::stored_pairs::PairNumbers;
 use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -34,7 +34,7 @@ use crate::files::{self, sha1};
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// What a target starts from.
-pub struct Start {
+pub(crate) struct Start {
     /// The target.
     pub target: &'static Target,
     /// Its seeds, by the SHA-1 of their content.
@@ -45,7 +45,7 @@ pub struct Start {
 
 impl Start {
     /// What a target starts from, with these cases.
-    pub fn new<F: Filesystem>(
+    pub(crate) fn new<F: Filesystem>(
         ledger: &Ledger<F>,
         target: &'static Target,
         cases: &[Seed],
@@ -56,12 +56,12 @@ impl Start {
 
     /// The seeds as a zip, in the order of their names, and always the same bytes: no time and no
     /// rights of a machine.
-    pub fn zip(&self) -> Result<Vec<u8>> {
+    pub(crate) fn zip(&self) -> Result<Vec<u8>> {
         zip_of(&self.seeds)
     }
 
     /// The target's options, as ClusterFuzz reads them.
-    pub fn options(&self) -> String {
+    pub(crate) fn options(&self) -> String {
         let all = self
             .target
             .options()
@@ -74,13 +74,13 @@ impl Start {
 }
 
 /// A case to start from, as text and as it was read.
-pub struct Seed {
+pub(crate) struct Seed {
     text: Vec<u8>,
     document: Document,
 }
 
 /// The cases below a folder in the order of their paths, and what could not be read.
-pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
+pub(crate) fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Error>)> {
     let (mut cases, mut unread) = (Vec::new(), Vec::new());
     std::fs::read_dir(folder)
         .map_err(|error| anyhow!("{}: {error}", folder.display()))
@@ -112,11 +112,11 @@ pub fn read<F: Filesystem>(folder: &Path) -> Result<(Vec<Seed>, Vec<anyhow::Erro
 
 /// The seeds of a target by the SHA-1 of their content, which is also what libFuzzer calls them.
 fn seeds<F: Filesystem>(ledger: &Ledger<F>, form: Form, cases: &[Seed]) -> Files {
-    let choice = Choice::new(ledger);
+    let numbers = PairNumbers::new(ledger);
     let encoded = || cases.iter().map(|case| bytes::encode(&case.document.case));
     let all: Vec<Vec<u8>> = match form {
         Form::Case => encoded().collect(),
-        Form::Choice => cases.iter().flat_map(|case| on_its_pairs(&choice, case)).collect(),
+        Form::CaseOnPair => cases.iter().flat_map(|case| on_its_pairs(&numbers, case)).collect(),
         Form::History => histories(),
         Form::Text => cases.iter().map(|case| case.text.clone()).collect(),
     };
@@ -124,8 +124,8 @@ fn seeds<F: Filesystem>(ledger: &Ledger<F>, form: Form, cases: &[Seed]) -> Files
 }
 
 /// The bytes of a case once for each pair of a default hunt that it names.
-fn on_its_pairs<F: Filesystem>(choice: &Choice<F>, case: &Seed) -> Vec<Vec<u8>> {
-    let pairs = choice.pairs();
+fn on_its_pairs<F: Filesystem>(numbers: &PairNumbers<F>, case: &Seed) -> Vec<Vec<u8>> {
+    let pairs = numbers.pairs();
     let is_named = |n: &usize| {
         let pair = &pairs[*n];
         let names = (pair.implementation.name(), pair.caller.name());
@@ -165,7 +165,7 @@ fn event(actor: u8, store: bool, seen: u8) -> [u8; 2] {
 /// The words of a target, by what they are called.
 fn dictionary<F: Filesystem>(form: Form) -> Files {
     match form {
-        Form::Case | Form::Choice => records(),
+        Form::Case | Form::CaseOnPair => records(),
         Form::History => {
             let name = |store| if store { "store" } else { "load" };
             let all = [(0, false), (1, false), (2, false), (0, true), (1, true), (2, true)];
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn no_word_is_longer_than_an_engine_takes() {
-        for form in [Form::Case, Form::Choice, Form::History, Form::Text] {
+        for form in [Form::Case, Form::CaseOnPair, Form::History, Form::Text] {
             let all = dictionary::<Builtin>(form);
             assert!(all.len() > 10, "{form:?}");
             assert!(all.values().all(|word| (1..=64).contains(&word.len())), "{form:?}");
@@ -432,9 +432,9 @@ mod tests {
     fn a_seed_of_one_pair_chooses_a_pair_that_its_case_names() {
         let text = "mkw 1\nrun nfs@3.0 2.6.30\nfile pages 1\nactor A mm 0\nA.0 fsync\n";
         let case = Seed { text: text.into(), document: parse(text).unwrap() };
-        let pairs = Choice::<Builtin>::new(&Ledger::own());
+        let pairs = PairNumbers::<Builtin>::new(&Ledger::own());
         let pairs = pairs.pairs();
-        let seeds = seeds(&Ledger::<Builtin>::own(), Form::Choice, &[case]);
+        let seeds = seeds(&Ledger::<Builtin>::own(), Form::CaseOnPair, &[case]);
         assert_eq!(seeds.len(), 1);
         let chosen = usize::from(bytes::pair(seeds.values().next().unwrap()));
         assert_eq!(pairs[chosen].implementation.name(), "nfs@3.0");

@@ -46,7 +46,7 @@ const PAGES: usize = 20;
 const BYTES_MAX: u64 = files::BYTES_MAX;
 
 /// What to sort, and where to.
-pub struct Sorting {
+pub(crate) struct Sorting {
     /// Folders that are searched, or files.
     pub folders: Vec<PathBuf>,
     /// Where a case for each bug is written.
@@ -59,7 +59,7 @@ pub struct Sorting {
 
 impl Sorting {
     /// Replays, sorts and shrinks, and saves a case for each bug.
-    pub fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
+    pub(crate) fn run<F: Filesystem>(&self, interrupted: &AtomicBool) -> Result<Triage> {
         let start = Instant::now();
         files::prepare_folder(&self.out)?;
         let (search, inputs) = Search::run(self, interrupted)?;
@@ -361,9 +361,9 @@ fn name<F: Filesystem>(plan: &Plan<F>, key: &FindingKey) -> String {
     let usual = [Remedies::NONE, plan.ledger().remedies(target.pair)];
     let remedies = target.remedies.iter().filter(|_| !usual.contains(&target.remedies));
     let switches: String = target
-        .plant
+        .plants
+        .iter()
         .map(Plant::name)
-        .into_iter()
         .chain(remedies.map(Remedy::name))
         .map(|name| format!("{name}-"))
         .collect();

@@ -74,9 +74,9 @@ const RACE: &str = "nfs@2.6.29-2.6.29-I20-race-nfs";
 const STALE: &str = "mkw 1\nrun block@2.6.30 2.6.30\nexpect I20 wp.set_page_dirty store\n\
                     file pages 1 cells 1 blocks 1 size 1 mms 1\nactor A mm 0\nA.0 store 0..1\n";
 
-#[test]
-fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
-    let run = Run::new();
+/// What a hunt, two engines and accidents have left below `in`, and what cannot be read. Returns
+/// whether everything can, as root.
+fn heap(run: &Run) -> bool {
     assert_eq!(
         run.run("hunt --seed 2 --cases 300 --impl fsblock@2009 --out in/findings").status.code(),
         Some(0)
@@ -108,18 +108,33 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
     for name in ["in/secret.mkw", "in/locked"] {
         fs::set_permissions(run.path(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
-    // Root reads everything.
     let is_root = fs::read(run.path("in/secret.mkw")).is_ok();
     if is_root {
         fs::remove_file(run.path("in/secret.mkw")).unwrap();
     }
+    is_root
+}
 
+#[test]
+fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
+    let run = Run::new();
+    let is_root = heap(&run);
     let (report, exit) = run.triage("in --html t.html --sarif t.sarif --junit t.xml");
     fs::set_permissions(run.path("in/locked"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(exit, 0, "{report:#}");
     assert_eq!((&report["schema"], &report["interrupted"]), (&json!(1), &json!(false)));
+    passed_over(&report, is_root);
+    folded(&report);
+    let new = clusters(&report).iter().filter(|cluster| cluster["status"] == "NEW");
+    assert_eq!(new.count(), 0);
+    hunted(&run, &report);
+    replays(&run, &report);
+    pages(&run, &report);
+}
 
-    let skipped = remarks(&report, "skipped");
+/// Accidents are named with their reasons, and what is not meant for triage is named, too.
+fn passed_over(report: &Value, is_root: bool) {
+    let skipped = remarks(report, "skipped");
     let reasons = [
         ("in/crash-empty", "the file is empty"),
         ("in/crash-gone", "No such file"),
@@ -145,9 +160,11 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
         "in/findings/hunt.json",
     ];
     assert_eq!(report["ignored"], json!(ignored));
+}
 
-    // The same bug three times is one cluster.
-    let race = cluster(&report, RACE);
+/// The same bug three times is one cluster.
+fn folded(report: &Value) {
+    let race = cluster(report, RACE);
     assert_eq!(
         (&race["cases"], &race["status"], &race["entry"]),
         (&json!(4), &json!("expected"), &json!("race-nfs"))
@@ -168,29 +185,28 @@ fn a_heap_of_artifacts_becomes_a_list_of_bugs() {
         (&json!(true), &json!(false), &json!(true))
     );
     assert_eq!(race["operations"], 2);
-    let untracked = cluster(&report, "nfs@2.6.29-2.6.29-untracked-race-nfs");
+    let untracked = cluster(report, "nfs@2.6.29-2.6.29-untracked-race-nfs");
     assert_eq!((&untracked["status"], &untracked["follows"]), (&json!("expected"), &json!(false)));
-    for one in clusters(&report) {
+    for one in clusters(report) {
         let follows = text(&one["signature"]).contains("-after-");
         assert_eq!((&one["follows"], one["status"] == "follows"), (&json!(follows), follows));
     }
-    let null = cluster(&report, "driver@2.6.30-try3-null-mapping-miss.throttle-null-mapping");
+    let null = cluster(report, "driver@2.6.30-try3-null-mapping-miss.throttle-null-mapping");
     assert_eq!(null["files"], json!(["in/slow-unit-77", "in/timeout-5"]));
-    // All that the hunt has found is there under the same names.
+}
+
+/// All that the hunt has found is there under the same names.
+fn hunted(run: &Run, report: &Value) {
     let hunt: Value =
         serde_json::from_slice(&fs::read(run.path("in/findings/hunt.json")).unwrap()).unwrap();
     for finding in hunt["findings"].as_array().unwrap() {
         let file = finding["file"].as_str().unwrap();
         let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
         assert!(
-            cluster(&report, name)["files"].as_array().unwrap().contains(&finding["file"]),
+            cluster(report, name)["files"].as_array().unwrap().contains(&finding["file"]),
             "{file}"
         );
     }
-    let new = clusters(&report).iter().filter(|cluster| cluster["status"] == "NEW");
-    assert_eq!(new.count(), 0);
-    replays(&run, &report);
-    pages(&run, &report);
 }
 
 /// Each file shows its signature.

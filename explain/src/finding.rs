@@ -159,7 +159,7 @@ pub(crate) fn pair_names<F: Filesystem>(target: &Target<F>) -> (String, String) 
 pub fn set_targets<F: Filesystem>(document: &mut Document, targets: &[Target<F>]) {
     document.runs = targets.iter().map(pair_names).collect();
     if let Some(first) = targets.first() {
-        (document.plant, document.remedies) = (first.plant, first.remedies);
+        (document.plant, document.remedies) = (first.plants.first(), first.remedies);
     }
 }
 

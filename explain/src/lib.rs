@@ -10,8 +10,6 @@
 //! - [`explain`]: all of that in words; [`triage`]: many inputs, one smallest case per signature
 //! - [`parallel`]: tasks on several threads, for all of these
 
-#![warn(unreachable_pub)]
-
 pub mod bisect;
 pub mod causes;
 pub mod cure;

@@ -410,7 +410,7 @@ mod tests {
         let natural = defaults()
             .into_iter()
             .find(|target| target.pair.implementation.name() == "fsblock@2009");
-        let planted = Target { plant: Some(Plant::WriteFillsHoles), ..natural.unwrap() };
+        let planted = Target { plants: Plant::WriteFillsHoles.into(), ..natural.unwrap() };
         let plan = plan(&[planted], defaults(), 3000);
         let (outcome, _) = run(&plan, 2);
         let differs = |key: &FindingKey| key.signature.rule == Rule::Differential;

@@ -14,7 +14,7 @@ mod fsblock;
 mod nfs;
 mod registry;
 mod shmem;
-mod stored;
+mod stored_pairs;
 
 pub use block::Block;
 pub use buffer::{BufferHeads, Buffers};
@@ -26,4 +26,4 @@ pub use mkwrite_model as model;
 pub use nfs::{Client, Nfs, WriteRequest};
 pub use registry::{Builtin, LEDGER, Private};
 pub use shmem::Shmem;
-pub use stored::PAIRS as STORED_PAIRS;
+pub use stored_pairs::PAIRS as STORED_PAIRS;

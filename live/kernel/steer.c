@@ -522,7 +522,7 @@ static int end_run(void)
 	print_file("seen", shared->file, 0);
 	if (all_do(CLOSE)) {
 		printf("}}\n");
-		text("error", "an actor does not close the file");
+		text("error", "an actor hangs in close");
 		return 1;
 	}
 	error = fsync(fd) ? errno : 0;

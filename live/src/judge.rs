@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::kernel::Stamp;
-use mkwrite_oracle::history::{Flaw, History, Observed, Short};
+use mkwrite_oracle::history::{Flaw, History, Observed, Obstacles};
 
 use crate::compare::kind;
 use crate::exec::TeamRun;
@@ -251,7 +251,8 @@ fn judge_words(
     };
     history.begin(case);
     // That the space ran out is seen from outside by nobody: where it may, it excuses.
-    history.short(Short { of_space: case.geometry.free != AMPLE, ..Short::default() });
+    history
+        .set_obstacles(Obstacles { no_space: case.geometry.free != AMPLE, ..Obstacles::default() });
     for event in events {
         let Event { task, slot, operation, record, .. } = *event;
         if event.is_call {

@@ -22,7 +22,7 @@ fn compare(name: &str, place: Place, plant: Option<Plant>) -> Report {
     let mut solo = Solo::new(place).unwrap();
     let target = nearest::<Builtin>((name, blocks), kernel, &mut solo).unwrap();
     let mut target = target.expect("an implementation that is near");
-    target.plant = plant;
+    target.plants = plant.into();
     let remedied = if target.remedies.is_empty() { "" } else { " remedied" };
     let model = format!("{}{remedied}", target.pair.implementation.name());
     let on = On { filesystem: name, model: &model, kernel };

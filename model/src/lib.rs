@@ -20,8 +20,6 @@
 //! Memory is sequentially consistent at the granularity of a step; `docs/limits.md` says what
 //! cannot be found that way.
 
-#![warn(unreachable_pub)]
-
 pub mod bit_set;
 pub mod bytes;
 pub mod case;

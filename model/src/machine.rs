@@ -18,7 +18,7 @@ use crate::kernel::Kernel;
 use crate::kernel::event::Step;
 use crate::kernel::io::{io_task, io_tasks};
 use crate::mm;
-use crate::plant::Plant;
+use crate::plant::Plants;
 use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 use crate::schedule::{RoundRobin, Scheduler};
@@ -96,10 +96,9 @@ pub struct Setup<'a, F> {
 pub struct Target<F> {
     /// The implementation and its caller.
     pub pair: Pair<F>,
-    /// The planted bug.
-    pub plant: Option<Plant>,
-    /// A second one, to see whether findings of two are told apart. No file names it.
-    pub second_plant: Option<Plant>,
+    /// The planted bugs. Files name one; two are planted to see whether their findings are told
+    /// apart.
+    pub plants: Plants,
     /// The remedies that are on.
     pub remedies: Remedies,
 }
@@ -121,7 +120,7 @@ impl<F: Filesystem> Target<F> {
 
 impl<F> From<Pair<F>> for Target<F> {
     fn from(pair: Pair<F>) -> Target<F> {
-        Target { pair, plant: None, second_plant: None, remedies: Remedies::NONE }
+        Target { pair, plants: Plants::NONE, remedies: Remedies::NONE }
     }
 }
 
@@ -131,7 +130,7 @@ impl<F: Filesystem> std::fmt::Display for Target<F> {
         if !self.remedies.is_empty() {
             write!(f, " with {}", self.remedies)?;
         }
-        for plant in [self.plant, self.second_plant].into_iter().flatten() {
+        for plant in self.plants.iter() {
             write!(f, " planted {}", plant.name())?;
         }
         Ok(())

@@ -118,6 +118,30 @@ impl Plant {
     }
 }
 
+crate::bit_set! {
+    /// A set of planted bugs.
+    Plants of Plant: u128
+}
+
+impl Plants {
+    /// The first of them.
+    pub fn first(self) -> Option<Plant> {
+        self.iter().next()
+    }
+}
+
+impl From<Plant> for Plants {
+    fn from(plant: Plant) -> Plants {
+        Plants::from_iter([plant])
+    }
+}
+
+impl From<Option<Plant>> for Plants {
+    fn from(plant: Option<Plant>) -> Plants {
+        plant.into_iter().collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use mkwrite_model::{End, Observer};
 
 use crate::conditions::{self, Condition, Conditions, Marks, Subject};
 use crate::differential::Summary;
-use crate::history::{self, History, Short};
+use crate::history::{self, History, Obstacles};
 use crate::progress::Passes;
 use crate::rules::{self, Rule};
 
@@ -393,7 +393,7 @@ impl Judge {
     #[inline(always)]
     fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
-            Event::Failed { site } => self.history.met(step.task, Short::of(site)),
+            Event::Failed { site } => self.history.met(step.task, Obstacles::of(site)),
             // That there is no space is for the device to say, or for the case.
             Event::WriteFailed { cells, io }
                 if io || k.device.is_full() || failed(k, Site::Block) =>
@@ -488,10 +488,10 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.reached[step.point.index()] += 1;
         self.last = step;
         self.marks.step(step);
-        self.history.short(Short {
-            of_space: k.device.is_full(),
-            of_memory: k.is_out_of_pages(),
-            ..Short::default()
+        self.history.set_obstacles(Obstacles {
+            no_space: k.device.is_full(),
+            no_memory: k.is_out_of_pages(),
+            ..Obstacles::default()
         });
         self.passes.step(k, step.task);
         for event in k.events() {

@@ -7,8 +7,6 @@
 //!   against what it expects
 //! - [`run`]: machine, scheduler and judge together
 
-#![warn(unreachable_pub)]
-
 pub mod conditions;
 pub mod differential;
 pub mod history;

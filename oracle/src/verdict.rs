@@ -89,7 +89,7 @@ impl<F: Filesystem> Observer<F> for Reaches<'_> {
 /// What the document expects of a target: nothing, if it is about others.
 fn expects<F: Filesystem>(document: &Document, target: Target<F>) -> &[Expect] {
     // Other remedies, or another bug, are another matter.
-    if (target.plant, target.remedies) != (document.plant, document.remedies) {
+    if (target.plants, target.remedies) != (document.plant.into(), document.remedies) {
         return &[];
     }
     let pair = target.pair;

@@ -1,8 +1,6 @@
 //! What mkwrite shows: explanations of a run for terminals and browsers, and reports for CI. The
 //! facts come from `mkwrite-oracle`; here is only their form.
 
-#![warn(unreachable_pub)]
-
 pub mod campaign;
 pub mod cause;
 mod chart;

@@ -22,10 +22,10 @@ use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::run::{ScheduledBy, Targets};
 use rand::RngExt;
 
-use crate::choice::Choice;
 use crate::corpus::Corpus;
 use crate::feedback::{FeatureSet, Feedback, Signals};
 use crate::log::Log;
+use crate::stored_pairs::PairNumbers;
 
 /// The entries of the ledger that the environment names: what they expect is a panic, too.
 fn expected_too<F: Filesystem>(ledger: &Ledger<F>) -> Vec<String> {
@@ -64,7 +64,7 @@ const FRESH: u64 = 128;
 /// A process under a fuzzing engine.
 struct Session<F: Filesystem> {
     ledger: &'static Ledger<F>,
-    choice: Choice<F>,
+    numbers: PairNumbers<F>,
     expected_too: Vec<String>,
     /// Each pair that an input can choose, as it was and with all remedies of its entries on.
     targets: Vec<Target<F>>,
@@ -80,9 +80,9 @@ impl<F: Filesystem> Session<F> {
     fn new() -> Session<F> {
         // One for each process, for as long as it lives.
         let ledger: &'static Ledger<F> = Box::leak(Box::new(Ledger::own()));
-        let choice = Choice::new(ledger);
+        let numbers = PairNumbers::new(ledger);
         let (mut targets, mut each) = (Vec::new(), Vec::new());
-        for pair in choice.pairs() {
+        for pair in numbers.pairs() {
             let both: Vec<Target<F>> =
                 [Some(Target::from(*pair)), ledger.remedied(*pair)].into_iter().flatten().collect();
             each.push(Side::new(targets.len(), &both, ledger));
@@ -94,7 +94,7 @@ impl<F: Filesystem> Session<F> {
         });
         Session {
             ledger,
-            choice,
+            numbers,
             // A wrong name is told now, and not by the first breach.
             expected_too: expected_too(ledger),
             all: Side::new(0, &targets, ledger),
@@ -149,7 +149,7 @@ impl<F: Filesystem> Session<F> {
 
     /// What an input runs on: one process runs one kind of target.
     fn side(&self, input: &[u8]) -> &Side<F> {
-        if self.all.runs == 0 { &self.each[self.choice.of(input)] } else { &self.all }
+        if self.all.runs == 0 { &self.each[self.numbers.of(input)] } else { &self.all }
     }
 }
 
@@ -190,11 +190,11 @@ pub fn case<F: Filesystem>(case: &Case, feature: impl FnMut(u16)) {
     session::<F, _>(|session| session.run(case, None, feature));
 }
 
-/// One program on one pair, which the input chooses ([`crate::choice`]): more programs in the same
+/// One program on one pair, which the input chooses ([`crate::stored_pairs`]): more programs in the same
 /// time.
 pub fn implementation<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
     session::<F, _>(|session| {
-        let one = session.choice.of(input);
+        let one = session.numbers.of(input);
         session.run(&bytes::decode(input), Some(one), feature);
     });
 }
@@ -205,7 +205,7 @@ pub fn implementation<F: Filesystem>(input: &[u8], feature: impl FnMut(u16)) {
 pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let r = &mut random(u64::from(seed), 0, 4);
     session::<F, _>(|session| {
-        let pair = session.choice.of(&data[..size]) as u16;
+        let pair = session.numbers.of(&data[..size]) as u16;
         let Side { corpus, runs, .. } = session.side(&data[..size]);
         if *runs < FRESH {
             let mut case = Case::default();
@@ -225,7 +225,7 @@ pub fn mutate<F: Filesystem>(data: &mut [u8], size: usize, max: usize, seed: u32
 /// For the custom crossovers of engines: puts a mixture of two cases into `out`; returns its size.
 pub fn cross<F: Filesystem>(one: &[u8], other: &[u8], out: &mut [u8], seed: u32) -> usize {
     session::<F, _>(|session| {
-        let [one, other] = [one, other].map(|input| session.choice.upgraded(input));
+        let [one, other] = [one, other].map(|input| session.numbers.upgraded(input));
         bytes::cross(&one, &other, out, seed)
     })
 }

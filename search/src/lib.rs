@@ -2,13 +2,10 @@
 //!
 //! - [`hunt`]: arbitrary cases on all cores; [`feedback`]: what a run reaches, and [`corpus`]: the
 //!   cases worth keeping
-//! - [`fuzz`]: what the fuzzing targets do, [`choice`]: on which pair; [`log`]: what a search has
-//!   found so far
+//! - [`fuzz`]: what the fuzzing targets do, [`stored_pairs`]: on which pair; [`log`]: what a search
+//!   has found so far
 //! - [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
 
-#![warn(unreachable_pub)]
-
-pub mod choice;
 pub mod corpus;
 pub mod feedback;
 pub mod fuzz;
@@ -16,3 +13,4 @@ pub mod hunt;
 pub mod log;
 pub mod plants;
 pub mod shapes;
+pub mod stored_pairs;

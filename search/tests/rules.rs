@@ -164,7 +164,7 @@ impl Save for Until<'_> {
 }
 
 fn is_new(plan: &Plan<Builtin>, key: &FindingKey) -> bool {
-    plan.targets[key.target].plant.is_some() && key.signature.expected == Expected::No
+    !plan.targets[key.target].plants.is_empty() && key.signature.expected == Expected::No
 }
 
 impl Hunt {
@@ -180,11 +180,11 @@ impl Hunt {
     /// Hunts a bug until each of these rules has found it, for at least so many cases.
     fn until(plant: Plant, rules: &[Rule], least: u64) -> Hunt {
         let fs = Builtin::by_name(plant.implementation()).expect("a plant names an implementation");
-        let target = Target { plant: Some(plant), ..Target::from(Pair::natural(fs)) };
+        let target = Target { plants: plant.into(), ..Target::from(Pair::natural(fs)) };
         // What breaks without its remedy can be NEW only with it.
         let ledger = Ledger::<Builtin>::own();
         let mended =
-            ledger.remedied(target.pair).map(|mended| Target { plant: Some(plant), ..mended });
+            ledger.remedied(target.pair).map(|mended| Target { plants: plant.into(), ..mended });
         let mut targets: Vec<Target<Builtin>> = [target].into_iter().chain(mended).collect();
         if plant == Rule::Differential.about().plant {
             let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
@@ -291,7 +291,7 @@ fn an_error_silences_nothing_else() {
         let case = mkwrite_model::text::parse(&text(eio)).unwrap().case;
         let pair = Pair::natural(Builtin::by_name("block@2.6.30").unwrap());
         let mut runner = Runner::default();
-        runner.run(Target { plant, ..Target::from(pair) }, &case, ScheduledBy::Own);
+        runner.run(Target { plants: plant.into(), ..Target::from(pair) }, &case, ScheduledBy::Own);
         runner
             .judge
             .breaches()
@@ -374,7 +374,7 @@ fn an_fsync_that_never_commits_is_seen_on_every_nfs() {
     for fs in ["nfs@2.6.29", "nfs@2.6.30", "nfs@3.0"] {
         let pair = Pair::natural(Builtin::by_name(fs).unwrap());
         for (plant, cases) in [(None, 3000), (Some(Plant::FsyncNoCommit), 200)] {
-            let target = Target { plant, remedies, ..Target::from(pair) };
+            let target = Target { plants: plant.into(), remedies, ..Target::from(pair) };
             runner.run(target, &case, ScheduledBy::Own);
             let seen = runner.judge.breaches().any(|breach| breach.rule == Rule::NotDurable);
             assert_eq!(seen, plant.is_some(), "{target}");

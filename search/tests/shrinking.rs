@@ -28,11 +28,11 @@ struct Finding {
 fn findings(ledger: &Ledger<Builtin>, on: &str, plant: Option<&str>, count: usize) -> Vec<Finding> {
     let pair = Pair::natural(Builtin::by_name(on).unwrap());
     let plant = plant.map(|plant| Plant::from_name(plant).unwrap());
-    let targets = vec![Target { plant, ..Target::from(pair) }];
+    let targets = vec![Target { plants: plant.into(), ..Target::from(pair) }];
     let plan = Plan::new(targets, 11, 1500, ledger.clone());
     let mut found: Vec<_> = hunt(&plan, 1, &Progress::default(), &()).found.into_iter().collect();
     found.retain(|(key, _)| {
-        plan.targets[0].plant.is_none() || key.signature.expected == Expected::No
+        plan.targets[0].plants.is_empty() || key.signature.expected == Expected::No
     });
     found.sort_by_key(|(key, found)| (found.index, *key));
     let finding = |(key, found)| {

@@ -10,7 +10,7 @@ use mkwrite_model::bytes::{self, Version};
 use mkwrite_model::implementation::Implementation;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Ledger;
-use mkwrite_search::choice::Choice;
+use mkwrite_search::stored_pairs::PairNumbers;
 
 /// What the inputs of a frozen set decode to now.
 fn decoded(frozen: &str, version: Version) -> String {
@@ -49,11 +49,11 @@ fn bytes_of_version_2_decode_to_the_cases_that_they_were() {
 #[test]
 fn every_byte_of_version_1_chooses_the_pair_that_it_chose() {
     let mut text = String::new();
-    let choice = Choice::<Builtin>::new(&Ledger::own());
+    let numbers = PairNumbers::<Builtin>::new(&Ledger::own());
     for byte in 0..=255 {
         let mut input = [0; 32];
         input[31] = byte;
-        let pair = choice.pairs()[choice.of(&input)];
+        let pair = numbers.pairs()[numbers.of(&input)];
         let name = pair.implementation.declaration().name;
         writeln!(text, "{byte} {name} {}", pair.caller.name()).unwrap();
     }

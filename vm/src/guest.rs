@@ -1,13 +1,13 @@
 //! A running guest: a request goes to its agent, and answers come back until the request is done.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::console::{Answer, answer, findings};
 use crate::qemu::{Machine, start};
@@ -23,8 +23,64 @@ pub struct Guest {
     log: PathBuf,
     /// What the agent has said that was no answer: for error messages.
     noise: Vec<String>,
-    /// The orders of the schedule that is being drawn.
-    steps: Vec<(u8, u8, i32, u32)>,
+    drawn: Drawn,
+    /// Where the kernel's log of the run that is under way begins, in bytes.
+    run_begins: u64,
+}
+
+/// An order of a schedule: actor, slot, probe and count.
+type Order = (u8, u8, i32, u32);
+
+/// The orders of the schedule that is being drawn. What a run gave has them too; they are kept for
+/// one that never comes to its end.
+#[derive(Default)]
+struct Drawn(Vec<Order>);
+
+impl Drawn {
+    /// Takes what is about the orders, and gives back the other answers.
+    fn hear(&mut self, answer: Answer) -> Option<Answer> {
+        match answer {
+            Answer::Step(order) => self.0.push(order),
+            Answer::Amend((number, probe, count)) => {
+                if let Some(order) = self.0.get_mut(number) {
+                    (order.2, order.3) = (probe, count);
+                }
+            }
+            Answer::Run(said) => {
+                self.0.clear();
+                return Some(Answer::Run(said));
+            }
+            answer => return Some(answer),
+        }
+        None
+    }
+}
+
+/// How the agent's error begins if an actor is in the kernel and does not come back.
+const HANGS: &str = "an actor hangs";
+
+/// A request that failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{said}")]
+pub struct Failed {
+    /// What the agent says of it.
+    pub said: String,
+    /// An actor of a run is in the kernel and does not come back.
+    pub hangs: bool,
+}
+
+impl Failed {
+    /// By the answers to the request.
+    pub fn new(status: i32, answers: &[Answer]) -> Failed {
+        let said = answers.iter().filter_map(|answer| match answer {
+            Answer::Error(text) | Answer::Line(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let said: Vec<&str> = said.collect();
+        let hangs = said.iter().any(|text| text.starts_with(HANGS));
+        let said = if said.is_empty() { format!("status {status}") } else { said.join("; ") };
+        Failed { said, hangs }
+    }
 }
 
 /// A guest that no longer answers.
@@ -57,7 +113,8 @@ impl Guest {
             lines,
             log: machine.log.to_owned(),
             noise: Vec::new(),
-            steps: Vec::new(),
+            drawn: Drawn::default(),
+            run_begins: 0,
         };
         let end = Instant::now() + BOOT_LIMIT;
         while guest.next(end).context("the kernel does not boot here")? != Answer::Up(1) {}
@@ -66,20 +123,40 @@ impl Guest {
 
     /// The kernel's log so far.
     pub fn log(&self) -> String {
-        fs::read(&self.log)
-            .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .unwrap_or_default()
+        String::from_utf8_lossy(&self.log_from(0)).into_owned()
+    }
+
+    /// The kernel's log since the run that is under way began; since the boot, if none did.
+    pub fn log_of_run(&self) -> String {
+        String::from_utf8_lossy(&self.log_from(self.run_begins)).into_owned()
+    }
+
+    fn log_from(&self, begin: u64) -> Vec<u8> {
+        let mut log = Vec::new();
+        let read = fs::File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(begin))?;
+            file.read_to_end(&mut log)
+        });
+        read.map_or(Vec::new(), |_| log)
+    }
+
+    /// What the kernel's log says from now on is about the next run.
+    pub fn begin_run(&mut self) {
+        let log = self.log_from(self.run_begins);
+        // A line that is not complete yet belongs to what comes.
+        let complete = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.run_begins += complete as u64;
     }
 
     fn dead(&mut self, how: &str) -> anyhow::Error {
-        let mut findings = findings(&self.log());
+        let mut findings = findings(&self.log_of_run());
         if findings.is_empty() {
             findings.extend(self.noise.last().cloned());
         }
         let _ = self.child.kill();
         if let Some(mut said) = self.child.stderr.take() {
             let mut text = String::new();
-            if std::io::Read::read_to_string(&mut said, &mut text).is_ok() && findings.is_empty() {
+            if said.read_to_string(&mut text).is_ok() && findings.is_empty() {
                 findings.extend(text.lines().last().map(str::to_owned));
             }
         }
@@ -92,15 +169,10 @@ impl Guest {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => match answer(&line) {
-                    Some(Answer::Step(step)) => self.steps.push(step),
-                    Some(Answer::Amend((number, probe, count))) => {
-                        if let Some(step) = self.steps.get_mut(number) {
-                            (step.2, step.3) = (probe, count);
-                        }
-                    }
                     Some(answer) => {
-                        self.steps.clear();
-                        return Ok(answer);
+                        if let Some(answer) = self.drawn.hear(answer) {
+                            return Ok(answer);
+                        }
                     }
                     None if line.trim().is_empty() => {}
                     None => self.noise.push(line),
@@ -138,31 +210,17 @@ impl Guest {
         self.collect(limit)
     }
 
-    /// The orders of the schedule that was being drawn when the guest gave up.
-    pub fn take_steps(&mut self) -> Vec<(u8, u8, i32, u32)> {
-        std::mem::take(&mut self.steps)
-    }
-
-    /// How long the kernel's log is, in bytes.
-    pub fn log_bytes(&self) -> u64 {
-        fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
+    /// The orders of the schedule that was being drawn when the guest, or an actor, gave up.
+    pub fn take_drawn(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.drawn.0)
     }
 
     /// Sends a request that must succeed.
     pub fn expect(&mut self, request: &str, limit: Duration) -> Result<Vec<Answer>> {
         let (answers, status) = self.ask(request, limit)?;
         if status != 0 {
-            let said: Vec<&str> = answers
-                .iter()
-                .filter_map(|answer| match answer {
-                    Answer::Error(text) | Answer::Line(text) => Some(text.as_str()),
-                    _ => None,
-                })
-                .collect();
-            bail!(
-                "in the guest: {request}: {}",
-                if said.is_empty() { format!("status {status}") } else { said.join("; ") }
-            );
+            let failed = Failed::new(status, &answers);
+            return Err(anyhow!(failed).context(format!("in the guest: {request}")));
         }
         Ok(answers)
     }
@@ -181,5 +239,43 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Said;
+
+    #[test]
+    fn the_orders_of_a_run_that_hangs_are_still_there() {
+        let mut drawn = Drawn::default();
+        assert_eq!(drawn.hear(Answer::Step((0, 0, 4, 1))), None);
+        assert!(drawn.hear(Answer::Run(Said::default())).is_some());
+        assert_eq!(drawn.0, [], "a run that ended says them itself");
+        assert_eq!(drawn.hear(Answer::Step((0, 0, 4, 1))), None);
+        assert_eq!(drawn.hear(Answer::Step((1, 0, -1, 1))), None);
+        assert_eq!(drawn.hear(Answer::Amend((1, 7, 2))), None);
+        for answer in [Answer::Error("an actor hangs in the kernel".to_owned()), Answer::Done(1)] {
+            assert_eq!(drawn.hear(answer.clone()), Some(answer));
+        }
+        assert_eq!(drawn.0, [(0, 0, 4, 1), (1, 0, 7, 2)]);
+    }
+
+    #[test]
+    fn an_error_of_the_agent_is_no_hang() {
+        let failed = |text: &str| Failed::new(1, &[Answer::Error(text.to_owned())]);
+        for text in ["an actor hangs in the kernel", "an actor hangs in close"] {
+            assert_eq!(failed(text), Failed { said: text.to_owned(), hangs: true });
+            assert!(include_str!("../../live/kernel/steer.c").contains(text), "{text}");
+        }
+        let full = failed("/mnt/f: No space left on device");
+        assert_eq!(
+            (full.to_string().as_str(), full.hangs),
+            ("/mnt/f: No space left on device", false)
+        );
+        assert_eq!(Failed::new(3, &[]).to_string(), "status 3");
+        let told = anyhow!(full.clone()).context("in the guest: tries");
+        assert_eq!(told.downcast_ref(), Some(&full), "also with its request");
     }
 }

@@ -23,7 +23,7 @@ use mkwrite_oracle::history::History;
 
 use crate::console::{Answer, Said};
 use crate::filesystems::GuestFilesystem;
-use crate::guest::Dead;
+use crate::guest::{Dead, Failed};
 use crate::judge::judge;
 use crate::points;
 use crate::replay::{lines, orders, requests};
@@ -266,7 +266,7 @@ impl<'a> Hunter<'a> {
     ) -> Result<Vec<Suspect>, (Option<Case>, anyhow::Error)> {
         let (begin, before) = (Instant::now(), self.count.time);
         let (mut ahead, mut suspects) = (VecDeque::<Case>::new(), Vec::new());
-        let mut log = self.session.guest.log_bytes();
+        self.session.guest.begin_run();
         loop {
             while ahead.len() < AHEAD && suspects.is_empty() && goes_on(self) {
                 self.next += 1;
@@ -280,14 +280,16 @@ impl<'a> Hunter<'a> {
                 self.session.guest.collect(LIMIT).map_err(|error| (Some(case.clone()), error))?;
             let case = ahead.pop_front().unwrap_or_default();
             self.count.time = before + begin.elapsed();
-            suspects.extend(self.take(&case, answers));
-            let grown = self.session.guest.log_bytes();
-            let findings = if grown > log { self.session.findings() } else { Vec::new() };
-            if status != 0 || !findings.is_empty() {
-                let text = findings.first().cloned().unwrap_or("an actor hangs".to_owned());
-                return Err((Some(case), anyhow::anyhow!(text)));
+            let (runs, said): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|answer| matches!(answer, Answer::Run(_)));
+            suspects.extend(self.take(&case, runs));
+            if let Some(line) = self.session.findings_of_run().first() {
+                return Err((Some(case), anyhow::anyhow!(line.clone())));
             }
-            log = grown;
+            if status != 0 {
+                return Err((Some(case), Failed::new(status, &said).into()));
+            }
+            self.session.guest.begin_run();
         }
         Ok(suspects)
     }
@@ -326,6 +328,7 @@ impl<'a> Hunter<'a> {
 
     /// Runs a case by its orders; what each run gave.
     fn runs(&mut self, case: &Case, count: u32) -> Result<Vec<Said>> {
+        self.session.guest.begin_run();
         let mut all = requests(self.fs, case, self.fs.hunt_blocked_ms);
         all.extend(orders(&mut self.session, self.release, self.fs, case)?.0);
         all.push(format!("tries {count} 0"));
@@ -438,30 +441,30 @@ impl<'a> Hunter<'a> {
     /// The guest is no good any more: that is a finding, and a fresh one goes on.
     fn survive(&mut self, case: Option<Case>, error: &anyhow::Error) -> Result<()> {
         let dead = error.downcast_ref::<Dead>();
-        let mut log = self.session.findings();
+        let mut log = self.session.findings_of_run();
         log.extend(dead.into_iter().flat_map(|dead| dead.findings.clone()));
         log.dedup();
-        // An error of ours is no finding.
-        if log.is_empty() && dead.is_none() && !error.to_string().contains("hangs") {
-            anyhow::bail!("{error:#}");
-        }
-        let orders = self.session.guest.take_steps();
+        let broken = match error.downcast_ref::<Failed>() {
+            _ if !log.is_empty() => Broken::trouble("kernel-log", "kernel"),
+            _ if dead.is_some() => Broken::trouble("hang", "kernel"),
+            Some(failed) if failed.hangs => Broken::trouble("hang", "kernel"),
+            Some(_) => Broken::trouble("error", "agent"),
+            // An error of ours is no finding.
+            None => anyhow::bail!("{error:#}"),
+        };
+        let orders = self.session.guest.take_drawn();
         let mut case = case.unwrap_or_default();
         if case.schedule.stops().is_empty() {
             case.schedule = schedule(&self.names, &orders);
         }
-        let flaw = if log.is_empty() { "hang" } else { "kernel-log" };
         let after = (self.count.schedules, self.count.time);
         let detail = log.first().cloned().unwrap_or_else(|| format!("{error:#}"));
-        let broken = Broken::trouble(flaw, "kernel");
         self.reboot()?;
         let mut found =
             Found { broken, detail, case, rate: (0, 0), unscheduled: (0, 0), after, count: 1, log };
         if found.case.actors.len() > 1 {
-            let before = self.session.guest.log_bytes();
             let again = self.runs(&found.case.clone(), 1);
-            let damaged =
-                self.session.guest.log_bytes() > before && !self.session.findings().is_empty();
+            let damaged = !self.session.findings_of_run().is_empty();
             found.rate = (u32::from(again.is_err() || damaged), 1);
             if again.is_err() || damaged {
                 self.reboot()?;

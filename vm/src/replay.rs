@@ -231,14 +231,14 @@ pub fn replay(
     fs: &GuestFilesystem,
     case: &Case,
 ) -> Result<Run> {
-    let before = session.findings().len();
+    session.guest.begin_run();
     let (orders, skipped) = orders(session, release, fs, case)?;
     for line in lines(requests(fs, case, fs.blocked_ms).into_iter().chain(orders).collect()) {
         session.guest.expect(&line, SHORT)?;
     }
     let (answers, status) = session.guest.ask("go", CASE)?;
     let mut run = gather(case, skipped, answers)?;
-    run.damage.extend(session.findings().split_off(before));
+    run.damage.extend(session.findings_of_run());
     run.is_last = status != 0;
     (run.flaws, run.only_exposed) = judge_in_words(case, &run);
     Ok(run)

@@ -144,7 +144,12 @@ impl Session {
         Ok(())
     }
 
-    /// What the kernel's log says of damage.
+    /// What the kernel's log says of damage in the run that is under way ([`Guest::begin_run`]).
+    pub fn findings_of_run(&self) -> Vec<String> {
+        findings(&self.guest.log_of_run())
+    }
+
+    /// What the kernel's log says of damage since the boot.
     pub fn findings(&self) -> Vec<String> {
         findings(&self.guest.log())
     }

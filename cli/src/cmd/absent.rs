@@ -6,14 +6,14 @@ use crate::{Exit, output};
 
 /// Not in this build: it needs the cargo feature `live`, on Linux
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Whatever the command takes
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     rest: Vec<OsString>,
 }
 
 /// Says what would bring the command.
-pub fn run(command: &str, args: &Args) -> Exit {
+pub(crate) fn run(command: &str, args: &Args) -> Exit {
     let rest = args.rest.iter().map(|word| mkwrite_report::quoted(&word.to_string_lossy()));
     let call: Vec<String> = std::iter::once(command.to_owned()).chain(rest).collect();
     output::not_here(

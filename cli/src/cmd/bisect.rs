@@ -23,7 +23,7 @@ use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
 /// The schedule is carried over by named points; what had to be realigned is said. Then each remedy
 /// is tried.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// Print one JSON document
@@ -32,10 +32,10 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
-    let target = args.subject.target(&document)?;
+    let target = args.subject.target(&ledger, &document)?;
     let case = with_stops(&mut runner, target, &document.case);
     runner.compare_with(compared(&document).map_err(|error| anyhow!(error))?);
     let series = bisect(&mut runner, &ledger, target, &case);

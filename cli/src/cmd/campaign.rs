@@ -39,7 +39,7 @@ mod search;
 /// (inputs on which a target failed in any other way); corpus (inputs by target); work (what the
 /// engines left).
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Minutes of searching; building before and sorting after come on top
     #[arg(long, default_value_t = 480.0, value_name = "N")]
     minutes: f64,
@@ -165,7 +165,7 @@ struct Session<'a> {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if !(args.minutes > 0.0 && args.minutes <= 525_600.0) {
         return Err(anyhow!("--minutes {}: not a time", args.minutes))
             .context("give minutes, such as 5 or 0.5");

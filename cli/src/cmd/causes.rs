@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{Cause, Finding, fold};
 use mkwrite_explain::parallel::each;
 use mkwrite_model::implementation::{Filesystem, Pair};
-use mkwrite_model::plant::Plant;
+use mkwrite_model::plant::{Plant, Plants};
 use mkwrite_oracle::ledger::Ledger;
 use mkwrite_report::count;
 use mkwrite_search::plants::{due_to, found};
@@ -21,7 +21,7 @@ use crate::output::{self, note, print_table};
 /// On the implementation that the bug is meant for or, with --all-pairs, on all pairs of the
 /// default hunt.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these bugs (see `list plants`)
     #[arg(long = "plant", value_delimiter = ',', value_name = "NAME")]
     plants: Vec<String>,
@@ -46,26 +46,26 @@ struct Folded<F: Filesystem> {
     shown: Vec<Finding<F>>,
     causes: Vec<Cause>,
     /// Of each finding which of two bugs show it alone; of one bug nothing.
-    due_to: Vec<[bool; 2]>,
+    due_to: Vec<Plants>,
 }
 
 impl<F: Filesystem> Folded<F> {
     /// Some cause has findings of each of two bugs that the other does not show.
     fn is_mixed(&self) -> bool {
-        let has = |cause: &Cause, due: [bool; 2]| {
-            cause.findings.iter().any(|n| self.due_to.get(*n) == Some(&due))
+        let has = |cause: &Cause, plant: &Plant| {
+            cause.findings.iter().any(|n| self.due_to.get(*n) == Some(&(*plant).into()))
         };
-        self.causes.iter().any(|cause| has(cause, [true, false]) && has(cause, [false, true]))
+        self.causes.iter().any(|cause| self.plants.iter().all(|plant| has(cause, plant)))
     }
 
     /// Both of two bugs have findings of their own.
     fn both_show(&self) -> bool {
-        self.due_to.contains(&[true, false]) && self.due_to.contains(&[false, true])
+        self.plants.iter().all(|plant| self.due_to.contains(&(*plant).into()))
     }
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let ledger = files::own_ledger::<F>()?;
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),

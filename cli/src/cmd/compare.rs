@@ -31,7 +31,7 @@ use crate::{Exit, files};
 /// --results, so that a comparison can be interrupted, and more contenders or seeds added; those of
 /// another build count no longer.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Contenders: schedulers (without feedback), `random` (all schedulers, no feedback), `hunt`,
     /// `hunt-SIGNAL` (see `list signals`), `libfuzzer`, `afl`, `derived` (libFuzzer with a derived
     /// Arbitrary)
@@ -81,7 +81,7 @@ struct Run {
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let known = names();
     if let Some(name) = args.contenders.iter().find(|name| !known.contains(name)) {
         return Err(unknown("contender", name, known.iter().map(String::as_str)));

@@ -11,14 +11,14 @@ use crate::{Cli, Exit, output};
 /// In bash, for one session: `source <(mkwrite completions bash)`; in fish: `mkwrite completions
 /// fish | source`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Runs the subcommand.
-pub fn run(args: &Args) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     output::bytes(&script(args.shell));
     Ok(Exit::Good)
 }
@@ -32,7 +32,38 @@ fn script(shell: Shell) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    /// What bash offers for the last of these words.
+    fn offered(words: &str) -> String {
+        let mut bash = Command::new("bash")
+            .args(["--norc", "-s"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let asked = format!(
+            "\nCOMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             last=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}}\n\
+             [[ $(complete -p mkwrite) == *'-F _mkwrite mkwrite' ]] && _mkwrite mkwrite $last $before\n\
+             echo ${{COMPREPLY[@]}}\n"
+        );
+        let mut input = bash.stdin.take().unwrap();
+        input.write_all(&script(Shell::Bash)).unwrap();
+        input.write_all(asked.as_bytes()).unwrap();
+        drop(input);
+        String::from_utf8(bash.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn bash_completes_subcommands_options_and_values() {
+        assert_eq!(offered("mkwrite hu"), "hunt\n");
+        assert_eq!(offered("mkwrite hunt --se"), "--seconds --seed\n");
+        assert_eq!(offered("mkwrite list im"), "implementations\n");
+    }
 
     #[test]
     fn bash_and_fish_know_the_subcommands_and_their_options() {

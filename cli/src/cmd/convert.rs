@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use mkwrite_model::bytes;
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::text::Document;
-use mkwrite_search::choice::Choice;
+use mkwrite_search::stored_pairs::PairNumbers;
 
 use crate::export::fsx;
 use crate::{Exit, files, output};
@@ -23,7 +23,7 @@ use crate::{Exit, files, output};
 /// Of a folder of a fuzzer's inputs each becomes bytes in the newest form (or text), in the folder
 /// of --output: the same case on the same pair.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The file to read, or a folder of inputs
     file: PathBuf,
     /// The form to read, if it is not one of these two
@@ -38,19 +38,19 @@ pub struct Args {
 }
 
 /// The table of pairs.
-fn choice<F: Filesystem>() -> Result<Choice<F>> {
-    Ok(Choice::new(&files::own_ledger::<F>()?))
+fn pair_numbers<F: Filesystem>() -> Result<PairNumbers<F>> {
+    Ok(PairNumbers::new(&files::own_ledger::<F>()?))
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.file.is_dir() {
         return folder::<F>(args);
     }
     let is_bytes = args.from.is_none() && !files::is_text(&args.file);
     let to_text = args.to.as_deref().map_or(args.from.is_some() || is_bytes, |to| to == "text");
     let content = if is_bytes && !to_text {
-        choice::<F>()?.upgraded(&files::input(&args.file)?)
+        pair_numbers::<F>()?.upgraded(&files::input(&args.file)?)
     } else {
         let document = match args.from {
             Some(_) => operations_of_fsx(&args.file)?,
@@ -81,7 +81,7 @@ fn folder<F: Filesystem>(args: &Args) -> Result<Exit> {
     };
     std::fs::create_dir_all(to).map_err(|error| anyhow!("{}: {error}", to.display()))?;
     files::refuse_same(from, to)?;
-    let choice = choice::<F>()?;
+    let numbers = pair_numbers::<F>()?;
     let to_text = args.to.as_deref() == Some("text");
     let inputs = inputs(from)?;
     for path in &inputs {
@@ -90,7 +90,7 @@ fn folder<F: Filesystem>(args: &Args) -> Result<Exit> {
             let document = Document::new(bytes::decode(&input));
             (files::sha1(&input) + ".mkw", document.to_string().into_bytes())
         } else {
-            let new = choice.upgraded(&input);
+            let new = numbers.upgraded(&input);
             (files::sha1(&new), new)
         };
         files::write(&to.join(name), &content)?;

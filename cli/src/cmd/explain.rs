@@ -22,7 +22,7 @@ use crate::{Exit, files};
 /// that breaks nothing. A case that names several pairs is explained on the first, or on the one
 /// given here.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// Show every step, also those that change nothing
@@ -40,10 +40,10 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
-    let target = args.subject.target(&document)?;
+    let target = args.subject.target(&ledger, &document)?;
     let case = with_stops(&mut runner, target, &document.case);
     let document = Document { case, ..document };
     for file in [&args.html, &args.svg].into_iter().flatten() {

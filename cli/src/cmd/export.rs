@@ -16,7 +16,7 @@ use crate::{Exit, files};
 /// others race, for no program alone can stop a kernel between two steps (`mkwrite vm` does that).
 /// What is written says under which licence it stands.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The case
     file: PathBuf,
     /// The form
@@ -35,10 +35,11 @@ fn forms() -> impl clap::builder::TypedValueParser {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let document = files::read::<F>(&args.file)?;
     let form = FORMS.iter().find(|form| form.name == args.form).expect("clap has checked it");
-    let target = targets::<F>(&[], &[], &Switches::default(), &document)?.first().copied();
+    let ledger = files::own_ledger::<F>()?;
+    let target = targets(&ledger, &[], &[], &Switches::default(), &document)?.first().copied();
     let comments = document.comments.iter().filter(|(before, _)| before == "mkw");
     let comments = comments.map(|(_, text)| text.trim().to_owned()).collect();
     let program = Program::new(&name(&args.file), comments, &document.case, target)?;

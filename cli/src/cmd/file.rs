@@ -23,7 +23,7 @@ use crate::{Exit, files};
 /// `cargo test` then runs it as a test of its own: what it expects must break, or, with --fixed,
 /// nothing must. A changed explanation is shown as a difference; UPDATE_EXPECT=1 takes it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// The test's name: letters, digits and dashes
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if args.name.is_empty() || !args.name.chars().all(valid) {
         return Err(anyhow!("`{}` is not a name for a test", args.name)
@@ -63,7 +63,7 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 
     let document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
-    refuse_stale(args, &mut runner, &document)?;
+    refuse_stale(args, &ledger, &mut runner, &document)?;
     let document = if args.fixed {
         fixed(args, &ledger, &mut runner, document)?
     } else {
@@ -80,11 +80,12 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
 /// A test whose schedule is not followed tests something else.
 fn refuse_stale<F: Filesystem>(
     args: &Args,
+    ledger: &Ledger<F>,
     runner: &mut Runner<F>,
     document: &Document,
 ) -> Result<()> {
     let Schedule::Order(stops) = &document.case.schedule else { return Ok(()) };
-    for target in args.subject.targets::<F>(document)? {
+    for target in args.subject.targets(ledger, document)? {
         if let Some(missed) = runner.missed_stops(target, &document.case).first() {
             let file = args.subject.file.display();
             let what = format!("{file}: `order {}` is never reached on {target}", stops[*missed]);
@@ -102,7 +103,7 @@ fn fixed<F: Filesystem>(
     runner: &mut Runner<F>,
     mut document: Document,
 ) -> Result<Document> {
-    let targets = args.subject.targets(&document)?;
+    let targets = args.subject.targets(ledger, &document)?;
     finding::set_targets(&mut document, &targets);
     document.expects = vec![Expect::Pass];
     for target in &targets {

@@ -42,7 +42,7 @@ use crate::{Exit, causes, files};
 /// case, where nothing is expected. With --seed and --cases the result is the same for any --jobs,
 /// apart from times.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these implementations, with commas (see `list implementations`)
     #[arg(long = "impl", value_delimiter = ',', value_name = "NAME")]
     implementations: Vec<String>,
@@ -115,37 +115,18 @@ const FILES_MAX: usize = 500;
 const DEFAULT_SECONDS: u64 = 20;
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let plan = plan::<F>(args)?;
     files::prepare_folder(&args.out)?;
-    let earlier = std::fs::read_dir(&args.out)?.flatten();
-    let earlier = earlier.filter(|entry| files::is_text(&entry.path())).count();
-    if earlier > 0 && !args.json {
-        let folder = args.out.display();
-        note(format!("{folder} has {} of earlier hunts, which stay", count(earlier, "case")));
-    }
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     let seconds = args.seconds.or(args.cases.is_none().then_some(DEFAULT_SECONDS));
-
-    let log = args.log.as_ref().map(|path| {
-        let log = Log::append(path)
-            .map_err(|error| anyhow!("cannot write to {}: {error}", path.display()));
-        log.context("give another file with --log").map(Mutex::new)
-    });
-    let progress = Arc::new(Progress { log: log.transpose()?, ..Progress::default() });
+    if !args.json {
+        announce_earlier(&args.out)?;
+    }
+    let progress = Arc::new(Progress { log: log(args)?, ..Progress::default() });
     let interrupted = stop_on_interrupt()?;
     if !args.json {
-        let remedied = plan.targets.iter().filter(|target| !target.remedies.is_empty()).count();
-        let pairs = count(plan.targets.len() - remedied, "pair");
-        let remedied = match remedied {
-            0 => String::new(),
-            n => format!(" and {} with remedies", count(n, "pair")),
-        };
-        note(format!(
-            "hunting on {pairs}{remedied}, {}, seed {}",
-            count(jobs, "thread"),
-            plan.seed
-        ));
+        announce(&plan, jobs);
     }
     let saver = Saver { args, plan: &plan, files: AtomicUsize::new(0), failed: Mutex::new(None) };
     let start = Instant::now();
@@ -164,26 +145,24 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     }
     let findings = save(&saver, &outcome, jobs);
     let causes = fold(&plan, &findings);
-    let report = Document::new(report(
-        args,
-        &plan,
+    let results = Results {
+        plan: &plan,
         jobs,
-        &progress,
+        progress: &progress,
         elapsed,
-        &outcome,
-        (&findings, &causes),
-    ));
+        outcome: &outcome,
+        all: &findings,
+        causes: &causes,
+    };
+    let report = Document::new(report(args, &results));
     saver.save(&args.out.join("hunt.json"), serde_json::to_string_pretty(&report)?.as_bytes());
     if args.json {
         output::json(&report)?;
     } else {
-        let (plan, progress, outcome) = (&plan, &*progress, &outcome);
-        print(args, &Results { plan, progress, elapsed, outcome, all: &findings, causes: &causes });
+        print(args, &results);
     }
     if let Some(error) = &outcome.error {
-        let file = args.out.join("broken.mkw");
-        files::write(&file, broken(args, &plan, error).to_string().as_bytes())?;
-        note(format!("{RED}{error}{RED:#}\n{} replay {}", output::program(), file.display()));
+        save_broken(args, &plan, error)?;
         return Ok(Exit::Model);
     }
     let new = findings.iter().any(|finding| finding.key.signature.expected == Expected::No);
@@ -200,6 +179,37 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     })
 }
 
+/// What is in the folder already.
+fn announce_earlier(folder: &Path) -> Result<()> {
+    let earlier = std::fs::read_dir(folder)?.flatten();
+    let earlier = earlier.filter(|entry| files::is_text(&entry.path())).count();
+    if earlier > 0 {
+        let (folder, cases) = (folder.display(), count(earlier, "case"));
+        note(format!("{folder} has {cases} of earlier hunts, which stay"));
+    }
+    Ok(())
+}
+
+fn announce<F: Filesystem>(plan: &Plan<F>, jobs: usize) {
+    let remedied = plan.targets.iter().filter(|target| !target.remedies.is_empty()).count();
+    let pairs = count(plan.targets.len() - remedied, "pair");
+    let remedied = match remedied {
+        0 => String::new(),
+        n => format!(" and {} with remedies", count(n, "pair")),
+    };
+    let jobs = count(jobs, "thread");
+    note(format!("hunting on {pairs}{remedied}, {jobs}, seed {}", plan.seed));
+}
+
+/// The log that --log asks for.
+fn log(args: &Args) -> Result<Option<Mutex<Log>>> {
+    let Some(path) = &args.log else { return Ok(None) };
+    let log = Log::append(path)
+        .map_err(|error| anyhow!("cannot write to {}: {error}", path.display()))
+        .context("give another file with --log")?;
+    Ok(Some(Mutex::new(log)))
+}
+
 /// No run reached the bug: what would.
 fn missed<F: Filesystem>(plan: &Plan<F>, plant: Plant) -> anyhow::Error {
     let lacks = |remedy: &Remedy| !plan.targets.iter().any(|target| target.remedies.has(*remedy));
@@ -213,7 +223,7 @@ fn missed<F: Filesystem>(plan: &Plan<F>, plant: Plant) -> anyhow::Error {
 
 /// The bug that is planted on some target.
 fn planted<F: Filesystem>(plan: &Plan<F>) -> Option<Plant> {
-    plan.targets.iter().find_map(|target| target.plant)
+    plan.targets.iter().find_map(|target| target.plants.first())
 }
 
 fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
@@ -233,7 +243,7 @@ fn plan<F: Filesystem>(args: &Args) -> Result<Plan<F>> {
                 .filter(|pair| !planted.contains(pair))
                 .map(Target::from);
             let with_plant =
-                planted.iter().map(|pair| Target { plant: Some(plant), ..Target::from(*pair) });
+                planted.iter().map(|pair| Target { plants: plant.into(), ..Target::from(*pair) });
             with_plant.chain(others).collect()
         }
         None if args.implementations.is_empty() && callers.is_empty() => ledger.default_targets(),
@@ -473,6 +483,14 @@ fn origin<F: Filesystem>(args: &Args, plan: &Plan<F>, index: u64) -> String {
     format!("Found as case {index} of `{hunt}`{corpus}")
 }
 
+/// The case on which the model broke, in a file of its own.
+fn save_broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> Result<()> {
+    let file = args.out.join("broken.mkw");
+    files::write(&file, broken(args, plan, error).to_string().as_bytes())?;
+    note(format!("{RED}{error}{RED:#}\n{} replay {}", output::program(), file.display()));
+    Ok(())
+}
+
 /// A case that breaks an assertion of the model.
 fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> text::Document {
     let mut document = text::Document::new(error.case.clone());
@@ -483,15 +501,19 @@ fn broken<F: Filesystem>(args: &Args, plan: &Plan<F>, error: &ModelError) -> tex
     document
 }
 
-fn report<F: Filesystem>(
-    args: &Args,
-    plan: &Plan<F>,
+/// What a hunt has found, for the report and for printing.
+struct Results<'a, F: Filesystem> {
+    plan: &'a Plan<F>,
     jobs: usize,
-    progress: &Progress,
+    progress: &'a Progress,
     elapsed: Duration,
-    outcome: &Hunted,
-    (all, causes): (&[Saved<F>], &[json::Cause]),
-) -> json::Hunt {
+    outcome: &'a Hunted,
+    all: &'a [Saved<F>],
+    causes: &'a [json::Cause],
+}
+
+fn report<F: Filesystem>(args: &Args, results: &Results<'_, F>) -> json::Hunt {
+    let Results { plan, jobs, progress, elapsed, outcome, all, causes } = *results;
     let points = plan.targets.iter().zip(&outcome.reached).map(|(target, reached)| {
         let counts =
             Point::ALL.iter().map(|point| (point.name().to_owned(), reached[point.index()]));
@@ -580,18 +602,8 @@ fn print_findings<F: Filesystem>(plan: &Plan<F>, all: &[Saved<F>]) {
     }
 }
 
-/// What a hunt has found, for printing.
-struct Results<'a, F: Filesystem> {
-    plan: &'a Plan<F>,
-    progress: &'a Progress,
-    elapsed: Duration,
-    outcome: &'a Hunted,
-    all: &'a [Saved<F>],
-    causes: &'a [json::Cause],
-}
-
 fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
-    let Results { plan, progress, elapsed, outcome, all, causes } = results;
+    let Results { plan, progress, elapsed, outcome, all, causes, .. } = results;
     if all.is_empty() {
         line(format!("{GREEN}no rule was broken{GREEN:#}"));
     } else if args.all {

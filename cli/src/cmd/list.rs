@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use clap::ValueEnum;
-use mkwrite_model::case::{Operation, Site};
+use mkwrite_model::case::{Operation, OperationKind, Site};
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::mutate::MUTATIONS;
+use mkwrite_model::mutate::{MUTATIONS, Mutation};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 use mkwrite_model::remedy::Remedy;
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_oracle::Rule;
 use mkwrite_oracle::conditions::Condition;
+use mkwrite_oracle::ledger::Entry;
 use mkwrite_report::json::hunt::Reached;
-use mkwrite_report::json::list::List;
+use mkwrite_report::json::list::{self, List};
 use mkwrite_search::feedback::Signal;
 
 use crate::output::{self, print_table};
@@ -26,7 +26,7 @@ use crate::{Exit, files};
 ///
 /// Names in brackets, after a source, are facts of docs/sources.md.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// What to list
     #[arg(value_enum)]
     what: What,
@@ -63,7 +63,7 @@ enum What {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.unreached && args.what != What::Points {
         return Err(anyhow!("--unreached is about points").context("list points --unreached"));
     }
@@ -72,112 +72,123 @@ pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
             anyhow!("--ledger is about entries").context("list entries --ledger corpus/ledger")
         );
     }
-    let (columns, rows) = rows::<F>(args)?;
+    let list = list::<F>(args)?;
     if args.json {
-        let what = args.what.to_possible_value().expect("no value is skipped");
-        output::document(&List::new(what.get_name(), columns, &rows))?;
+        output::document(&list)?;
         return Ok(Exit::Good);
     }
-    let mut table = output::table(columns.iter().copied());
-    table.add_rows(rows);
+    let mut table = output::table(list.heads().iter().copied());
+    table.add_rows(list.cells());
     print_table(&table);
     Ok(Exit::Good)
 }
 
-type Rows = (&'static [&'static str], Vec<Vec<String>>);
-
-fn rows<F: Filesystem>(args: &Args) -> Result<Rows> {
-    let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+fn list<F: Filesystem>(args: &Args) -> Result<List> {
     Ok(match args.what {
-        What::Implementations => {
-            let all = F::all().iter().map(|fs| {
-                let d = fs.declaration();
-                row(&[fs.name(), d.convention.name(), d.natural.name(), d.record, d.source])
-            });
-            (&["name", "convention", "caller", "record", "source"], all.collect())
-        }
-        What::Callers => {
-            let all =
-                Era::CALLERS.iter().map(|c| row(&[c.name(), c.facts().accepts.name(), c.help()]));
-            (&["name", "convention", "what"], all.collect())
-        }
-        What::Rules => {
-            let all = Rule::ALL.iter().map(|rule| {
-                let about = rule.about();
-                row(&[about.id, about.title, about.plant.name(), about.source])
-            });
-            (&["name", "rule", "plant", "source"], all.collect())
-        }
-        What::Operations => {
-            let all = Operation::KINDS.iter().skip(1).map(|kind| {
-                let operands: Vec<_> = kind.operands.iter().map(|one| one.form()).collect();
-                row(&[kind.name, &operands.join(" "), kind.help])
-            });
-            (&["name", "operand", "what"], all.collect())
-        }
-        What::Sites => {
-            let all = Site::ALL.iter().map(|site| {
-                let statement = if site.row().has_statement { "" } else { "fault " };
-                row(&[&format!("{statement}{}", site.name()), site.row().help])
-            });
-            (&["statement", "what goes wrong, at the n-th time"], all.collect())
-        }
+        What::Implementations => List::Implementations(rows(F::all(), implementation)),
+        What::Callers => List::Callers(rows(Era::CALLERS, caller)),
+        What::Rules => List::Rules(rows(Rule::ALL, rule)),
+        What::Operations => List::Operations(rows(&Operation::KINDS[1..], operation)),
+        What::Sites => List::Sites(rows(Site::ALL, site)),
         What::Points => {
-            let listed = if args.unreached { unreached(args)? } else { Point::ALL.to_vec() };
-            let all = listed.iter().map(|p| row(&[&p.code().to_string(), p.name(), p.does()]));
-            (&["number", "name", "next step"], all.collect())
+            let all = if args.unreached { unreached(args)? } else { Point::ALL.to_vec() };
+            List::Points(rows(&all, point))
         }
-        What::Plants => {
-            let all = Plant::ALL.iter().map(|plant| {
-                let rule = Rule::ALL
-                    .iter()
-                    .find(|rule| rule.about().plant == *plant)
-                    .map_or("", |rule| rule.id());
-                row(&[plant.name(), rule, plant.implementation(), plant.what()])
-            });
-            (&["name", "rule", "implementation", "what is wrong"], all.collect())
-        }
-        What::Remedies => {
-            let all = Remedy::ALL
-                .iter()
-                .map(|remedy| row(&[remedy.name(), remedy.what(), remedy.source()]));
-            (&["name", "what it does", "source"], all.collect())
-        }
-        What::Conditions => {
-            let all =
-                Condition::ALL.iter().map(|condition| row(&[condition.name(), condition.what()]));
-            (&["name", "holds for a breach if"], all.collect())
-        }
+        What::Plants => List::Plants(rows(Plant::ALL, plant)),
+        What::Remedies => List::Remedies(rows(Remedy::ALL, remedy)),
+        What::Conditions => List::Conditions(rows(Condition::ALL, condition)),
         What::Entries => {
             let ledger =
                 args.ledger.as_deref().map_or_else(files::own_ledger::<F>, files::read_ledger)?;
-            let all = ledger.entries.iter().map(|entry| {
-                let pairs = entry.pairs.len().to_string();
-                let when: Vec<&str> = entry.when.iter().map(Condition::name).collect();
-                row(&[
-                    &entry.name,
-                    &pairs,
-                    &when.join(" "),
-                    &entry.remedies.to_string(),
-                    &entry.source,
-                ])
-            });
-            (&["name", "pairs", "when", "remedy", "source"], all.collect())
+            List::Entries(rows(&ledger.entries, entry))
         }
-        What::Schedulers => {
-            let all = SchedulerKind::ALL.iter().map(|kind| row(&[kind.name(), kind.help()]));
-            (&["name", "what"], all.collect())
-        }
-        What::Signals => {
-            let all = Signal::ALL.iter().map(|signal| row(&[signal.name(), signal.help()]));
-            (&["name", "what"], all.collect())
-        }
-        What::Mutations => {
-            let all =
-                MUTATIONS.iter().map(|one| row(&[one.name, &one.weight.to_string(), one.help]));
-            (&["name", "weight", "what"], all.collect())
-        }
+        What::Schedulers => List::Schedulers(rows(SchedulerKind::ALL, scheduler)),
+        What::Signals => List::Signals(rows(Signal::ALL, signal)),
+        What::Mutations => List::Mutations(rows(MUTATIONS, mutation)),
     })
+}
+
+fn rows<T, R>(all: &[T], row: fn(&T) -> R) -> Vec<R> {
+    all.iter().map(row).collect()
+}
+
+fn implementation<F: Filesystem>(fs: &F) -> list::Implementation {
+    let about = fs.declaration();
+    list::Implementation {
+        name: fs.name(),
+        convention: about.convention.name(),
+        caller: about.natural.name(),
+        record: about.record,
+        source: about.source,
+    }
+}
+
+fn caller(era: &Era) -> list::Caller {
+    list::Caller { name: era.name(), convention: era.facts().accepts.name(), what: era.help() }
+}
+
+fn rule(rule: &Rule) -> list::Rule {
+    let about = rule.about();
+    list::Rule {
+        name: about.id,
+        rule: about.title,
+        plant: about.plant.name(),
+        source: about.source,
+    }
+}
+
+fn operation(kind: &OperationKind) -> list::Operation {
+    let operands: Vec<_> = kind.operands.iter().map(|operand| operand.form()).collect();
+    list::Operation { name: kind.name, operand: operands.join(" "), what: kind.help }
+}
+
+fn site(site: &Site) -> list::Site {
+    let keyword = if site.row().has_statement { "" } else { "fault " };
+    list::Site { statement: format!("{keyword}{}", site.name()), what: site.row().help }
+}
+
+fn point(point: &Point) -> list::Point {
+    list::Point { number: point.code(), name: point.name(), next_step: point.does() }
+}
+
+fn plant(plant: &Plant) -> list::Plant {
+    let rule = Rule::ALL.iter().find(|rule| rule.about().plant == *plant);
+    list::Plant {
+        name: plant.name(),
+        rule: rule.map(|rule| rule.id()),
+        implementation: plant.implementation(),
+        what: plant.what(),
+    }
+}
+
+fn remedy(remedy: &Remedy) -> list::Remedy {
+    list::Remedy { name: remedy.name(), what: remedy.what(), source: remedy.source() }
+}
+
+fn condition(condition: &Condition) -> list::Condition {
+    list::Condition { name: condition.name(), holds_if: condition.what() }
+}
+
+fn entry<F: Filesystem>(entry: &Entry<F>) -> list::Entry {
+    list::Entry {
+        name: entry.name.clone(),
+        pairs: entry.pairs.len(),
+        when: entry.when.iter().map(Condition::name).collect(),
+        remedies: entry.remedies.iter().map(Remedy::name).collect(),
+        source: entry.source.clone(),
+    }
+}
+
+fn scheduler(kind: &SchedulerKind) -> list::Scheduler {
+    list::Scheduler { name: kind.name(), what: kind.help() }
+}
+
+fn signal(signal: &Signal) -> list::Signal {
+    list::Signal { name: signal.name(), what: signal.help() }
+}
+
+fn mutation(one: &Mutation) -> list::Mutation {
+    list::Mutation { name: one.name, weight: one.weight, what: one.help }
 }
 
 /// The points that no pair of the hunts has reached, from their reports.

@@ -35,7 +35,7 @@ use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line, note};
 #[command(group = clap::ArgGroup::new("mode")
     .required(true)
     .args(["files", "conformance", "hunt", "soak"]))]
-pub struct Args {
+pub(crate) struct Args {
     /// Run these cases, their actors at the same time, and say how often each breaks something
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -121,7 +121,7 @@ enum Held {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let ledger = files::explained(args.ledger.as_deref())?;
     let specs =
         args.filesystems.iter().map(|name| name.parse::<Spec>().map_err(|error| anyhow!(error)));

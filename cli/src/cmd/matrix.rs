@@ -25,7 +25,7 @@ use crate::{Exit, files};
 /// next point that both come to. Where a case breaks, each remedy is tried. The table marks where
 /// that was done (~), and where it could not be (?): there the run went without.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Cases, or folders of .mkw files
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let rows = implementations(&args.implementations)?;
     let columns =
         if args.callers.is_empty() { Era::CALLERS.to_vec() } else { callers(&args.callers)? };

@@ -1,30 +1,30 @@
 //! The subcommands, one file each.
 
 #[cfg(not(all(feature = "live", target_os = "linux")))]
-pub mod absent;
-pub mod bisect;
-pub mod campaign;
-pub mod causes;
-pub mod compare;
-pub mod completions;
-pub mod convert;
-pub mod explain;
-pub mod export;
-pub mod file;
-pub mod hunt;
-pub mod list;
+pub(crate) mod absent;
+pub(crate) mod bisect;
+pub(crate) mod campaign;
+pub(crate) mod causes;
+pub(crate) mod compare;
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod file;
+pub(crate) mod hunt;
+pub(crate) mod list;
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub mod live;
-pub mod matrix;
-pub mod plants;
-pub mod reach;
-pub mod replay;
-pub mod seeds;
-pub mod shrink;
-pub mod subject;
-pub mod triage;
+pub(crate) mod live;
+pub(crate) mod matrix;
+pub(crate) mod plants;
+pub(crate) mod reach;
+pub(crate) mod replay;
+pub(crate) mod seeds;
+pub(crate) mod shrink;
+pub(crate) mod subject;
+pub(crate) mod triage;
 #[cfg(all(feature = "live", target_os = "linux"))]
-pub mod vm;
+pub(crate) mod vm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 /// As many threads as there are cores.
-pub fn jobs() -> usize {
+pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
@@ -43,7 +43,7 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Ctrl-C sets the flag that this returns; if that has not helped, the next Ctrl-C ends the
 /// program, after `last`.
-pub fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let (set, mut before) = (Arc::clone(&flag), None);
     ctrlc::set_handler(move || {
@@ -61,7 +61,7 @@ pub fn stop_on_interrupt_or(last: impl Fn() + Send + 'static) -> Result<Arc<Atom
 }
 
 /// The same for what has nothing to do at last.
-pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     stop_on_interrupt_or(|| ())
 }
 

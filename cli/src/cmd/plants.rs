@@ -21,7 +21,7 @@ use crate::output::{self, BOLD, GREEN, RED, line, note};
 /// A bug counts as found if something is NEW on the pair or on its remedied form. Exit code 1 if
 /// one is swallowed.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these bugs (see `list plants`)
     #[arg(long = "plant", value_delimiter = ',', value_name = "NAME")]
     plants: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let ledger = files::own_ledger::<F>()?;
     let plants: Vec<Plant> = match args.plants.as_slice() {
         [] => Plant::ALL.to_vec(),

@@ -13,7 +13,7 @@ use crate::output::{self, RED, line, note, print_table};
 /// Cases are those of a hunt without feedback. The number behind a slash is the bound: exit code 1
 /// says that some shape comes up less often. `-`: it cannot come up there.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// So many cases
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cases: u64,
@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let missing =
         || format!("shapes are counted on {}, which are not all here", SUBJECTS.join(", "));
     let reach = measure::<F>(args.seed, args.cases).with_context(missing)?;

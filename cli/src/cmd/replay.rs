@@ -35,7 +35,7 @@ use crate::output::{self, DIM, GREEN, RED, YELLOW, line, note};
 /// With --times the operations run under fresh schedules, and replay says how often each signature
 /// of the case's own schedule, or any other, comes of it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Cases: .mkw text, or bytes
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -89,32 +89,37 @@ impl<F> Input<'_, F> {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     // Read everything before anything runs: bad input changes nothing.
+    let ledger = files::own_ledger::<F>()?;
     let read = |path| {
         let (document, stale) = files::read_with_stale::<F>(path)?;
         let targets =
-            targets::<F>(&args.implementations, &args.callers, &args.switches, &document)?;
+            targets(&ledger, &args.implementations, &args.callers, &args.switches, &document)?;
         Ok(Input { path, document, stale, targets })
     };
     let inputs = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     match args.times {
-        Some(times) => run_often(args, times, &inputs),
-        None => run_once(args, &inputs),
+        Some(times) => run_often(args, &ledger, times, &inputs),
+        None => run_once(args, &ledger, &inputs),
     }
 }
 
-fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit> {
-    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
+fn run_once<F: Filesystem>(
+    args: &Args,
+    ledger: &Ledger<F>,
+    inputs: &[Input<'_, F>],
+) -> Result<Exit> {
+    let mut runner = Runner::default();
     let (mut exit, mut runs) = (Exit::Good, Vec::new());
     for input in inputs {
         let mut in_short = Vec::new();
         for target in &input.targets {
-            let judged = judge(&mut runner, &ledger, *target, &input.document);
+            let judged = judge(&mut runner, ledger, *target, &input.document);
             let missed = stale_lines(&mut runner, *target, input);
             let is_stale = !missed.is_empty() && is_own_pair(&input.document, *target);
             let realigned =
-                is_stale.then(|| realign(&mut runner, &ledger, *target, input)).flatten();
+                is_stale.then(|| realign(&mut runner, ledger, *target, input)).flatten();
             if is_stale || !judged.verdict.is_good() && judged.verdict != Verdict::Undecided {
                 exit = Exit::Breach;
             }
@@ -131,7 +136,7 @@ fn run_once<F: Filesystem>(args: &Args, inputs: &[Input<'_, F>]) -> Result<Exit>
             }
             let run = Run { input, target: *target, judged, missed, is_stale, realigned };
             if args.json {
-                runs.push(run.report(&ledger, args.trace));
+                runs.push(run.report(ledger, args.trace));
             } else if input.targets.len() > 1 && !args.trace && run.is_good() {
                 in_short.push(run);
             } else {
@@ -329,14 +334,19 @@ fn print_in_short<F: Filesystem>(runs: &[Run<'_, F>]) {
     }
 }
 
-fn run_often<F: Filesystem>(args: &Args, times: u64, inputs: &[Input<'_, F>]) -> Result<Exit> {
+fn run_often<F: Filesystem>(
+    args: &Args,
+    ledger: &Ledger<F>,
+    times: u64,
+    inputs: &[Input<'_, F>],
+) -> Result<Exit> {
     let kind = args.scheduler.as_deref().map(scheduler).transpose()?.unwrap_or(SchedulerKind::Pos);
-    let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
+    let mut runner = Runner::default();
     let (mut new, mut runs) = (false, Vec::new());
     for input in inputs {
         for target in &input.targets {
             let rates =
-                rate(&mut runner, &ledger, *target, &input.document.case, kind, args.seed, times);
+                rate(&mut runner, ledger, *target, &input.document.case, kind, args.seed, times);
             new |=
                 rates.iter().any(|rate| rate.signature.expected == Expected::No && rate.hits > 0);
             if args.json {

@@ -19,7 +19,7 @@ use crate::{Exit, files};
 /// and the history checker, which takes no cases, gets small histories. A file that cannot be read
 /// is reported and passed over; the exit code is 2 then.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A folder of .mkw files, searched to the bottom
     #[arg(default_value = "corpus", value_name = "DIR")]
     corpus: PathBuf,
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let (cases, unread) = seeds::read::<F>(&args.corpus)?;
     if cases.is_empty() {
         bail!("{}: no .mkw file that can be read", args.corpus.display());

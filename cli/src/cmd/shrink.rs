@@ -27,7 +27,7 @@ use crate::{Exit, files, names};
 /// does not list, or else the first; choose another with --rule, --impl and --caller. Ctrl-C keeps
 /// the best so far.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
     /// Write the result here instead of FILE.min.mkw
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let mut document = args.subject.read::<F>()?;
     let (ledger, mut runner) = (files::own_ledger::<F>()?, Runner::default());
     let rule = args.rule.as_deref().map(names::rule).transpose()?;

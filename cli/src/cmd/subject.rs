@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use mkwrite_explain::shrink::{Goal, NoGoal, Wanted};
 use mkwrite_model::Target;
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::plant::Plant;
+use mkwrite_model::plant::{Plant, Plants};
 use mkwrite_model::remedy::Remedies;
 use mkwrite_model::text::Document;
 use mkwrite_oracle::Rule;
@@ -18,7 +18,7 @@ use crate::names::{self, callers, implementations, pairs, pairs_that_fit};
 
 /// See the file's head.
 #[derive(clap::Args)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// A case: .mkw text, or bytes
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -34,7 +34,7 @@ pub struct Subject {
 
 /// Switches in the code that runs.
 #[derive(clap::Args, Default)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// Plant this bug (see `list plants`)
     #[arg(long, value_name = "NAME")]
     pub plant: Option<String>,
@@ -46,18 +46,22 @@ pub struct Switches {
 
 impl Switches {
     /// The bug that is planted.
-    pub fn plant(&self) -> Result<Option<Plant>> {
+    pub(crate) fn plant(&self) -> Result<Option<Plant>> {
         self.plant.as_deref().map(names::plant).transpose()
     }
 
     /// Nothing is switched.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.plant.is_none() && self.remedies.is_empty()
     }
 
     /// The target with these switches; what is not named here stays as it is.
-    pub fn apply<F: Filesystem>(&self, ledger: &Ledger<F>, target: Target<F>) -> Result<Target<F>> {
-        let plant = self.plant()?.or(target.plant);
+    pub(crate) fn apply<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        target: Target<F>,
+    ) -> Result<Target<F>> {
+        let plants = self.plant()?.map_or(target.plants, Plants::from);
         let remedies = match self.remedies.as_slice() {
             [] => target.remedies,
             names => names.iter().try_fold(Remedies::NONE, |all, name| {
@@ -67,30 +71,34 @@ impl Switches {
                 }))
             })?,
         };
-        Ok(Target { plant, remedies, ..target })
+        Ok(Target { plants, remedies, ..target })
     }
 }
 
 impl Subject {
     /// The case.
-    pub fn read<F: Filesystem>(&self) -> Result<Document> {
+    pub(crate) fn read<F: Filesystem>(&self) -> Result<Document> {
         files::read::<F>(&self.file)
     }
 
     /// The command line names the pair, or a part of it.
-    pub fn is_chosen(&self) -> bool {
+    pub(crate) fn is_chosen(&self) -> bool {
         self.implementation.is_some() || self.caller.is_some() || !self.switches.is_empty()
     }
 
     /// What the case is to run on.
-    pub fn targets<F: Filesystem>(&self, document: &Document) -> Result<Vec<Target<F>>> {
+    pub(crate) fn targets<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        document: &Document,
+    ) -> Result<Vec<Target<F>>> {
         let list = |name: &Option<String>| name.iter().cloned().collect::<Vec<_>>();
-        targets(&list(&self.implementation), &list(&self.caller), &self.switches, document)
+        targets(ledger, &list(&self.implementation), &list(&self.caller), &self.switches, document)
     }
 
     /// What is held of the case while it shrinks: by name, or else all that the document expects,
     /// or else a breach. The document's case gets a schedule by stops.
-    pub fn goal<F: Filesystem>(
+    pub(crate) fn goal<F: Filesystem>(
         &self,
         rule: Option<Rule>,
         ledger: &Ledger<F>,
@@ -99,7 +107,7 @@ impl Subject {
     ) -> Result<Goal<F>> {
         let chosen = self.is_chosen() || rule.is_some();
         let wanted = if chosen { Wanted::Breach(rule) } else { Wanted::Expectations };
-        let targets = self.targets(document)?;
+        let targets = self.targets(ledger, document)?;
         Goal::of(document, targets, wanted, ledger, runner).map_err(|error| match error {
             NoGoal::Missing(..) => {
                 anyhow!(error).context("give --rule, --impl or --caller to hold something else")
@@ -110,19 +118,27 @@ impl Subject {
     }
 
     /// The first of these.
-    pub fn target<F: Filesystem>(&self, document: &Document) -> Result<Target<F>> {
-        self.targets(document)?.first().copied().context("give a pair with --impl and --caller")
+    pub(crate) fn target<F: Filesystem>(
+        &self,
+        ledger: &Ledger<F>,
+        document: &Document,
+    ) -> Result<Target<F>> {
+        self.targets(ledger, document)?
+            .first()
+            .copied()
+            .context("give a pair with --impl and --caller")
     }
 }
 
 /// What a document runs on: the pairs of the command line, those of the file, or those of a hunt.
-pub fn targets<F: Filesystem>(
+pub(crate) fn targets<F: Filesystem>(
+    ledger: &Ledger<F>,
     named: &[String],
     under: &[String],
     switches: &Switches,
     document: &Document,
 ) -> Result<Vec<Target<F>>> {
-    let (ledger, callers) = (files::own_ledger::<F>()?, callers(under)?);
+    let callers = callers(under)?;
     let found: Vec<Target<F>> = if !named.is_empty() {
         let pairs = pairs(&implementations(named)?, &callers)?;
         pairs.into_iter().map(|pair| switched(document, pair)).collect()
@@ -140,5 +156,5 @@ pub fn targets<F: Filesystem>(
             pairs(&fs, &callers)?.into_iter().map(|pair| switched(document, pair)).collect()
         }
     };
-    found.into_iter().map(|target| switches.apply(&ledger, target)).collect()
+    found.into_iter().map(|target| switches.apply(ledger, target)).collect()
 }

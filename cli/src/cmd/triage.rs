@@ -30,7 +30,7 @@ use crate::{Exit, causes, files};
 /// is one; Ctrl-C ends with what there is. `fixed` is a file that says what it breaks and no longer
 /// does.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Folders, or files
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -58,7 +58,7 @@ pub struct Args {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     for folder in &args.folders {
         std::fs::metadata(folder)
             .map_err(|error| anyhow!("{}: {error}", folder.display()))

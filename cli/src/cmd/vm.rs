@@ -38,7 +38,7 @@ const STACK_MOST: usize = 6;
 /// of the kernel. Nothing on this machine is changed outside of the cache. Exit code 125: it cannot
 /// be done here, and what would mend it.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Cases, or folders with cases
     #[arg(value_name = "FILE", required_unless_present_any = ["demo", "hunt", "paths"])]
     files: Vec<PathBuf>,
@@ -125,7 +125,7 @@ struct Line {
 }
 
 /// Runs the subcommand.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let result = match () {
         () if args.demo => demonstrate(args),
         () if args.hunt => stops::run(args),
@@ -213,7 +213,7 @@ fn input<F: Filesystem>(
     runner: &mut Runner<F>,
 ) -> Result<Input> {
     let document = files::read::<F>(&path)?;
-    let targets = targets::<F>(&[], &[], &Switches::default(), &document)?;
+    let targets = targets(ledger, &[], &[], &Switches::default(), &document)?;
     let first =
         *targets.first().with_context(|| format!("{}: it runs on no pair", path.display()))?;
     let case = with_stops(runner, first, &document.case);
@@ -283,7 +283,7 @@ fn replay_all<F: Filesystem>(args: &Args) -> Result<Exit> {
 /// The run of a guest that gave up.
 fn dead(error: &anyhow::Error, session: &Session) -> Run {
     let mut damage = error.downcast_ref::<Dead>().map_or(Vec::new(), |dead| dead.findings.clone());
-    damage.extend(session.findings());
+    damage.extend(session.findings_of_run());
     damage.dedup();
     damage.insert(0, format!("{error:#}"));
     Run { damage, ..Run::default() }

@@ -18,7 +18,7 @@ const SOLO: &str = include_str!("c/solo.c");
 const RACE: &str = include_str!("c/race.c");
 
 /// Writes it.
-pub fn write(program: &Program) -> Result<Vec<Written>> {
+pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     let outcomes = program.outcomes(true)?;
     let mut text = head(program);
     text.push_str(&constants(program));

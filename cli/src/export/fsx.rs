@@ -16,7 +16,7 @@ use mkwrite_model::case::{
 use super::{LICENCE, PAGE, Program, Written};
 
 /// Writes it.
-pub fn write(program: &Program) -> Result<Vec<Written>> {
+pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     if program.races() {
         return Err(anyhow!("fsx has one actor, the case has {}", program.actors().len())
             .context("--as c and --as sh run several"));
@@ -63,7 +63,7 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
 
 /// The licence, which the file has no place for, and what fsx has no operation for, or does by
 /// itself otherwise.
-pub fn notes(program: &Program) -> Vec<String> {
+pub(crate) fn notes(program: &Program) -> Vec<String> {
     let is_lost = |effect| {
         !matches!(
             effect,
@@ -97,7 +97,7 @@ struct Line<'a> {
 }
 
 /// Reads an operation file as a case of one actor, with notes of what is not the same.
-pub fn read(text: &str) -> Result<(Case, Vec<String>)> {
+pub(crate) fn read(text: &str) -> Result<(Case, Vec<String>)> {
     let lines: Vec<Line<'_>> = text
         .lines()
         .enumerate()

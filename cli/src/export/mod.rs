@@ -19,7 +19,7 @@ use mkwrite_model::{Machine, Observer, Target};
 use mkwrite_oracle::run::{ScheduledBy, caught, observe};
 
 mod c;
-pub mod fsx;
+pub(crate) mod fsx;
 mod outcomes;
 mod sh;
 mod xfstests;
@@ -36,10 +36,10 @@ const WIDTH: usize = 74;
 const LICENCE: &str = "MIT OR Apache-2.0";
 
 /// A file that is written: what its name ends in, and its text.
-pub type Written = (&'static str, String);
+pub(crate) type Written = (&'static str, String);
 
 /// A form of reproducers.
-pub struct Form {
+pub(crate) struct Form {
     /// The word of the command line.
     pub name: &'static str,
     /// One line of help.
@@ -51,7 +51,7 @@ pub struct Form {
 }
 
 /// All forms.
-pub const FORMS: &[Form] = &[
+pub(crate) const FORMS: &[Form] = &[
     Form {
         name: "c",
         help: "a C program: threads that race for some seconds, or one exact run",
@@ -79,7 +79,7 @@ pub const FORMS: &[Form] = &[
 ];
 
 /// A call of a program.
-pub struct Call {
+pub(crate) struct Call {
     /// Whose.
     pub task: TaskId,
     /// Which of its own.
@@ -93,7 +93,7 @@ pub struct Call {
 }
 
 /// A case as a program.
-pub struct Program {
+pub(crate) struct Program {
     /// A name for files and messages.
     pub name: String,
     /// What the case says of itself.
@@ -112,12 +112,12 @@ pub struct Program {
 /// at first.
 const BYTES: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghjklmnopqrstuvwxyz123456789";
 /// What the file holds at first.
-pub const INITIAL: u8 = b'i';
+pub(crate) const INITIAL: u8 = b'i';
 
 impl Program {
     /// The program of a case. In the order in which its calls ran on the target, if there is one and
     /// the case has a schedule by stops: a seed is no order that anybody wants to see again.
-    pub fn new<F: Filesystem>(
+    pub(crate) fn new<F: Filesystem>(
         name: &str,
         comments: Vec<String>,
         case: &Case,
@@ -150,29 +150,29 @@ impl Program {
     }
 
     /// Bytes of a cell.
-    pub fn cell(&self) -> usize {
+    pub(crate) fn cell(&self) -> usize {
         PAGE / usize::from(self.geometry.cells)
     }
 
     /// The actors that do something, by number.
-    pub fn actors(&self) -> Vec<TaskId> {
+    pub(crate) fn actors(&self) -> Vec<TaskId> {
         let mut all: Vec<TaskId> = self.calls.iter().map(|call| call.task).collect();
         all.dedup();
         all
     }
 
     /// Several actors, whose calls may overlap.
-    pub fn races(&self) -> bool {
+    pub(crate) fn races(&self) -> bool {
         self.actors().len() > 1
     }
 
     /// The calls of an actor, with their numbers.
-    pub fn calls_of(&self, task: TaskId) -> impl Iterator<Item = (usize, &Call)> {
+    pub(crate) fn calls_of(&self, task: TaskId) -> impl Iterator<Item = (usize, &Call)> {
         self.calls.iter().enumerate().filter(move |(_, call)| call.task == task)
     }
 
     /// What may come out, if calls that came one after the other in the model's run do so.
-    pub fn outcomes(&self, ordered: bool) -> Result<Outcomes> {
+    pub(crate) fn outcomes(&self, ordered: bool) -> Result<Outcomes> {
         let is_copy = |call: &&Call| matches!(call.operation.effect(), Effect::Copies { .. });
         if let Some(call) = self.calls.iter().find(is_copy) {
             return Err(anyhow!("{}: what may come of a copy is not worked out", self.words(call))
@@ -185,7 +185,7 @@ impl Program {
     }
 
     /// A call in words, in bytes: `A.0 store 0..1024`.
-    pub fn words(&self, call: &Call) -> String {
+    pub(crate) fn words(&self, call: &Call) -> String {
         let bytes = |cell: u8| usize::from(cell) * self.cell();
         let name = call.operation.kind().name;
         let range = call.operation.range();
@@ -207,7 +207,7 @@ impl Program {
     }
 
     /// What the reader is told of the program: a line each.
-    pub fn about(&self) -> Vec<String> {
+    pub(crate) fn about(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.comments.is_empty() {
             let options = textwrap::Options::new(WIDTH)
@@ -231,14 +231,14 @@ impl Program {
     }
 
     /// For each cell of the file at first: written, or in a hole.
-    pub fn initial(&self) -> Vec<bool> {
+    pub(crate) fn initial(&self) -> Vec<bool> {
         let g = self.geometry;
         (0..g.size).map(|cell| !g.is_hole(cell / g.block_cells())).collect()
     }
 }
 
 /// A byte of the file as C and shells write it, and as it is shown: `0` is a zero.
-pub fn letter(byte: u8) -> char {
+pub(crate) fn letter(byte: u8) -> char {
     if byte == 0 { '0' } else { char::from(byte) }
 }
 

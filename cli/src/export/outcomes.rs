@@ -13,25 +13,25 @@ use mkwrite_model::exec::ACTORS_MAX;
 use super::{INITIAL, Program};
 
 /// How a call may end, one bit each.
-pub mod ending {
+pub(crate) mod ending {
     /// As it should.
-    pub const OK: u8 = 1;
+    pub(crate) const OK: u8 = 1;
     /// SIGBUS.
-    pub const BUS: u8 = 2;
+    pub(crate) const BUS: u8 = 2;
     /// SIGSEGV.
-    pub const SEGV: u8 = 4;
+    pub(crate) const SEGV: u8 = 4;
     /// An error.
-    pub const ERROR: u8 = 8;
+    pub(crate) const ERROR: u8 = 8;
 }
 
 /// What stands for a value that nothing is said of.
-pub const ANY: u8 = b'*';
+pub(crate) const ANY: u8 = b'*';
 
 /// States that are looked at per cell, at the most.
 const STATES_MAX: usize = 400_000;
 
 /// What may come out.
-pub struct Outcomes {
+pub(crate) struct Outcomes {
     /// How each call may end ([`ending`]).
     pub endings: Vec<u8>,
     /// What each call may return for each cell of its range.
@@ -57,7 +57,7 @@ struct State {
 type Before = [u8; ACTORS_MAX];
 
 /// All outcomes, or none if there are too many states.
-pub fn outcomes(program: &Program, ordered: bool) -> Option<Outcomes> {
+pub(crate) fn outcomes(program: &Program, ordered: bool) -> Option<Outcomes> {
     let g = program.geometry;
     let calls = &program.calls;
     let returned =

@@ -17,7 +17,7 @@ use super::{Call, INITIAL, LICENCE, PAGE, Program, Written};
 const ROUNDS: u32 = 200;
 
 /// Writes it.
-pub fn write(program: &Program) -> Result<Vec<Written>> {
+pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     let outcomes = program.outcomes(false)?;
     let mut text =
         format!("#!/bin/sh\n# SPDX-License-Identifier: {LICENCE}\n#\n# {}\n#\n", program.name);
@@ -74,23 +74,23 @@ pub fn write(program: &Program) -> Result<Vec<Written>> {
 }
 
 /// What the reader is told, as comments.
-pub fn comments(program: &Program) -> String {
+pub(crate) fn comments(program: &Program) -> String {
     program.about().iter().map(|line| format!("# {line}").trim_end().to_owned() + "\n").collect()
 }
 
 /// The sizes that the file may have in the end, in bytes.
-pub fn sizes(program: &Program, outcomes: &Outcomes) -> String {
+pub(crate) fn sizes(program: &Program, outcomes: &Outcomes) -> String {
     let bytes = |size: &u8| (usize::from(*size) * program.cell()).to_string();
     outcomes.sizes.iter().map(bytes).collect::<Vec<_>>().join(" ")
 }
 
 /// Values in hexadecimal.
-pub fn hex(values: &BTreeSet<u8>) -> String {
+pub(crate) fn hex(values: &BTreeSet<u8>) -> String {
     values.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Commands that make the file as it is before a round.
-pub fn begin(program: &Program) -> Vec<String> {
+pub(crate) fn begin(program: &Program) -> Vec<String> {
     let (cell, mut commands) = (program.cell(), vec!["truncate 0".to_owned()]);
     let initial = program.initial();
     let mut at = 0;
@@ -112,7 +112,7 @@ pub fn begin(program: &Program) -> Vec<String> {
 }
 
 /// The options of xfs_io for an actor.
-pub fn actor(program: &Program, task: TaskId, endings: &[u8]) -> Result<String> {
+pub(crate) fn actor(program: &Program, task: TaskId, endings: &[u8]) -> Result<String> {
     let bytes = usize::from(program.geometry.pages) * PAGE;
     let mut text = format!(" \\\n\t\t-c 'mmap -rw 0 {bytes}'");
     let last = program.calls_of(task).last().map(|(n, _)| n);

@@ -14,7 +14,7 @@ use super::{Program, Written};
 const ROUNDS: u32 = 50;
 
 /// Writes it, and the file of what it prints.
-pub fn write(program: &Program) -> Result<Vec<Written>> {
+pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     let outcomes = program.outcomes(false)?;
     let mut text =
         "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test NNN\n#\n".to_owned();

@@ -28,7 +28,7 @@ use crate::era::{Era, Facts};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::implementation::{Adapter, Filesystem, Pair};
 use crate::machine::Target;
-use crate::plant::Plant;
+use crate::plant::{Plant, Plants};
 use crate::point::Point;
 use crate::remedy::{Remedies, Remedy};
 
@@ -59,7 +59,7 @@ pub struct Kernel<F: Filesystem> {
     /// The server.
     pub server: Server,
     pub(crate) pair: Cell<Option<Pair<F>>>,
-    plants: Cell<[Option<Plant>; 2]>,
+    plants: Cell<Plants>,
     remedies: Cell<Remedies>,
     plant_reached: Cell<bool>,
     geometry: Cell<Geometry>,
@@ -87,7 +87,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             device: Device::default(),
             server: Server::default(),
             pair: Cell::new(None),
-            plants: Cell::new([None; 2]),
+            plants: Cell::new(Plants::NONE),
             remedies: Cell::new(Remedies::NONE),
             plant_reached: Cell::new(false),
             geometry: Cell::new(Geometry::default()),
@@ -112,10 +112,10 @@ impl<F: Filesystem> Kernel<F> {
     /// Puts the machine into the state in which the case begins: a file on the store, nothing
     /// cached, the file mapped in every address space.
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
-        let Target { pair, plant, second_plant, remedies } = target;
+        let Target { pair, plants, remedies } = target;
         self.tasks.reset();
         self.pair.set(Some(pair));
-        self.plants.set([plant, second_plant]);
+        self.plants.set(plants);
         self.remedies.set(remedies);
         self.geometry.set(case.geometry);
         self.faults.set(case.faults);
@@ -177,8 +177,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// What this run runs on.
     pub fn target(&self) -> Target<F> {
-        let (pair, [plant, second_plant]) = (self.pair(), self.plants.get());
-        Target { pair, plant, second_plant, remedies: self.remedies.get() }
+        Target { pair: self.pair(), plants: self.plants.get(), remedies: self.remedies.get() }
     }
 
     /// The caller that runs.
@@ -193,7 +192,7 @@ impl<F: Filesystem> Kernel<F> {
     /// This bug is planted, wherever it acts.
     #[inline]
     pub fn is_planted(&self, plant: Plant) -> bool {
-        self.plants.get().contains(&Some(plant))
+        self.plants.get().has(plant)
     }
 
     /// This bug is planted, and the code that asks is where it acts: the run has reached it.

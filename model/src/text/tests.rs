@@ -103,16 +103,16 @@ fn comments_stay_with_what_is_left() {
     );
 }
 
+/// What is said of the sample with `to` in place of `from`: line, column, message and remedy.
+fn broken(from: &str, to: &str) -> String {
+    let text = SAMPLE.replace(from, to);
+    assert_ne!(text, SAMPLE, "the sample has `{from}`");
+    let e = parse(&text).unwrap_err();
+    format!("{}:{}: {} ({})", e.line, e.column, e.message, e.help)
+}
+
 #[test]
-fn errors_name_line_column_and_remedy() {
-    let broken = |from: &str, to: &str| {
-        let text = SAMPLE.replace(from, to);
-        assert_ne!(text, SAMPLE, "the sample has `{from}`");
-        let e = parse(&text).unwrap_err();
-        format!("{}:{}: {} ({})", e.line, e.column, e.message, e.help)
-    };
-    assert_eq!(broken("mkw 1", "mkw 9"), "2:1: version 9 is unknown (this is version 1)");
-    assert_eq!(broken("# The race.\nmkw 1\n", ""), "1:1: the first statement is not `mkw` (mkw 1)");
+fn an_unknown_name_is_told_with_the_nearest() {
     assert_eq!(
         broken("wp.set_page_dirty", "wp.set_dirty"),
         "4:14: unknown point `wp.set_dirty` (did you mean `wp.set_page_dirty`?)"
@@ -134,6 +134,21 @@ fn errors_name_line_column_and_remedy() {
     let remedy = broken("mkw 1\n", "mkw 1\nremedy bogus\n");
     assert!(remedy.starts_with("3:8: unknown remedy `bogus` (known are "), "{remedy}");
     assert_eq!(
+        broken("order    io0.1 *", "order    io9.1 *"),
+        "19:10: unknown task `io9` (an actor A to H, or io0 to io7)"
+    );
+    let unknown = |word: &str| broken("order    io0.1 *", word);
+    assert_eq!(
+        unknown("frobnicate"),
+        "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, compare, expect, reach, limits, file, \
+         stable, eio, fault, actor, an operation like `A.0 store 0..4`, seed, override, order)"
+    );
+    assert_eq!(unknown("ordr io0.1 *"), "19:1: unknown statement `ordr` (did you mean `order`?)");
+}
+
+#[test]
+fn what_is_no_number_or_range_is_told_with_the_ranges() {
+    assert_eq!(
         broken("store 0..4", "store 0-4"),
         "14:16: `0-4` is not a range (a range of cells, like 0..4)"
     );
@@ -145,6 +160,39 @@ fn errors_name_line_column_and_remedy() {
         broken("store 0..4", "store 0..4 now"),
         "14:21: unexpected `now` (the line is complete before it)"
     );
+    assert_eq!(
+        broken("cells 4", "cells 3"),
+        "8:1: the file cannot have these `cells` \
+         (the nearest is: file pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
+    );
+    assert_eq!(
+        broken("stable   0,2", "stable   0,x"),
+        "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
+    );
+    assert_eq!(
+        broken("steps 500", "steps"),
+        "7:46: the line ends where a number should stand (a number)"
+    );
+    assert_eq!(
+        broken("store 0..4", "store 1..1"),
+        "14:16: `1..1` is empty (the end is not part of a range: 0..1 is the first)"
+    );
+    assert_eq!(
+        broken("steps 500", "steps 65536"),
+        "7:47: `65536` is not a number from 64 to 16384 (from 64 to 16384)"
+    );
+    assert_eq!(
+        broken("pages 2 cells", "pages 5 cells"),
+        "8:1: `pages 5` is beyond the limit of 4 (raise `limits`, or take fewer pages)"
+    );
+    assert_eq!(
+        broken("mm 1", "mm 999999999999999999999"),
+        "16:15: `999999999999999999999` is not an address space from 0 to 255 (from 0 to 255)"
+    );
+}
+
+#[test]
+fn statements_that_do_not_fit_together_are_told() {
     assert_eq!(
         broken("A.2      truncate 4", "A.0      truncate 4"),
         "15:1: a second `A.0` (say it once)"
@@ -158,14 +206,17 @@ fn errors_name_line_column_and_remedy() {
         "16:10: actors are declared in order (the next one is B)"
     );
     assert_eq!(
-        broken("cells 4", "cells 3"),
-        "8:1: the file cannot have these `cells` \
-         (the nearest is: file pages 2 cells 2 blocks 2 size 4 mms 2 holes 1 free 3)"
+        broken("stable   0,2", "stable   0\nstable   2"),
+        "10:1: a second `stable` (say it once)"
     );
     assert_eq!(
-        broken("order    io0.1 *", "order    io9.1 *"),
-        "19:10: unknown task `io9` (an actor A to H, or io0 to io7)"
+        broken("expect   I34 fsync.check_error fsync", "expect   pass"),
+        "5:1: `pass` beside other expectations (either nothing breaks, or something)"
     );
+}
+
+#[test]
+fn a_schedule_that_no_run_can_follow_is_told() {
     assert_eq!(
         broken("io0.1 *", "io0.1 * 29"),
         "19:18: unexpected `29` (the line is complete before it)"
@@ -173,29 +224,6 @@ fn errors_name_line_column_and_remedy() {
     assert_eq!(
         broken("order    io0.1 *", "seed 5"),
         "18:1: both `seed` and `order` (one kind of schedule)"
-    );
-    let unknown = |word: &str| broken("order    io0.1 *", word);
-    assert_eq!(
-        unknown("frobnicate"),
-        "19:1: unknown statement `frobnicate` (one of: mkw, run, plant, remedy, compare, expect, reach, limits, file, \
-         stable, eio, fault, actor, an operation like `A.0 store 0..4`, seed, override, order)"
-    );
-    assert_eq!(unknown("ordr io0.1 *"), "19:1: unknown statement `ordr` (did you mean `order`?)");
-    assert_eq!(
-        broken("stable   0,2", "stable   0,x"),
-        "9:10: `x` is not a number from 0 to 15 (numbers with commas, or `all`)"
-    );
-    assert_eq!(
-        broken("steps 500", "steps"),
-        "7:46: the line ends where a number should stand (a number)"
-    );
-    assert_eq!(
-        broken("stable   0,2", "stable   0\nstable   2"),
-        "10:1: a second `stable` (say it once)"
-    );
-    assert_eq!(
-        broken("expect   I34 fsync.check_error fsync", "expect   pass"),
-        "5:1: `pass` beside other expectations (either nothing breaks, or something)"
     );
     assert_eq!(
         broken("order    io0.1 *", "order    C.0 *"),
@@ -214,25 +242,15 @@ fn errors_name_line_column_and_remedy() {
         "20:25: `0` is not how often it has stood there, from 1 to 255 (from 1 to 255)"
     );
     assert_eq!(
-        broken("store 0..4", "store 1..1"),
-        "14:16: `1..1` is empty (the end is not part of a range: 0..1 is the first)"
-    );
-    assert_eq!(
         broken("mkw 1", "mkw 1\noverride A.0 step 1 priority 1"),
         "22:10: `override` without `seed` (an override changes a schedule by `seed`)"
     );
-    assert_eq!(
-        broken("steps 500", "steps 65536"),
-        "7:47: `65536` is not a number from 64 to 16384 (from 64 to 16384)"
-    );
-    assert_eq!(
-        broken("pages 2 cells", "pages 5 cells"),
-        "8:1: `pages 5` is beyond the limit of 4 (raise `limits`, or take fewer pages)"
-    );
-    assert_eq!(
-        broken("mm 1", "mm 999999999999999999999"),
-        "16:15: `999999999999999999999` is not an address space from 0 to 255 (from 0 to 255)"
-    );
+}
+
+#[test]
+fn a_text_without_its_head_is_told() {
+    assert_eq!(broken("mkw 1", "mkw 9"), "2:1: version 9 is unknown (this is version 1)");
+    assert_eq!(broken("# The race.\nmkw 1\n", ""), "1:1: the first statement is not `mkw` (mkw 1)");
     assert!(parse("\u{feff}mkw 1").unwrap_err().help.contains("save it without"));
     assert!(parse("").unwrap_err().message.contains("no statements"));
     assert!(parse("mkw 1\nactor A mm 0").unwrap_err().message.contains("no `file`"));

@@ -165,40 +165,40 @@ impl Mappings {
     }
 }
 
-/// What ran out, or failed, at some time.
+/// What is in a call's way: what has run out, or fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Short {
+pub struct Obstacles {
     /// The device had no free block.
-    pub of_space: bool,
+    pub no_space: bool,
     /// The machine had no free page.
-    pub of_memory: bool,
+    pub no_memory: bool,
     /// The store could not be read.
-    pub of_reads: bool,
+    pub no_read: bool,
 }
 
-impl Short {
-    /// What a call meets if this site fails.
-    pub(crate) fn of(site: Site) -> Short {
-        Short {
-            of_space: site == Site::Block,
-            of_memory: site == Site::Page,
-            of_reads: site == Site::Read,
+impl Obstacles {
+    /// What is in the way of a call for which this site fails.
+    pub(crate) fn of(site: Site) -> Obstacles {
+        Obstacles {
+            no_space: site == Site::Block,
+            no_memory: site == Site::Page,
+            no_read: site == Site::Read,
         }
     }
 
-    /// Of either.
-    pub(super) fn or(self, other: Short) -> Short {
-        Short {
-            of_space: self.of_space | other.of_space,
-            of_memory: self.of_memory | other.of_memory,
-            of_reads: self.of_reads | other.of_reads,
+    /// What is in either's way.
+    pub(super) fn or(self, other: Obstacles) -> Obstacles {
+        Obstacles {
+            no_space: self.no_space | other.no_space,
+            no_memory: self.no_memory | other.no_memory,
+            no_read: self.no_read | other.no_read,
         }
     }
 }
 
-/// What a call met between its call and its return.
-pub(super) struct Met<'a> {
-    pub(super) short: Short,
+/// What there was between a call and its return.
+pub(super) struct Circumstances<'a> {
+    pub(super) obstacles: Obstacles,
     /// Its address space.
     pub(super) mapped: Mapped,
     /// It stopped at a page that may have lain beyond the end of the file.
@@ -209,7 +209,7 @@ pub(super) struct Met<'a> {
     pub(super) errors_at_call: AtCall,
 }
 
-impl Met<'_> {
+impl Circumstances<'_> {
     /// The contract allows this result. The one table of errors.
     pub(super) fn allows(&self, effect: Effect, status: Status) -> bool {
         use {Effect as E, Status as S};
@@ -217,17 +217,17 @@ impl Met<'_> {
         match (effect, status) {
             (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
             (E::Stores(_), S::Sigbus) => {
-                mapped && (self.beyond || self.short.of_space || self.short.of_reads)
+                mapped && (self.beyond || self.obstacles.no_space || self.obstacles.no_read)
             }
-            (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.short.of_reads),
+            (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.obstacles.no_read),
             (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
             (E::Writes(_), S::Ok) => self.whole,
-            (E::Writes(_), S::NoSpace) => self.short.of_space,
-            (E::Copies { .. }, S::NoSpace) => self.short.of_space,
+            (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
+            (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
             (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
             (E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_), S::Io) => {
-                self.short.of_reads
+                self.obstacles.no_read
             }
             (
                 E::Stores(_)
@@ -237,7 +237,7 @@ impl Met<'_> {
                 | E::Copies { .. }
                 | E::Discards(_),
                 S::NoMemory,
-            ) => self.short.of_memory,
+            ) => self.obstacles.no_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
@@ -273,22 +273,22 @@ mod tests {
         ];
         let (mut failed, none) = (Errors::default(), Errors::default());
         failed.fail(true);
-        let calm = Met {
-            short: Short::default(),
+        let calm = Circumstances {
+            obstacles: Obstacles::default(),
             mapped: Mapped::YES,
             beyond: false,
             whole: true,
             errors: &none,
             errors_at_call: none.now(),
         };
-        let rough = Met {
-            short: Short { of_space: true, of_memory: true, of_reads: true },
+        let rough = Circumstances {
+            obstacles: Obstacles { no_space: true, no_memory: true, no_read: true },
             mapped: Mapped::YES.or(Mapped::NO),
             beyond: true,
             errors: &failed,
             ..calm
         };
-        let gone = Met { mapped: Mapped::NO, ..calm };
+        let gone = Circumstances { mapped: Mapped::NO, ..calm };
         let cell = Range::new(0, 1);
         for (operation, calmly, roughly, unmapped) in [
             (
@@ -322,7 +322,7 @@ mod tests {
             }
         }
         assert!(
-            !Met { whole: false, ..calm }.allows(Effect::Writes(cell), S::Ok),
+            !Circumstances { whole: false, ..calm }.allows(Effect::Writes(cell), S::Ok),
             "a short write says why"
         );
     }

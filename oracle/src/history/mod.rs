@@ -34,8 +34,8 @@ use mkwrite_model::exec::{ACTORS_MAX, TaskId};
 use mkwrite_model::kernel::{Stamp, Status};
 
 use cell::{Cell, Why};
-pub use errors::Short;
-use errors::{AtCall, Errors, Mapped, Mappings, Met};
+pub use errors::Obstacles;
+use errors::{AtCall, Circumstances, Errors, Mapped, Mappings};
 use size::Size;
 
 /// Actors, and the closing one.
@@ -121,8 +121,8 @@ struct Pending {
     /// The smallest and the largest size that was possible since the call.
     least: u8,
     most: u8,
-    /// What ran out since the call.
-    short: Short,
+    /// What was in its way since the call.
+    obstacles: Obstacles,
     /// Whether its address space had a mapping since the call.
     mapped: Mapped,
     /// The failed writes before the call.
@@ -149,7 +149,7 @@ pub struct History {
     /// The address spaces of the callers.
     mms: [u8; CALLERS],
     mappings: Mappings,
-    short: Short,
+    obstacles: Obstacles,
     errors: Errors,
     size: Size,
     cells: [Cell; CELLS_MAX],
@@ -167,7 +167,7 @@ impl Default for History {
             geometry: Geometry::default(),
             mms: [0; CALLERS],
             mappings: Mappings::default(),
-            short: Short::default(),
+            obstacles: Obstacles::default(),
             errors: Errors::default(),
             size: Size::default(),
             cells: [const { Cell::new() }; CELLS_MAX],
@@ -188,8 +188,8 @@ impl History {
         for (mm, actor) in self.mms.iter_mut().zip(&case.actors) {
             *mm = actor.mm;
         }
-        (self.mappings, self.short, self.errors) =
-            (Mappings::default(), Short::default(), Errors::default());
+        (self.mappings, self.obstacles, self.errors) =
+            (Mappings::default(), Obstacles::default(), Errors::default());
         self.size.begin(geometry.size);
         for cell in 0..geometry.file_cells() {
             let hole = geometry.is_hole(cell / geometry.block_cells());
@@ -212,21 +212,21 @@ impl History {
         }
     }
 
-    /// This is short now.
+    /// This is in the way of every call now.
     #[inline]
-    pub fn short(&mut self, short: Short) {
-        if short != self.short {
-            self.short = short;
+    pub fn set_obstacles(&mut self, obstacles: Obstacles) {
+        if obstacles != self.obstacles {
+            self.obstacles = obstacles;
             for pending in &mut self.pending {
-                pending.short = pending.short.or(short);
+                pending.obstacles = pending.obstacles.or(obstacles);
             }
         }
     }
 
-    /// The call of `caller` met this, and no other call did.
-    pub fn met(&mut self, caller: TaskId, short: Short) {
+    /// This was in the way of `caller`'s call, and of no other.
+    pub fn met(&mut self, caller: TaskId, obstacles: Obstacles) {
         if let Some(pending) = self.pending.get_mut(caller.index()) {
-            pending.short = pending.short.or(short);
+            pending.obstacles = pending.obstacles.or(obstacles);
         }
     }
 
@@ -244,7 +244,7 @@ impl History {
             slot,
             least: self.size.least(),
             most: self.size.most(),
-            short: self.short,
+            obstacles: self.obstacles,
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
         };
@@ -453,15 +453,15 @@ impl History {
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
         }
-        let met = Met {
-            short: pending.short,
+        let circumstances = Circumstances {
+            obstacles: pending.obstacles,
             mapped: pending.mapped,
             beyond: pending.least <= page_start(reached),
             whole: reached >= cells.end,
             errors: &self.errors,
             errors_at_call: pending.errors,
         };
-        if !met.allows(effect, outcome.status) {
+        if !circumstances.allows(effect, outcome.status) {
             let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }

@@ -392,8 +392,8 @@ fn a_call_fails_only_with_what_is_due() {
     s.call(A, 4, Operation::Write(CELL0));
     assert_eq!(s.ret(A, Status::NoSpace, 0, &[], &[]), [Flaw::NotDue], "there is space");
     s.call(A, 5, Operation::Write(CELL0));
-    s.history.short(Short { of_space: true, ..Short::default() });
-    s.history.short(Short::default());
+    s.history.set_obstacles(Obstacles { no_space: true, ..Obstacles::default() });
+    s.history.set_obstacles(Obstacles::default());
     assert_eq!(s.ret(A, Status::NoSpace, 0, &[], &[]), [], "there was none for a moment");
     s.call(A, 6, Operation::Truncate(1));
     assert_eq!(s.ret(A, Status::Io, 0, &[], &[]), [Flaw::NotDue]);

@@ -67,7 +67,7 @@ impl<F: Filesystem> From<Target<F>> for On {
         On {
             implementation: target.pair.implementation.name(),
             caller: target.pair.caller.name(),
-            plant: target.plant.map(Plant::name),
+            plant: target.plants.first().map(Plant::name),
             remedies: target.remedies.iter().map(Remedy::name).collect(),
         }
     }

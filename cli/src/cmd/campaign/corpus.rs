@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use mkwrite_model::bytes::{self, Version};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_oracle::ledger::Ledger;
-use mkwrite_search::choice::Choice;
+use mkwrite_search::stored_pairs::PairNumbers;
 
 use super::{Place, Session};
 use crate::engine::{self, Merge, TARGETS, Target};
@@ -53,7 +53,7 @@ impl Session<'_> {
             // What takes a case runs it in any form; the codec is there for all of them.
             if target.form.is_case()
                 && target.features
-                && let Err(error) = upgrade(&Choice::<F>::new(ledger), &corpus)
+                && let Err(error) = upgrade(&PairNumbers::<F>::new(ledger), &corpus)
             {
                 self.event(corpus.display().to_string(), format!("{error:#}"));
             }
@@ -184,11 +184,11 @@ fn adopt(queue: &Path, corpus: &Path) -> Result<()> {
 
 /// Brings inputs in older forms into the newest one: the same case on the same pair, under its new
 /// name. The old one goes when the new one is there.
-fn upgrade<F: Filesystem>(choice: &Choice<F>, corpus: &Path) -> Result<()> {
+fn upgrade<F: Filesystem>(numbers: &PairNumbers<F>, corpus: &Path) -> Result<()> {
     for entry in std::fs::read_dir(corpus)?.flatten() {
         let old = std::fs::read(entry.path())?;
         if bytes::version(&old) < Version::V3 {
-            let new = choice.upgraded(&old);
+            let new = numbers.upgraded(&old);
             files::write(&corpus.join(sha1(&new)), &new)?;
             std::fs::remove_file(entry.path())?;
         }
@@ -235,7 +235,7 @@ mod tests {
     fn a_campaign_goes_on_with_an_old_corpus() {
         use mkwrite_impls::Builtin;
         let folder = tempfile::tempdir().unwrap();
-        let choice = Choice::<Builtin>::new(&Ledger::own());
+        let numbers = PairNumbers::<Builtin>::new(&Ledger::own());
         let mut second = [9; 64];
         (second[0], second[30], second[31]) = (2, 0xB2, 23);
         let old: [&[u8]; 3] = [b"anything", &[7; 50], &second];
@@ -243,13 +243,13 @@ mod tests {
             std::fs::write(folder.path().join(sha1(input)), input).unwrap();
         }
         for _ in 0..2 {
-            upgrade(&choice, folder.path()).unwrap();
+            upgrade(&numbers, folder.path()).unwrap();
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), old.len());
             for input in old {
-                let new = choice.upgraded(input);
+                let new = numbers.upgraded(input);
                 assert_eq!(std::fs::read(folder.path().join(sha1(&new))).unwrap(), new);
                 assert_eq!(bytes::decode(&new), bytes::decode(input));
-                assert_eq!(choice.of(&new), choice.of(input));
+                assert_eq!(numbers.of(&new), numbers.of(input));
             }
         }
     }

@@ -318,7 +318,7 @@ fn grown(engine: &str, lines: &[(f64, Line)]) -> Series {
 }
 
 /// Writes the report in all its forms.
-pub fn write(args: &Args, report: &Campaign) -> Result<()> {
+pub(crate) fn write(args: &Args, report: &Campaign) -> Result<()> {
     let Campaign { findings, crashes, .. } = report;
     let html = args.out.join("report.html");
     files::write(&args.out.join("report.json"), &serde_json::to_vec_pretty(report)?)?;
@@ -331,7 +331,7 @@ pub fn write(args: &Args, report: &Campaign) -> Result<()> {
 }
 
 /// Prints it.
-pub fn print(args: &Args, report: &Campaign) {
+pub(crate) fn print(args: &Args, report: &Campaign) {
     let mut table = output::table([
         "engine",
         "target",

@@ -7,9 +7,10 @@ use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use indicatif::ProgressBar;
 use mkwrite_report::campaign::duration;
 use mkwrite_report::count;
-use mkwrite_search::log;
+use mkwrite_search::log::{self, LoggedFinding};
 use walkdir::WalkDir;
 
 use super::{Place, Session};
@@ -21,14 +22,14 @@ use crate::output::{self, note};
 /// is not asked.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often engines are looked at.
-pub const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// An engine that fails so often in a row is left out from then on.
-pub const FAILURES: u32 = 3;
+pub(crate) const FAILURES: u32 = 3;
 /// After each failure it has to wait longer.
 const PENALTY: Duration = Duration::from_secs(2);
 
 /// An engine that runs.
-pub struct Running {
+struct Running {
     place: Place,
     child: Child,
     began: Instant,
@@ -37,6 +38,58 @@ pub struct Running {
     asked: Option<Instant>,
     /// How it ended, and whether it had been asked to; what it started may still be there.
     left: Option<(ExitStatus, bool)>,
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Turns {
+    running: Vec<Running>,
+    /// When a place whose engine has ended, or did not start, may start again.
+    waiting: BTreeMap<String, Instant>,
+}
+
+impl Turns {
+    /// The places that cannot start now.
+    fn names(&self) -> Vec<String> {
+        let running = self.running.iter().map(|one| one.place.name());
+        running.chain(self.waiting.keys().cloned()).collect()
+    }
+}
+
+/// The progress bar, and what its line says of the logs.
+struct Shown {
+    bar: ProgressBar,
+    /// A reader for the log of each place.
+    readers: Vec<log::Reader>,
+    read: Instant,
+    found: BTreeSet<LoggedFinding>,
+}
+
+impl Shown {
+    fn new(session: &Session<'_>) -> Shown {
+        Shown {
+            bar: output::progress(session.state.planned as u64),
+            readers: vec![log::Reader::default(); session.places.len()],
+            read: Instant::now(),
+            found: BTreeSet::new(),
+        }
+    }
+
+    fn update(&mut self, session: &Session<'_>, running: &[Running]) {
+        if self.read.elapsed() > Duration::from_secs(1) {
+            self.read = Instant::now();
+            for ((place, _), reader) in session.places.iter().zip(&mut self.readers) {
+                let lines = reader.more(&session.log(*place)).unwrap_or_default();
+                self.found.extend(lines.into_iter().filter_map(|line| line.found));
+            }
+        }
+        let (seconds, planned) = (session.state.seconds, session.state.planned);
+        let names: Vec<String> = running.iter().map(|one| one.place.name()).collect();
+        let findings = count(self.found.len(), "finding");
+        let clock = format!("{} of {}", duration(seconds), duration(planned));
+        self.bar.set_position(seconds as u64);
+        self.bar.set_message(format!("{clock}  {findings}  {}", names.join(", ")));
+    }
 }
 
 impl Session<'_> {
@@ -72,77 +125,72 @@ impl Session<'_> {
     pub(super) fn search(&mut self, interrupted: &AtomicBool) {
         let (jobs, threads) = self.jobs();
         let slice = self.slice(jobs);
-        let names: BTreeSet<&str> =
-            self.places.iter().map(|(place, _)| place.engine.name).collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        let each = if threads > 1 { format!(", {threads} threads each") } else { String::new() };
-        let (targets, names) = (count(self.places.len(), "target"), names.join(", "));
-        note(format!("{targets} of {names}, {jobs} at a time{each}, {slice} s each"));
-        let bar = output::progress(self.state.planned as u64);
-        let mut running: Vec<Running> = Vec::new();
-        // When who has failed may try again.
-        let mut waiting: BTreeMap<String, Instant> = BTreeMap::new();
-        let (mut told, mut found) = (Instant::now(), BTreeSet::new());
-        let mut readers = vec![log::Reader::default(); self.places.len()];
+        self.announce(jobs, threads, slice);
+        let mut shown = Shown::new(self);
+        let mut turns = Turns::default();
         loop {
             self.state.seconds = self.elapsed().min(self.state.planned);
             let left = self.state.planned - self.state.seconds;
             let over = left < 1.0 || interrupted.load(Ordering::Relaxed);
-            let mut n = 0;
-            while n < running.len() {
-                if self.look_at(&mut running[n], over) {
-                    let place = running.remove(n).place;
-                    waiting.insert(place.name(), self.may_start(place));
-                    self.save();
-                } else {
-                    n += 1;
-                }
-            }
-            waiting.retain(|_, until| *until > Instant::now());
-            while !over && running.len() < jobs {
-                let not = running.iter().map(|one| one.place.name()).chain(waiting.keys().cloned());
-                let Some((place, executable)) = self.next(&not.collect::<Vec<_>>()).cloned() else {
-                    break;
-                };
+            self.end_turns(&mut turns, over);
+            while !over && turns.running.len() < jobs {
                 let seconds = slice.min(left.ceil() as u64);
-                match self.start(place, &executable, threads, seconds) {
-                    Ok(child) => {
-                        let (asked, left) = (None, None);
-                        running.push(Running {
-                            place,
-                            child,
-                            began: Instant::now(),
-                            seconds,
-                            asked,
-                            left,
-                        });
-                    }
-                    Err(error) => {
-                        self.failed(place, format!("{error:#}"));
-                        waiting.insert(place.name(), self.may_start(place));
-                    }
+                if !self.begin_turn(&mut turns, threads, seconds) {
+                    break;
                 }
-                self.save();
             }
-            if running.is_empty() && (over || self.next(&[]).is_none()) {
+            if turns.running.is_empty() && (over || self.next(&[]).is_none()) {
                 break;
             }
-            if told.elapsed() > Duration::from_secs(1) {
-                told = Instant::now();
-                for ((place, _), reader) in self.places.iter().zip(&mut readers) {
-                    let lines = reader.more(&self.log(*place)).unwrap_or_default();
-                    found.extend(lines.into_iter().filter_map(|line| line.found));
-                }
-            }
-            bar.set_position(self.state.seconds as u64);
-            let now: Vec<String> = running.iter().map(|one| one.place.name()).collect();
-            let clock =
-                format!("{} of {}", duration(self.state.seconds), duration(self.state.planned));
-            let findings = count(found.len(), "finding");
-            bar.set_message(format!("{clock}  {findings}  {}", now.join(", ")));
+            shown.update(self, &turns.running);
             std::thread::sleep(TICK);
         }
-        bar.finish_and_clear();
+        shown.bar.finish_and_clear();
+    }
+
+    fn announce(&self, jobs: usize, threads: usize, slice: u64) {
+        let names: BTreeSet<&str> =
+            self.places.iter().map(|(place, _)| place.engine.name).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        let each = if threads > 1 { format!(", {threads} threads each") } else { String::new() };
+        let targets = count(self.places.len(), "target");
+        note(format!("{targets} of {names}, {jobs} at a time{each}, {slice} s each"));
+    }
+
+    /// Takes those out that have ended.
+    fn end_turns(&mut self, turns: &mut Turns, over: bool) {
+        let mut n = 0;
+        while n < turns.running.len() {
+            if self.look_at(&mut turns.running[n], over) {
+                let place = turns.running.remove(n).place;
+                turns.waiting.insert(place.name(), self.may_start(place));
+                self.save();
+            } else {
+                n += 1;
+            }
+        }
+        turns.waiting.retain(|_, until| *until > Instant::now());
+    }
+
+    /// Starts the next one. Returns whether there was one.
+    fn begin_turn(&mut self, turns: &mut Turns, threads: usize, seconds: u64) -> bool {
+        let Some((place, executable)) = self.next(&turns.names()).cloned() else { return false };
+        match self.start(place, &executable, threads, seconds) {
+            Ok(child) => turns.running.push(Running {
+                place,
+                child,
+                began: Instant::now(),
+                seconds,
+                asked: None,
+                left: None,
+            }),
+            Err(error) => {
+                self.failed(place, format!("{error:#}"));
+                turns.waiting.insert(place.name(), self.may_start(place));
+            }
+        }
+        self.save();
+        true
     }
 
     fn start(

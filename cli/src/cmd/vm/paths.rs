@@ -23,7 +23,7 @@ struct Report {
 }
 
 /// Runs it.
-pub fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
+pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let filesystems = filesystems::named(&args.filesystems)?;
     let targets = filesystems.iter().map(|fs| target::<F>(fs)).collect::<Result<Vec<_>>>()?;
     let mut reports = Vec::new();

@@ -27,7 +27,7 @@ const CPUS: u32 = 1;
 
 /// What `--hunt` takes besides.
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// How long --hunt runs on each filesystem of each kernel, in seconds
     #[arg(long, value_name = "N", default_value_t = 60, requires = "hunt")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -109,7 +109,7 @@ struct Work<'a> {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let options = &args.options;
     let filesystems = filesystems::named(&args.filesystems)?;
     let ledger = files::explained(options.ledger.as_deref())?;

@@ -1,46 +1,22 @@
 //! Runs cases on pairs: the one place where machine, scheduler and judge meet.
 
-use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mkwrite_model::case::{Case, Schedule, Stop};
 use mkwrite_model::generate::Random;
-use mkwrite_model::implementation::{Filesystem, Pair, PairError};
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::schedule::{self, Order, Recorder, Scheduler, SchedulerKind};
-use mkwrite_model::text::Document;
 use mkwrite_model::trace::{Lines, TraceHash};
 use mkwrite_model::{End, Machine, Observer, Setup, Target};
 
 use crate::differential;
-use crate::judge::{Breach, Judge};
-use crate::ledger::{Expected, Ledger};
-use crate::rules::Rule;
+use crate::judge::Judge;
 
-/// The caller of a target in reports, and whether remedies are on there.
-pub fn caller_label<F: Filesystem>(target: Target<F>) -> String {
-    format!("{}{}", target.pair.caller.name(), remedied_label(target))
-}
+mod document;
+mod targets;
 
-/// A target in a headline, which has no room for the names of the remedies.
-pub fn headline<F: Filesystem>(target: Target<F>) -> String {
-    let planted = target.plant.map_or(String::new(), |plant| format!(" planted {}", plant.name()));
-    format!("{}{}{planted}", target.pair, remedied_label(target))
-}
-
-fn remedied_label<F: Filesystem>(target: Target<F>) -> &'static str {
-    if target.remedies.is_empty() { "" } else { " remedied" }
-}
-
-/// What a document runs on: the pairs that it names, with the bug and the remedies that it names.
-pub fn targets_of<F: Filesystem>(document: &Document) -> Result<Vec<Target<F>>, PairError> {
-    let target = |(fs, caller): &(String, String)| Ok(switched(document, Pair::named(fs, caller)?));
-    document.runs.iter().map(target).collect()
-}
-
-/// A pair with the bug and the remedies that a document names.
-pub fn switched<F: Filesystem>(document: &Document, pair: Pair<F>) -> Target<F> {
-    Target { plant: document.plant, remedies: document.remedies, ..Target::from(pair) }
-}
+pub use document::{caller_label, compared, headline, switched, targets_of};
+pub use targets::Targets;
 
 /// Who schedules a run.
 #[derive(Clone, Debug)]
@@ -49,12 +25,6 @@ pub enum ScheduledBy {
     Own,
     /// A random scheduler.
     Random(SchedulerKind, Random),
-}
-
-/// The pair that a document compares with.
-pub fn compared<F: Filesystem>(document: &Document) -> Result<Option<Target<F>>, PairError> {
-    let target = |(fs, caller): &(String, String)| Ok(Target::from(Pair::named(fs, caller)?));
-    document.compare.as_ref().map(target).transpose()
 }
 
 /// A machine with its judge.
@@ -216,13 +186,9 @@ impl<F: Filesystem> Runner<F> {
     /// Runs a case with its own schedule, judged. Returns the stops that were never reached, by
     /// number: those that were passed over, and those that the run ended before.
     pub fn missed_stops(&mut self, target: Target<F>, case: &Case) -> Vec<usize> {
-        let Schedule::Order(stops) = &case.schedule else {
-            self.run(target, case, ScheduledBy::Own);
-            return Vec::new();
-        };
-        let mut order = Order::new(stops);
-        self.run_scheduled(target, case, &mut order);
-        missed(order, stops)
+        let missed = follow(&mut self.machine, target, case, &mut self.judge);
+        self.compare(target, case);
+        missed
     }
 
     /// The same without a judge, watched by somebody.
@@ -232,13 +198,7 @@ impl<F: Filesystem> Runner<F> {
         case: &Case,
         watch: &mut impl Observer<F>,
     ) -> Vec<usize> {
-        let Schedule::Order(stops) = &case.schedule else {
-            observe(&mut self.machine, target, case, ScheduledBy::Own, watch);
-            return Vec::new();
-        };
-        let mut order = Order::new(stops);
-        self.machine.run(Setup { case, target }, &mut order, watch);
-        missed(order, stops)
+        follow(&mut self.machine, target, case, watch)
     }
 
     /// The hash of a run.
@@ -249,91 +209,23 @@ impl<F: Filesystem> Runner<F> {
     }
 }
 
-/// The stops that a run has not reached.
-fn missed(order: Order<'_>, stops: &[Stop]) -> Vec<usize> {
+/// Runs a case with its own schedule. Returns the stops that were never reached.
+fn follow<F: Filesystem>(
+    machine: &mut Machine<F>,
+    target: Target<F>,
+    case: &Case,
+    observer: &mut impl Observer<F>,
+) -> Vec<usize> {
+    let Schedule::Order(stops) = &case.schedule else {
+        observe(machine, target, case, ScheduledBy::Own, observer);
+        return Vec::new();
+    };
+    let mut order = Order::new(stops);
+    machine.run(Setup { case, target }, &mut order, observer);
     let passed = order.passed();
     let mut missed = order.missed;
     missed.extend((passed..stops.len()).filter(|n| stops[*n].point.is_some()));
     missed
-}
-
-/// Machines with their judges, one per target, for cases that run on all of them.
-pub struct Targets<'a, F: Filesystem> {
-    runners: Vec<(Target<F>, Runner<F>)>,
-    ledger: &'a Ledger<F>,
-}
-
-impl<'a, F: Filesystem> Targets<'a, F> {
-    /// One machine per target; the ledger says what is expected there.
-    pub fn new(targets: &[Target<F>], ledger: &'a Ledger<F>) -> Targets<'a, F> {
-        Targets {
-            runners: targets.iter().map(|target| (*target, Runner::default())).collect(),
-            ledger,
-        }
-    }
-
-    /// The same with one rule taken away, to show what that rule alone sees.
-    pub fn without(rule: Rule, targets: &[Target<F>], ledger: &'a Ledger<F>) -> Targets<'a, F> {
-        let runner = || Runner { judge: Judge::without(rule), ..Runner::default() };
-        Targets { runners: targets.iter().map(|target| (*target, runner())).collect(), ledger }
-    }
-
-    /// The machines, in the order of the targets.
-    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner<F>> {
-        self.runners.iter().map(|(_, runner)| runner)
-    }
-
-    /// Has `run` run a case on every target, by number, and compares the outcomes. Shows each
-    /// breach with the number of its target; returns the steps.
-    pub fn run(
-        &mut self,
-        case: &Case,
-        mut run: impl FnMut(usize, &mut Runner<F>, Target<F>) -> u32,
-        mut breached: impl FnMut(usize, Breach, Expected),
-    ) -> u64 {
-        let mut steps = 0;
-        for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
-            steps += u64::from(run(number, runner, *target));
-            if !runner.judge.is_clean() {
-                for (breach, expected) in self.ledger.judged(*target, &runner.judge) {
-                    breached(number, breach, expected);
-                }
-            }
-        }
-        if differential::is_comparable(case) {
-            self.compare(breached);
-        }
-        steps
-    }
-
-    /// The differential rule: each run against the one that goes furthest without a breach, if
-    /// possible one without a plant, and of those one that may not differ in anything.
-    fn compare(&self, mut breached: impl FnMut(usize, Breach, Expected)) {
-        let until = |runner: &Runner<F>| runner.judge.summary().comparable_until();
-        let runs = self.runners.iter().filter(|(_, runner)| until(runner).is_some());
-        let freedom =
-            |target: &Target<F>| target.pair.implementation.declaration().may_differ.len();
-        let rank = |(t, runner): &&(Target<F>, Runner<F>)| {
-            (t.plant.is_some(), Reverse(until(runner)), freedom(t))
-        };
-        let Some((reference, theirs)) = runs.min_by_key(rank) else { return };
-        for (number, (target, runner)) in self.runners.iter().enumerate() {
-            if !runner.judge.has(Rule::Differential) {
-                continue;
-            }
-            let (own, theirs) = (runner.judge.summary(), theirs.judge.summary());
-            if let Some(breach) = own.differs(target.pair, theirs, reference.pair) {
-                breached(number, breach, Expected::No);
-            }
-        }
-    }
-
-    /// Whether the case gives the same trace twice, on every target.
-    pub fn repeats(&mut self, case: &Case, how: ScheduledBy) -> bool {
-        self.runners.iter_mut().all(|(target, runner)| {
-            runner.hash(*target, case, how.clone()) == runner.hash(*target, case, how.clone())
-        })
-    }
 }
 
 /// The case with this schedule by named points.
@@ -347,6 +239,7 @@ mod tests {
     use mkwrite_impls::Builtin;
     use mkwrite_model::era::Era;
     use mkwrite_model::generate::Generator;
+    use mkwrite_model::implementation::Pair;
     use mkwrite_model::kernel::Kernel;
     use mkwrite_model::kernel::event::Step;
     use mkwrite_model::remedy::Remedy;

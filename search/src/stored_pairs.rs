@@ -12,19 +12,19 @@ use mkwrite_oracle::Ledger;
 
 /// The pairs, each at its number.
 #[derive(Clone, Debug)]
-pub struct Choice<F> {
+pub struct PairNumbers<F> {
     pairs: Vec<Pair<F>>,
     /// Those that version 1 knows.
     frozen: usize,
 }
 
-impl<F: Filesystem> Choice<F> {
+impl<F: Filesystem> PairNumbers<F> {
     /// The table of these filesystems, and behind it the default pairs that are not in there.
     ///
     /// # Panics
     ///
     /// The table has a name that is unknown, or a pair that does not fit.
-    pub fn new(ledger: &Ledger<F>) -> Choice<F> {
+    pub fn new(ledger: &Ledger<F>) -> PairNumbers<F> {
         let pair = |(fs, caller): &(&str, &str)| {
             Pair::named(fs, caller).expect("names stay, and what fitted once fits")
         };
@@ -34,7 +34,7 @@ impl<F: Filesystem> Choice<F> {
             ledger.default_pairs().into_iter().filter(|other| !pairs.contains(other)).collect();
         pairs.extend(others);
         let frozen = if stored.names.is_empty() { pairs.len() } else { stored.frozen };
-        Choice { pairs, frozen }
+        PairNumbers { pairs, frozen }
     }
 
     /// The pairs, each at its number.
@@ -68,38 +68,38 @@ mod tests {
     #[test]
     fn every_pair_of_the_default_hunt_has_a_number() {
         let ledger = Ledger::<Builtin>::own();
-        let choice = Choice::new(&ledger);
+        let numbers = PairNumbers::new(&ledger);
         let names = Builtin::stored_pairs().names;
         for pair in ledger.default_pairs() {
             let (fs, caller) = (pair.implementation.name(), pair.caller.name());
             assert!(
                 names.contains(&(fs, caller)),
-                "add (\"{fs}\", \"{caller}\") at the end of the names in impls/src/stored.rs"
+                "add (\"{fs}\", \"{caller}\") at the end of the names in impls/src/stored_pairs.rs"
             );
         }
-        assert!(choice.pairs.len() <= 64, "mutators draw from 64 numbers");
+        assert!(numbers.pairs.len() <= 64, "mutators draw from 64 numbers");
     }
 
     #[test]
     fn every_pair_can_be_named() {
-        let choice = Choice::<Builtin>::new(&Ledger::own());
-        for number in 0..choice.pairs.len() {
+        let numbers = PairNumbers::<Builtin>::new(&Ledger::own());
+        for number in 0..numbers.pairs.len() {
             let input = bytes::encode_on(&bytes::decode(&[]), number as u16);
-            assert_eq!(choice.of(&input), number);
+            assert_eq!(numbers.of(&input), number);
         }
     }
 
     #[test]
     fn an_upgraded_input_is_the_same_case_on_the_same_pair() {
-        let choice = Choice::<Builtin>::new(&Ledger::own());
+        let numbers = PairNumbers::<Builtin>::new(&Ledger::own());
         for byte in 0..=255 {
             let mut old = [byte; 64];
             old[30] = if byte % 2 == 0 { 0xB2 } else { byte };
             old[0] = 2;
-            let new = choice.upgraded(&old);
-            assert_eq!((bytes::version(&new), choice.of(&new)), (Version::V3, choice.of(&old)));
+            let new = numbers.upgraded(&old);
+            assert_eq!((bytes::version(&new), numbers.of(&new)), (Version::V3, numbers.of(&old)));
             assert_eq!(bytes::decode(&new), bytes::decode(&old));
-            assert_eq!(choice.upgraded(&new), new);
+            assert_eq!(numbers.upgraded(&new), new);
         }
     }
 }

@@ -4,61 +4,27 @@
 //! either. What is not found within the bound is *swallowed*, if some run came to the switch, and
 //! *not applicable* otherwise: the pair has no such step. Some bugs can do no harm on some pairs
 //! although their step is there; [`HARMLESS`] says which, and why.
+//! [`found`] keeps what is found, for the question into how many causes it is folded.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use mkwrite_explain::causes::Finding;
 use mkwrite_explain::parallel::parallel;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
-use wildmatch::WildMatch;
-
-use crate::feedback::Signals;
-use crate::hunt::{Found, Plan, Progress, Save, hunt, reproduce};
 use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
 use mkwrite_oracle::rules::Rule;
-use mkwrite_oracle::run::{Runner, ScheduledBy};
 
-/// A bug that does no harm on some pairs, and the reason: (plant, pattern of pairs, why).
-pub const HARMLESS: &[(Plant, &str, &str)] = &[
-    (
-        Plant::CutSkipsWait,
-        "nfs@*",
-        "setattr flushes and waits before it truncates, and a WRITE carries cells of the file, not blocks",
-    ),
-    (
-        Plant::FsyncSkipsWait,
-        "nfs@2.6.*",
-        "->fsync of these versions waits for every request itself",
-    ),
-    (
-        Plant::DirtyPageOnly,
-        "block@*",
-        "page_mkwrite and write_end have marked every block below i_size already",
-    ),
-    (
-        Plant::DirtyPageOnly,
-        "fsblock@*",
-        "page_mkwrite and write_end have marked every block below i_size already",
-    ),
-    (
-        Plant::WriteFillsHoles,
-        "fsblock@2007*",
-        "it may allocate more blocks than it must, and declares so",
-    ),
-    (
-        Plant::WriteFillsHoles,
-        "filemap@*",
-        "it may allocate more blocks than it must, and declares so",
-    ),
-    (Plant::WriteFillsHoles, "ext3@*", "it may allocate more blocks than it must, and declares so"),
-    (Plant::CutSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
-    (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
-    (Plant::CancelUncounted, "tmpfs@*", "dirty pages are not counted"),
-    (Plant::SizeAfterUnlock, "tmpfs@*", "no writeback looks at i_size in between"),
-];
+use crate::feedback::Signals;
+use crate::hunt::{Found, Plan, Progress, Save, hunt};
+
+mod findings;
+mod harmless;
+
+pub use findings::{due_to, found};
+pub use harmless::HARMLESS;
+use harmless::harmless;
 
 /// What came of a planted bug on a pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +70,9 @@ struct First<'a, F> {
 
 impl<F: Filesystem> Save for First<'_, F> {
     fn found(&self, key: &FindingKey, found: &Found) {
-        if key.signature.expected == Expected::No && self.plan.targets[key.target].plant.is_some() {
+        if key.signature.expected == Expected::No
+            && !self.plan.targets[key.target].plants.is_empty()
+        {
             self.found
                 .lock()
                 .expect("nothing panics while it is held")
@@ -137,7 +105,7 @@ fn try_plant<F: Filesystem>(
     let own = ledger
         .with_remedied(&[pair])
         .into_iter()
-        .map(|target| Target { plant: Some(plant), ..target });
+        .map(|target| Target { plants: plant.into(), ..target });
     let others = references(plant).into_iter().filter(|other| *other != pair).map(Target::from);
     let all: Vec<Target<F>> = own.chain(others).collect();
     let remedied: Vec<Target<F>> =
@@ -160,11 +128,7 @@ fn try_plant<F: Filesystem>(
             return PlantResult::NotApplicable;
         }
     }
-    let name = pair.to_string();
-    let harmless = HARMLESS
-        .iter()
-        .find(|(bug, pairs, _)| *bug == plant && WildMatch::new(pairs).matches(&name));
-    harmless.map_or(PlantResult::Swallowed, |(_, _, why)| PlantResult::Harmless(why))
+    harmless(plant, pair).map_or(PlantResult::Swallowed, PlantResult::Harmless)
 }
 
 /// What is NEW on these pairs and their remedied forms without any bug: then the table would say
@@ -217,45 +181,4 @@ pub fn table<F: Filesystem>(
         outcome: outcome.expect("each was tried"),
     };
     all.into_iter().zip(outcomes).map(cell).collect()
-}
-
-/// What is NEW where these bugs are planted, one or two, on these pairs and their remedied forms:
-/// each finding with its case made smaller.
-pub fn found<F: Filesystem>(
-    ledger: &Ledger<F>,
-    plants: &[Plant],
-    pairs: &[Pair<F>],
-    (seed, cases): (u64, u64),
-) -> Vec<Finding<F>> {
-    let mut targets = ledger.with_remedied(pairs);
-    for target in &mut targets {
-        (target.plant, target.second_plant) = (plants.first().copied(), plants.get(1).copied());
-    }
-    let others = plants.iter().flat_map(|plant| references(*plant)).map(Target::from);
-    targets.extend(others);
-    let plan = Plan {
-        feedback: Some(Signals::default()),
-        ..Plan::new(targets, seed, cases, ledger.clone())
-    };
-    let outcome = hunt(&plan, 1, &Progress::default(), &());
-    let new = outcome.found.iter().filter(|(key, _)| key.signature.expected == Expected::No);
-    let shown = |(key, found): (&FindingKey, &Found)| Finding {
-        target: plan.targets[key.target],
-        signature: key.signature,
-        breach: found.breach,
-        case: reproduce(&plan, key, found),
-    };
-    new.map(shown).collect()
-}
-
-/// Which of the two bugs of its target a finding is due to: its case shows it with that one alone.
-pub fn due_to<F: Filesystem>(ledger: &Ledger<F>, shown: &Finding<F>) -> [bool; 2] {
-    let Finding { target, signature, breach, case } = shown;
-    let mut runner = Runner::default();
-    [target.plant, target.second_plant].map(|plant| {
-        let alone = Target { plant, second_plant: None, ..*target };
-        runner.run(alone, case, ScheduledBy::Own);
-        let mut judged = ledger.judged(alone, &runner.judge);
-        judged.any(|(b, expected)| b.point == breach.point && signature.matches(&b, expected))
-    })
 }

@@ -1,0 +1,53 @@
+//! Planted bugs that can do no harm on some pairs although their step is there.
+
+use mkwrite_model::implementation::{Filesystem, Pair};
+use mkwrite_model::plant::Plant;
+use wildmatch::WildMatch;
+
+/// A bug that does no harm on some pairs, and the reason: (plant, pattern of pairs, why).
+pub const HARMLESS: &[(Plant, &str, &str)] = &[
+    (
+        Plant::CutSkipsWait,
+        "nfs@*",
+        "setattr flushes and waits before it truncates, and a WRITE carries cells of the file, not blocks",
+    ),
+    (
+        Plant::FsyncSkipsWait,
+        "nfs@2.6.*",
+        "->fsync of these versions waits for every request itself",
+    ),
+    (
+        Plant::DirtyPageOnly,
+        "block@*",
+        "page_mkwrite and write_end have marked every block below i_size already",
+    ),
+    (
+        Plant::DirtyPageOnly,
+        "fsblock@*",
+        "page_mkwrite and write_end have marked every block below i_size already",
+    ),
+    (
+        Plant::WriteFillsHoles,
+        "fsblock@2007*",
+        "it may allocate more blocks than it must, and declares so",
+    ),
+    (
+        Plant::WriteFillsHoles,
+        "filemap@*",
+        "it may allocate more blocks than it must, and declares so",
+    ),
+    (Plant::WriteFillsHoles, "ext3@*", "it may allocate more blocks than it must, and declares so"),
+    (Plant::CutSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
+    (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
+    (Plant::CancelUncounted, "tmpfs@*", "dirty pages are not counted"),
+    (Plant::SizeAfterUnlock, "tmpfs@*", "no writeback looks at i_size in between"),
+];
+
+/// Why this bug does no harm on this pair, if so.
+pub(super) fn harmless<F: Filesystem>(plant: Plant, pair: Pair<F>) -> Option<&'static str> {
+    let name = pair.to_string();
+    let row = HARMLESS
+        .iter()
+        .find(|(bug, pairs, _)| *bug == plant && WildMatch::new(pairs).matches(&name));
+    row.map(|(_, _, why)| *why)
+}
