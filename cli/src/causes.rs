@@ -38,7 +38,7 @@ pub(crate) fn report<F: Filesystem>(
     let all = || cause.findings.iter().map(|n| &shown[*n]);
     let targets: Vec<Target<F>> = distinct(all().map(|one| one.target));
     Cause {
-        title: signature.rule.about().harm,
+        title: breach.about().harm,
         rule: signature.rule.id(),
         point: breach.point.name(),
         status: Status::from(signature.expected),
@@ -69,8 +69,7 @@ pub(crate) fn print<'a>(
     otherwise: impl Fn(&Cause) -> String,
 ) {
     let all: Vec<&Cause> = causes.clone().collect();
-    let width = output::width().map_or(usize::MAX, usize::from);
-    listing(&all, width).lines().for_each(line);
+    listing(&all, output::width()).lines().for_each(line);
     for cause in causes.filter(|cause| !cause.status.is_good()) {
         let style = if cause.status == Status::New { RED } else { YELLOW };
         let status = cause.status.name();

@@ -55,8 +55,14 @@ pub(crate) fn quoted(path: &Path) -> String {
     mkwrite_report::quoted(&path.display().to_string())
 }
 
-/// Characters in a line of the terminal; COLUMNS says it where there is none.
-pub(crate) fn width() -> Option<u16> {
+/// Characters in a line, of all but tables: what COLUMNS says, or as many as the terminal has, or
+/// 80.
+pub(crate) fn width() -> usize {
+    wished_width().map_or(80, usize::from)
+}
+
+/// The width that somebody asks for: without it a row of a table is one line, for grep and cut.
+fn wished_width() -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.filter(|columns| *columns > 0).or_else(|| Table::new().width())
 }
@@ -92,7 +98,7 @@ pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header);
-    if let Some(width) = width() {
+    if let Some(width) = wished_width() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for column in table.column_iter_mut() {
@@ -141,12 +147,24 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     printed(writeln!(anstream::stdout(), "{text}"));
 }
 
+/// Prints a line to standard output, wrapped between words; what follows the first line stands so
+/// many characters to the right.
+pub(crate) fn hanging(text: impl std::fmt::Display, indent: usize) {
+    line(fill(text, indent));
+}
+
+fn fill(text: impl std::fmt::Display, indent: usize) -> String {
+    let indent = " ".repeat(indent);
+    let options = textwrap::Options::new(width())
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .subsequent_indent(&indent)
+        .break_words(false);
+    textwrap::fill(&text.to_string(), options)
+}
+
 /// Prints prose to standard error, wrapped between words.
 pub(crate) fn prose(text: impl std::fmt::Display) {
-    let options = textwrap::Options::new(width().map_or(usize::MAX, usize::from))
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .break_words(false);
-    note(textwrap::fill(&text.to_string(), options));
+    note(fill(text, 0));
 }
 
 /// Prints a line to standard error.

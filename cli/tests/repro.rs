@@ -400,7 +400,10 @@ fn a_difference_between_filesystems_is_found_again_from_its_file_by_every_comman
     fs::write(run.path("d.mkw"), DIFFERENCE).unwrap();
     let (text, exit) = run.prints("replay d.mkw");
     assert_eq!(exit, Some(0), "{text}");
-    assert!(text.starts_with("expected  d.mkw") && text.contains("differential"), "{text}");
+    assert!(
+        text.starts_with("NEW, as its file says  d.mkw") && text.contains("differential"),
+        "{text}"
+    );
     let (text, _) = run.prints("explain d.mkw");
     assert!(text.contains("breaks differential at run.end"), "{text}");
     let (text, exit) = run.prints("shrink d.mkw -o small.mkw");

@@ -140,7 +140,7 @@ fn tell(
     isolation: Option<&Isolation>,
 ) -> Vec<String> {
     let mut story = Vec::new();
-    let about = main.rule.about();
+    let about = main.about();
     if let Some(moment) = timeline.steps.get(main.step as usize) {
         let page = main.page.map_or(String::new(), |page| format!("page {page}: "));
         story.push(format!("{} breaks a rule: {page}{}.", step_in_words(moment), main.what));
@@ -261,6 +261,9 @@ fn lost(timeline: &Timeline, breach: &Breach) -> Option<String> {
         None => "at the end".to_owned(),
     };
     let last = match on_store {
+        Some(n) if n > in_memory && steps[n].state.uncommitted >> cell & 1 != 0 => {
+            format!("it was last in the server's cache, not committed, {}", at(n))
+        }
         Some(n) if n > in_memory => format!("it was last on the store, {}", at(n)),
         _ => {
             let n = in_memory;

@@ -173,7 +173,7 @@ pub fn document<F: Filesystem>(
     others: &[Target<F>],
 ) -> Document {
     let mut runner = Runner::default();
-    let (mut document, about) = (Document::new(case), breach.rule.about());
+    let (mut document, about) = (Document::new(case), breach.about());
     set_targets(&mut document, &[target]);
     if breach.rule == Rule::Differential {
         let is_same = |other: &Breach| (other.rule, other.what) == (breach.rule, breach.what);

@@ -3,10 +3,10 @@
 
 use mkwrite_model::case::{Case, Operation};
 use mkwrite_model::exec::{TaskId, bits};
-use mkwrite_model::implementation::Filesystem;
+use mkwrite_model::implementation::{Filesystem, SizeGuard};
 use mkwrite_model::kernel::event::Step;
 use mkwrite_model::kernel::page::CACHED;
-use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, Status, object};
+use mkwrite_model::kernel::{Class, Event, Frame, Kernel, Mm, Request, Status, object};
 use mkwrite_model::point::Point;
 use mkwrite_model::schedule::Picks;
 use mkwrite_model::trace::code_name;
@@ -84,8 +84,12 @@ pub struct State {
     pub size: u8,
     /// Pages in use, by frame.
     pub pages: Vec<PageState>,
-    /// What a crash would leave of the file, cell by cell.
+    /// What a read of the file from the store gives, cell by cell.
     pub store: Vec<String>,
+    /// Of these, the cells that only the cache of a server has, one bit each: not committed, and
+    /// lost if it crashes.
+    #[serde(skip)]
+    pub uncommitted: u64,
     /// Locks other than page locks, as (holder, lock).
     pub locks: Vec<(String, &'static str)>,
     /// Tasks that are blocked, as (task, what it waits for).
@@ -353,9 +357,30 @@ fn state<F: Filesystem>(k: &Kernel<F>) -> State {
                 .collect(),
             false => Vec::new(),
         },
+        uncommitted: uncommitted(k),
         errors: k.has_errors(),
         locks: bits(live).flat_map(held).collect(),
         waiting: bits(live).filter_map(waiting).collect(),
+    }
+}
+
+/// The cells that a server has in its cache alone, one bit each.
+fn uncommitted<F: Filesystem>(k: &Kernel<F>) -> u64 {
+    if k.fs().declaration().size_guard != SizeGuard::Server {
+        return 0;
+    }
+    let cells = 0..k.geometry().file_cells();
+    let only = cells.filter(|cell| k.fs().stored(k, *cell) != k.fs().durable(k, *cell));
+    only.fold(0, |mask, cell| mask | 1 << cell)
+}
+
+/// Where the data of a request is when it was transferred. A server that is not asked for stable
+/// storage keeps it in its cache until a COMMIT.
+fn reached(request: &Request) -> Option<&'static str> {
+    match (request.fails, request.cells.is_empty() || request.stable) {
+        (true, _) => None,
+        (false, true) => Some("the data reaches the store"),
+        (false, false) => Some("the data reaches the server's cache, not committed"),
     }
 }
 
@@ -370,7 +395,7 @@ fn in_words<F: Filesystem>(k: &Kernel<F>, task: TaskId, event: Event) -> Option<
         }
         Event::Stored { cells } => format!("stores {}..{}", cells.start, cells.end),
         Event::Submitted { .. } => "submits I/O".to_owned(),
-        Event::Transferred { .. } => "the data reaches the store".to_owned(),
+        Event::Transferred { slot } => reached(&k.request(slot)?)?.to_owned(),
         Event::WriteFailed { io: true, .. } => WRITE_FAILS.to_owned(),
         Event::WriteFailed { io: false, .. } => "there is no space for it".to_owned(),
         Event::Failed { site } => format!("the {} fails", site.row().what),
@@ -415,10 +440,14 @@ fn changes(from: &State, to: &State) -> Vec<String> {
     if from.size != to.size {
         all.push(format!("i_size {} → {}", from.size, to.size));
     }
-    for (cell, (old, new)) in
-        from.store.iter().zip(&to.store).enumerate().filter(|(_, (old, new))| old != new)
-    {
-        all.push(format!("store, cell {cell}: {old} → {new}"));
+    for (cell, (old, new)) in from.store.iter().zip(&to.store).enumerate() {
+        let in_cache = |state: &State| state.uncommitted >> cell & 1 != 0;
+        match (old == new, in_cache(from), in_cache(to)) {
+            (false, _, false) => all.push(format!("store, cell {cell}: {old} → {new}")),
+            (false, _, true) => all.push(format!("server's cache, cell {cell}: {old} → {new}")),
+            (true, true, false) => all.push(format!("store, cell {cell}: {new} is committed")),
+            (true, ..) => {}
+        }
     }
     for (task, object) in to.waiting.iter().filter(|waiting| !from.waiting.contains(waiting)) {
         all.push(format!("{task} must wait for the {object}"));

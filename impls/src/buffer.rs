@@ -25,11 +25,22 @@ pub struct Buffers {
     block: [u8; BLOCKS_PER_PAGE_MAX],
 }
 
+/// Blocks of a page, in words: `block 1`, `blocks 0 1`, `none`.
+pub fn blocks_in_words(blocks: u8) -> String {
+    let all: Vec<String> = ones(blocks.into()).map(|block| block.to_string()).collect();
+    match &*all {
+        [] => "none".to_owned(),
+        [one] => format!("block {one}"),
+        _ => format!("blocks {}", all.join(" ")),
+    }
+}
+
 impl std::fmt::Display for Buffers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "buffers mapped {:b} dirty {:b}", self.mapped, self.dirty)?;
+        let of = blocks_in_words;
+        write!(f, "buffers: {} mapped, {} dirty", of(self.mapped), of(self.dirty))?;
         if self.io != 0 {
-            write!(f, " io {:b}", self.io)?;
+            write!(f, ", {} in I/O", of(self.io))?;
         }
         Ok(())
     }

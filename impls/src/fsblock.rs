@@ -54,12 +54,13 @@ const NEW: Blocks =
 
 impl std::fmt::Display for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "fsblocks mapped {:b} dirty {:b}", self.mapped, self.dirty)?;
+        let of = buffer::blocks_in_words;
+        write!(f, "fsblocks: {} mapped, {} dirty", of(self.mapped), of(self.dirty))?;
         if self.writeback != 0 {
-            write!(f, " writeback {:b}", self.writeback)?;
+            write!(f, ", {} under writeback", of(self.writeback))?;
         }
         if self.pins != 0 {
-            write!(f, " pinned")?;
+            write!(f, ", pinned")?;
         }
         Ok(())
     }

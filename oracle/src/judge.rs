@@ -18,7 +18,7 @@ use crate::conditions::{self, Condition, Conditions, Marks, Subject};
 use crate::differential::Summary;
 use crate::history::{self, History, Obstacles};
 use crate::progress::Passes;
-use crate::rules::{self, Rule};
+use crate::rules::{self, About, Rule};
 
 /// Breaches of one run that are kept.
 const BREACHES_MAX: usize = 64;
@@ -51,6 +51,11 @@ pub struct Breach {
 }
 
 impl Breach {
+    /// What its rule says of itself, as far as it is about this.
+    pub fn about(&self) -> About {
+        self.rule.about_breach(self.what)
+    }
+
     /// It is about a part of the last page that was beyond i_size.
     pub fn past_eof(&self) -> bool {
         self.when.has(Condition::PastEof)

@@ -191,7 +191,7 @@ impl<'a> Chart<'a> {
         let what: Vec<&str> =
             moment.events.iter().chain(&moment.changes).map(String::as_str).collect();
         if what.is_empty() && self.window.is_some_and(|window| window.role(n).is_some()) {
-            return "changes nothing that is drawn; what it finds or leaves decides".to_owned();
+            return format!("nothing shown here changes; the step: {}", moment.point.does());
         }
         what.join("; ")
     }
@@ -426,7 +426,9 @@ impl<'r, 'a> Columns<'r, 'a> {
             if written || self.states().any(|s| stored(s) != stored(&self.runs[0].initial)) {
                 let number = if cells > 1 { format!(" {cell}") } else { String::new() };
                 self.add(ColumnKind::Text, "content", format!("cell{number}, cache"), cached);
-                self.add(ColumnKind::Text, "content", format!("cell{number}, store"), stored);
+                let uncommitted = |s: &State| s.uncommitted >> cell & 1 != 0;
+                let whose = if self.states().any(uncommitted) { "server" } else { "store" };
+                self.add(ColumnKind::Text, "content", format!("cell{number}, {whose}"), stored);
             }
         }
     }

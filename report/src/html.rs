@@ -87,7 +87,7 @@ pub fn page(e: &Explanation) -> String {
 fn headline(e: &Explanation) -> Markup {
     html! {
         h1 {
-            @if let Some(breach) = e.main { (breach.rule.about().harm) ": " }
+            @if let Some(breach) = e.main { (breach.about().harm) ": " }
             span.pair { (e.subject) } " "
             @match e.main {
                 Some(breach) => {

@@ -91,7 +91,7 @@ pub fn picture(e: &Explanation) -> String {
             }
             rect width=(width) height=(height) rx="8" fill=(BACK.light) stroke=(RULE) {}
             text x="16" y="26" font-size="15" font-weight="bold" font-family=(SANS) {
-                (e.main.map_or("", |breach| breach.rule.about().harm))
+                (e.main.map_or("", |breach| breach.about().harm))
             }
             text x="16" y="46" font-size="12.5" font-family=(SANS) { (place(e)) }
             (band(chart, &rows, width))
@@ -371,7 +371,7 @@ fn value<'a>(column: &'a Column, item: &Item) -> Option<&'a str> {
 fn caption(e: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(breach) = e.main {
-        let about = breach.rule.about();
+        let about = breach.about();
         lines.push(match e.isolation {
             Some(_) => {
                 format!("1 before 2 breaks {} ({}); 2 before 1 does not.", about.id, about.title)

@@ -93,7 +93,7 @@ pub fn explanation_in(e: &Explanation, every: bool, width: usize) -> String {
 
 /// One line that says what it is about: the harm first, then which rule breaks where.
 pub fn title(e: &Explanation) -> String {
-    let harm = e.main.map_or(String::new(), |breach| format!("{}: ", breach.rule.about().harm));
+    let harm = e.main.map_or(String::new(), |breach| format!("{}: ", breach.about().harm));
     harm + &place(e)
 }
 
@@ -121,14 +121,14 @@ fn wrapped(text: &str, label: &str, width: usize) -> String {
 
 /// The steps up to this one; of those after it, only which rules break.
 fn steps(out: &mut String, chart: &Chart, layout: Layout, every: bool, end: usize) {
-    let _ = write!(out, "{BOLD} step ");
+    let mut head = " step ".to_owned();
     let column = layout.column;
     for task in &chart.tasks {
-        let _ = write!(out, "{:column$}", task.to_string());
+        let _ = write!(head, "{:column$}", task.to_string());
     }
     let what = layout.what("what changed", layout.columns);
-    let _ =
-        writeln!(out, "{}{BOLD:#}", if what.starts_with('\n') { "" } else { what.trim_start() });
+    head += if what.starts_with('\n') { "" } else { what.trim_start() };
+    let _ = writeln!(out, "{BOLD}{}{BOLD:#}", head.trim_end());
     // An operation is named above the first of its steps that is shown, or that would be.
     let mut named = BTreeSet::new();
     let mut name = |out: &mut String, n: usize| {

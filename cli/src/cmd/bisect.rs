@@ -2,7 +2,7 @@
 //! age; and with each remedy.
 
 use anyhow::{Result, anyhow};
-use mkwrite_explain::bisect::{Series, Station, Tried, bisect};
+use mkwrite_explain::bisect::{Series, Tried, bisect};
 use mkwrite_explain::cure::{Attempt, Cures, cures};
 use mkwrite_explain::explain::with_stops;
 use mkwrite_model::Target;
@@ -15,7 +15,7 @@ use mkwrite_report::json::bisect::Bisect;
 use super::subject::Subject;
 use crate::Exit;
 use crate::files;
-use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, line};
+use crate::output::{self, BOLD, DIM, GREEN, RED, YELLOW, hanging, line};
 
 /// Run a case over the versions of its filesystem and over the callers: the first that breaks, the
 /// first that does not
@@ -100,13 +100,28 @@ fn print<F: Filesystem>(series: &Series<F>) {
                 text
             }
         };
-        line(format!("  {:28} {text}", station.to_string()));
+        hanging(format!("  {:28} {text}", station.to_string()), 31);
     }
-    let (first, fixed) = series.turn();
-    let say = |station: Option<&Station<F>>| station.map_or("none".to_owned(), ToString::to_string);
-    line(format!(
-        "  first that breaks: {}; first after it that does not: {}\n",
-        say(first),
-        say(fixed)
-    ));
+    hanging(format!("  {}", turn(series)), 4);
+    line("");
+}
+
+/// Where a series turns, in words.
+fn turn<F: Filesystem>(series: &Series<F>) -> String {
+    match series.turn() {
+        (None, _) => "it breaks on none of these".to_owned(),
+        (Some(first), Some(fixed)) => {
+            format!("first that breaks: {first}; first after it that does not: {fixed}")
+        }
+        (Some(first), None) => {
+            let after = series.stations.iter().skip_while(|one| !std::ptr::eq(*one, first)).skip(1);
+            match after.clone().all(|station| station.outcome.breaks()) {
+                true if after.count() == 0 => {
+                    format!("first that breaks: {first}, the last of these")
+                }
+                true => format!("first that breaks: {first}; so do all after it"),
+                false => format!("first that breaks: {first}; none after it surely passes"),
+            }
+        }
+    }
 }

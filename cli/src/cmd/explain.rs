@@ -13,7 +13,7 @@ use mkwrite_report::json::explain::Explain;
 use mkwrite_report::{count, html, svg, terminal};
 
 use super::subject::Subject;
-use crate::output::{self, line, note};
+use crate::output::{self, hanging, line, note};
 use crate::{Exit, files};
 
 /// Explain what a case breaks: what was lost, when, and between which two steps the race lies
@@ -65,8 +65,27 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if args.json {
         output::document(&Explain::of(target, &explanation))?;
     } else {
-        let width = output::width().map_or(usize::MAX, usize::from);
-        line(terminal::explanation_in(&explanation, args.all, width).trim_end());
+        line(terminal::explanation_in(&explanation, args.all, output::width()).trim_end());
+        if explanation.main.is_some() {
+            print_next(args);
+        }
     }
     Ok(Exit::Good)
+}
+
+/// What to look at next, as commands to copy.
+fn print_next(args: &Args) {
+    let (program, subject) = (output::program(), args.subject.in_words());
+    let page = args.subject.file.with_extension("html");
+    let (page, file) = (output::quoted(&page), output::quoted(&args.subject.file));
+    let text = "next: a page to step through; all other filesystems and callers; older and newer \
+                versions, and remedies; a smaller case; a regression test";
+    line("");
+    hanging(text, 6);
+    let page = format!("explain {subject} --html {page}");
+    let (others, smaller) = (format!("matrix {file}"), format!("shrink {subject}"));
+    let (bisect, test) = (format!("bisect {subject}"), format!("file {subject} --name NAME"));
+    for command in [page, others, bisect, smaller, test] {
+        line(format!("  {program} {command}"));
+    }
 }

@@ -25,7 +25,7 @@ use super::subject::{Switches, targets};
 use crate::Exit;
 use crate::files;
 use crate::names::scheduler;
-use crate::output::{self, DIM, GREEN, RED, YELLOW, line, note};
+use crate::output::{self, DIM, GREEN, RED, YELLOW, hanging, line, note};
 
 /// Replay cases and say which rules they break
 ///
@@ -215,10 +215,27 @@ impl<F: Filesystem> Run<'_, F> {
 
     /// What it is, and on what.
     fn head(&self) -> String {
-        let style = if self.is_good() { GREEN } else { RED };
-        let (name, path) = (self.verdict(), self.input.path.display());
+        let style = match self.is_good() {
+            true if self.has_new() => YELLOW,
+            true => GREEN,
+            false => RED,
+        };
+        let (name, path) = (self.in_words(), self.input.path.display());
         let hash = self.judged.hash;
         format!("{style}{name}{style:#}  {path}  {}  {DIM}{hash:016x}{DIM:#}", self.target)
+    }
+
+    /// Something breaks that the ledger does not list.
+    fn has_new(&self) -> bool {
+        self.judged.breaches.iter().any(|(_, expected)| *expected == Expected::No)
+    }
+
+    /// The verdict; where the file names itself what the ledger does not list, it says so.
+    fn in_words(&self) -> &'static str {
+        match self.verdict() {
+            "expected" if self.has_new() => "NEW, as its file says",
+            verdict => verdict,
+        }
     }
 
     fn verdict(&self) -> &'static str {
@@ -260,22 +277,14 @@ impl<F: Filesystem> Run<'_, F> {
             for (number, text) in lines.iter().enumerate() {
                 line(text);
                 for (b, _) in breaches.iter().filter(|(b, _)| b.step as usize == number) {
-                    line(format!(
-                        "     {RED}{}{RED:#} {}: {}",
-                        b.rule,
-                        b.rule.about().title,
-                        b.what
-                    ));
+                    line(format!("     {RED}{}{RED:#} {}: {}", b.rule, b.about().title, b.what));
                 }
             }
         }
         for (b, expected) in breaches {
-            let (rule, title, point, how) =
-                (b.rule, b.rule.about().title, b.point, standing(*expected));
-            line(format!(
-                "  {rule:12} step {:<4} {point:24} {:11} {title}: {} ({how})",
-                b.step, b.operation, b.what
-            ));
+            let (rule, title, point, how) = (b.rule, b.about().title, b.point, standing(*expected));
+            let head = format!("  {rule:12} step {:<4} {point:24} {:11}", b.step, b.operation);
+            hanging(format!("{head} {title}: {} ({how})", b.what), 6);
         }
         for expect in missing {
             line(format!("  {RED}missing{RED:#}  expect {expect}"));
@@ -330,7 +339,7 @@ fn print_in_short<F: Filesystem>(runs: &[Run<'_, F>]) {
     }
     for (rule, how) in told {
         let about = rule.about();
-        line(format!("  {:12} {}: {} ({how})", about.id, about.harm, about.title));
+        hanging(format!("  {:12} {}: {} ({how})", about.id, about.harm, about.title), 6);
     }
 }
 

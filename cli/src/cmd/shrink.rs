@@ -17,7 +17,7 @@ use mkwrite_report::json::shrink::Shrink;
 
 use super::stop_on_interrupt;
 use super::subject::Subject;
-use crate::output::{self, BOLD, DIM, line, note};
+use crate::output::{self, BOLD, DIM, hanging, line, note};
 use crate::{Exit, files, names};
 
 /// Shrink a case, and keep what it breaks
@@ -90,7 +90,7 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if !args.json {
         let smaller = goal.document(&document, case);
         for sentence in explain(&mut runner, &ledger, goal.targets()[0], &smaller, None).story {
-            line(format!("  {sentence}"));
+            hanging(format!("  {sentence}"), 2);
         }
         let program = output::program();
         note(format!("{DIM}{program} explain {}{DIM:#}", output.display()));

@@ -15,6 +15,7 @@ use mkwrite_oracle::run::{Runner, switched, targets_of};
 
 use crate::files;
 use crate::names::{self, callers, implementations, pairs, pairs_that_fit};
+use crate::output::quoted;
 
 /// See the file's head.
 #[derive(clap::Args)]
@@ -79,6 +80,20 @@ impl Subject {
     /// The case.
     pub(crate) fn read<F: Filesystem>(&self) -> Result<Document> {
         files::read::<F>(&self.file)
+    }
+
+    /// The file and the options as they were given, for commands to copy.
+    pub(crate) fn in_words(&self) -> String {
+        let named = |option: &str, name: &Option<String>| {
+            name.as_ref().map_or(String::new(), |name| format!(" --{option} {name}"))
+        };
+        let Switches { plant, remedies } = &self.switches;
+        let remedies = (!remedies.is_empty()).then(|| remedies.join(","));
+        quoted(&self.file)
+            + &named("impl", &self.implementation)
+            + &named("caller", &self.caller)
+            + &named("plant", plant)
+            + &named("remedy", &remedies)
     }
 
     /// The command line names the pair, or a part of it.

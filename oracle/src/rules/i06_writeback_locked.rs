@@ -7,6 +7,18 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const STARTED: Part = Part {
+    what: "set_page_writeback without the page lock",
+    title: "writeback starts under the page lock",
+    harm: "writeback starts on a page that nothing holds",
+};
+
+const REMOVED: Part = Part {
+    what: "removed under writeback",
+    title: "a page under writeback stays in the page cache",
+    harm: "a page leaves the page cache while it is being written",
+};
+
 /// See the file's head.
 pub(crate) struct WritebackLocked;
 
@@ -20,13 +32,15 @@ impl Check for WritebackLocked {
         plant: Plant::WritebackUnlocked,
     };
 
+    const PARTS: &'static [Part] = &[STARTED, REMOVED];
+
     #[inline(always)]
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::WritebackStarted { page, locked_by_us: false, .. } => {
-                cx.page_breach(page, "set_page_writeback without the page lock");
+                cx.page_breach(page, STARTED.what);
             }
-            Event::Removed { page, writeback: true, .. } => cx.page_breach(page, "removed under writeback"),
+            Event::Removed { page, writeback: true, .. } => cx.page_breach(page, REMOVED.what),
             _ => {}
         }
     }

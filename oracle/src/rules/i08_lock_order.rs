@@ -10,6 +10,30 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const TIME: Part = Part {
+    what: "file_update_time under the page lock",
+    title: "no time update under the page lock",
+    harm: "a deadlock is possible",
+};
+
+const THROTTLED: Part = Part {
+    what: "balance_dirty_pages under the page lock",
+    title: "no throttle under the page lock",
+    harm: "a deadlock is possible",
+};
+
+const ORDER: Part = Part {
+    what: "a lock was taken against the order",
+    title: "locks are taken in one order",
+    harm: "a deadlock is possible",
+};
+
+const SLEPT: Part = Part {
+    what: "a task may sleep with a spinlock held",
+    title: "nobody sleeps with a spinlock held",
+    harm: "a deadlock is possible",
+};
+
 /// See the file's head.
 pub(crate) struct LockOrder;
 
@@ -23,13 +47,15 @@ impl Check for LockOrder {
         plant: Plant::TimeUnderLock,
     };
 
+    const PARTS: &'static [Part] = &[TIME, THROTTLED, ORDER, SLEPT];
+
     #[inline(always)]
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
-            Event::TimeUpdated { page_locks: 1.. } => cx.breach("file_update_time under the page lock"),
-            Event::Throttled { page_locks: 1.. } => cx.breach("balance_dirty_pages under the page lock"),
-            Event::LockOrder { .. } => cx.breach("a lock was taken against the order"),
-            Event::SleptAtomic { .. } => cx.breach("a task may sleep with a spinlock held"),
+            Event::TimeUpdated { page_locks: 1.. } => cx.breach(TIME.what),
+            Event::Throttled { page_locks: 1.. } => cx.breach(THROTTLED.what),
+            Event::LockOrder { .. } => cx.breach(ORDER.what),
+            Event::SleptAtomic { .. } => cx.breach(SLEPT.what),
             _ => {}
         }
     }

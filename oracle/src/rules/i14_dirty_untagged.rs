@@ -9,6 +9,18 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const UNTAGGED: Part = Part {
+    what: "PG_dirty without the tag DIRTY",
+    title: "a dirty page is tagged DIRTY",
+    harm: "a dirty page is not found by writeback",
+};
+
+const CLEAN_INODE: Part = Part {
+    what: "a dirty page of a clean inode",
+    title: "the inode of a dirty page is dirty",
+    harm: "the flusher passes over a file with a dirty page",
+};
+
 /// See the file's head.
 pub(crate) struct DirtyUntagged;
 
@@ -22,6 +34,8 @@ impl Check for DirtyUntagged {
         plant: Plant::NoDirtyTag,
     };
 
+    const PARTS: &'static [Part] = &[UNTAGGED, CLEAN_INODE];
+
     fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         tracks_dirty(target)
     }
@@ -30,9 +44,9 @@ impl Check for DirtyUntagged {
         if !k.in_mapping(page) || !k.is_dirty(page) {
             None
         } else if !k.is_tagged_dirty(k.index(page)) {
-            Some("PG_dirty without the tag DIRTY")
+            Some(UNTAGGED.what)
         } else {
-            (!k.is_inode_dirty()).then_some("a dirty page of a clean inode")
+            (!k.is_inode_dirty()).then_some(CLEAN_INODE.what)
         }
     }
 }

@@ -6,6 +6,24 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const STARTED: Part = Part {
+    what: "started twice",
+    title: "writeback of a page that is under writeback does not start",
+    harm: "a page is written twice at once",
+};
+
+const ENDED: Part = Part {
+    what: "ended twice",
+    title: "writeback of a page ends once",
+    harm: "a wait for writeback ends too early",
+};
+
+const NEVER: Part = Part {
+    what: "under writeback with no I/O in flight",
+    title: "writeback that starts ends",
+    harm: "writeback of a page never ends",
+};
+
 /// See the file's head.
 pub(crate) struct WritebackBalance;
 
@@ -18,16 +36,18 @@ impl Check for WritebackBalance {
         plant: Plant::EndWritebackTwice,
     };
 
+    const PARTS: &'static [Part] = &[STARTED, ENDED, NEVER];
+
     #[inline(always)]
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
-            Event::WritebackStarted { page, again: true, .. } => cx.page_breach(page, "started twice"),
-            Event::WritebackEnded { page, idle: true } => cx.page_breach(page, "ended twice"),
+            Event::WritebackStarted { page, again: true, .. } => cx.page_breach(page, STARTED.what),
+            Event::WritebackEnded { page, idle: true } => cx.page_breach(page, ENDED.what),
             _ => {}
         }
     }
 
     fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
-        k.is_writeback(page).then_some("under writeback with no I/O in flight")
+        k.is_writeback(page).then_some(NEVER.what)
     }
 }

@@ -12,6 +12,24 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const PAGE: Part = Part {
+    what: "still there after truncate",
+    title: "no page beyond the end survives truncate",
+    harm: "a page that truncate cut off survives",
+};
+
+const IN_USE: Part = Part {
+    what: "dirty or mapped beyond the end",
+    title: "no page beyond the end is dirty or mapped",
+    harm: "a page that truncate cut off is in use",
+};
+
+const BLOCK: Part = Part {
+    what: "a block beyond the end is allocated",
+    title: "no block beyond the end survives truncate",
+    harm: "a block that truncate cut off is not freed",
+};
+
 /// See the file's head.
 pub(crate) struct PageBeyondEof;
 
@@ -24,6 +42,8 @@ impl Check for PageBeyondEof {
         plant: Plant::TruncateSkipsDirty,
     };
 
+    const PARTS: &'static [Part] = &[PAGE, IN_USE, BLOCK];
+
     fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
@@ -33,19 +53,19 @@ impl Check for PageBeyondEof {
         if let Event::Truncated { first } = event {
             let beyond = |page: &Frame| cx.k.index(*page) >= first && in_use(cx.k, *page);
             if let Some(page) = cx.k.cached_pages().find(beyond) {
-                cx.page_breach(page, "still there after truncate");
+                cx.page_breach(page, PAGE.what);
             }
         }
     }
 
     fn quiescent<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
         let broken = k.in_mapping(page) && k.index(page) >= k.pages_in_file() && in_use(k, page);
-        broken.then_some("dirty or mapped beyond the end")
+        broken.then_some(IN_USE.what)
     }
 
     fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
         let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits() as u32;
-        (k.fs().allocated(k) & !below_eof != 0).then_some("a block beyond the end is allocated")
+        (k.fs().allocated(k) & !below_eof != 0).then_some(BLOCK.what)
     }
 }
 

@@ -10,6 +10,18 @@ use mkwrite_model::plant::Plant;
 
 use super::prelude::*;
 
+const SIZE: Part = Part {
+    what: "i_size written without the inode lock",
+    title: "i_size changes under the inode lock",
+    harm: "a change of the size can be lost",
+};
+
+const CLEANED: Part = Part {
+    what: "cleaned without the page lock",
+    title: "PG_dirty is cleared under the page lock",
+    harm: "the mark that a page is dirty can be lost",
+};
+
 /// See the file's head.
 pub(crate) struct OwnerOfChange;
 
@@ -23,6 +35,8 @@ impl Check for OwnerOfChange {
         plant: Plant::SizeWithoutLock,
     };
 
+    const PARTS: &'static [Part] = &[SIZE, CLEANED];
+
     fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
     }
@@ -31,9 +45,9 @@ impl Check for OwnerOfChange {
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         match event {
             Event::SizeWritten { inode_locked: false, .. } if is_guarded_by_inode_lock(cx.k) => {
-                cx.breach("i_size written without the inode lock");
+                cx.breach(SIZE.what);
             }
-            Event::DirtyCleared { page, locked_by_us: false } => cx.page_breach(page, "cleaned without the page lock"),
+            Event::DirtyCleared { page, locked_by_us: false } => cx.page_breach(page, CLEANED.what),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ use crate::history::Flaw;
 use crate::judge::{Cx, PageStates};
 
 pub(crate) mod prelude {
-    pub(crate) use super::{About, Check, has_page_cache, tracks_dirty};
+    pub(crate) use super::{About, Check, Part, has_page_cache, tracks_dirty};
     #[allow(unused_imports)]
     pub(crate) use crate::conditions::Marks;
     #[allow(unused_imports)]
@@ -44,10 +44,24 @@ pub struct About {
     pub plant: Plant,
 }
 
+/// One thing of several that a rule demands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// What a breach of it says.
+    pub(crate) what: &'static str,
+    /// The rule in one line, as far as it is about this.
+    pub(crate) title: &'static str,
+    /// What goes wrong where this is broken.
+    pub(crate) harm: &'static str,
+}
+
 /// A rule.
 pub(crate) trait Check {
     /// What it says of itself.
     const ABOUT: About;
+
+    /// What it consists of, if it demands several things that do different harm.
+    const PARTS: &'static [Part] = &[];
 
     /// Whether it holds for this target.
     fn applies<F: Filesystem>(_target: &Target<F>) -> bool {
@@ -130,6 +144,13 @@ macro_rules! rules {
                 match self {
                     $(Rule::$variant => $module::$variant::ABOUT,)*
                     Rule::Differential => crate::differential::ABOUT,
+                }
+            }
+
+            const fn parts(self) -> &'static [Part] {
+                match self {
+                    $(Rule::$variant => $module::$variant::PARTS,)*
+                    Rule::Differential => &[],
                 }
             }
 
@@ -234,6 +255,16 @@ impl Rule {
     #[inline]
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
+    }
+
+    /// What it says of itself where a breach says this: of a rule that demands several things, the
+    /// one that was broken.
+    pub fn about_breach(self, what: &str) -> About {
+        let part = self.parts().iter().find(|part| part.what == what);
+        match part {
+            Some(Part { title, harm, .. }) => About { title, harm, ..self.about() },
+            None => self.about(),
+        }
     }
 
     /// Its name.
