@@ -756,11 +756,11 @@ impl<F: WriteRequests> Store<F> for Nfs {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
-    /// The same for the size. A truncate that has dropped such a request and has yet to send its
-    /// SETATTR will make the size what it is to be.
+    /// The same for the size. A truncate that has yet to send its SETATTR, and may have dropped the
+    /// request that was to extend the file, will make the size what it is to be.
     fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
-        if client(k).sized().is_none() && client(k).asked().is_none() && k.i_size() < size {
+        if client(k).sized().is_none() && client(k).asked().is_none() {
             return k.i_size();
         }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
