@@ -1,11 +1,14 @@
 //! block_page_mkwrite, and a filesystem that is otherwise plain fs/buffer.c (ext2 with
-//! page_mkwrite). 2.6.29 and 2.6.30 fs/buffer.c; the patch as posted for the conversion
+//! page_mkwrite). 2.6.29, 2.6.30 and 6.12 fs/buffer.c; the patch as posted for the conversion
 //! (`[block-page-mkwrite]`, `[patch-as-posted]`).
 //!
 //! page_mkwrite allocates exactly the blocks below i_size as it read it, and leaves the rest of the
 //! page alone. The size test is `>`: a page that starts exactly at the end is accepted with nothing
-//! allocated. Three versions: int codes and unlocked return; the right codes, still unlocked (which
-//! separates the code fix from the lock fix); the right codes and locked return.
+//! allocated. Versions: int codes and unlocked return; the right codes, still unlocked (which
+//! separates the code fix from the lock fix); the right codes and locked return; and 6.12, which
+//! tests with `>=`, marks the whole page dirty, and waits for stable pages (this device needs them).
+//! Left out of 6.12: what its callers do around it (freeze, time, journal, delayed allocation), and
+//! invalidate_lock.
 
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
@@ -21,7 +24,7 @@ use mkwrite_model::remedy::Remedy;
 use crate::buffer::{self, BufferHeads};
 
 /// The versions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Block {
     /// 2.6.24 to 2.6.29.
     V2_6_29,
@@ -29,13 +32,16 @@ pub enum Block {
     V2_6_30Rc,
     /// 2.6.30 to 2.6.39.
     V2_6_30,
+    /// 6.12.
+    V6_12,
 }
 
 const RECORD: &str = "blocks on the device for every dirty block below i_size (buffer heads)";
 
 impl Block {
     /// All of them, oldest first.
-    pub const VERSIONS: &[Block] = &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30];
+    pub const VERSIONS: &[Block] =
+        &[Block::V2_6_29, Block::V2_6_30Rc, Block::V2_6_30, Block::V6_12];
 }
 
 impl<F: BufferHeads> Implementation<F> for Block {
@@ -71,12 +77,34 @@ impl<F: BufferHeads> Implementation<F> for Block {
                 source: "2.6.30 fs/buffer.c: block_page_mkwrite [block-page-mkwrite, locked-return]",
                 ..V2_6_29
             },
+            Block::V6_12 => &Declaration {
+                name: "block@6.12",
+                convention: Convention::Locked,
+                natural: Era::V6_12,
+                era: Era::V6_12,
+                stable_pages: true,
+                source: "6.12 fs/buffer.c: block_page_mkwrite [block-page-mkwrite, stable-pages, isize-extended]",
+                ..V2_6_29
+            },
         }
     }
 }
 
 impl<F: BufferHeads> VmOperations<F> for Block {
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
+        if self < Block::V6_12 {
+            return self.block_page_mkwrite(k, page).await;
+        }
+        // ext4_page_mkwrite
+        k.invalidate_lock_shared(P::MkwriteInvalidate).await;
+        let code = self.block_page_mkwrite(k, page).await;
+        k.invalidate_unlock_shared();
+        code
+    }
+}
+
+impl Block {
+    async fn block_page_mkwrite<F: BufferHeads>(self, k: &Kernel<F>, page: Frame) -> Code {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -87,7 +115,11 @@ impl<F: BufferHeads> VmOperations<F> for Block {
         let early = k.i_size();
         k.lock_page(page, P::MkwriteLock).await;
         let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
-        if !k.still_in_mapping(page) || k.first_cell(page) > size {
+        let beyond = match self {
+            Block::V6_12 => k.first_cell(page) >= size,
+            _ => k.first_cell(page) > size,
+        };
+        if !k.still_in_mapping(page) || beyond {
             k.unlock_page(page);
             return truncated;
         }
@@ -101,6 +133,13 @@ impl<F: BufferHeads> VmOperations<F> for Block {
         k.at_page(P::MkwriteDirty, page).await;
         buffer::commit(k, page, Range::new(0, end)).await;
 
+        if self == Block::V6_12 {
+            k.set_page_dirty(page).await;
+            if !k.reaches_plant(Plant::NoStableWait) {
+                k.wait_on_page_writeback(page, P::MkwriteWait).await;
+            }
+            return LOCKED;
+        }
         if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
             return LOCKED;
         }

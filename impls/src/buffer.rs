@@ -1,5 +1,5 @@
-//! Buffer heads: what block@*, filemap@* and their kin share. fs/buffer.c of 2.6.29 and 2.6.30
-//! (`[buffers-dirty]`, `[block-writepage]`).
+//! Buffer heads: what block@*, filemap@* and their kin share. fs/buffer.c of 2.6.29 and 2.6.30, and
+//! what is a fact of later eras (`[buffers-dirty]`, `[block-writepage]`).
 //!
 //! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers
 //! that is dirty counts as dirty in every block. Blocks of the page beyond i_size are never
@@ -261,7 +261,9 @@ pub async fn clip_to_eof(k: &Kernel<impl Filesystem>, page: Frame) -> Option<u8>
 pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
     let Some(size) = clip_to_eof(k, page).await else {
         // The page was truncated under us, or is about to be.
-        invalidatepage(k, page, Range::new(0, k.geometry().cells));
+        if k.facts().writepage_discards {
+            invalidatepage(k, page, Range::new(0, k.geometry().cells));
+        }
         k.unlock_page(page);
         return Status::Ok;
     };

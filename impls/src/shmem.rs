@@ -6,11 +6,9 @@
 //! is the store: fsync does nothing (noop_fsync), a dirty page is never written and never dropped,
 //! and what a page holds is as durable as it gets. Bytes stored beyond the end of the file stay
 //! there and become content when the file grows; a truncate to the same size zeroes them
-//! (shmem_setattr calls shmem_truncate_range for it). Left out: swap (reclaim finds none, and
-//! redirties), the limit of the mount, huge pages, hole punching, seals. The fault path is that of
-//! 2.6.30, the newest there is; for such a mapping a store faults only where there is no pte, and
-//! there 6.12 does the same: page locked, pte, set_page_dirty, unlock (do_shared_fault,
-//! fault_dirty_shared_page).
+//! (shmem_setattr calls shmem_truncate_range for it). A store faults only where there is no pte
+//! (do_shared_fault). Left out: swap (reclaim finds none, and leaves dirty pages alone), the limit
+//! of the mount, huge pages, hole punching, seals; truncate unmaps nothing if no whole page goes.
 
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
@@ -39,7 +37,7 @@ impl<F: Filesystem> Implementation<F> for Shmem {
         &Declaration {
             name: "tmpfs@6.12",
             convention: Convention::Untracked,
-            natural: Era::V2_6_30,
+            natural: Era::V6_12,
             era: Era::V6_12,
             page_cache: true,
             stable_pages: false,
@@ -73,6 +71,8 @@ impl<F: Filesystem> VmOperations<F> for Shmem {}
 // noop_dirty_folio, shmem_writepage without swap, and a page that is not there is a hole: as in the
 // defaults.
 impl<F: Filesystem> AddressSpaceOperations<F> for Shmem {
+    async fn size_extended(self, _: &Kernel<F>, _: u8, _: u8) {}
+
     /// shmem_write_end: i_size first, then the page.
     async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let was_dirty = k.is_dirty(page);
@@ -91,10 +91,28 @@ impl<F: Filesystem> InodeOperations<F> for Shmem {
         k.inode_unlock();
         Status::Ok
     }
+
+    /// shmem_setattr: only a size that is not larger touches the page cache.
+    async fn setattr(self, k: &Kernel<F>, size: u8) {
+        if size > k.i_size() {
+            mm::grow(k, size).await;
+        } else {
+            mm::vmtruncate(k, size).await;
+        }
+    }
+
+    /// noop_fsync.
+    async fn fsync(self, _: &Kernel<F>) -> Status {
+        Status::Ok
+    }
 }
 impl<F: Filesystem> RequestOperations<F> for Shmem {}
 
 impl<F: Filesystem> Store<F> for Shmem {
+    fn durable_size(self, k: &Kernel<F>) -> u8 {
+        k.i_size()
+    }
+
     fn allocated(self, _: &Kernel<F>) -> u32 {
         0 // no device
     }

@@ -106,8 +106,8 @@ pub fn nearest<F: Filesystem>(
         "ext4" if blocks > 1 || kernel >= Version(6, 12) => zeroes_tail,
         "ext4" => keeps_tail,
         "xfs" | "btrfs" => zeroes_tail,
-        "nfs" if kernel >= Version(6, 18) => ("nfs@3.0", &[Remedy::NfsLastPage] as &[_]),
-        "nfs" => ("nfs@3.0", &[] as &[_]),
+        "nfs" if kernel >= Version(6, 18) => ("nfs@6.12", &[Remedy::NfsLastPage] as &[_]),
+        "nfs" => ("nfs@6.12", &[] as &[_]),
         "fuse" | "fuse-writeback" => ("filemap@3.10", &[] as &[_]),
         _ => return probe(blocks, solo),
     };

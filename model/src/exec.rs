@@ -252,6 +252,11 @@ impl<const OBJECTS: usize> Tasks<OBJECTS> {
         free
     }
 
+    /// Joins those that share `object`, which nobody ever holds alone.
+    pub fn share(&self, object: u8) {
+        self.take(object, Mode::Shared);
+    }
+
     /// Nobody holds `object`.
     #[inline]
     pub fn is_free(&self, object: u8) -> bool {

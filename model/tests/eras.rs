@@ -16,8 +16,8 @@ Written by a test (`model/tests/eras.rs`). What a fact means, and its source: `m
 era, then what each era changes of the one before it; where the fault path has another structure, the difference of the two files,
 without comments.
 
-A *caller* is an era that `--caller` takes: its fault path is its own. The others have that of 2.6.30. In a pair the facts about
-the fault path come from the caller, and all others from the era of the implementation.
+Each is a *caller*, which `--caller` takes: its fault path calls page_mkwrite. In a pair the facts about the fault path come from the
+caller, and all others from the era of the implementation.
 ";
 
 /// The facts of an era, as names and values.

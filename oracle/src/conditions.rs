@@ -150,6 +150,8 @@ pub(crate) struct Marks {
     /// allocated.
     beyond: u64,
     by_write: u64,
+    /// For each task, the cells that were in blocks beyond i_size at some time since its call.
+    beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
     /// Cells that a hole took from pages that stayed, and could be stored to.
@@ -190,6 +192,7 @@ impl Default for Marks {
             in_block_beyond: 0,
             beyond: 0,
             by_write: 0,
+            beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
             overwritten: 0,
@@ -327,6 +330,7 @@ impl Marks {
 
     fn call<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
         self.called[task.index()] = self.step;
+        self.beyond_since_call[task.index()] = self.beyond;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
         let effect = k.state(task).operation().effect();
@@ -385,7 +389,9 @@ impl Marks {
             self.overwritten &= !cells;
         }
         // Whoever allocated them, a page_mkwrite that prepares the whole page has them now.
-        self.in_block_beyond |= self.beyond & file_cells(k.geometry(), k.index(page), u8::MAX);
+        // It found them at some time since its call; they may be gone by now.
+        let found = self.beyond_since_call[task.index()];
+        self.in_block_beyond |= found & file_cells(k.geometry(), k.index(page), u8::MAX);
         self.open(task, Fault { page, pte: None, late: false, cleaned: false, flagged: false });
     }
 
@@ -405,6 +411,9 @@ impl Marks {
         // A write(2) allocates its blocks before it raises i_size.
         let own = self.last.map_or(0, |task| self.writes[task.index()].cells);
         self.by_write = (self.by_write | if fresh & own != 0 { fresh } else { 0 }) & cells;
+        if cells != self.beyond {
+            self.beyond_since_call.iter_mut().for_each(|seen| *seen |= cells);
+        }
         self.beyond = cells;
         self.in_block_beyond |= cells & !self.by_write;
     }

@@ -406,6 +406,9 @@ impl Judge {
                 self.history.write_failed(cells, io, &|cell| {
                     [k.fs().durable(k, cell), k.fs().stored(k, cell)]
                 });
+                if !io {
+                    self.history.found_no_space(step.task);
+                }
             }
             Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
             Event::Return => {

@@ -50,6 +50,10 @@ impl Passes {
                 self.pages[task.index()] = written.bits() as u8;
                 self.removals[task.index()] = removed.bits() as u8 & could_go(k, task);
             }
+            // A pass of these eras ends at the first error of writepage.
+            Event::WriteFailed { io: false, .. } if !k.facts().writes_past_errors => {
+                self.pages[task.index()] = 0;
+            }
             // The flag and the tag are set in two steps: either disturbs the passes of others.
             Event::DirtySet { page, .. } | Event::TagSet { page, .. } => {
                 let kept = self.pages[task.index()];

@@ -13,6 +13,7 @@ pub struct Client {
     replied: Cell<bool>,
     asked: Cell<Option<u8>>,
     sized: Cell<Option<u8>>,
+    seen: Cell<u8>,
 }
 
 impl InodeState for Client {
@@ -21,6 +22,7 @@ impl InodeState for Client {
         self.replied.set(false);
         self.asked.set(None);
         self.sized.set(Some(0));
+        self.seen.set(0);
     }
 }
 
@@ -54,6 +56,16 @@ impl Client {
     pub fn ask(&self, size: u8) {
         self.asked.set(Some(size));
         self.replied.set(false);
+    }
+
+    /// The client looks at the reply to a SETATTR, which was the server's `changes`th.
+    pub fn see(&self, changes: u8) {
+        self.seen.set(changes);
+    }
+
+    /// Which reply to a SETATTR the client has looked at last.
+    pub fn seen(&self) -> u8 {
+        self.seen.get()
     }
 
     /// The size that a SETATTR asked for, while the change of the size is under way.

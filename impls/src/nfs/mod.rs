@@ -1,5 +1,5 @@
 //! NFS: nfs_vm_page_mkwrite and the write requests under it. fs/nfs/write.c, file.c and inode.c of
-//! 2.6.29, 2.6.30 and 3.0.
+//! 2.6.29, 2.6.30, 3.0 and 6.12.
 //!
 //! The record of a dirty page is a write request. nfs_updatepage creates or extends it and marks
 //! the page dirty; writeback takes it (locked) and sends a WRITE; the reply says "stable", and the
@@ -20,13 +20,24 @@
 //! no request is outstanding and no reply to a WRITE came later.
 //!
 //! fsync of 2.6.29 and 2.6.30 writes all and waits for requests, once more, under the inode lock;
-//! that of 3.0 only commits. One COMMIT at a time since 3.0. All actors share one open file: one
-//! error, reported once, and no requests of another open context (nfs_flush_incompatible). Left
-//! out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap drops
-//! it); attributes in replies to READ and COMMIT, and revalidation by time; the batch (a request is
-//! sent as soon as its page is unlocked; the kernel collects those of neighbouring pages);
-//! FLUSH_COND_STABLE, by which 3.0 asks for stable storage where a flush is a single request;
-//! FS-Cache, congestion, requests in parts, COMMIT verifiers, I_SYNC.
+//! that of 3.0 only commits. One COMMIT at a time in 3.0. All actors share one open file: one
+//! error, reported once, and no requests of another open context (nfs_flush_incompatible).
+//!
+//! 6.12 has what is in force there still: the length that page_mkwrite reads, nfs_grow_file, the
+//! request that a partial truncate does not cut, SETATTR before i_size. Otherwise than 3.0 it waits
+//! for writeback in page_mkwrite (`[nfs-page-mkwrite]`), takes a request from the COMMIT list
+//! whenever it takes it (`[nfs-join-requests]`), has no flush lock, does all of fsync itself, lets
+//! COMMITs overlap (`[nfs-commit]`), and drops attributes that are older (`[nfs-attributes]`; here
+//! that is told by the number of SETATTRs that the server had done).
+//!
+//! Left out: what a failed WRITE does to the page cache (nfs_zap_mapping: the next read or mmap
+//! drops it); attributes in replies to READ, COMMIT and a SETATTR of the times alone, and
+//! revalidation by time; the batch (a request is sent as soon as its page is unlocked; the kernel
+//! collects those of neighbouring pages); FLUSH_COND_STABLE, by which 3.0 and later ask for stable
+//! storage where a flush is a single request; FS-Cache, congestion, requests in parts, COMMIT
+//! verifiers, I_SYNC. Of 6.12 also: large folios, delegations, pNFS, direct I/O, the inode lock that
+//! read(2) shares, the COMMIT that the end of a writepages sends by itself, the freeze reference;
+//! and release_folio refuses invalidate_mapping_pages and kswapd, where here it writes and commits.
 
 mod client;
 
@@ -55,6 +66,8 @@ pub enum Nfs {
     V2_6_30,
     /// 3.0.
     V3_0,
+    /// 6.12.
+    V6_12,
 }
 
 /// A write request (struct nfs_page): cells `0..end` of its page.
@@ -92,7 +105,7 @@ fn request(k: &Kernel<impl WriteRequests>, page: Frame) -> Option<WriteRequest> 
 
 impl Nfs {
     /// All of them, oldest first.
-    pub const VERSIONS: &[Nfs] = &[Nfs::V2_6_29, Nfs::V2_6_30, Nfs::V3_0];
+    pub const VERSIONS: &[Nfs] = &[Nfs::V2_6_29, Nfs::V2_6_30, Nfs::V3_0, Nfs::V6_12];
 
     /// nfs_updatepage for cells up to `end`, of a page that is uptodate and locked.
     async fn updatepage(self, k: &Kernel<impl WriteRequests>, page: Frame, end: u8, dirty: P) {
@@ -113,7 +126,7 @@ impl Nfs {
         if dirty != P::MkwriteDirty || !k.remedied(Remedy::GrowFile) {
             grow_file(k, page, end);
         }
-        if self == Nfs::V3_0 {
+        if self >= Nfs::V3_0 {
             k.at_page(dirty, page).await;
             k.set_page_dirty_nobuffers(page).await;
         }
@@ -129,7 +142,8 @@ impl Nfs {
     }
 
     /// nfs_page_async_flush: takes the page's request and starts writeback. Returns what is to be
-    /// sent.
+    /// sent. 6.12 waits for the request in any case, and takes it from the list of those that wait
+    /// for a COMMIT (nfs_lock_and_join_requests).
     async fn async_flush(
         self,
         k: &Kernel<impl WriteRequests>,
@@ -148,6 +162,9 @@ impl Nfs {
         }
         let found = request(k, page)?;
         k.record_lock(page);
+        if self >= Nfs::V6_12 {
+            k.attach(page, WriteRequest { clean: false, ..found });
+        }
         if self < Nfs::V3_0 {
             k.bug_on(
                 found.clean,
@@ -193,7 +210,7 @@ impl Nfs {
     /// nfs_wb_all; in 3.0 it is sync_inode.
     async fn wb_all(self, k: &Kernel<impl WriteRequests>) {
         self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
-        if self == Nfs::V3_0 {
+        if self >= Nfs::V3_0 {
             mm::filemap_fdatawait(k).await;
             self.commit_inode(k, true).await;
         } else {
@@ -202,8 +219,19 @@ impl Nfs {
     }
 
     /// nfs_commit_inode. Since 3.0 who waits for the reply waits for an earlier COMMIT too, and the
-    /// others leave it to the next flush of the inode.
+    /// others leave it to the next flush of the inode. In 6.12 there may be several at once, and who
+    /// waits does so for all of them.
     async fn commit_inode(self, k: &Kernel<impl WriteRequests>, waits: bool) {
+        if self >= Nfs::V6_12 {
+            k.at_tree(P::CommitScan).await;
+            k.commit_begin();
+            commit(k).await;
+            k.commit_end();
+            if waits {
+                k.wait_on_commit(P::CommitLock).await;
+            }
+            return;
+        }
         if self == Nfs::V3_0 {
             if waits {
                 k.commit_lock(P::CommitLock).await;
@@ -220,6 +248,66 @@ impl Nfs {
             k.commit_unlock();
         }
     }
+
+    /// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises
+    /// i_size. 6.12 knows by the file's change attribute that a reply is from before the last
+    /// SETATTR that it has seen the reply to, and drops it; but not if the WRITE ended where the
+    /// file did (nfs_writeback_check_extend).
+    fn look_at(self, k: &Kernel<impl WriteRequests>, io: &Request) {
+        let (client, reply) = (client(k), io.reply);
+        if self >= Nfs::V6_12 {
+            let ends_file = k.first_cell(io.page) + io.cells.end == reply.size;
+            if reply.changes == k.server.attributes().changes {
+                client.reply();
+            }
+            if reply.changes != client.seen() && !ends_file {
+                return;
+            }
+        } else {
+            client.reply();
+        }
+        let old = k.remedied(Remedy::TruncateFirst) && client.sized() != Some(reply.changes);
+        if !old && reply.size > k.i_size() {
+            k.i_size_write(reply.size);
+        }
+    }
+
+    /// nfs_refresh_inode with setattr's own reply, which told this size. 6.12 drops it if a later
+    /// one has come before.
+    async fn refresh(self, k: &Kernel<impl WriteRequests>, size: u8) {
+        k.at_size(P::TruncateRefresh).await;
+        let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
+        let late = client(k).has_replied();
+        let raises = size > k.i_size() && !(late && self >= Nfs::V6_12);
+        if raises || (size < k.i_size() && !outstanding && !late) {
+            k.i_size_write(size);
+        }
+    }
+
+    /// nfs_wb_page, nfs_wb_folio: writes the page's request, and commits it.
+    async fn wb_page(self, k: &Kernel<impl WriteRequests>, page: Frame) {
+        loop {
+            if self >= Nfs::V3_0 {
+                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
+            }
+            if k.clear_page_dirty_for_io(page).await {
+                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
+                    k.at_page(P::WritepageSubmit, page).await;
+                    k.submit(request);
+                }
+            } else if request(k, page).is_none() {
+                return;
+            } else if self >= Nfs::V3_0 {
+                self.commit_inode(k, true).await;
+            }
+            if self < Nfs::V3_0 {
+                self.sync_wait(k, Some(page), true).await;
+                if request(k, page).is_none() {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// The SETATTR of nfs_setattr: at the server the file is cut or extended.
@@ -227,24 +315,6 @@ async fn send_setattr(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at(P::TruncateSetattr).await;
     k.server.set_size(size);
     client(k).ask(size);
-}
-
-/// nfs_post_op_update_inode_force_wcc, as far as the size goes: a reply to a WRITE raises i_size.
-fn look_at(k: &Kernel<impl WriteRequests>, reply: Attributes) {
-    client(k).reply();
-    let old = k.remedied(Remedy::TruncateFirst) && client(k).sized() != Some(reply.changes);
-    if !old && reply.size > k.i_size() {
-        k.i_size_write(reply.size);
-    }
-}
-
-/// nfs_refresh_inode with setattr's own reply.
-async fn refresh(k: &Kernel<impl WriteRequests>, size: u8) {
-    k.at_size(P::TruncateRefresh).await;
-    let outstanding = k.cached_pages().any(|page| request(k, page).is_some());
-    if size > k.i_size() || (size < k.i_size() && !outstanding && !client(k).has_replied()) {
-        k.i_size_write(size);
-    }
 }
 
 /// nfs_truncate_last_folio, done before i_size is raised and under one lock with that: the last
@@ -343,6 +413,15 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
                 source: "3.0 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-request, nfs-commit]",
                 ..V2_6_29
             },
+            Nfs::V6_12 => &Declaration {
+                name: "nfs@6.12",
+                convention: Convention::Locked,
+                natural: Era::V6_12,
+                era: Era::V6_12,
+                record: "a write request",
+                source: "6.12 fs/nfs/write.c, file.c, inode.c [nfs-page-mkwrite, nfs-join-requests, nfs-commit, nfs-attributes]",
+                ..V2_6_29
+            },
         }
     }
 }
@@ -356,8 +435,11 @@ impl<F: WriteRequests> VmOperations<F> for Nfs {
                 _ if k.remedied(Remedy::RetryOnRace) => NOPAGE,
                 Nfs::V2_6_29 => EINVAL,
                 Nfs::V2_6_30 => SIGBUS,
-                Nfs::V3_0 => NOPAGE,
+                Nfs::V3_0 | Nfs::V6_12 => NOPAGE,
             };
+        }
+        if self >= Nfs::V6_12 {
+            k.wait_on_page_writeback(page, P::MkwriteWait).await;
         }
         let length = k.length_below_eof(page);
         if length == 0 && !k.reaches_plant(Plant::MkwriteCoversNothing) {
@@ -371,7 +453,7 @@ impl<F: WriteRequests> VmOperations<F> for Nfs {
                     OK
                 }
                 Nfs::V2_6_29 | Nfs::V2_6_30 => LOCKED, // with no request
-                Nfs::V3_0 => {
+                Nfs::V3_0 | Nfs::V6_12 => {
                     k.unlock_page(page);
                     NOPAGE
                 }
@@ -402,7 +484,7 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     }
 
     async fn writepages(self, k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
-        if self == Nfs::V2_6_29 {
+        if self == Nfs::V2_6_29 || self >= Nfs::V6_12 {
             return mm::write_cache_pages(k, pages, sync).await;
         }
         k.flush_lock(P::FlushLock).await;
@@ -423,11 +505,12 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
         if k.remedied(Remedy::NfsLastPage) {
             extend(k, index * k.geometry().cells + cells.start).await;
         }
-        if self >= Nfs::V2_6_30 && !k.reaches_plant(Plant::FlushUnderPageLock) {
+        let waits = matches!(self, Nfs::V2_6_30 | Nfs::V3_0);
+        if waits && !k.reaches_plant(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         let page = mm::grab_page(k, index).await?;
-        if self >= Nfs::V2_6_30 && k.reaches_plant(Plant::FlushUnderPageLock) {
+        if waits && k.reaches_plant(Plant::FlushUnderPageLock) {
             k.wait_on_flush(P::FlushLock).await;
         }
         Ok(page)
@@ -437,6 +520,9 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
         k.at_page(P::WriteAttach, page).await;
         self.updatepage(k, page, cells.end, P::WriteDirty).await;
     }
+
+    /// Nobody treats the old last page before 6.18.
+    async fn size_extended(self, _: &Kernel<F>, _: u8, _: u8) {}
 
     /// nfs_wb_page_cancel, for the whole page only.
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
@@ -452,39 +538,23 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
             return;
         }
         k.clear_private(page);
-        k.cancel_dirty_page(page);
+        if self < Nfs::V6_12 {
+            k.cancel_dirty_page(page);
+        }
     }
 
     async fn releasepage(self, k: &Kernel<F>, page: Frame) -> bool {
-        if self == Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
-            self.commit_inode(k, true).await;
+        if self >= Nfs::V3_0 && !k.reaches_plant(Plant::ReleaseNoCommit) {
+            match self {
+                Nfs::V6_12 => self.wb_page(k, page).await,
+                _ => self.commit_inode(k, true).await,
+            }
         }
         request(k, page).is_none()
     }
 
-    /// nfs_wb_page.
     async fn launder_page(self, k: &Kernel<F>, page: Frame) {
-        loop {
-            if self == Nfs::V3_0 {
-                k.wait_on_page_writeback(page, P::Invalidate2Wait).await;
-            }
-            if k.clear_page_dirty_for_io(page).await {
-                if let Some(request) = self.async_flush(k, page, WbSync::Integrity).await {
-                    k.at_page(P::WritepageSubmit, page).await;
-                    k.submit(request);
-                }
-            } else if request(k, page).is_none() {
-                return;
-            } else if self == Nfs::V3_0 {
-                self.commit_inode(k, true).await;
-            }
-            if self < Nfs::V3_0 {
-                self.sync_wait(k, Some(page), true).await;
-                if request(k, page).is_none() {
-                    return;
-                }
-            }
-        }
+        self.wb_page(k, page).await;
     }
 }
 
@@ -492,6 +562,10 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
     /// length.
     async fn setattr(self, k: &Kernel<F>, size: u8) {
+        if size == k.i_size() && self >= Nfs::V6_12 {
+            self.wb_all(k).await;
+            return k.at(P::TruncateSetattr).await; // only the times go to the server
+        }
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
             client(k).set_sized(None);
@@ -503,23 +577,37 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
                 self.wb_all(k).await;
             }
             send_setattr(k, size).await;
+            client(k).see(k.server.attributes().changes);
             if !shrinks && k.remedied(Remedy::NfsLastPage) {
                 extend(k, size).await;
             } else {
                 mm::vmtruncate(k, size).await; // nfs_setattr_update_inode
             }
-            refresh(k, size).await;
+            self.refresh(k, size).await;
         }
+        client(k).see(k.server.attributes().changes);
         client(k).set_sized(Some(k.server.attributes().changes));
     }
 
-    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone.
+    /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone; in 6.12
+    /// all of fsync, without the inode lock, with the error in the mapping.
     async fn fsync(self, k: &Kernel<F>) -> Status {
+        if self >= Nfs::V6_12 {
+            let status = mm::file_write_and_wait(k).await;
+            if status != Status::Ok {
+                return status;
+            }
+            if !k.reaches_plant(Plant::FsyncNoCommit) {
+                self.commit_inode(k, true).await;
+            }
+            k.at(P::FsyncError).await;
+            return k.mapping_take_error();
+        }
         let earlier = client(k).take_write_error();
         let commits = !k.reaches_plant(Plant::FsyncNoCommit);
         match self {
-            Nfs::V3_0 if commits => self.commit_inode(k, true).await,
-            Nfs::V3_0 => {}
+            Nfs::V3_0 | Nfs::V6_12 if commits => self.commit_inode(k, true).await,
+            Nfs::V3_0 | Nfs::V6_12 => {}
             _ => {
                 self.writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
                 self.sync_wait(k, None, commits).await;
@@ -529,11 +617,21 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
     }
 
     async fn write_inode(self, k: &Kernel<F>) {
+        let requests = || k.cached_pages().filter_map(|page| request(k, page));
         if self == Nfs::V3_0 {
             // nfs_commit_unstable_pages: not yet, if much of the file is still to be written
             k.at_tree(P::CommitScan).await;
-            let requests = || k.cached_pages().filter_map(|page| request(k, page));
             if requests().filter(|r| r.clean).count() <= requests().count() / 2 {
+                return k.mark_inode_dirty();
+            }
+        }
+        if self >= Nfs::V6_12 {
+            // nfs_write_inode: not yet, while pages are under writeback
+            k.at_tree(P::CommitScan).await;
+            if !requests().any(|r| r.clean) {
+                return;
+            }
+            if k.cached_pages().any(|page| k.is_writeback(page)) {
                 return k.mark_inode_dirty();
             }
         }
@@ -561,11 +659,14 @@ impl<F: WriteRequests> RequestOperations<F> for Nfs {
         if io.fails {
             k.set_flag(page, ERROR);
             if !k.reaches_plant(Plant::ErrorForgotten) {
-                client(k).set_write_error();
+                match self {
+                    Nfs::V6_12 => k.mapping_set_error(Status::Io),
+                    _ => client(k).set_write_error(),
+                }
             }
         } else {
             k.at_size(P::IoAttributes).await;
-            look_at(k, io.reply);
+            self.look_at(k, &io);
         }
         let unstable = !io.stable && !io.fails;
         let release = async || {
@@ -579,7 +680,7 @@ impl<F: WriteRequests> RequestOperations<F> for Nfs {
             }
         };
         match self {
-            Nfs::V3_0 => {
+            Nfs::V3_0 | Nfs::V6_12 => {
                 release().await;
                 k.at_page(P::IoRelease, page).await;
                 k.record_unlock(page);
@@ -605,13 +706,15 @@ impl<F: WriteRequests> RequestOperations<F> for Nfs {
 
 impl<F: WriteRequests> Store<F> for Nfs {
     fn record(self, k: &Kernel<F>, page: Frame) -> Record {
-        let Some(dirty) = request(k, page).filter(|r| !r.clean) else { return Record::NONE };
+        let serves = |r: &WriteRequest| !r.clean || self >= Nfs::V6_12;
+        let Some(dirty) = request(k, page).filter(serves) else { return Record::NONE };
         let beyond = Range::new(dirty.end, k.length_below_eof(page));
-        Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: true }
+        Record { missing: 0, uncovered: beyond.bits() as u8, claims_dirty: !dirty.clean }
     }
 
     fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
-        let dirty = request(k, page).filter(|r| !r.clean && k.is_dirty(page));
+        let serves = |r: &WriteRequest| !r.clean || self >= Nfs::V6_12;
+        let dirty = request(k, page).filter(|r| serves(r) && k.is_dirty(page));
         dirty.map_or(0, |r| Range::new(0, r.end).bits() as u8)
     }
 
@@ -621,7 +724,7 @@ impl<F: WriteRequests> Store<F> for Nfs {
 
     /// Since 3.0 releasepage commits what waits for it.
     fn releases(self, k: &Kernel<F>, page: Frame) -> bool {
-        let waits = |r: WriteRequest| self == Nfs::V3_0 && r.clean && !k.is_record_locked(page);
+        let waits = |r: WriteRequest| self >= Nfs::V3_0 && r.clean && !k.is_record_locked(page);
         request(k, page).is_none_or(waits)
     }
 
@@ -653,11 +756,11 @@ impl<F: WriteRequests> Store<F> for Nfs {
         if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
     }
 
-    /// The same for the size. A truncate that has dropped such a request and has yet to send its
-    /// SETATTR will make the size what it is to be.
+    /// The same for the size. A truncate that has yet to send its SETATTR, and may have dropped the
+    /// request that was to extend the file, will make the size what it is to be.
     fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
         let Attributes { size, .. } = k.server.attributes();
-        if client(k).sized().is_none() && client(k).asked().is_none() && k.i_size() < size {
+        if client(k).sized().is_none() && client(k).asked().is_none() {
             return k.i_size();
         }
         if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }

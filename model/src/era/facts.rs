@@ -24,16 +24,43 @@ pub struct Facts {
     pub late_with_mkwrite: DirtiesLate,
     /// Fault path: the same for mappings without one.
     pub late_without: DirtiesLate,
+    /// Fault path: page_mkwrite updates the file's time itself, and the fault path does so for
+    /// mappings without one alone (`[time-in-mkwrite]`). Since 3.6.
+    pub time_in_mkwrite: bool,
+    /// Fault path: it drops mmap_lock before it throttles, and that comes last
+    /// (`[shared-fault-path]`). Since 5.5; before, it throttles first.
+    pub throttles_unlocked: bool,
 
     /// How page_mkclean meets a pte (`[mkclean]`).
     pub mkclean: Mkclean,
+    /// write_cache_pages first tags what it will write (TOWRITE), so that pages that become dirty
+    /// meanwhile are not its business (`[towrite]`). Since 2.6.36.
+    pub tags_towrite: bool,
+    /// write_cache_pages for integrity goes on after an error of writepage
+    /// (`[writeback-errors]`). Since 5.0; up to 4.19 it stops, as that of the flusher still does.
+    pub writes_past_errors: bool,
     /// When fsync waits for the pages under writeback.
     pub fsync_wait: FsyncWait,
     /// fsync holds the inode lock over ->fsync. Since 3.1 that is the filesystem's business.
     pub fsync_locks_inode: bool,
+    /// The usual ->fsync looks for an error once more when it has written the inode
+    /// (`[fsync-in-op]`). Since 4.13.
+    pub fsync_checks_again: bool,
     /// A truncate to the same size truncates the page cache too, and so zeroes the last page beyond
     /// the end.
     pub truncates_equal_size: bool,
+    /// A larger size unmaps and truncates the page cache beyond it, too, and so zeroes what its last
+    /// page has there (`[truncate-pagecache]`). Since 2.6.36.
+    pub truncates_larger_size: bool,
+    /// When the file has grown, its old last page is write-protected where blocks are smaller than
+    /// pages (`[isize-extended]`). Since 3.18.
+    pub isize_extended: bool,
+    /// And what it has beyond the old end is zeroed, if it is dirty (`[content-past-eof]`). Since
+    /// 6.13.
+    pub zeroes_extended: bool,
+    /// writepage of fs/buffer.c discards the buffers of a page that lies wholly beyond i_size
+    /// (`[writepage-beyond-eof]`). Up to 5.5.
+    pub writepage_discards: bool,
     /// What happens first to a dirty page that is truncated (`[truncate-order]`).
     pub truncate_order: TruncateOrder,
     /// truncate unmaps the pages once more after it has removed them. 2.6.18 does not.
@@ -48,7 +75,8 @@ pub struct Facts {
     pub invalidate2_counts_references: bool,
     /// What it fails with (`[invalidate]`): EIO in 2.6.18, later EBUSY.
     pub invalidate2_error: Status,
-    /// Reclaim writes dirty pages of files (`[reclaim]`). 6.16 and later leave that to the flusher.
+    /// Reclaim writes dirty pages of files (`[reclaim]`). The filesystems that are modelled here have
+    /// no ->writepage any more in 6.12, and 6.16 has none at all: that leaves them to the flusher.
     pub reclaim_writes: bool,
 }
 
@@ -100,8 +128,8 @@ pub enum FsyncWait {
     AfterOp,
     /// Before ->fsync, which is called whatever the wait gave (3.0 fs/sync.c: vfs_fsync_range).
     BeforeOp,
-    /// The same inside ->fsync, which ends there after an error (3.10 fs/libfs.c:
-    /// generic_file_fsync).
+    /// ->fsync does all of it, and takes the inode lock itself, if it does. The usual one ends after
+    /// an error of the wait (3.10 fs/libfs.c: generic_file_fsync).
     InOp,
 }
 

@@ -3,7 +3,8 @@
 //!
 //! page_mkwrite is called unlocked and may return with the page locked; if it did not, the VM locks
 //! it and tests for a NULL mapping. The lock is held until the pte and the page are dirty.
-//! Throttling tolerates a NULL mapping, and file_update_time comes last, without the page lock.
+//! Throttling tolerates a NULL mapping, and file_update_time comes last, without the page lock; since
+//! 3.6 for mappings without page_mkwrite alone (`[time-in-mkwrite]`).
 
 use super::Fault;
 use crate::implementation::{Code, ERROR, Filesystem, LOCKED, NOPAGE, OK};
@@ -64,8 +65,10 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
             k.balance_dirty_pages(mapping);
         }
     }
-    k.at(P::WpTime).await;
-    k.file_update_time();
+    if !page_mkwrite || !k.caller().facts().time_in_mkwrite {
+        k.at(P::WpTime).await;
+        k.file_update_time();
+    }
     OK
 }
 
@@ -122,8 +125,10 @@ pub(super) async fn do_fault<F: Filesystem>(k: &Kernel<F>, fault: Fault) -> Code
             k.at(P::MissThrottle).await;
             k.balance_dirty_pages(mapping);
         }
-        k.at(P::MissTime).await;
-        k.file_update_time();
+        if !k.has_page_mkwrite() || !k.caller().facts().time_in_mkwrite {
+            k.at(P::MissTime).await;
+            k.file_update_time();
+        }
     } else {
         k.at_page(P::MissUnlockAfter, page).await;
         k.unlock_page(page);

@@ -4,7 +4,8 @@
 //! The order is that of 2.6.30, with the steps in functions of their own. Otherwise than there: a
 //! mapping without page_mkwrite takes the page lock before it marks the page dirty; file_update_time
 //! is called for such mappings alone, page_mkwrite does its own; a pte that has changed is NOPAGE;
-//! and throttling comes last, after mmap_lock was dropped, for which the fault says COMPLETED.
+//! and throttling comes last, after mmap_lock was dropped, for which the fault says COMPLETED (4.19:
+//! before the time, with mmap_lock). 4.19, 6.1 and 6.18 do the same otherwise.
 //!
 //! Left out: the second attempt of a fault, which throttles under mmap_lock (here each fault is the
 //! first); the lock of a single vma instead of mmap_lock, which sends such a fault back to that;
@@ -66,11 +67,17 @@ async fn fault_dirty_shared_page<F: Filesystem>(
     k.at_page(at.unlock, page).await;
     let mapping = k.in_mapping(page);
     k.unlock_dirtied(page);
+    let throttles = (dirtied || page_mkwrite) && (mapping || k.reaches_plant(Plant::ThrottleNull));
+    let unlocked = k.caller().facts().throttles_unlocked;
+    if throttles && !unlocked {
+        k.at(at.throttle).await;
+        k.balance_dirty_pages(mapping);
+    }
     if !page_mkwrite {
         k.at(at.time).await;
         k.file_update_time();
     }
-    if (dirtied || page_mkwrite) && (mapping || k.reaches_plant(Plant::ThrottleNull)) {
+    if throttles && unlocked {
         k.at(at.throttle).await;
         k.mmap_read_unlock(mm); // maybe_unlock_mmap_for_io
         k.balance_dirty_pages(mapping);

@@ -9,7 +9,6 @@ use super::{Code, Filesystem, Implementation};
 use crate::case::Range;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
 use crate::mm;
-use crate::plant::Plant;
 use crate::point::Point;
 
 /// What the forwarding of a registry names.
@@ -151,6 +150,12 @@ operations! { $
             mm::raise_size(k, page, cells, was_dirty).await;
         }
 
+        /// A truncate has raised i_size from `from` to `to`, or a write(2) at `to` has left a gap.
+        /// Called with the inode lock held and no page locked.
+        fn size_extended(self, k, from: u8, to: u8) {
+            mm::pagecache_isize_extended(k, from, to).await;
+        }
+
         /// These cells, counted from the start of the page, go away: all of them, those behind the
         /// new end, or since 3.11 what a punched hole covers. Called with the page locked, if it has
         /// private data.
@@ -205,12 +210,10 @@ operations! { $
             Status::NotSupported
         }
 
-        /// ->fsync, with the inode lock held if the era has it so.
+        /// ->fsync: all of it since 3.1, before that what comes beside writing the pages and
+        /// waiting, with the inode lock held.
         fn fsync(self, k) -> Status {
-            if !k.reaches_plant(Plant::FsyncNoInode) {
-                k.write_inode();
-            }
-            Status::Ok
+            mm::generic_file_fsync(k).await
         }
 
         /// ->write_inode: the flusher writes the inode itself, after its pages.

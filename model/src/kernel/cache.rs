@@ -88,6 +88,18 @@ impl<F: Filesystem> Kernel<F> {
         self.lookup(range, |index| tags.has(index))
     }
 
+    /// tag_pages_for_writeback: those that are tagged DIRTY get the tag TOWRITE, too.
+    pub fn tag_pages_for_writeback(&self, range: Range) {
+        self.tree_lock();
+        self.file().towrite_tags.add(range, &self.file().dirty_tags);
+    }
+
+    /// pagevec_lookup_tag(TOWRITE).
+    pub fn pagevec_lookup_towrite(&self, range: Range) -> Pagevec {
+        let tags = &self.file().towrite_tags;
+        self.lookup(range, |index| tags.has(index))
+    }
+
     /// pagevec_lookup_tag(WRITEBACK).
     pub fn pagevec_lookup_writeback(&self, range: Range) -> Pagevec {
         let tags = &self.file().writeback_tags;
@@ -134,6 +146,7 @@ impl<F: Filesystem> Kernel<F> {
         inode.set_slot(index, None);
         inode.dirty_tags.clear(index);
         inode.writeback_tags.clear(index);
+        inode.towrite_tags.clear(index);
         self.clear(page, MAPPING | CACHED);
         if self.has(page, DIRTY) {
             // A set_page_dirty slipped in after cancel_dirty_page: undo its accounting.
@@ -207,7 +220,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// Tests and clears the mapping's error; of two EIO wins (2.6.30 mm/filemap.c:
     /// wait_on_page_writeback_range).
-    pub(crate) fn mapping_take_error(&self) -> Status {
+    pub fn mapping_take_error(&self) -> Status {
         match self.file().errors.replace(0) {
             0 => Status::Ok,
             e if e & 1 != 0 => Status::Io,

@@ -136,6 +136,7 @@ impl<F: Filesystem> Kernel<F> {
         if self.in_mapping(page) {
             let (inode, index) = (self.host(page), self.index(page));
             inode.writeback_tags.set(index);
+            inode.towrite_tags.clear(index);
             if !self.is_dirty(page) {
                 inode.dirty_tags.clear(index);
             }

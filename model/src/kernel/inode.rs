@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::{Extents, Frame, Kernel};
 use crate::bit_set::ones;
-use crate::case::PAGES_MAX;
+use crate::case::{PAGES_MAX, Range};
 use crate::implementation::{Filesystem, InodeState, Keeps};
 
 /// Inodes of the machine. A case uses the first.
@@ -58,6 +58,11 @@ impl Tags {
         self.0.set(self.0.get() & !(1 << index));
     }
 
+    /// Tags those of a range that `other` has.
+    pub(super) fn add(&self, range: Range, other: &Tags) {
+        self.0.set(self.0.get() | other.0.get() & range.bits() as u8);
+    }
+
     /// The indices with the tag, ascending.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u8> + use<> {
         ones(self.0.get().into())
@@ -76,6 +81,8 @@ pub struct Inode<S> {
     cached: Tags,
     pub(super) dirty_tags: Tags,
     pub(super) writeback_tags: Tags,
+    /// Tagged by a write_cache_pages for integrity that is yet to write them.
+    pub(super) towrite_tags: Tags,
     /// Dirty pages that are counted.
     pub(super) dirty_count: Cell<i8>,
     /// I_DIRTY: it is on the list that the flusher walks.
@@ -97,6 +104,7 @@ impl<S: InodeState> Inode<S> {
             cached: Tags::default(),
             dirty_tags: Tags::default(),
             writeback_tags: Tags::default(),
+            towrite_tags: Tags::default(),
             dirty_count: Cell::new(0),
             dirty: Cell::new(false),
             errors: Cell::new(0),
@@ -117,7 +125,7 @@ impl<S: InodeState> Inode<S> {
         for index in self.cached.indices() {
             self.set_slot(index, None);
         }
-        for tags in [&self.dirty_tags, &self.writeback_tags] {
+        for tags in [&self.dirty_tags, &self.writeback_tags, &self.towrite_tags] {
             tags.0.set(0);
         }
         self.dirty_count.set(0);

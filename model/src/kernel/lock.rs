@@ -289,6 +289,22 @@ impl<F: Filesystem> Kernel<F> {
         self.tasks.release(object::COMMIT);
     }
 
+    /// Counts a commit that is under way, where several may be (rpcs_out in later NFS).
+    pub fn commit_begin(&self) {
+        self.tasks.share(object::COMMIT);
+    }
+
+    /// It is over.
+    pub fn commit_end(&self) {
+        self.tasks.release_shared(object::COMMIT);
+    }
+
+    /// Waits until none is under way.
+    pub async fn wait_on_commit(&self, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at.number(), object::COMMIT, Mode::Free).await;
+    }
+
     /// The tree lock, taken and released within the step: mapping, tree and tags change together.
     #[inline]
     pub(crate) fn tree_lock(&self) {

@@ -99,7 +99,8 @@ impl<F: Filesystem> Kernel<F> {
     fn assert_tags_are_of_cached_pages(&self) {
         for inode in &self.inodes {
             for index in (0..PAGES_MAX as u8).filter(|index| inode.slot(*index).is_none()) {
-                let tagged = inode.dirty_tags.has(index) || inode.writeback_tags.has(index);
+                let tags = [&inode.dirty_tags, &inode.writeback_tags, &inode.towrite_tags];
+                let tagged = tags.iter().any(|tags| tags.has(index));
                 assert!(!tagged, "page {index} has a tag and is not in the page tree");
             }
         }

@@ -196,6 +196,7 @@ pub(crate) async fn write<F: Filesystem>(
 
 /// One page of it: write_begin, the copy, write_end.
 async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
+    let old = k.i_size();
     let page = match k.fs().write_begin(k, index, cells).await {
         Ok(page) => page,
         Err(status) => return status,
@@ -216,7 +217,11 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
         k.at_size(P::WriteSize).await;
         k.i_size_write(end);
     }
+    let start = k.first_cell(page) + cells.start;
     k.put_page(page);
+    if old < start {
+        k.fs().size_extended(k, old, start).await;
+    }
     Status::Ok
 }
 

@@ -1,10 +1,12 @@
-//! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10.
+//! fsync and msync. fs/sync.c and mm/filemap.c of 2.6.29, 2.6.30 and 3.0; fs/libfs.c of 3.10 and
+//! 6.12.
 //!
 //! filemap_fdatawrite of the whole file for integrity and filemap_fdatawait by the tag WRITEBACK,
-//! without the inode lock; ->fsync under it, before or after the wait, as the era has it. The wait
-//! tests and clears the mapping's error, and the first error wins. msync does not walk ptes: since
-//! 2.6.19 dirty ptes mean dirty pages. Left out: PG_error of a page that was waited for, which is
-//! -EIO too; a file of size 0, which is not waited for.
+//! without the inode lock; ->fsync under it, before or after the wait, as the era has it, or since
+//! 3.1 all of it in ->fsync. The wait tests and clears the mapping's error, and the first error
+//! wins. msync does not walk ptes: since 2.6.19 dirty ptes mean dirty pages. Left out: PG_error of a
+//! page that was waited for, which is -EIO too; a file of size 0, which is not waited for; the error
+//! of a mapping per open file (4.13): all actors share one.
 
 use crate::case::{PAGES_MAX, Range};
 use crate::era::FsyncWait;
@@ -18,30 +20,61 @@ points! {
     81  FsyncInode "fsync.inode_lock"     "fsync: take the inode lock for ->fsync";
     82  FsyncFind  "fsync.find_writeback" "fsync: look up pages tagged WRITEBACK";
     83  FsyncWait  "fsync.wait_writeback" "fsync: wait for the writeback of a page";
-    84  FsyncError "fsync.check_error"    "fsync: test and clear the mapping's error (since 3.0 after the wait), return";
+    84  FsyncError "fsync.check_error"    "fsync: test and clear the mapping's error (since 3.0 after the wait, since 4.13 once more), return";
 }
 
 /// fsync(2).
 pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.at(P::FsyncStart).await;
-    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await;
     match k.facts().fsync_wait {
         FsyncWait::AfterOp => {
-            let status = fsync_op(k).await;
+            let written = filemap_fdatawrite(k).await;
+            let status = written.or(fsync_op(k).await);
             filemap_fdatawait(k).await;
             k.at(P::FsyncError).await;
             status.or(k.mapping_take_error())
         }
-        wait => {
-            filemap_fdatawait(k).await;
-            let mut status = k.mapping_take_error();
-            if status == Status::Ok || wait == FsyncWait::BeforeOp {
-                status = status.or(fsync_op(k).await);
-            }
+        FsyncWait::BeforeOp => {
+            let written = file_write_and_wait(k).await;
+            let status = written.or(fsync_op(k).await);
             k.at(P::FsyncError).await;
             status
         }
+        FsyncWait::InOp => k.fs().fsync(k).await,
     }
+}
+
+/// filemap_fdatawrite.
+async fn filemap_fdatawrite<F: Filesystem>(k: &Kernel<F>) -> Status {
+    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await
+}
+
+/// filemap_write_and_wait, and since 4.13 file_write_and_wait_range: takes the mapping's error.
+pub async fn file_write_and_wait<F: Filesystem>(k: &Kernel<F>) -> Status {
+    let written = filemap_fdatawrite(k).await;
+    filemap_fdatawait(k).await;
+    written.or(k.mapping_take_error())
+}
+
+/// generic_file_fsync since 3.1, and before that the filesystem's part of it: the inode.
+pub async fn generic_file_fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
+    let all = k.facts().fsync_wait == FsyncWait::InOp;
+    if all {
+        let status = file_write_and_wait(k).await;
+        if status != Status::Ok {
+            return status;
+        }
+        k.inode_lock(P::FsyncInode).await;
+    }
+    if !k.reaches_plant(Plant::FsyncNoInode) {
+        k.write_inode();
+    }
+    if !all {
+        return Status::Ok;
+    }
+    k.inode_unlock();
+    k.at(P::FsyncError).await;
+    if k.facts().fsync_checks_again { k.mapping_take_error() } else { Status::Ok }
 }
 
 async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {

@@ -13,7 +13,7 @@ pub(crate) mod truncate;
 pub(crate) mod user;
 pub(crate) mod writeback;
 
-use crate::case::{Case, Operation, Range};
+use crate::case::{Case, Operation, PAGES_MAX, Range};
 use crate::exec::TaskId;
 use crate::implementation::Filesystem;
 use crate::kernel::{Event, Kernel, Mm, Status};
@@ -22,9 +22,9 @@ use crate::point::{Point, points};
 
 pub use fault::filemap_fault;
 pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
-pub use fsync::filemap_fdatawait;
+pub use fsync::{file_write_and_wait, filemap_fdatawait, generic_file_fsync};
 pub use punch::truncate_pagecache_range;
-pub use truncate::{grab_part_of_block, vmtruncate};
+pub use truncate::{grab_part_of_block, grow, pagecache_isize_extended, vmtruncate};
 pub use writeback::write_cache_pages;
 
 points! {
@@ -43,30 +43,38 @@ pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskI
 }
 
 /// What the closing actor does once the others are done and all I/O has completed: one fsync with
-/// the mappings still there, then no mappings, then another fsync if that left anything dirty.
+/// the mappings still there, then no mappings, then another fsync if that left anything dirty. One
+/// that fails is tried again, a few times: it may have stopped at the first error.
 pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
         slot += 1;
         slot - 1
     };
-    run(k, next(), Mm(0), Operation::Fsync).await;
+    let mut status = run(k, next(), Mm(0), Operation::Fsync).await;
     for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
         run(k, next(), mm, Operation::Munmap).await;
     }
-    if k.cached_pages().any(|page| k.is_dirty(page)) || k.any_tagged_dirty() {
-        run(k, next(), Mm(0), Operation::Fsync).await;
+    for _ in 0..=PAGES_MAX {
+        let dirty = k.cached_pages().any(|page| k.is_dirty(page)) || k.any_tagged_dirty();
+        if !dirty && status == Status::Ok {
+            break;
+        }
+        status = run(k, next(), Mm(0), Operation::Fsync).await;
+        if status == Status::Ok {
+            break;
+        }
     }
 }
 
-async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) {
+async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) -> Status {
     k.tasks.begin_slot(slot);
     k.at(Point::OpStart).await;
     k.task().operation.set(operation);
     k.task().outcome.begin();
     k.task().began.set(k.clock());
     if !k.fs().declaration().page_cache && !operation.effect().is_about_mapping() {
-        return; // a device mapping has no file behind it, and nobody is called
+        return Status::Ok; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
     let status = perform(k, slot, mm, operation).await;
@@ -74,6 +82,7 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
         k.task().outcome.fail(status);
     }
     k.event(Event::Return);
+    status
 }
 
 /// The cells of a range, page by page: (page, cells of the page counted from its start).

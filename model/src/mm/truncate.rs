@@ -1,10 +1,13 @@
 //! Truncation: vmtruncate and truncate_inode_pages; mm/memory.c and mm/truncate.c of 2.6.29 and
-//! 2.6.30 (`[truncate-order]`, `[partial-page]`).
+//! 2.6.30 (`[truncate-order]`, `[partial-page]`); truncate_setsize and pagecache_isize_extended of
+//! 6.12 mm/truncate.c.
 //!
 //! Under the inode lock: i_size, unmap, remove the pages (a first pass that never blocks, the
 //! partial page, a second pass that waits), unmap again, free the blocks. Extension is only the
-//! write of i_size and the filesystem's ->truncate. A page is removed in this order: unmap if
-//! mapped, invalidatepage, cancel_dirty, remove; the two in the middle are in the era's order.
+//! write of i_size and the filesystem's ->truncate; later eras also do all that to what lies beyond
+//! the new end (`[truncate-pagecache]`), and protect the old last page (`[isize-extended]`). A page
+//! is removed in this order: unmap if mapped, invalidatepage, cancel_dirty, remove; the two in the
+//! middle are in the era's order.
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
@@ -12,7 +15,7 @@ use crate::case::{Effect, PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Event, Frame, Kernel, Status};
+use crate::kernel::{Event, Frame, Kernel, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -43,19 +46,22 @@ pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
     Status::Ok
 }
 
-/// vmtruncate, with the inode lock held; also what a failed write(2) trims itself back with.
+/// vmtruncate, later truncate_setsize, with the inode lock held; also what a failed write(2) trims
+/// itself back with.
 pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
     k.at_size(P::TruncateSize).await;
-    let shrinks = size <= k.i_size();
+    let old = k.i_size();
     let fs_lock = k.reaches_plant(Plant::FsLockOverTruncate);
     if fs_lock {
         k.flush_lock(P::FlushLock).await;
     }
-    if !shrinks {
+    if size > old {
         extend(k, size).await;
-    } else {
-        let last = k.reaches_plant(Plant::SizeLast);
-        if !last {
+        k.fs().size_extended(k, old, size).await;
+    }
+    if size <= old || k.facts().truncates_larger_size {
+        let last = size <= old && k.reaches_plant(Plant::SizeLast);
+        if size <= old && !last {
             k.i_size_write(size);
         }
         let first = k.geometry().pages_of(size);
@@ -77,8 +83,36 @@ pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
     }
 }
 
-/// The file treats the page that holds its end when it grows. No kernel of these eras does; it is a
-/// remedy.
+/// pagecache_isize_extended, after i_size has grown: the next store to the old last page calls
+/// page_mkwrite again. Only where a block of that page is new between `from` and `to`.
+pub async fn pagecache_isize_extended<F: Filesystem>(k: &Kernel<F>, from: u8, to: u8) {
+    let g = k.geometry();
+    let block = from.next_multiple_of(g.block_cells());
+    if !k.facts().isize_extended
+        || treats_eof_page(k)
+        || g.blocks == 1
+        || to <= block
+        || block.is_multiple_of(g.cells)
+    {
+        return;
+    }
+    if let Some(page) = lock_page_of(k, from).await {
+        if k.page_mkclean(page).await {
+            k.set_page_dirty(page).await;
+        }
+        if k.facts().zeroes_extended && k.is_dirty(page) {
+            k.at_page(P::TruncateZero, page).await;
+            let first = k.first_cell(page);
+            for cell in from - first..(to - first).min(g.cells) {
+                k.set_cell(page, cell, Stamp::ZERO);
+            }
+        }
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+}
+
+/// The file treats the page that holds its end before it grows. No kernel does; it is a remedy.
 pub(super) fn treats_eof_page<F: Filesystem>(k: &Kernel<F>) -> bool {
     k.remedied(Remedy::IsizeExtended) || k.remedied(Remedy::ZeroTail)
 }
@@ -103,15 +137,25 @@ pub(super) async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
     }
 }
 
+/// A larger size, and nothing else: what tmpfs does.
+pub async fn grow<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    k.at_size(P::TruncateSize).await;
+    extend(k, size).await;
+}
+
 /// The page that holds the end of the file, if it ends inside a page that is cached: locked, with a
 /// reference.
 async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
-    let g = k.geometry();
-    if k.i_size().is_multiple_of(g.cells) {
+    if k.i_size().is_multiple_of(k.geometry().cells) {
         return None;
     }
+    lock_page_of(k, k.i_size()).await
+}
+
+/// filemap_lock_folio: the page of a cell, if it is cached: locked, with a reference.
+async fn lock_page_of<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Frame> {
     loop {
-        let index = g.page_of(k.i_size());
+        let index = k.geometry().page_of(cell);
         k.at_slot(P::TruncateFind, index).await;
         let page = k.find_get_page(index)?;
         k.lock_page(page, P::TruncateLock).await;

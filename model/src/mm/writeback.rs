@@ -1,10 +1,10 @@
 //! Writeback: the flusher and write_cache_pages; fs/fs-writeback.c and mm/page-writeback.c of
-//! 2.6.29 to 3.0 (`[flusher]`, `[write-cache-pages]`).
+//! 2.6.29 to 6.12 (`[flusher]`, `[write-cache-pages]`).
 //!
 //! write_cache_pages looks up pages by the tag DIRTY, locks each, tests that it is still in the
 //! mapping and dirty, waits for or skips earlier writeback, cleans it for I/O and calls writepage.
-//! Left out: the page budget (nr_to_write), cyclic ranges, the TOWRITE tag (2.6.36), stopping at
-//! the first error.
+//! For integrity later eras tag all pages first, and write those (`[towrite]`), and go on after an
+//! error (`[writeback-errors]`). Left out: the page budget (nr_to_write), cyclic ranges.
 
 use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
@@ -13,6 +13,7 @@ use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
 points! {
+    266 WbTag    "wb.tag"            "write_cache_pages for integrity: tag TOWRITE what is tagged DIRTY (since 2.6.36)";
     60  WbInode  "wb.inode"          "background writeback looks whether the inode is dirty";
     61  WbLookup "wb.lookup"         "write_cache_pages: look up pages tagged DIRTY, take references";
     62  WbLock   "wb.lock_page"      "write_cache_pages: lock the page, test mapping and PG_dirty";
@@ -34,18 +35,31 @@ pub(crate) async fn background<F: Filesystem>(k: &Kernel<F>, pages: Range) -> St
     Status::Ok
 }
 
-/// write_cache_pages.
+/// write_cache_pages. Returns the first error of writepage.
 pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {
+    let integrity = sync == WbSync::Integrity;
+    let tags = integrity && k.facts().tags_towrite;
+    if tags {
+        k.at_tree(P::WbTag).await;
+        k.tag_pages_for_writeback(pages);
+    }
+    let goes_on = integrity && k.facts().writes_past_errors;
     let mut result = Status::Ok;
     let mut next = pages.start;
     loop {
         k.at_tree(P::WbLookup).await;
-        let batch = k.pagevec_lookup_dirty(Range::new(next, pages.end));
+        let rest = Range::new(next, pages.end);
+        let batch =
+            if tags { k.pagevec_lookup_towrite(rest) } else { k.pagevec_lookup_dirty(rest) };
         if batch.is_empty() {
             return result;
         }
         for (n, page) in batch.iter().enumerate() {
             next = k.index(page) + 1;
+            if result != Status::Ok && !goes_on {
+                k.put_page(page);
+                continue;
+            }
             if n != 0
                 && k.index(page).is_multiple_of(2)
                 && k.reaches_plant(Plant::WritebackSkipsPage)
@@ -55,10 +69,11 @@ pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync:
             }
             k.lock_page(page, P::WbLock).await;
             let status = write_one(k, page, sync).await;
-            if result == Status::Ok {
-                result = status;
-            }
+            result = result.or(status);
             k.put_page(page);
+        }
+        if result != Status::Ok && !goes_on {
+            return result;
         }
     }
 }

@@ -5,7 +5,8 @@
 //! error. A sync takes all that was there when it was called, and may take what came while it ran;
 //! which of several syncs under way takes an error is open. (2.6.24 to 3.0 mm/filemap.c:
 //! wait_on_page_writeback_range; NFS keeps the error per open file, and there too each is reported
-//! once.)
+//! once.) And a sync whose own writepage found no space returns that, whoever takes the file's error
+//! (2.6.30 mm/filemap.c: filemap_fdatawrite).
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{Effect, MMS_MAX, Site};
@@ -79,15 +80,18 @@ impl Errors {
     }
 
     /// A sync that began when the errors stood `at_call` returns an error: it has taken one of this
-    /// kind, and with it all that were there before, and before the call.
-    pub(super) fn report(&mut self, at_call: AtCall, io: bool) {
+    /// kind, and with it all that were there before, and before the call; or none, if the error may
+    /// be its own.
+    pub(super) fn report(&mut self, at_call: AtCall, io: bool, own: bool) {
         let kind = usize::from(io);
-        self.reports[kind] += 1;
-        // So many reports took as many failures, so one of them took this one or a later one.
-        let nth = ones(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
-        let first = ones(self.open(at_call, io)).next();
-        for taken in [nth, first].into_iter().flatten() {
-            self.reported = self.reported.max(u16::from(taken) + 1);
+        if !own {
+            self.reports[kind] += 1;
+            // So many reports took as many failures, so one of them took this one or a later one.
+            let nth = ones(self.kinds[kind]).nth(usize::from(self.reports[kind]) - 1);
+            let first = ones(self.open(at_call, io)).next();
+            for taken in [nth, first].into_iter().flatten() {
+                self.reported = self.reported.max(u16::from(taken) + 1);
+            }
         }
         self.reported = self.reported.max(at_call.count).min(FAILURES);
         self.told = self.count;
@@ -207,6 +211,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) whole: bool,
     pub(super) errors: &'a Errors,
     pub(super) errors_at_call: AtCall,
+    /// A write that it began found no space.
+    pub(super) own: bool,
 }
 
 impl Circumstances<'_> {
@@ -241,7 +247,9 @@ impl Circumstances<'_> {
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
-            (E::Syncs { .. }, S::NoSpace) => self.errors.is_due(self.errors_at_call, false),
+            (E::Syncs { .. }, S::NoSpace) => {
+                self.own || self.errors.is_due(self.errors_at_call, false)
+            }
             // Some have no such operation.
             (E::Discards(_), S::NotSupported) => true,
             // A page that cannot go now.
@@ -280,6 +288,7 @@ mod tests {
             whole: true,
             errors: &none,
             errors_at_call: none.now(),
+            own: false,
         };
         let rough = Circumstances {
             obstacles: Obstacles { no_space: true, no_memory: true, no_read: true },

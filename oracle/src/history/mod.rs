@@ -127,6 +127,8 @@ struct Pending {
     mapped: Mapped,
     /// The failed writes before the call.
     errors: AtCall,
+    /// A write that the call itself began found no space.
+    own: bool,
 }
 
 impl Pending {
@@ -212,6 +214,13 @@ impl History {
         }
     }
 
+    /// `caller` has itself begun a write that found no space: it may return that, whoever else does.
+    pub fn found_no_space(&mut self, caller: TaskId) {
+        if let Some(pending) = self.pending.get_mut(caller.index()) {
+            pending.own = true;
+        }
+    }
+
     /// This is in the way of every call now.
     #[inline]
     pub fn set_obstacles(&mut self, obstacles: Obstacles) {
@@ -247,6 +256,7 @@ impl History {
             obstacles: self.obstacles,
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
+            own: false,
         };
         match operation.effect() {
             Effect::Stores(cells) => {
@@ -460,13 +470,15 @@ impl History {
             whole: reached >= cells.end,
             errors: &self.errors,
             errors_at_call: pending.errors,
+            own: pending.own,
         };
         if !circumstances.allows(effect, outcome.status) {
             let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {
-            self.errors.report(pending.errors, outcome.status == Status::Io);
+            let own = pending.own && outcome.status == Status::NoSpace;
+            self.errors.report(pending.errors, outcome.status == Status::Io, own);
         }
         if Mapped::by(effect).is_some() {
             self.mappings.returned(self.mms[caller.index()]);
