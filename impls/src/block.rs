@@ -7,8 +7,9 @@
 //! allocated. Versions: int codes and unlocked return; the right codes, still unlocked (which
 //! separates the code fix from the lock fix); the right codes and locked return; and 6.12, which
 //! tests with `>=`, marks the whole page dirty, and waits for stable pages (this device needs them).
-//! Left out of 6.12: what its callers do around it (freeze, time, journal, delayed allocation), and
-//! invalidate_lock.
+//! 6.12 punches holes as ext4 does ([`punch_hole`](crate::buffer::punch_hole)), and holds
+//! invalidate_lock around page_mkwrite as that does. Left out: what else ext4 does around it
+//! (freeze, time, journal, delayed allocation).
 
 use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;

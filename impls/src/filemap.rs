@@ -4,11 +4,9 @@
 //! The minimal correct one: lock, check the mapping, mark the page dirty, wait for writeback if the
 //! device needs stable pages (this one does), return LOCKED. No size check, and nothing is
 //! reserved: blocks are allocated by writepage, so a full disk is found there and reported by
-//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite. Of 6.12 also:
-//! pagecache_isize_extended, which write-protects the last page when the file grows (with nothing
-//! reserved, nothing depends on it). 6.12 punches holes as ext4 does
-//! ([`punch_hole`](crate::buffer::punch_hole)), and its page_mkwrite holds invalidate_lock as
-//! ext4's does: ext2, whose mappings these are, does neither.
+//! fsync. Left out: the freeze reference, file_update_time inside page_mkwrite. 6.12 punches holes
+//! as ext4 does ([`punch_hole`](crate::buffer::punch_hole)), and its page_mkwrite holds
+//! invalidate_lock as ext4's does: ext2, whose mappings these are, does neither.
 
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
