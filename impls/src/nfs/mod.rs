@@ -337,7 +337,9 @@ async fn extend(k: &Kernel<impl WriteRequests>, to: u8) {
             }
             k.at_page(P::TruncateZero, page).await;
             let first = k.first_cell(page);
-            for cell in from - first..(to - first).min(k.geometry().cells) {
+            // Planted bugs can have given the frame to another page.
+            let end = to.saturating_sub(first).min(k.geometry().cells);
+            for cell in from.saturating_sub(first)..end {
                 k.set_cell(page, cell, Stamp::ZERO);
             }
             k.i_size_write(to);
