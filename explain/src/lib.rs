@@ -12,6 +12,7 @@
 
 pub mod bisect;
 pub mod causes;
+mod company;
 pub mod cure;
 pub mod explain;
 pub mod finding;

@@ -76,6 +76,7 @@ conditions! {
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
     PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
+    DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty while a hole was punched in the file";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
@@ -154,6 +155,9 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Tasks that punch a hole; and somebody dirtied or wrote a page meanwhile.
+    punching: u32,
+    dirtied_in_punch: bool,
     /// Cells that a hole took from pages that stayed, and could be stored to.
     part_punched: u64,
     /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
@@ -195,6 +199,8 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            punching: 0,
+            dirtied_in_punch: false,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
@@ -253,6 +259,7 @@ impl Marks {
             Event::Call => self.call(k, task),
             Event::Return => {
                 self.truncating &= !task.bit();
+                self.punching &= !task.bit();
                 self.tagging[task.index()] = None;
                 if self.writing & task.bit() != 0 {
                     self.written(k, task);
@@ -334,6 +341,11 @@ impl Marks {
         self.gone &= !task.bit();
         self.writers &= !task.bit();
         let effect = k.state(task).operation().effect();
+        if let Effect::Discards(_) = effect {
+            self.punching |= task.bit();
+            // A page with the flag and without the tag: the flush will not see it.
+            self.dirtied_in_punch |= self.tagging.iter().any(Option::is_some);
+        }
         if let Effect::Resizes(_) = effect {
             self.truncating |= task.bit();
             // A page with the flag and without the tag: the flush will not see it.
@@ -449,6 +461,7 @@ impl Marks {
     /// The flag or the tag of a page was set.
     fn dirtied(&mut self, task: TaskId) {
         self.dirtied_in_truncate |= self.truncating != 0 && self.truncating & task.bit() == 0;
+        self.dirtied_in_punch |= self.punching & !task.bit() != 0;
     }
 
     fn size_written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, from: u8, to: u8) {
@@ -509,6 +522,10 @@ impl Marks {
 
     fn part_punched<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.part_punched)
+    }
+
+    fn dirtied_in_punch<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
+        self.dirtied_in_punch
     }
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {

@@ -10,7 +10,7 @@
 
   for (const run of runs) {
     run.section = document.getElementById(`run-${run.id}`);
-    run.rows = run.steps.map((_, n) => document.getElementById(`${run.id}-${n}`));
+    run.rows = run.steps.map(({ step }) => document.getElementById(`${run.id}-${step}`));
     run.tab = document.getElementById(`tab-${run.id}`);
     run.at = null;
     let state = run.initial;

@@ -121,6 +121,9 @@ pub(crate) enum Item {
     Breach { n: usize, text: String },
 }
 
+/// Steps of a run that a page draws at the most; a step of the largest case takes some 10 KB.
+const DRAWN_MAX: usize = 300;
+
 /// One run, ready to be drawn.
 pub(crate) struct Chart<'a> {
     pub id: &'static str,
@@ -277,6 +280,38 @@ impl<'a> Chart<'a> {
             after = fold;
         }
         items
+    }
+
+    /// The steps that a page draws: all, or of a long run those around the window and the first
+    /// breach after it. If these are too far apart, those that end with the breach.
+    pub(crate) fn drawn(&self) -> Range<usize> {
+        let count = self.run.steps.len();
+        if count <= DRAWN_MAX {
+            return 0..count;
+        }
+        let window = self.window.map_or(0, |window| window.to);
+        let broken = self.breaches.iter().map(|(step, _)| *step).filter(|step| *step >= window);
+        let last = broken.min().unwrap_or(window).max(window);
+        let first = self.window.map_or(last, |window| window.from);
+        let spare = DRAWN_MAX.saturating_sub(last + 1 - first) / 2;
+        let end = (last + 1 + spare).max(DRAWN_MAX).min(count);
+        end - DRAWN_MAX..end
+    }
+
+    /// The rows of these steps.
+    pub(crate) fn items_of(&self, drawn: &Range<usize>) -> Vec<Item> {
+        let within = |item: Item| match item {
+            Item::Fold { id, steps, .. } => {
+                let part = *steps.start().max(&drawn.start)..(steps.end() + 1).min(drawn.end);
+                let text = (!part.is_empty()).then(|| self.folded(part.clone()))?;
+                Some(Item::Fold { id, steps: part.start..=part.end - 1, text })
+            }
+            Item::Begin { n, .. }
+            | Item::Step { n, .. }
+            | Item::Window { n }
+            | Item::Breach { n, .. } => drawn.contains(&n).then_some(item),
+        };
+        self.items().into_iter().filter_map(within).collect()
     }
 
     /// What a fold hides, in words.

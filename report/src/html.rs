@@ -9,7 +9,8 @@ use mkwrite_explain::explain::Explanation;
 use mkwrite_model::point::Point;
 use serde_json::{Value, json};
 
-use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, Flag, Item, Window, charts, hue, hue_of};
+use crate::count;
 use crate::palette;
 use crate::terminal::title;
 
@@ -167,18 +168,32 @@ fn legend(e: &Explanation, charts: &[Chart]) -> Markup {
 
 /// One run.
 fn drawing(chart: &Chart) -> Markup {
-    let grid = Grid::new(chart);
+    let (grid, drawn) = (Grid::new(chart), chart.drawn());
     html! {
         section.run #{ "run-" (chart.id) } data-run=(chart.id) aria-label=(chart.title) {
             h2 { (mark(chart)) " " (chart.title) }
             div.chart style={ "--cols:" (grid.template) ";--lanes:" (chart.tasks.len()) } {
                 (heads(chart, &grid))
                 ol {
-                    @for item in chart.items() {
+                    (left_out(drawn.start, "before"))
+                    @for item in chart.items_of(&drawn) {
                         (row(chart, &grid, &item))
                     }
+                    (left_out(chart.run.steps.len() - drawn.end, "after"))
                     li.end { span { (chart.run.end) } }
                 }
+            }
+        }
+    }
+}
+
+/// Says how many steps of a long run are not drawn.
+fn left_out(steps: usize, side: &str) -> Markup {
+    html! {
+        @if steps > 0 {
+            li.end {
+                span { (count(steps, "step")) " " (side) " these are not drawn: the run is long; `mkwrite shrink` \
+                        makes the case smaller, and `mkwrite explain --all` prints every step" }
             }
         }
     }
@@ -243,7 +258,7 @@ fn row(chart: &Chart, grid: &Grid, item: &Item) -> Markup {
                 format!("step {}, {}, {}. {}", moment.step, moment.task, moment.point.name(), what);
             html! {
                 li.step.minor[*minor].window[at(*n).is_some()].decides[role.is_some()].broken[broken]
-                    .tucked[fold.is_some()] data-fold=[*fold] id={ (chart.id) "-" (n) } data-n=(n) {
+                    .tucked[fold.is_some()] data-fold=[*fold] id={ (chart.id) "-" (n) } data-n=(n - chart.drawn().start) {
                     span.n { (moment.step) }
                     (bracket(chart, *n, false))
                     button.box.{ "t" (hue(moment.task)) } type="button" title=(moment.point.does())
@@ -381,8 +396,12 @@ impl Grid {
 /// What the script needs: the step to begin with, each step, and its state where that changed.
 fn embedded(charts: &[Chart], start: Option<u32>) -> String {
     let run = |chart: &Chart| {
-        let mut last = &chart.run.initial;
-        let steps = chart.run.steps.iter().enumerate().map(|(n, moment)| {
+        let drawn = chart.drawn();
+        let before = |n: usize| Some(&chart.run.steps[n.checked_sub(1)?].state);
+        let initial = before(drawn.start).unwrap_or(&chart.run.initial);
+        let mut last = initial;
+        let steps = drawn.clone().map(|n| {
+            let moment = &chart.run.steps[n];
             let mut value = json!(moment);
             if moment.state == *last {
                 value.as_object_mut().map(|object| object.remove("state"));
@@ -394,11 +413,17 @@ fn embedded(charts: &[Chart], start: Option<u32>) -> String {
             value["role"] = json!(role);
             value
         });
-        let window = chart.window.map(|w| json!({ "first": w.first, "second": w.second }));
+        let is_drawn = |w: &Window| drawn.contains(&w.first) && drawn.contains(&w.second);
+        let place = |n: usize| n - drawn.start;
+        let window = chart
+            .window
+            .filter(is_drawn)
+            .map(|w| json!({ "first": place(w.first), "second": place(w.second) }));
         let steps: Vec<Value> = steps.collect();
-        json!({ "id": chart.id, "initial": chart.run.initial, "steps": steps, "window": window })
+        json!({ "id": chart.id, "initial": initial, "steps": steps, "window": window })
     };
     let runs: Vec<Value> = charts.iter().map(run).collect();
+    let start = start.and_then(|n| (n as usize).checked_sub(charts[0].drawn().start));
     // In a script element, only `<` can do harm.
     json!({ "start": start, "runs": runs }).to_string().replace('<', "\\u003c")
 }
@@ -408,6 +433,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use mkwrite_explain::explain::explain;
+    use mkwrite_explain::timeline::Moment;
     use mkwrite_impls::Builtin;
     use mkwrite_model::text::parse;
     use mkwrite_oracle::ledger::Ledger;
@@ -463,6 +489,22 @@ pub(crate) mod tests {
             isolation.failing.steps.len()
         );
         assert_eq!(data["start"], e.main.unwrap().step);
+    }
+
+    #[test]
+    fn of_a_long_run_the_stretch_around_the_breach_is_drawn() {
+        let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
+        e.isolation = None;
+        let last = e.timeline.steps.last().unwrap().clone();
+        let count = e.timeline.steps.len() as u32;
+        e.timeline.steps.extend((count..2000).map(|step| Moment { step, ..last.clone() }));
+        let page = page(&e);
+        assert_eq!(page.matches(r#"<li class="step"#).count(), 300);
+        assert!(page.contains("1700 steps after these are not drawn"));
+        let data = data(&page);
+        assert_eq!(data["runs"][0]["steps"].as_array().unwrap().len(), 300);
+        let start = data["start"].as_u64().unwrap() as usize;
+        assert_eq!(data["runs"][0]["steps"][start]["step"], e.main.unwrap().step);
     }
 
     #[test]

@@ -589,6 +589,29 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
         client(k).set_sized(Some(k.server.attributes().changes));
     }
 
+    /// nfs42_proc_deallocate: the file is flushed, the server makes the hole, the page cache follows.
+    /// Nothing keeps stores, and WRITEs that carry what was there, away meanwhile. Kernels of 2026
+    /// also raise i_size to the end of the hole; the reply's attributes put that right, unless the
+    /// inode has requests again. Left out: what the reply says of an extension that failed.
+    async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
+        if self < Nfs::V6_12 || k.remedied(Remedy::PunchRefused) {
+            return Status::NotSupported;
+        }
+        k.inode_lock(P::PunchInode).await;
+        self.wb_all(k).await;
+        k.at(P::PunchBlocks).await;
+        k.server.deallocate(cells);
+        let size = k.server.attributes().size.max(k.i_size());
+        if cells.end > k.i_size() {
+            k.at_size(P::PunchSize).await;
+            k.i_size_write(cells.end);
+        }
+        self.refresh(k, size).await;
+        mm::truncate_pagecache_range(k, cells).await;
+        k.inode_unlock();
+        Status::Ok
+    }
+
     /// nfs_file_fsync: everything once more (nfs_wb_all), or since 3.0 the COMMIT alone; in 6.12
     /// all of fsync, without the inode lock, with the error in the mapping.
     async fn fsync(self, k: &Kernel<F>) -> Status {

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use super::Stamp;
-use crate::case::CELLS_MAX;
+use crate::case::{CELLS_MAX, Range};
 
 /// The server of a network filesystem.
 pub struct Server {
@@ -72,6 +72,15 @@ impl Server {
             self.stable[usize::from(cell)].set(stamp);
             self.stable_size.set(self.stable_size.get().max(cell + 1));
         }
+    }
+
+    /// A DEALLOCATE arrives: these cells are a hole, on stable storage before the reply.
+    pub fn deallocate(&self, cells: Range) {
+        let cells = usize::from(cells.start)..usize::from(cells.end);
+        for cell in self.cached[cells.clone()].iter().chain(&self.stable[cells]) {
+            cell.set(Stamp::ZERO);
+        }
+        self.stable_size.set(self.size.get()); // fs/nfsd/vfs.c: commit_metadata
     }
 
     /// A COMMIT of the whole file arrives.

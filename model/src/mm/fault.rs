@@ -81,7 +81,9 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
         k.at_slot(P::FaultFind, index).await;
         let found = k.find_get_page(index);
         if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
-            found.map(|page| k.put_page(page));
+            if let Some(page) = found {
+                k.put_page(page);
+            }
             k.invalidate_lock_shared(P::FaultInvalidate).await;
             may_read = true;
             continue;

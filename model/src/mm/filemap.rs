@@ -72,7 +72,9 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
         k.at_slot(P::ReadFind, index).await;
         let found = k.find_get_page(index);
         if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
-            found.map(|page| k.put_page(page));
+            if let Some(page) = found {
+                k.put_page(page);
+            }
             k.invalidate_lock_shared(P::ReadInvalidate).await;
             may_read = true;
             continue;

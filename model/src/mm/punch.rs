@@ -16,6 +16,7 @@ points! {
     258 PunchInode      "punch.inode_lock"      "punch: take the inode lock";
     259 PunchInvalidate "punch.invalidate_lock" "punch: take invalidate_lock: no page of the file is read into the page cache";
     260 PunchBlocks     "punch.blocks"          "punch: free the blocks";
+    267 PunchSize       "punch.i_size"          "punch on NFS: write i_size";
     264 PunchWait       "punch.wait_writeback"  "punch: wait for the writeback of a page of which a part is zeroed";
 }
 

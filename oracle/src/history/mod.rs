@@ -272,9 +272,10 @@ impl History {
                 }
             }
             Effect::Discards(cells) => {
-                let inside = self.size.least();
                 for cell in cells.iter() {
-                    self.add_if(caller, cell, Stamp::ZERO, cell < inside);
+                    // A write that failed may have left the store's file too short: a hole does not
+                    // put that right.
+                    self.add_if(caller, cell, Stamp::ZERO, false);
                 }
             }
             Effect::Resizes(size) => {

@@ -41,6 +41,12 @@ impl Check for SizeChange {
                 if effect.writes().is_some_and(|cells| from <= cells.start)
                     && cx.k.task().outcome().done() == 0 => {}
             None if by_server => {}
+            // The reply to a punch tells the server's size, and no more than that may come of it.
+            Some(Effect::Discards(_))
+                if by_server && (to < from || to <= cx.k.server.attributes().size) => {}
+            Some(Effect::Discards(_)) if by_server => {
+                cx.size_breach(from.min(to), "i_size raised by one who may not");
+            }
             _ if to < from => cx.size_breach(from.min(to), "i_size lowered by one who may not"),
             _ if to > from && !by_server => cx.size_breach(from.min(to), "i_size raised by one who may not"),
             _ => {}
