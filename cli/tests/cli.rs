@@ -60,8 +60,7 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
     }
     let unreached = json(&run.run("list points --unreached --json"));
     let unreached = unreached["points"].as_array().unwrap().iter().map(|point| &point["name"]);
-    // Nobody draws a copy yet.
-    assert_eq!(unreached.collect::<Vec<_>>(), ["copy_range.check"]);
+    assert_eq!(unreached.collect::<Vec<_>>(), [] as [&serde_json::Value; 0]);
 }
 
 #[test]
@@ -119,10 +118,10 @@ fn a_planted_bug_is_new_and_fails_the_hunt() {
     let mut rows = table.lines();
     let title = rows.next().unwrap();
     assert_eq!(title, "the caller and the filesystem disagree on the page lock", "{table}");
-    assert!(
-        rows.next()
-            .unwrap()
-            .starts_with("    NEW  block@2.6.30 x 2.6.30 planted locked-without-lock  I1"),
+    let row: Vec<&str> = rows.next().unwrap().split_whitespace().take(7).collect();
+    assert_eq!(
+        row.join(" "),
+        "NEW block@2.6.30 x 2.6.30 planted locked-without-lock I1",
         "{table}"
     );
     assert_eq!(
@@ -310,14 +309,14 @@ fn what_cannot_be_written_is_lost_to_nobody() {
     assert_eq!(output.status.code(), Some(2));
     let [table, error] =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert!(table.contains("expected: eof-content"), "{table}");
+    assert!(table.contains("expected: eof-record"), "{table}");
     assert!(error.contains("cannot write to /dev/full"), "{error}");
 }
 
 #[test]
 fn commands_to_copy_are_quoted_and_tables_fit() {
     let run = Run::new();
-    let mut command = run.command("hunt --plant skip-mkclean --seed 3 --cases 100 --out");
+    let mut command = run.command("hunt --plant skip-mkclean --seed 2 --cases 100 --out");
     let output = command.arg("sp ace").env("COLUMNS", "80").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(" explain 'sp ace/block@2.6.30-2.6.30-I10-"), "{text}");

@@ -93,19 +93,6 @@ impl<F: BufferHeads> Implementation<F> for Block {
 
 impl<F: BufferHeads> VmOperations<F> for Block {
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
-        if self < Block::V6_12 {
-            return self.block_page_mkwrite(k, page).await;
-        }
-        // ext4_page_mkwrite
-        k.invalidate_lock_shared(P::MkwriteInvalidate).await;
-        let code = self.block_page_mkwrite(k, page).await;
-        k.invalidate_unlock_shared();
-        code
-    }
-}
-
-impl Block {
-    async fn block_page_mkwrite<F: BufferHeads>(self, k: &Kernel<F>, page: Frame) -> Code {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -113,40 +100,49 @@ impl Block {
         };
         let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
 
-        let early = k.i_size();
-        k.lock_page(page, P::MkwriteLock).await;
-        let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
-        let beyond = match self {
-            Block::V6_12 => k.first_cell(page) >= size,
-            _ => k.first_cell(page) > size,
-        };
-        if !k.still_in_mapping(page) || beyond {
-            k.unlock_page(page);
-            return truncated;
-        }
-        let end = (size - k.first_cell(page)).min(k.geometry().cells);
-
-        k.at_page(P::MkwriteAttach, page).await;
-        if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
-            k.unlock_page(page);
-            return no_space;
-        }
-        k.at_page(P::MkwriteDirty, page).await;
-        buffer::commit(k, page, Range::new(0, end)).await;
-
         if self == Block::V6_12 {
-            k.set_page_dirty(page).await;
-            if !k.reaches_plant(Plant::NoStableWait) {
-                k.wait_on_page_writeback(page, P::MkwriteWait).await;
+            k.invalidate_lock_shared(P::MkwriteInvalidate).await; // ext4_page_mkwrite
+        }
+        let code = 'prepared: {
+            let early = k.i_size();
+            k.lock_page(page, P::MkwriteLock).await;
+            let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
+            let beyond = match self {
+                Block::V6_12 => k.first_cell(page) >= size,
+                _ => k.first_cell(page) > size,
+            };
+            if !k.still_in_mapping(page) || beyond {
+                k.unlock_page(page);
+                break 'prepared truncated;
             }
-            return LOCKED;
+            let end = (size - k.first_cell(page)).min(k.geometry().cells);
+
+            k.at_page(P::MkwriteAttach, page).await;
+            if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
+                k.unlock_page(page);
+                break 'prepared no_space;
+            }
+            k.at_page(P::MkwriteDirty, page).await;
+            buffer::commit(k, page, Range::new(0, end)).await;
+
+            if self == Block::V6_12 {
+                k.set_page_dirty(page).await;
+                if !k.reaches_plant(Plant::NoStableWait) {
+                    k.wait_on_page_writeback(page, P::MkwriteWait).await;
+                }
+                break 'prepared LOCKED;
+            }
+            if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
+                break 'prepared LOCKED;
+            }
+            k.at_page(P::MkwriteReturn, page).await;
+            k.unlock_page(page);
+            OK
+        };
+        if self == Block::V6_12 {
+            k.invalidate_unlock_shared();
         }
-        if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
-            return LOCKED;
-        }
-        k.at_page(P::MkwriteReturn, page).await;
-        k.unlock_page(page);
-        OK
+        code
     }
 }
 

@@ -83,8 +83,8 @@ impl<F: Filesystem> Model<F> {
 /// Implementations with remedies that filesystems of today are compared with.
 const TODAY: [(&str, &[Remedy]); 3] = [
     ("tmpfs@6.12", &[]),
-    ("filemap@3.10", &[Remedy::IsizeExtended, Remedy::ZeroTail]),
-    ("filemap@3.10", &[Remedy::IsizeExtended]),
+    ("filemap@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail]),
+    ("filemap@6.12", &[Remedy::IsizeExtended]),
 ];
 
 fn candidate<F: Filesystem>((name, remedies): (&str, &[Remedy])) -> Option<Target<F>> {

@@ -30,9 +30,10 @@ impl Pagevec {
         self.len
     }
 
-    /// The pages, by ascending index.
-    pub fn iter(&self) -> impl Iterator<Item = Frame> {
-        self.pages.into_iter().take(usize::from(self.len))
+    /// The pages, by ascending index. Tasks keep this iterator over their steps, so it is small.
+    pub fn iter(&self) -> impl Iterator<Item = Frame> + use<> {
+        let pages = self.pages;
+        (0..self.len).map(move |n| pages[usize::from(n)])
     }
 }
 

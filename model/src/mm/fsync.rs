@@ -26,27 +26,33 @@ points! {
 /// fsync(2).
 pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.at(P::FsyncStart).await;
-    match k.facts().fsync_wait {
-        FsyncWait::AfterOp => {
-            let written = filemap_fdatawrite(k).await;
-            let status = written.or(fsync_op(k).await);
-            filemap_fdatawait(k).await;
-            k.at(P::FsyncError).await;
-            status.or(k.mapping_take_error())
-        }
-        FsyncWait::BeforeOp => {
-            let written = file_write_and_wait(k).await;
-            let status = written.or(fsync_op(k).await);
-            k.at(P::FsyncError).await;
-            status
-        }
-        FsyncWait::InOp => k.fs().fsync(k).await,
+    let wait = k.facts().fsync_wait;
+    let mut status = match wait {
+        FsyncWait::AfterOp => filemap_fdatawrite(k).await,
+        FsyncWait::BeforeOp => file_write_and_wait(k).await,
+        FsyncWait::InOp => Status::Ok,
+    };
+    let locks = wait != FsyncWait::InOp && k.facts().fsync_locks_inode;
+    if locks {
+        k.inode_lock(P::FsyncInode).await;
     }
+    status = status.or(k.fs().fsync(k).await);
+    if locks {
+        k.inode_unlock();
+    }
+    if wait == FsyncWait::InOp {
+        return status;
+    }
+    if wait == FsyncWait::AfterOp {
+        filemap_fdatawait(k).await;
+    }
+    k.at(P::FsyncError).await;
+    if wait == FsyncWait::AfterOp { status.or(k.mapping_take_error()) } else { status }
 }
 
 /// filemap_fdatawrite.
-async fn filemap_fdatawrite<F: Filesystem>(k: &Kernel<F>) -> Status {
-    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity).await
+fn filemap_fdatawrite<F: Filesystem>(k: &Kernel<F>) -> impl Future<Output = Status> {
+    k.fs().writepages(k, Range::new(0, PAGES_MAX as u8), WbSync::Integrity)
 }
 
 /// filemap_write_and_wait, and since 4.13 file_write_and_wait_range: takes the mapping's error.
@@ -75,16 +81,6 @@ pub async fn generic_file_fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.inode_unlock();
     k.at(P::FsyncError).await;
     if k.facts().fsync_checks_again { k.mapping_take_error() } else { Status::Ok }
-}
-
-async fn fsync_op<F: Filesystem>(k: &Kernel<F>) -> Status {
-    if !k.facts().fsync_locks_inode {
-        return k.fs().fsync(k).await;
-    }
-    k.inode_lock(P::FsyncInode).await;
-    let status = k.fs().fsync(k).await;
-    k.inode_unlock();
-    status
 }
 
 /// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.

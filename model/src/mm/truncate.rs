@@ -186,15 +186,14 @@ async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
 }
 
 /// truncate_inode_pages: everything from `size` on.
-async fn truncate_inode_pages<F: Filesystem>(k: &Kernel<F>, size: u8) {
-    truncate_inode_pages_range(k, Range::new(size, PAGES_MAX as u8 * k.geometry().cells)).await;
+fn truncate_inode_pages<F: Filesystem>(k: &Kernel<F>, size: u8) -> impl Future<Output = ()> {
+    truncate_inode_pages_range(k, Range::new(size, PAGES_MAX as u8 * k.geometry().cells))
 }
 
 /// truncate_inode_pages_range: the pages that lie in these cells are removed, of those that do so in
 /// part the part is zeroed.
 pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cells: Range) {
-    let g = k.geometry();
-    let pages = Range::new(g.pages_of(cells.start), cells.end / g.cells);
+    let pages = Range::new(k.geometry().pages_of(cells.start), cells.end / k.geometry().cells);
 
     // First pass: what can be had without waiting.
     k.at_tree(P::TruncateFind).await;
@@ -211,17 +210,10 @@ pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cel
         k.put_page(page);
     }
 
-    let (first, last) = (cells.start / g.cells, cells.end / g.cells);
-    let of_page = |page: u8| {
-        let cells = cells.clip(g.cells_of(page));
-        Range::new(cells.start - page * g.cells, cells.end - page * g.cells)
-    };
-    if !cells.start.is_multiple_of(g.cells) {
-        truncate_partial_page(k, first, of_page(first)).await;
-    }
-    let is_same = first == last && !cells.start.is_multiple_of(g.cells);
-    if !is_same && !cells.end.is_multiple_of(g.cells) {
-        truncate_partial_page(k, last, of_page(last)).await;
+    for n in 0..2u8 {
+        if let Some((index, of_page)) = parts(k, cells)[usize::from(n)] {
+            truncate_partial_page(k, index, of_page).await;
+        }
     }
 
     // Second pass: until nothing is found.
@@ -241,6 +233,20 @@ pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cel
             return;
         }
     }
+}
+
+/// The pages that lie in these cells in part, each with its cells, counted from its start.
+fn parts<F: Filesystem>(k: &Kernel<F>, cells: Range) -> [Option<(u8, Range)>; 2] {
+    let g = k.geometry();
+    let part = |page: u8| {
+        let part = cells.clip(g.cells_of(page));
+        (page, Range::new(part.start - page * g.cells, part.end - page * g.cells))
+    };
+    let [first, last] = [cells.start, cells.end].map(|end| {
+        let page = end / g.cells;
+        (!end.is_multiple_of(g.cells)).then_some(page)
+    });
+    [first.map(part), last.filter(|_| first != last).map(part)]
 }
 
 /// Unmaps and removes one locked page. Returns whether the page cache has let go of it.
