@@ -60,7 +60,7 @@ fn the_hunt_finds_what_the_patch_closes_and_nothing_new() {
     }
     let unreached = json(&run.run("list points --unreached --json"));
     let unreached = unreached["points"].as_array().unwrap().iter().map(|point| &point["name"]);
-    assert_eq!(unreached.collect::<Vec<_>>(), [] as [&serde_json::Value; 0]);
+    assert_eq!(unreached.collect::<Vec<_>>(), [] as [&Value; 0]);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn commands_to_copy_are_quoted_and_tables_fit() {
     let table = text.lines().take_while(|line| !line.starts_with("NEW "));
     assert!(table.clone().count() > 1 && table.clone().all(|row| row.chars().count() <= 80));
     let all =
-        run.command("hunt --impl nfs@3.0 --seed 3 --cases 100 --all").env("COLUMNS", "80").output();
+        run.command("hunt --impl nfs@3.0 --seed 5 --cases 100 --all").env("COLUMNS", "80").output();
     let all = String::from_utf8(all.unwrap().stdout).unwrap();
     let table = all.lines().take_while(|line| !line.contains(" replay "));
     assert!(

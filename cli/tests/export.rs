@@ -174,10 +174,10 @@ fn operations_of_fsx_become_a_case() {
         text(&output.stdout),
         "mkw 1\nfile     pages 2 cells 4 blocks 1 size 0 mms 1\nactor    A mm 0\nA.0      write \
          0..4\nA.1      truncate 6\nA.2      store 4..6\nA.3      msync\nA.4      truncate 1\nA.5      \
-         truncate 2\nA.6      load 0..1\nA.7      read 0..1\nA.8      fsync\n"
+         punch 0..1\nA.6      truncate 2\nA.7      load 0..1\nA.8      read 0..1\nA.9      fsync\n"
     );
     let notes = text(&output.stderr);
-    assert!(notes.contains("line 5: no operation of a case is punch_hole"), "{notes}");
+    assert!(notes.contains("line 6: no operation of a case is fallocate"), "{notes}");
     // There and back again.
     let (_, ops) = export(&run, CASES[0], "fsx", "x.fsxops");
     assert_eq!(

@@ -1,20 +1,19 @@
 //! Folds findings into causes: one defect breaks many rules, at many points, on many pairs.
 //!
-//! Each finding has a case that was made as small as it can be and still show it. If that run breaks
-//! what another finding is about, and so does every other case that is found to show it
-//! ([`crate::company`]), the other needs nothing more than this one, and both are one cause. Across
-//! the pairs of a filesystem a finding is the same if its case breaks the same on the other pair;
-//! across filesystems, if a cause's case does so on several: code that they share. Two causes of a
-//! filesystem are one if isolation finds the same two steps for both: both go away when these are
-//! exchanged; or if those that stand for them break the same rule. The finding that stands for a
-//! cause is the smallest whose breach comes first in its run, on a pair without remedies if there
-//! is one. `mkwrite causes` measures it (docs/causes.md).
+//! Each finding has a case that was made as small as it can be and still show it. So if that run
+//! breaks what another finding is about, the other needs nothing more than this one, and both are
+//! one cause. Across pairs the same is asked of a cause's case, run on the other pair: another
+//! version of the filesystem, or code that several share. And two causes are one if isolation finds
+//! the same two steps for both: both go away when these are exchanged. The finding that stands for
+//! a cause is the smallest whose breach comes first in its run, on a pair without remedies if there
+//! is one. `mkwrite causes` measures it
+//! (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!
-//! Left out: two defects of which the one cannot show without the other are one cause here, and so
-//! are two that break the same rule first. And a defect that shows in each of two ways, neither of
-//! which comes with the other, is two.
+//! Left out: two defects that never show apart are one cause here, and so are many of which the
+//! smallest cases of the one show the other, too. And a defect that shows in each
+//! of two ways, neither of which a smallest case of the other shows, on no pair, is two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +25,6 @@ use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy};
 
-use crate::company::keep_company;
 use crate::isolate::isolate;
 use crate::realign::translate;
 use crate::shrink::Size;
@@ -72,7 +70,6 @@ pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Finding<F>]) -> Vec<C
     folding.within_pairs();
     folding.across_pairs();
     folding.by_isolation();
-    folding.by_rule();
     folding.causes()
 }
 
@@ -82,7 +79,7 @@ struct Folding<'a, F: Filesystem> {
     runner: Runner<F>,
     /// The targets that have new findings, and these by kind.
     targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
-    /// For each new finding, what its own case breaks, as far as it always comes with it.
+    /// For each new finding, what its own case breaks.
     breaks: Vec<Vec<Kind>>,
     /// Which finding of a cause stands for it, the one with the least: it follows from another, its
     /// pair is remedied, and its size.
@@ -176,55 +173,35 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     }
 
     fn within_pairs(&mut self) {
-        for (target, own) in self.targets.clone() {
+        let mut joined = Vec::new();
+        for (_, own) in &self.targets {
             for n in own.values() {
-                let mut company: Vec<Rule> =
-                    self.breaks[*n].iter().map(|(rule, _)| *rule).collect();
-                let (case, kind) = (&self.findings[*n].case, self.kind(*n));
-                keep_company(case, kind, &mut company, |case| self.run(target, case));
-                self.breaks[*n].retain(|(rule, _)| company.contains(rule));
-                for kind in self.breaks[*n].clone() {
-                    own.get(&kind).into_iter().for_each(|other| self.join(*n, *other));
-                }
+                joined
+                    .extend(self.breaks[*n].iter().filter_map(|kind| Some((*n, *own.get(kind)?))));
             }
         }
+        joined.into_iter().for_each(|(n, other)| self.join(n, other));
     }
 
+    /// Runs the case of each cause on every other target that has new findings.
     fn across_pairs(&mut self) {
         let targets = std::mem::take(&mut self.targets);
-        for n in 0..self.findings.len() {
-            for (to, others) in &targets {
-                let Some(&other) = others.get(&self.kind(n)) else { continue };
-                let is_open = self.first(n) != self.first(other);
-                if is_open && self.family(n) == self.family(other) && self.breaks_on(n, *to) {
-                    self.join(n, other);
-                }
-            }
-        }
         for root in self.roots() {
+            let Finding { target: from, case, .. } = &self.findings[root];
+            let family = from.pair.implementation.family();
             let mut same = Vec::new();
-            for (to, others) in &targets {
-                let Some(&other) = others.get(&self.kind(root)) else { continue };
-                if self.family(root) != self.family(other) && self.breaks_on(root, *to) {
-                    same.push(other);
+            for (to, others) in targets.iter().filter(|(to, _)| to != from) {
+                let case = translate(&mut self.runner, *from, *to, case).case;
+                let found = self.run(*to, &case).into_iter().filter_map(|kind| others.get(&kind));
+                same.extend(found.map(|other| (to.pair.implementation.family(), *other)));
+            }
+            let families: BTreeSet<&str> = same.iter().map(|(of, _)| *of).chain([family]).collect();
+            for (of, other) in same {
+                if of == family || families.len() >= SHARED {
+                    self.join(root, other);
                 }
             }
-            let families: BTreeSet<&str> = same.iter().map(|other| self.family(*other)).collect();
-            if families.len() + 1 >= SHARED {
-                same.into_iter().for_each(|other| self.join(root, other));
-            }
         }
-    }
-
-    /// The case of a finding breaks the same on another target.
-    fn breaks_on(&mut self, n: usize, to: Target<F>) -> bool {
-        let Finding { target: from, case, .. } = &self.findings[n];
-        let case = translate(&mut self.runner, *from, to, case).case;
-        self.run(to, &case).contains(&self.kind(n))
-    }
-
-    fn family(&self, n: usize) -> &'static str {
-        self.findings[n].target.pair.implementation.family()
     }
 
     /// Joins causes of which isolation finds the same two steps.
@@ -243,15 +220,6 @@ impl<'a, F: Filesystem> Folding<'a, F> {
                 (moment.point, moment.operation.split(' ').next().unwrap_or_default().to_owned())
             };
             let first = *seen.entry([step(found.first), step(found.second)]).or_insert(root);
-            self.join(first, root);
-        }
-    }
-
-    /// Joins causes of a filesystem that begin with the same rule.
-    fn by_rule(&mut self) {
-        let mut seen: BTreeMap<(Rule, &str), usize> = BTreeMap::new();
-        for root in self.roots() {
-            let first = *seen.entry((self.kind(root).0, self.family(root))).or_insert(root);
             self.join(first, root);
         }
     }

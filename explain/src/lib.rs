@@ -12,7 +12,6 @@
 
 pub mod bisect;
 pub mod causes;
-mod company;
 pub mod cure;
 pub mod explain;
 pub mod finding;

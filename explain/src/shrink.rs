@@ -39,8 +39,8 @@ use crate::finding::{is_plain, pair_names, set_targets};
 use crate::parallel::{Until, parallel};
 pub use crate::smaller::{Axis, removals};
 use crate::smaller::{
-    REQUESTS_MOVED, close_gaps, rearrangements, requests_moved, reshaped, shorter_ranges,
-    simpler_faults, stops, without_page,
+    REQUESTS_MOVED, already_truncated, close_gaps, rearrangements, requests_moved, reshaped,
+    shorter_ranges, simpler_faults, stops, without_page,
 };
 
 /// Fresh schedules that a candidate with fewer operations is tried with.
@@ -726,6 +726,7 @@ impl<'a, F: Filesystem> Shrinker<'a, F> {
             .into_iter()
             .any(|c| self.take(case, c))
         {}
+        while already_truncated(case).into_iter().any(|c| self.take(case, c)) {}
         // The last first: a field stands behind what it depends on.
         for field in FIELDS.iter().rev() {
             while self.attempt(case, |c| c.geometry = field.simpler(c.geometry)) {}

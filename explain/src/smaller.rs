@@ -8,7 +8,7 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{
-    Actor, Case, Faults, Geometry, Operand, Operation, Range, Schedule, Site, Stop,
+    Actor, Case, Effect, Faults, Geometry, Operand, Operation, Range, Schedule, Site, Stop,
 };
 use mkwrite_model::exec::TaskId;
 use mkwrite_model::geometry::FIELDS;
@@ -205,6 +205,19 @@ pub fn simpler_faults(case: &Case) -> Vec<Case> {
         to(times >> 1);
     }
     all
+}
+
+/// The case without one of its truncates: the file has that size from the start.
+pub(crate) fn already_truncated(case: &Case) -> Vec<Case> {
+    let truncates = case.operations().filter_map(|(task, slot, operation)| {
+        let Effect::Resizes(size) = operation.effect() else { return None };
+        let mut smaller = case.clone();
+        smaller.actors[task.index()].operations[usize::from(slot)] = Operation::Empty;
+        smaller.geometry.size = size;
+        smaller.fix_up();
+        Some(smaller)
+    });
+    truncates.collect()
 }
 
 /// The case without this page of the file: what lies behind moves up, what named it names the place

@@ -419,7 +419,9 @@ mod tests {
         assert!(cluster.best.shrunk);
         assert_eq!(
             (cluster.best.case.operations().count(), cluster.best.case.actors.len()),
-            (1, 1)
+            (1, 1),
+            "{:?}",
+            cluster.best.case
         );
         assert!(
             outcome.clusters.keys().all(|key| key.target >= defaults().len()),
