@@ -454,3 +454,34 @@ fn fsync_makes_the_size_durable() {
         "no write has failed"
     );
 }
+
+#[test]
+fn a_punched_hole_reads_as_zero_and_stores_beside_it_stay() {
+    let mut s = Script::new(2);
+    s.call(A, 0, Operation::Store(CELL0));
+    s.ok(A, 1);
+    s.call(A, 1, Operation::Punch(CELL0));
+    s.ok(A, 0);
+    s.call(A, 2, Operation::Load(Range::new(0, 2)));
+    let old = [stamp(A, 0, 0), Stamp::initial(1)];
+    assert_eq!(s.ret(A, Status::Ok, 2, &old, &[]), [Flaw::Exposed], "the store is back");
+    s.call(A, 3, Operation::Load(Range::new(0, 2)));
+    assert_eq!(s.ret(A, Status::Ok, 2, &[Stamp::ZERO, Stamp::initial(1)], &[]), []);
+}
+
+#[test]
+fn a_refused_punch_changes_nothing_and_one_that_failed_may_have() {
+    for (status, zero, old) in [
+        (Status::NotSupported, &[Flaw::Stale][..], &[][..]),
+        (Status::Io, &[Flaw::NotDue], &[Flaw::NotDue]), // the error itself is not due here
+    ] {
+        for (value, flaws) in [(Stamp::ZERO, zero), (Stamp::initial(0), old)] {
+            let mut s = Script::new(2);
+            s.call(A, 0, Operation::Punch(CELL0));
+            let mut found = s.ret(A, status, 0, &[], &[]);
+            s.call(A, 1, Operation::Load(CELL0));
+            found.extend(s.ret(A, Status::Ok, 1, &[value], &[]));
+            assert_eq!(found, flaws, "{status:?}, then {value:?}");
+        }
+    }
+}
