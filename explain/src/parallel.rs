@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Does tasks `0..count` on `jobs` threads, each of which has a state of its own and takes the next
-/// task when it is done with one. Begins no task once `is_over` says so.
+/// task when it is done with one. Begins no task once `is_over` says so, or after a panic.
 pub fn parallel<S>(
     jobs: usize,
     count: usize,
@@ -17,6 +17,7 @@ pub fn parallel<S>(
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, count.max(1)) {
             scope.spawn(|| {
+                let _none_after_a_panic = NoneAfterPanic(&next, count);
                 let mut state = state();
                 while !is_over() {
                     match next.fetch_add(1, Ordering::Relaxed) {
@@ -27,6 +28,17 @@ pub fn parallel<S>(
             });
         }
     });
+}
+
+/// Leaves no task to the other threads if this one panics, so that the panic is seen at once.
+struct NoneAfterPanic<'a>(&'a AtomicUsize, usize);
+
+impl Drop for NoneAfterPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(self.1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What comes of tasks `0..count`, in order, done on `jobs` threads.
@@ -80,6 +92,25 @@ mod tests {
             assert_eq!(done, (0..20).collect::<Vec<_>>());
         }
         parallel(4, 0, || false, || (), |(), _| panic!("there is no task"));
+    }
+
+    #[test]
+    fn a_panic_ends_the_work() {
+        let (begun, panics) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = |(): &mut (), task: usize| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if task == 1 {
+                panics.store(true, Ordering::Relaxed);
+                panic!("the second task panics");
+            }
+            while !panics.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(100)); // until the panic has gone its way
+        };
+        let all = || parallel(2, 1000, || false, || (), work);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
     }
 
     #[test]
