@@ -34,6 +34,7 @@ fn a_hunt_finds_the_bug_of_the_first_version_and_none_in_the_second() {
     let shrunk = mkwrite(&["shrink", file, "--output", &format!("{out}/small.mkw")]);
     assert_eq!(code(&shrunk), Some(0), "{}", text(&shrunk));
     let explained = text(&mkwrite(&["explain", file]));
+    let explained = explained.split_whitespace().collect::<Vec<_>>().join(" "); // lines wrap
     assert!(explained.contains("minimalfs@1 x 2.6.30 breaks I27 at miss.set_pte"), "{explained}");
     assert!(explained.contains("minimalfs@2"), "another version closes it: {explained}");
 }
