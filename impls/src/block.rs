@@ -25,7 +25,7 @@ use mkwrite_model::remedy::Remedy;
 use crate::buffer::{self, BufferHeads};
 
 /// The versions.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Block {
     /// 2.6.24 to 2.6.29.
     V2_6_29,
@@ -92,7 +92,17 @@ impl<F: BufferHeads> Implementation<F> for Block {
 }
 
 impl<F: BufferHeads> VmOperations<F> for Block {
+    /// ext4_page_mkwrite, as far as the lock goes.
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
+        k.invalidate_lock_shared(P::MkwriteInvalidate).await;
+        let code = self.block_page_mkwrite(k, page).await;
+        k.invalidate_unlock_shared();
+        code
+    }
+}
+
+impl Block {
+    async fn block_page_mkwrite<F: BufferHeads>(self, k: &Kernel<F>, page: Frame) -> Code {
         let truncated = match self {
             Block::V2_6_29 if k.remedied(Remedy::RetryOnRace) => NOPAGE,
             Block::V2_6_29 => EINVAL,
@@ -100,49 +110,40 @@ impl<F: BufferHeads> VmOperations<F> for Block {
         };
         let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
 
-        if self == Block::V6_12 {
-            k.invalidate_lock_shared(P::MkwriteInvalidate).await; // ext4_page_mkwrite
-        }
-        let code = 'prepared: {
-            let early = k.i_size();
-            k.lock_page(page, P::MkwriteLock).await;
-            let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
-            let beyond = match self {
-                Block::V6_12 => k.first_cell(page) >= size,
-                _ => k.first_cell(page) > size,
-            };
-            if !k.still_in_mapping(page) || beyond {
-                k.unlock_page(page);
-                break 'prepared truncated;
-            }
-            let end = (size - k.first_cell(page)).min(k.geometry().cells);
-
-            k.at_page(P::MkwriteAttach, page).await;
-            if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
-                k.unlock_page(page);
-                break 'prepared no_space;
-            }
-            k.at_page(P::MkwriteDirty, page).await;
-            buffer::commit(k, page, Range::new(0, end)).await;
-
-            if self == Block::V6_12 {
-                k.set_page_dirty(page).await;
-                if !k.reaches_plant(Plant::NoStableWait) {
-                    k.wait_on_page_writeback(page, P::MkwriteWait).await;
-                }
-                break 'prepared LOCKED;
-            }
-            if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
-                break 'prepared LOCKED;
-            }
-            k.at_page(P::MkwriteReturn, page).await;
-            k.unlock_page(page);
-            OK
+        let early = k.i_size();
+        k.lock_page(page, P::MkwriteLock).await;
+        let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
+        let beyond = match self {
+            Block::V6_12 => k.first_cell(page) >= size,
+            _ => k.first_cell(page) > size,
         };
-        if self == Block::V6_12 {
-            k.invalidate_unlock_shared();
+        if !k.still_in_mapping(page) || beyond {
+            k.unlock_page(page);
+            return truncated;
         }
-        code
+        let end = (size - k.first_cell(page)).min(k.geometry().cells);
+
+        k.at_page(P::MkwriteAttach, page).await;
+        if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
+            k.unlock_page(page);
+            return no_space;
+        }
+        k.at_page(P::MkwriteDirty, page).await;
+        buffer::commit(k, page, Range::new(0, end)).await;
+
+        if self == Block::V6_12 {
+            k.set_page_dirty(page).await;
+            if !k.reaches_plant(Plant::NoStableWait) {
+                k.wait_on_page_writeback(page, P::MkwriteWait).await;
+            }
+            return LOCKED;
+        }
+        if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {
+            return LOCKED;
+        }
+        k.at_page(P::MkwriteReturn, page).await;
+        k.unlock_page(page);
+        OK
     }
 }
 

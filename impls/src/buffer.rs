@@ -168,9 +168,6 @@ macro_rules! buffer_heads {
                     buffer::truncate_blocks(k, size).await;
                 }
                 async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
-                    if !k.facts().punches_holes {
-                        return Status::NotSupported;
-                    }
                     buffer::punch_hole(k, cells).await
                 }
             }
@@ -448,15 +445,10 @@ pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 
 /// ext2_setsize: since 5.15 under invalidate_lock.
 pub async fn setattr(k: &Kernel<impl BufferHeads>, size: u8) {
-    let locks = k.facts().invalidate_lock;
-    if locks {
-        k.invalidate_lock(P::TruncateInvalidateLock).await;
-    }
+    k.invalidate_lock(P::TruncateInvalidateLock).await;
     mm::vmtruncate(k, size).await;
     k.fs().truncate(k, size).await;
-    if locks {
-        k.invalidate_unlock();
-    }
+    k.invalidate_unlock();
 }
 
 /// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.
@@ -522,18 +514,11 @@ pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
 /// Pages that stay, and lose some of their blocks: they get buffers, so that it is known which; and
 /// by the remedy they are write-protected, as ext4_truncate_page_cache_block_range does.
 async fn prepare_ends(k: &Kernel<impl BufferHeads>, cells: Range) {
-    let g = k.geometry();
-    let [first, last] = [cells.start, cells.end]
-        .map(|end| Some(g.page_of(end)).filter(|_| !end.is_multiple_of(g.cells)));
-    for index in first.into_iter().chain(last.filter(|_| first != last)) {
-        k.at_slot(P::TruncateFind, index).await;
-        let Some(page) = k.find_get_page(index) else { continue };
-        k.lock_page(page, P::TruncateLock).await;
-        if k.in_mapping(page) {
-            set(k, page, get_or_create(k, page));
-            if k.remedied(Remedy::PunchProtects) && k.page_mkclean(page).await {
-                k.set_page_dirty(page).await;
-            }
+    for (index, _) in mm::parts(k, cells).into_iter().flatten() {
+        let Some(page) = mm::lock_page_of(k, index * k.geometry().cells).await else { continue };
+        set(k, page, get_or_create(k, page));
+        if k.remedied(Remedy::PunchProtects) && k.page_mkclean(page).await {
+            k.set_page_dirty(page).await;
         }
         k.unlock_page(page);
         k.put_page(page);

@@ -63,9 +63,6 @@ impl<F: BufferHeads> VmOperations<F> for Filemap {
     /// The generic one; where holes can be punched under invalidate_lock, as ext4_page_mkwrite and
     /// xfs_write_fault have it.
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
-        if !k.facts().invalidate_lock {
-            return mm::filemap_page_mkwrite(k, page).await;
-        }
         k.invalidate_lock_shared(P::MkwriteInvalidate).await;
         let code = mm::filemap_page_mkwrite(k, page).await;
         k.invalidate_unlock_shared();

@@ -596,9 +596,6 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
     /// also raise i_size to the end of the hole; the reply's attributes put that right, unless the
     /// inode has requests again. Left out: what the reply says of an extension that failed.
     async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
-        if self < Nfs::V6_12 || k.remedied(Remedy::PunchRefused) {
-            return Status::NotSupported;
-        }
         k.inode_lock(P::PunchInode).await;
         self.wb_all(k).await;
         k.at(P::PunchBlocks).await;

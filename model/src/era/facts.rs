@@ -68,9 +68,6 @@ pub struct Facts {
     /// Whoever reads a page into the page cache holds invalidate_lock, and whoever removes pages and
     /// blocks together holds it alone (`[invalidate-lock]`). Since 5.15.
     pub invalidate_lock: bool,
-    /// fallocate(2) punches holes, where the filesystem can (`[punch-hole]`). Kernels do since
-    /// 2.6.38; here only those with invalidate_lock, the races of the others are left out.
-    pub punches_holes: bool,
     /// invalidate_inode_pages2 removes no page that others hold a reference to, as in 2.6.18.
     pub invalidate2_counts_references: bool,
     /// What it fails with (`[invalidate]`): EIO in 2.6.18, later EBUSY.

@@ -66,7 +66,6 @@ eras! {
         truncate_order: TruncateOrder::InvalidatesFirst,
         truncate_unmaps_again: true,
         invalidate_lock: false,
-        punches_holes: false,
         invalidate2_counts_references: false,
         invalidate2_error: Status::Busy,
         reclaim_writes: true,
@@ -124,7 +123,6 @@ eras! {
         writes_past_errors: true,
         writepage_discards: false,
         invalidate_lock: true,
-        punches_holes: true,
         ..*Era::V4_19.0
     }
     V6_12 {

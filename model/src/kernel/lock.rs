@@ -233,24 +233,37 @@ impl<F: Filesystem> Kernel<F> {
         object::INVALIDATE + self.file().id().number()
     }
 
-    /// filemap_invalidate_lock: nothing is read into the page cache until it is released.
+    /// filemap_invalidate_lock: nothing is read into the page cache until it is released. An era
+    /// before 5.15 has no such lock: then this and the next three do nothing.
     pub async fn invalidate_lock(&self, at: Point) {
+        if !self.facts().invalidate_lock {
+            return;
+        }
         self.take(at, self.invalidate_object(), Mode::Exclusive, Class::Invalidate).await;
     }
 
     /// filemap_invalidate_unlock.
     pub fn invalidate_unlock(&self) {
+        if !self.facts().invalidate_lock {
+            return;
+        }
         self.tasks.release(self.invalidate_object());
         self.unhold(Class::Invalidate);
     }
 
     /// filemap_invalidate_lock_shared.
     pub async fn invalidate_lock_shared(&self, at: Point) {
+        if !self.facts().invalidate_lock {
+            return;
+        }
         self.take(at, self.invalidate_object(), Mode::Shared, Class::Invalidate).await;
     }
 
     /// filemap_invalidate_unlock_shared.
     pub fn invalidate_unlock_shared(&self) {
+        if !self.facts().invalidate_lock {
+            return;
+        }
         self.tasks.release_shared(self.invalidate_object());
         self.unhold(Class::Invalidate);
     }

@@ -68,26 +68,42 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
     }
 }
 
-/// filemap_fault: the page, locked, with a reference. Since 5.15 whoever may have to read it holds
-/// invalidate_lock meanwhile (6.12 mm/filemap.c: filemap_fault `[invalidate-lock]`).
+/// Looks a page up that may have to be read. Whoever does so since 5.15 holds invalidate_lock
+/// from here on, shared, and then looks again: a page that was not cached, or not uptodate, may be
+/// by then (6.12 mm/filemap.c: filemap_fault, filemap_create_folio, filemap_update_page
+/// `[invalidate-lock]`).
+pub(super) async fn find_to_read<F: Filesystem>(
+    k: &Kernel<F>,
+    index: u8,
+    find: P,
+    lock: P,
+    locked: &mut bool,
+) -> Option<Frame> {
+    loop {
+        k.at_slot(find, index).await;
+        let found = k.find_get_page(index);
+        let is_uptodate = found.is_some_and(|page| k.is_uptodate(page));
+        if is_uptodate || *locked || !k.facts().invalidate_lock {
+            return found;
+        }
+        if let Some(page) = found {
+            k.put_page(page);
+        }
+        k.invalidate_lock_shared(lock).await;
+        *locked = true;
+    }
+}
+
+/// filemap_fault: the page, locked, with a reference.
 pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
     let past_the_end = if k.reaches_plant(Plant::WrongErrno) { SIGSEGV } else { SIGBUS };
     k.at_size(P::FaultSize).await;
     if index >= k.pages_in_file() {
         return Err(past_the_end);
     }
-    let mut may_read = !k.facts().invalidate_lock;
+    let mut locked = false;
     let found = loop {
-        k.at_slot(P::FaultFind, index).await;
-        let found = k.find_get_page(index);
-        if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
-            if let Some(page) = found {
-                k.put_page(page);
-            }
-            k.invalidate_lock_shared(P::FaultInvalidate).await;
-            may_read = true;
-            continue;
-        }
+        let found = find_to_read(k, index, P::FaultFind, P::FaultInvalidate, &mut locked).await;
         let Some(page) = found else {
             let Some(page) = k.add_to_page_cache(index) else { break Err(OOM) };
             // If this fails the page is found not uptodate, and read again.
@@ -102,7 +118,7 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
             k.put_page(page);
             continue;
         }
-        if !k.is_uptodate(page) && !may_read {
+        if !k.is_uptodate(page) && !locked && k.facts().invalidate_lock {
             k.unlock_page(page);
             k.put_page(page);
             continue;
@@ -114,7 +130,7 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
         }
         break Ok(page);
     };
-    if may_read && k.facts().invalidate_lock {
+    if locked {
         k.invalidate_unlock_shared();
     }
     let page = found?;

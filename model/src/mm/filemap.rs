@@ -11,6 +11,7 @@
 //! too.
 
 use super::by_page;
+use super::fault::find_to_read;
 use super::truncate::{extend, treats_eof_page, vmtruncate};
 use crate::case::Range;
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
@@ -63,22 +64,11 @@ pub(crate) async fn read<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     Status::Ok
 }
 
-/// The page at `index`, uptodate, with a reference. Since 5.15 whoever may have to read it holds
-/// invalidate_lock meanwhile (6.12 mm/filemap.c: filemap_create_folio, filemap_update_page
-/// `[invalidate-lock]`).
+/// The page at `index`, uptodate, with a reference.
 async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Frame, Status> {
-    let mut may_read = !k.facts().invalidate_lock;
+    let mut locked = false;
     let found = loop {
-        k.at_slot(P::ReadFind, index).await;
-        let found = k.find_get_page(index);
-        if !may_read && !found.is_some_and(|page| k.is_uptodate(page)) {
-            if let Some(page) = found {
-                k.put_page(page);
-            }
-            k.invalidate_lock_shared(P::ReadInvalidate).await;
-            may_read = true;
-            continue;
-        }
+        let found = find_to_read(k, index, P::ReadFind, P::ReadInvalidate, &mut locked).await;
         match found {
             Some(page) if k.is_uptodate(page) => {
                 if k.is_dirty(page) && k.reaches_plant(Plant::ReadRereadsDirty) {
@@ -111,7 +101,7 @@ async fn find_uptodate_page<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<F
             }
         }
     };
-    if may_read && k.facts().invalidate_lock {
+    if locked {
         k.invalidate_unlock_shared();
     }
     found

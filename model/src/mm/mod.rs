@@ -24,7 +24,9 @@ pub use fault::filemap_fault;
 pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
 pub use fsync::{file_write_and_wait, filemap_fdatawait, generic_file_fsync};
 pub use punch::truncate_pagecache_range;
-pub use truncate::{grab_part_of_block, grow, pagecache_isize_extended, vmtruncate};
+pub use truncate::{
+    grab_part_of_block, grow, lock_page_of, pagecache_isize_extended, parts, vmtruncate,
+};
 pub use writeback::write_cache_pages;
 
 points! {

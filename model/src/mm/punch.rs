@@ -10,6 +10,7 @@ use crate::case::Range;
 use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Status};
 use crate::point::{Point as P, points};
+use crate::remedy::Remedy;
 
 points! {
     257 PunchStart      "punch.start"           "fallocate(2): enter the filesystem, which may write the range back first";
@@ -20,9 +21,13 @@ points! {
     264 PunchWait       "punch.wait_writeback"  "punch: wait for the writeback of a page of which a part is zeroed";
 }
 
-/// fallocate(2).
+/// fallocate(2). Kernels punch holes since 2.6.38; here only those with invalidate_lock do, the
+/// races of the others are left out.
 pub(crate) async fn punch_hole<F: Filesystem>(k: &Kernel<F>, cells: Range) -> Status {
     k.at(P::PunchStart).await;
+    if !k.facts().invalidate_lock || k.remedied(Remedy::PunchRefused) {
+        return Status::NotSupported;
+    }
     k.fs().punch_hole(k, cells).await
 }
 

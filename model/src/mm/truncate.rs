@@ -15,7 +15,7 @@ use crate::case::{Effect, PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Event, Frame, Kernel, Stamp, Status};
+use crate::kernel::{Event, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -102,10 +102,7 @@ pub async fn pagecache_isize_extended<F: Filesystem>(k: &Kernel<F>, from: u8, to
         }
         if k.facts().zeroes_extended && k.is_dirty(page) {
             k.at_page(P::TruncateZero, page).await;
-            let first = k.first_cell(page);
-            for cell in from - first..(to - first).min(g.cells) {
-                k.set_cell(page, cell, Stamp::ZERO);
-            }
+            k.zero_of_file(page, Range::new(from, to.min(k.first_cell(page) + g.cells)));
         }
         k.unlock_page(page);
         k.put_page(page);
@@ -153,7 +150,7 @@ async fn lock_eof_page<F: Filesystem>(k: &Kernel<F>) -> Option<Frame> {
 }
 
 /// filemap_lock_folio: the page of a cell, if it is cached: locked, with a reference.
-async fn lock_page_of<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Frame> {
+pub async fn lock_page_of<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Frame> {
     loop {
         let index = k.geometry().page_of(cell);
         k.at_slot(P::TruncateFind, index).await;
@@ -210,6 +207,7 @@ pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cel
         k.put_page(page);
     }
 
+    // By number: an iterator over the parts themselves would be kept over the steps.
     for n in 0..2u8 {
         if let Some((index, of_page)) = parts(k, cells)[usize::from(n)] {
             truncate_partial_page(k, index, of_page).await;
@@ -236,7 +234,7 @@ pub(super) async fn truncate_inode_pages_range<F: Filesystem>(k: &Kernel<F>, cel
 }
 
 /// The pages that lie in these cells in part, each with its cells, counted from its start.
-fn parts<F: Filesystem>(k: &Kernel<F>, cells: Range) -> [Option<(u8, Range)>; 2] {
+pub fn parts<F: Filesystem>(k: &Kernel<F>, cells: Range) -> [Option<(u8, Range)>; 2] {
     let g = k.geometry();
     let part = |page: u8| {
         let part = cells.clip(g.cells_of(page));
