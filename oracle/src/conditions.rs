@@ -76,7 +76,7 @@ conditions! {
     NoRecord        "no-record"         no_record         "the page was dirty without a record";
     BlockBeyond     "block-beyond"      block_beyond      "a block that lay beyond i_size was allocated there, other than by a write(2) to it, or a page_mkwrite of its page returned while it was";
     PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
-    DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty while a hole was punched in the file";
+    DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty, or was between its flag and its tag, while a hole was punched in the file";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
@@ -111,6 +111,32 @@ struct Writing {
     stored: u64,
 }
 
+/// Calls of one kind that flush the file and then change it, with nothing that keeps others from
+/// making pages dirty in between.
+#[derive(Clone, Copy, Default)]
+struct Flushing {
+    /// The tasks that are in such a call.
+    tasks: u32,
+    /// Somebody else made a page dirty meanwhile.
+    dirtied: bool,
+}
+
+impl Flushing {
+    /// A page that is flagged and not tagged yet is one that the flush will not see.
+    fn begin(&mut self, task: TaskId, flagged: bool) {
+        self.tasks |= task.bit();
+        self.dirtied |= flagged;
+    }
+
+    fn end(&mut self, task: TaskId) {
+        self.tasks &= !task.bit();
+    }
+
+    fn dirtied_by(&mut self, task: TaskId) {
+        self.dirtied |= self.tasks != 0 && self.tasks & task.bit() == 0;
+    }
+}
+
 /// What the judge notes of a run for the conditions.
 pub(crate) struct Marks {
     dirties_late: DirtiesLate,
@@ -130,11 +156,9 @@ pub(crate) struct Marks {
     called: [u32; TASKS],
     /// Tasks in whose call page_mkwrite returned with the page out of the mapping.
     gone: u32,
-    /// Tasks that are in a truncate.
-    truncating: u32,
+    truncates: Flushing,
+    punches: Flushing,
     raised: bool,
-    /// Somebody else made a page dirty while a truncate was under way.
-    dirtied_in_truncate: bool,
     /// Tasks that are in a write(2), and for each of them, cells of the file, one bit each.
     writing: u32,
     writes: [Writing; TASKS],
@@ -155,9 +179,6 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
-    /// Tasks that punch a hole; and somebody dirtied or wrote a page meanwhile.
-    punching: u32,
-    dirtied_in_punch: bool,
     /// Cells that a hole took from pages that stayed, and could be stored to.
     part_punched: u64,
     /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
@@ -183,9 +204,9 @@ impl Default for Marks {
             late_until: [0; PAGES_MAX],
             called: [0; TASKS],
             gone: 0,
-            truncating: 0,
+            truncates: Flushing::default(),
+            punches: Flushing::default(),
             raised: false,
-            dirtied_in_truncate: false,
             writing: 0,
             writes: [Writing::default(); TASKS],
             eof: Eof::default(),
@@ -199,8 +220,6 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
-            punching: 0,
-            dirtied_in_punch: false,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
@@ -258,8 +277,8 @@ impl Marks {
         match event {
             Event::Call => self.call(k, task),
             Event::Return => {
-                self.truncating &= !task.bit();
-                self.punching &= !task.bit();
+                self.truncates.end(task);
+                self.punches.end(task);
                 self.tagging[task.index()] = None;
                 if self.writing & task.bit() != 0 {
                     self.written(k, task);
@@ -341,15 +360,11 @@ impl Marks {
         self.gone &= !task.bit();
         self.writers &= !task.bit();
         let effect = k.state(task).operation().effect();
+        let flagged = || self.tagging.iter().any(Option::is_some);
         if let Effect::Discards(_) = effect {
-            self.punching |= task.bit();
-            // A page with the flag and without the tag: the flush will not see it.
-            self.dirtied_in_punch |= self.tagging.iter().any(Option::is_some);
-        }
-        if let Effect::Resizes(_) = effect {
-            self.truncating |= task.bit();
-            // A page with the flag and without the tag: the flush will not see it.
-            self.dirtied_in_truncate |= self.tagging.iter().any(Option::is_some);
+            self.punches.begin(task, flagged());
+        } else if let Effect::Resizes(_) = effect {
+            self.truncates.begin(task, flagged());
         } else if let Some(cells) = effect.writes() {
             self.writing |= task.bit();
             self.writers |= task.bit();
@@ -460,8 +475,8 @@ impl Marks {
 
     /// The flag or the tag of a page was set.
     fn dirtied(&mut self, task: TaskId) {
-        self.dirtied_in_truncate |= self.truncating != 0 && self.truncating & task.bit() == 0;
-        self.dirtied_in_punch |= self.punching & !task.bit() != 0;
+        self.truncates.dirtied_by(task);
+        self.punches.dirtied_by(task);
     }
 
     fn size_written<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, from: u8, to: u8) {
@@ -474,7 +489,7 @@ impl Marks {
         }
         if let Effect::Stores(cells) = k.state(task).operation().effect() {
             let first = g.page_of(cells.start) * g.cells;
-            self.raised |= self.truncating & !task.bit() != 0 && to > first;
+            self.raised |= self.truncates.tasks & !task.bit() != 0 && to > first;
         }
     }
 
@@ -525,7 +540,7 @@ impl Marks {
     }
 
     fn dirtied_in_punch<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
-        self.dirtied_in_punch
+        self.punches.dirtied
     }
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
@@ -533,7 +548,7 @@ impl Marks {
     }
 
     fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
-        self.dirtied_in_truncate
+        self.truncates.dirtied
     }
 }
 
