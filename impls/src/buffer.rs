@@ -10,7 +10,7 @@ use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
 use mkwrite_model::implementation::{Filesystem, Holds, Record, WbSync};
 use mkwrite_model::kernel::page::ERROR;
-use mkwrite_model::kernel::{Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
+use mkwrite_model::kernel::{Extent, Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
@@ -376,7 +376,8 @@ pub fn readpage(k: &Kernel<impl Filesystem>, page: Frame) {
     let below_eof = blocks_below_eof(k, page);
     for cell in 0..g.cells {
         let b = cell / g.block_cells();
-        let block = k.block(file_block(k, page, b)).filter(|_| below_eof >> b & 1 != 0);
+        let extent = k.extent(file_block(k, page, b));
+        let block = extent.written().filter(|_| below_eof >> b & 1 != 0);
         let stamp = block.map_or(Stamp::ZERO, |block| k.device.read(block, cell % g.block_cells()));
         k.set_cell(page, cell, stamp);
     }
@@ -579,7 +580,8 @@ pub fn is_releasable(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 /// A cell as block_read_full_page would read it.
 pub fn stored(k: &Kernel<impl Filesystem>, cell: u8) -> Stamp {
     let per_block = k.geometry().block_cells();
-    k.block(cell / per_block).map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
+    let block = k.extent(cell / per_block).written();
+    block.map_or(Stamp::ZERO, |block| k.device.read(block, cell % per_block))
 }
 
 /// The cells of some blocks of a page, one bit each.
@@ -587,9 +589,10 @@ pub fn cells_of(k: &Kernel<impl Filesystem>, blocks: u8) -> u8 {
     bits(blocks).fold(0, |mask, b| mask | k.geometry().cells_of_block(b).bits() as u8)
 }
 
-/// The cells of those blocks of a page that have no block on the device, one bit each.
+/// The cells of those blocks of a page that have neither a block on the device nor space reserved
+/// for one, one bit each.
 pub fn unallocated(k: &Kernel<impl Filesystem>, page: Frame, blocks: u8) -> u8 {
-    let has = |b: u8| k.block(file_block(k, page, b)).is_some();
+    let has = |b: u8| k.extent(file_block(k, page, b)) != Extent::Hole;
     cells_of(k, bits(blocks).filter(|b| !has(*b)).fold(0, |mask, b| mask | 1 << b))
 }
 

@@ -62,14 +62,23 @@ impl Device {
 
     /// Takes the lowest free block, if the budget allows.
     pub(super) fn allocate(&self) -> Option<u8> {
+        (self.free.get() != 0 && self.reserve()).then(|| self.take())
+    }
+
+    /// Takes one block off the budget, if that allows; which one is left open.
+    pub(super) fn reserve(&self) -> bool {
         let budget = self.budget.get();
-        if budget == 0 || self.free.get() == 0 {
-            return None;
-        }
         if budget != AMPLE {
-            self.budget.set(budget - 1);
+            self.budget.set(budget.saturating_sub(1));
         }
-        Some(self.take())
+        budget != 0
+    }
+
+    /// Gives the budget back what was reserved.
+    pub(super) fn unreserve(&self) {
+        if self.budget.get() != AMPLE {
+            self.budget.set(self.budget.get() + 1);
+        }
     }
 
     /// Takes the lowest free block, whatever the budget.
@@ -88,9 +97,7 @@ impl Device {
     /// Gives a block back.
     pub(super) fn free(&self, block: u8) {
         self.free.set(self.free.get() | 1 << block);
-        if self.budget.get() != AMPLE {
-            self.budget.set(self.budget.get() + 1);
-        }
+        self.unreserve();
     }
 
     /// What is wrong with the ownership of blocks: each is free, or has one place in these files.
@@ -99,12 +106,15 @@ impl Device {
         files: impl Iterator<Item = &'a Extents>,
     ) -> Option<&'static str> {
         let (mut owned, mut count) = (self.free.get(), 0);
-        for block in files.flat_map(Extents::blocks) {
-            if owned >> block & 1 != 0 {
-                return Some("a block of the file is free, or has two places in it");
+        for file in files {
+            for block in file.blocks() {
+                if owned >> block & 1 != 0 {
+                    return Some("a block of the file is free, or has two places in it");
+                }
+                owned |= 1 << block;
+                count += 1;
             }
-            owned |= 1 << block;
-            count += 1;
+            count += file.delayed().count_ones() as usize;
         }
         if owned != u64::MAX {
             return Some("a block is neither free nor in the file");
@@ -115,11 +125,10 @@ impl Device {
         (!adds_up).then_some("the count of free blocks is off")
     }
 
-    /// One cell of a block after a crash; of none, and of one that was not written since it was
-    /// allocated, zero.
-    pub(super) fn durable(&self, block: Option<u8>, cell: u8) -> Stamp {
-        let written = block.filter(|block| self.written.get() >> block & 1 != 0);
-        written.map_or(Stamp::ZERO, |block| self.read(block, cell))
+    /// One cell of a block after a crash; of one that was not written since it was allocated, zero.
+    pub(super) fn durable(&self, block: u8, cell: u8) -> Stamp {
+        let is_written = self.written.get() >> block & 1 != 0;
+        if is_written { self.read(block, cell) } else { Stamp::ZERO }
     }
 
     /// One cell of a device block, whoever wrote it.
@@ -136,6 +145,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Extent;
 
     #[test]
     fn the_audit_finds_blocks_that_are_lost_or_owned_twice() {
@@ -144,7 +154,8 @@ mod tests {
             device.budget.set(3);
             device.capacity.set(3);
             for file_block in [0, 2] {
-                file.set(file_block, device.allocate().expect("there are three"));
+                let block = device.allocate().expect("there are three");
+                file.set(file_block, Extent::Written(block));
             }
             (device, file)
         };
@@ -155,6 +166,14 @@ mod tests {
         assert_eq!(audit(&good, &file), None);
         assert_eq!((file.allocated(), good.budget.get()), (0b101, 1));
 
+        let (delayed, file) = made();
+        assert!(delayed.reserve(), "one is left");
+        assert_eq!(audit(&delayed, &file), Some("the count of free blocks is off"));
+        file.set(5, Extent::Delayed);
+        assert_eq!(audit(&delayed, &file), None);
+        assert_eq!((file.allocated(), file.delayed()), (0b101, 0b10_0000));
+        assert!(!delayed.reserve(), "nothing is left");
+
         let (leaky, _) = made();
         let lost = "a block is neither free nor in the file";
         assert_eq!(audit(&leaky, &Extents::default()), Some(lost));
@@ -163,7 +182,7 @@ mod tests {
         let owned_twice = "a block of the file is free, or has two places in it";
         twice.free(last(&file));
         assert_eq!(audit(&twice, &file), Some(owned_twice));
-        file.set(3, twice.allocate().expect("it was given back"));
+        file.set(3, Extent::Written(twice.allocate().expect("it was given back")));
         assert_eq!(audit(&twice, &file), Some(owned_twice));
 
         let (miscounted, file) = made();

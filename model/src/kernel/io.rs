@@ -5,7 +5,7 @@
 //! Left out: torn writes inside a page, read requests (a page is read in one step, with the page
 //! locked). The inode on a block device is its size alone, written in one step.
 
-use super::{Attributes, Event, Frame, Kernel, NO_BLOCK, Stamp, object};
+use super::{Attributes, Event, Extent, Frame, Kernel, NO_BLOCK, Stamp, object};
 use crate::case::{BLOCKS_PER_PAGE_MAX, Case, PAGES_MAX, Range, Site};
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Filesystem;
@@ -66,7 +66,7 @@ impl<F: Filesystem> Kernel<F> {
             let extents = &self.file().extents;
             let block = extents.block(file_block).unwrap_or_else(|| {
                 let block = self.device.take();
-                extents.set(file_block, block);
+                extents.set(file_block, Extent::Written(block));
                 block
             });
             self.device.write(block, cell % g.block_cells(), stamp);
