@@ -167,8 +167,11 @@ macro_rules! buffer_heads {
                 async fn truncate(self, k: &Kernel<F>, size: u8) {
                     buffer::truncate_blocks(k, size).await;
                 }
-                async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
-                    buffer::punch_hole(k, cells).await
+                async fn fallocate(self, k: &Kernel<F>, mode: Fallocate, cells: Range) -> Status {
+                    match mode {
+                        Fallocate::PunchHole => buffer::punch_hole(k, cells).await,
+                        _ => Status::NotSupported,
+                    }
                 }
             }
 

@@ -17,7 +17,7 @@ use mkwrite_model::implementation::{
     InodeOperations, RequestOperations, SizeGuard, Store, VmOperations,
 };
 use mkwrite_model::kernel::{Frame, Kernel, Stamp, Status};
-use mkwrite_model::mm;
+use mkwrite_model::mm::{self, Fallocate};
 use mkwrite_model::point::Point as P;
 
 /// The versions.
@@ -84,10 +84,22 @@ impl<F: Filesystem> AddressSpaceOperations<F> for Shmem {
 
 impl<F: Filesystem> InodeOperations<F> for Shmem {
     /// shmem_fallocate. What keeps faults away meanwhile (shmem_falloc) is for its speed, and left
-    /// out: a page that comes back too early is an empty one.
-    async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
-        k.inode_lock(P::PunchInode).await;
-        mm::truncate_pagecache_range(k, cells).await;
+    /// out: a page that comes back too early is an empty one. The pages that it allocates are left
+    /// out too: one that is not there is as empty.
+    async fn fallocate(self, k: &Kernel<F>, mode: Fallocate, cells: Range) -> Status {
+        match mode {
+            Fallocate::PunchHole => {
+                k.inode_lock(P::PunchInode).await;
+                mm::truncate_pagecache_range(k, cells).await;
+            }
+            Fallocate::ZeroRange => return Status::NotSupported,
+            Fallocate::Allocate { keep_size } => {
+                k.inode_lock(P::FallocateInode).await;
+                if !keep_size && cells.end > k.i_size() {
+                    mm::grow(k, cells.end).await;
+                }
+            }
+        }
         k.inode_unlock();
         Status::Ok
     }

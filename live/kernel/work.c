@@ -24,7 +24,7 @@
 
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
-	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch",
+	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch", "zero_range", "prealloc", "fallocate",
 };
 
 /* ---- words */
@@ -159,6 +159,11 @@ static int map(bool accessible)
 	return at == MAP_FAILED;
 }
 
+static int allocate(const struct operation *op, int mode)
+{
+	return fallocate(file, mode, (off_t)op->a * cell_bytes(), (off_t)(op->b - op->a) * cell_bytes());
+}
+
 static int perform(const struct operation *op, int actor, int slot, struct result *result)
 {
 	off_t from = (off_t)op->a * PAGE, bytes = (off_t)(op->b - op->a) * PAGE;
@@ -178,8 +183,16 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 		failure = ftruncate(file, op->a * cell_bytes());
 		break;
 	case PUNCH:
-		failure = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->a * cell_bytes(),
-				    (off_t)(op->b - op->a) * cell_bytes());
+		failure = allocate(op, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+		break;
+	case ZERO_RANGE:
+		failure = allocate(op, FALLOC_FL_ZERO_RANGE);
+		break;
+	case PREALLOC:
+		failure = allocate(op, FALLOC_FL_KEEP_SIZE);
+		break;
+	case FALLOCATE:
+		failure = allocate(op, 0);
 		break;
 	case WRITEBACK:
 		failure = sync_file_range(file, from, bytes, SYNC_FILE_RANGE_WRITE);

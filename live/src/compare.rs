@@ -133,8 +133,10 @@ impl Before {
                 }
             }
             Effect::Resizes(size) if size < self.size => self.beyond &= (1 << size) - 1,
-            Effect::Discards(cells) => self.beyond &= !cells.bits(),
-            effect => self.beyond &= !effect.writes().map_or(0, Range::bits),
+            effect => {
+                let given = effect.writes().or(effect.discards());
+                self.beyond &= !given.map_or(0, Range::bits);
+            }
         }
         self.size = (call.size / cell_bytes as u64) as u8;
     }

@@ -101,8 +101,7 @@ fn past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> PastEof {
             let record = run.record(task, slot);
             let (size, sets) = match operation.effect() {
                 Effect::Resizes(size) => (size, true),
-                Effect::Writes(cells) => (cells.end, false),
-                _ => return None,
+                effect => (effect.extends_to()?, false),
             };
             Some((record.called, record.returned, size, sets))
         })

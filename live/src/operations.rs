@@ -119,14 +119,30 @@ pub const ROWS: &[Row] = &[
         Operation::Punch(NONE),
         "`fallocate` with FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE",
         |actor, _, operation| {
-            let (cells, cell) = (operation.range(), cell_bytes(actor.geometry));
-            let (at, bytes) = (usize::from(cells.start) * cell, cells.iter().len() * cell);
-            let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-            // SAFETY: no memory is involved.
-            done(unsafe { libc::fallocate(actor.file.as_raw_fd(), mode, at as i64, bytes as i64) })
+            fallocate(actor, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, operation)
         },
     ),
+    row(
+        Operation::ZeroRange(NONE),
+        "`fallocate` with FALLOC_FL_ZERO_RANGE",
+        |actor, _, operation| fallocate(actor, libc::FALLOC_FL_ZERO_RANGE, operation),
+    ),
+    row(
+        Operation::Prealloc(NONE),
+        "`fallocate` with FALLOC_FL_KEEP_SIZE",
+        |actor, _, operation| fallocate(actor, libc::FALLOC_FL_KEEP_SIZE, operation),
+    ),
+    row(Operation::Fallocate(NONE), "`fallocate` without a mode", |actor, _, operation| {
+        fallocate(actor, 0, operation)
+    }),
 ];
+
+fn fallocate(actor: &mut Actor<'_>, mode: i32, operation: Operation) -> Result<u8, Failure> {
+    let (cells, cell) = (operation.range(), cell_bytes(actor.geometry));
+    let (at, bytes) = (usize::from(cells.start) * cell, cells.iter().len() * cell);
+    // SAFETY: no memory is involved.
+    done(unsafe { libc::fallocate(actor.file.as_raw_fd(), mode, at as i64, bytes as i64) })
+}
 
 const SYNC_AND_WAIT: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
     | libc::SYNC_FILE_RANGE_WRITE

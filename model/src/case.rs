@@ -280,9 +280,9 @@ impl Case {
                         .iter()
                         .all(|end| end.is_multiple_of(cells))
                 }
-                effect => effect
-                    .writes()
-                    .is_none_or(|range| range.end.is_multiple_of(cells) || range.end < least),
+                effect => {
+                    effect.extends_to().is_none_or(|end| end.is_multiple_of(cells) || end < least)
+                }
             })
     }
 
@@ -299,14 +299,14 @@ impl Case {
         let least = self.least_size();
         for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
             match operation.effect() {
-                Effect::Writes(range) if range.end >= least => {
-                    *operation = operation.map(|_, range| Range::new(range.start, up(range.end)));
-                }
                 // How much is copied depends on both ranges, and on the size.
                 Effect::Copies { to, .. } if to.end >= least => {
                     let down = |cell: u8| cell / cells * cells;
                     *operation =
                         operation.map(|_, range| Range::new(down(range.start), up(range.end)));
+                }
+                effect if effect.extends_to().is_some_and(|end| end >= least) => {
+                    *operation = operation.map(|_, range| Range::new(range.start, up(range.end)));
                 }
                 _ => {}
             }

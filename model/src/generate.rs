@@ -71,7 +71,7 @@ impl Generator {
         case.geometry = Geometry::draw(r);
         let g = case.geometry;
         case.faults = Faults::draw(r, seed, index);
-        let weights = swarm(r);
+        let weights = swarm(r, seed, index);
         let hot = r.random_range(0..g.pages);
         let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
         case.actors.resize_with(usize::from(actors), Actor::default);
@@ -105,10 +105,23 @@ impl Generator {
     }
 }
 
-fn swarm(r: &mut Random) -> [(u8, u32); WEIGHTS.len()] {
+/// Kinds of operations up to this code are drawn by most cases. Later ones, which not every
+/// filesystem has, come up in one case of four and draw from a stream of their own, so the cases
+/// that have none stay what they are.
+const IN_STREAM: u8 = 16;
+/// That stream.
+const LATER: u64 = 0x200;
+
+fn swarm(r: &mut Random, seed: u64, index: u64) -> [(u8, u32); WEIGHTS.len()] {
+    let later = &mut random(seed, index, LATER);
+    let has_later = one_in(later, 4);
     std::array::from_fn(|i| {
         let (code, weight) = WEIGHTS[i];
-        let factor = match r.random_range(0..4) {
+        let is_later = code > IN_STREAM;
+        if is_later && !has_later {
+            return (code, 0);
+        }
+        let factor = match if is_later { &mut *later } else { &mut *r }.random_range(0..4) {
             0 => 0,
             1..3 => 1,
             _ => 3,

@@ -7,12 +7,13 @@
 //! differential rule, the conditions of the ledger and every list read these; nobody else names an
 //! operation without a reason of its own.
 //!
-//! Left out: operations on two files, and modes.
+//! Left out: operations on two files.
 
 use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
-use crate::mm::{filemap, fsync, invalidate, mmap, punch, reclaim, truncate, user, writeback};
+use crate::mm::fallocate::{Fallocate, fallocate};
+use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +83,12 @@ pub enum Effect {
     },
     /// Makes a hole of these cells of the file, which keeps its size.
     Discards(Range),
+    /// Makes these cells of the file read as zero, and extends it to the last of them.
+    Zeroes(Range),
+    /// Gets space for these cells of the file, which keeps its size; what they hold stays.
+    Reserves(Range),
+    /// The same, and extends the file to the last of them.
+    Extends(Range),
     /// Makes the file this long, in cells.
     Resizes(u8),
     /// Makes all that was written durable, and says what could not be.
@@ -147,6 +154,22 @@ impl Effect {
             Effect::Writes(cells) => Some(cells),
             Effect::Copies { to, .. } => Some(to),
             _ => None,
+        }
+    }
+
+    /// The cells of the file that it makes zero, wherever they are in the file.
+    pub fn discards(self) -> Option<Range> {
+        match self {
+            Effect::Discards(cells) | Effect::Zeroes(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
+    /// The size that the file has at least when it has succeeded, if it raises a smaller one.
+    pub fn extends_to(self) -> Option<u8> {
+        match self {
+            Effect::Zeroes(cells) | Effect::Extends(cells) => Some(cells.end),
+            _ => self.writes().map(|cells| cells.end),
         }
     }
 
@@ -329,8 +352,16 @@ operations! {
     15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to },
         filemap::write(k, slot, to, Some(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
-    16 Punch(cells: Cells) 5 compared Discards(cells), punch::punch_hole(k, cells),
+    16 Punch(cells: Cells) 5 compared Discards(cells), fallocate(k, Fallocate::PunchHole, cells),
         "punch" "fallocate(2): punch a hole, keep the size; EOPNOTSUPP where the filesystem has no such thing";
+    17 ZeroRange(cells: Cells) 12 compared Zeroes(cells), fallocate(k, Fallocate::ZeroRange, cells),
+        "zero_range" "fallocate(2): allocate and zero a range, extends the file; EOPNOTSUPP likewise";
+    18 Prealloc(cells: Cells) 12 compared Reserves(cells),
+        fallocate(k, Fallocate::Allocate { keep_size: true }, cells),
+        "prealloc" "fallocate(2): allocate a range, keep the size; EOPNOTSUPP likewise";
+    19 Fallocate(cells: Cells) 12 compared Extends(cells),
+        fallocate(k, Fallocate::Allocate { keep_size: false }, cells),
+        "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.

@@ -51,7 +51,7 @@ const BLOCKS: &[&[Row]] = &[
     mm::writeback::POINTS,
     mm::fsync::POINTS,
     mm::truncate::POINTS,
-    mm::punch::POINTS,
+    mm::fallocate::POINTS,
     mm::invalidate::POINTS,
     mm::reclaim::POINTS,
     mm::filemap::POINTS,

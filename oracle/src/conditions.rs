@@ -361,7 +361,7 @@ impl Marks {
         self.writers &= !task.bit();
         let effect = k.state(task).operation().effect();
         let flagged = || self.tagging.iter().any(Option::is_some);
-        if let Effect::Discards(_) = effect {
+        if effect.discards().is_some() {
             self.punches.begin(task, flagged());
         } else if let Effect::Resizes(_) = effect {
             self.truncates.begin(task, flagged());

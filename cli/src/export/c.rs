@@ -184,16 +184,18 @@ fn expression(program: &Program, n: usize, call: &Call) -> String {
     let byte = char::from(call.byte);
     let written =
         "SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER";
+    let allocated =
+        |mode: &str| format!("ended(fallocate(fd, {mode}, {from}, {}))", to.saturating_sub(from));
     let dropped = format!("posix_fadvise(fd, {at}, {length}, POSIX_FADV_DONTNEED)");
     match (call.operation, call.operation.effect()) {
         (_, Effect::Stores(_)) => format!("store({mm}, {from}, {to}, '{byte}')"),
         (_, Effect::Loads(_)) => format!("load({mm}, {from}, {to}, {n})"),
         (_, Effect::Reads(_)) => format!("read_({from}, {to}, {n})"),
         (_, Effect::Writes(_)) => format!("write_({from}, {to}, '{byte}')"),
-        (_, Effect::Discards(_)) => format!(
-            "ended(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, {from}, {}))",
-            to - from
-        ),
+        (_, Effect::Discards(_)) => allocated("FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE"),
+        (_, Effect::Zeroes(_)) => allocated("FALLOC_FL_ZERO_RANGE"),
+        (_, Effect::Reserves(_)) => allocated("FALLOC_FL_KEEP_SIZE"),
+        (_, Effect::Extends(_)) => allocated("0"),
         (_, Effect::Resizes(size)) => format!("ended(ftruncate(fd, {}))", bytes(size)),
         (_, Effect::Syncs { mapping: false }) => "ended(fsync(fd))".to_owned(),
         (_, Effect::Syncs { mapping: true }) => {

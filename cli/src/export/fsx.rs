@@ -15,6 +15,9 @@ use mkwrite_model::case::{
 
 use super::{LICENCE, PAGE, Program, Written};
 
+/// What stands behind an operation that leaves the size as it is.
+const KEEP_SIZE: &str = " keep_size";
+
 /// Writes it.
 pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     if program.races() {
@@ -24,10 +27,15 @@ pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
     let cell = program.cell();
     let (mut text, mut size) = (String::new(), 0);
     let mut line = |size: &mut usize, name: &str, from: usize, length: usize| {
-        let _ = writeln!(text, "{name} {from:#x} {length:#x} {size:#x}");
+        let (name, keeps_size) = match name.strip_suffix(KEEP_SIZE) {
+            Some(name) => (name, KEEP_SIZE),
+            None => (name, ""),
+        };
+        let _ = writeln!(text, "{name} {from:#x} {length:#x} {size:#x}{keeps_size}");
         match name {
+            _ if !keeps_size.is_empty() => {}
             "truncate" => *size = length,
-            "write" | "mapwrite" => *size = (*size).max(from + length),
+            "write" | "mapwrite" | "zero_range" | "fallocate" => *size = (*size).max(from + length),
             _ => {}
         }
     };
@@ -53,6 +61,11 @@ pub(crate) fn write(program: &Program) -> Result<Vec<Written>> {
             Effect::Loads(_) if inside > 0 => line(&mut size, "mapread", from, inside),
             Effect::Reads(_) if inside > 0 => line(&mut size, "read", from, inside),
             Effect::Discards(_) if to > from => line(&mut size, "punch_hole", from, to - from),
+            Effect::Zeroes(_) if to > from => line(&mut size, "zero_range", from, to - from),
+            Effect::Extends(_) if to > from => line(&mut size, "fallocate", from, to - from),
+            Effect::Reserves(_) if to > from => {
+                line(&mut size, "fallocate keep_size", from, to - from);
+            }
             Effect::Resizes(cells) => line(&mut size, "truncate", 0, usize::from(cells) * cell),
             Effect::Syncs { mapping: false } => line(&mut size, "fsync", 0, 0),
             _ => {}
@@ -72,6 +85,9 @@ pub(crate) fn notes(program: &Program) -> Vec<String> {
                 | Effect::Writes(_)
                 | Effect::Reads(_)
                 | Effect::Discards(_)
+                | Effect::Zeroes(_)
+                | Effect::Reserves(_)
+                | Effect::Extends(_)
                 | Effect::Resizes(_)
                 | Effect::Syncs { mapping: false }
         )
@@ -179,7 +195,7 @@ fn read_line(number: usize, line: &str) -> Result<Line<'_>> {
             name: words[0],
             from,
             length,
-            keeps_size: words.contains(&"keep_size"),
+            keeps_size: words.contains(&KEEP_SIZE.trim()),
         }),
         _ => Err(anyhow!("line {number}: `{line}` is no operation of fsx")
             .context("a line is NAME OFFSET LENGTH SIZE, as in NAME.fsxops")),
@@ -215,15 +231,20 @@ fn convert(
             operations.push(Operation::Write(cells));
         }
         "punch_hole" => operations.push(Operation::Punch(cells)),
+        "fallocate" if line.keeps_size => operations.push(Operation::Prealloc(cells)),
+        "fallocate" => {
+            *size = (*size).max(cells.end);
+            operations.push(Operation::Fallocate(cells));
+        }
+        "zero_range" if !line.keeps_size => {
+            *size = (*size).max(cells.end);
+            operations.push(Operation::ZeroRange(cells));
+        }
         "mapwrite" => {
             extend(size, cells.end);
             operations.extend([Operation::Store(cells), Operation::Msync]);
         }
         other => {
-            // What it does to the size is kept.
-            if matches!(other, "fallocate" | "zero_range") && !line.keeps_size {
-                extend(size, cells.end);
-            }
             notes
                 .push(format!("line {}: no operation of a case is {other}: left out", line.number));
         }

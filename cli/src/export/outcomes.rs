@@ -168,7 +168,13 @@ fn step(program: &Program, n: usize, cell: u8, state: &mut State) -> (u8, Option
                 state.value = call.byte;
             }
         }
-        Effect::Discards(range) if range.contains(cell) && cell < state.size => state.value = 0,
+        effect @ (Effect::Discards(_) | Effect::Zeroes(_) | Effect::Extends(_)) => {
+            state.size = state.size.max(effect.extends_to().unwrap_or(0));
+            let zeroes = effect.discards().is_some_and(|range| range.contains(cell));
+            if zeroes && cell < state.size {
+                state.value = 0;
+            }
+        }
         Effect::Resizes(size) => {
             state.size = size;
             if cell >= size {

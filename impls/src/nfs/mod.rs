@@ -50,7 +50,7 @@ use mkwrite_model::implementation::{
 };
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Attributes, Event, Frame, Kernel, Request, Stamp, Status};
-use mkwrite_model::mm;
+use mkwrite_model::mm::{self, Fallocate};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
@@ -595,7 +595,10 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
     /// Nothing keeps stores, and WRITEs that carry what was there, away meanwhile. Kernels of 2026
     /// also raise i_size to the end of the hole; the reply's attributes put that right, unless the
     /// inode has requests again. Left out: what the reply says of an extension that failed.
-    async fn punch_hole(self, k: &Kernel<F>, cells: Range) -> Status {
+    async fn fallocate(self, k: &Kernel<F>, mode: Fallocate, cells: Range) -> Status {
+        if mode != Fallocate::PunchHole {
+            return Status::NotSupported;
+        }
         k.inode_lock(P::PunchInode).await;
         self.wb_all(k).await;
         k.at(P::PunchBlocks).await;

@@ -8,7 +8,7 @@
 use super::{Code, Filesystem, Implementation};
 use crate::case::Range;
 use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
-use crate::mm;
+use crate::mm::{self, Fallocate};
 use crate::point::Point;
 
 /// What the forwarding of a registry names.
@@ -19,6 +19,7 @@ pub mod names {
     pub use crate::case::Range;
     pub use crate::implementation::Code;
     pub use crate::kernel::{Frame, Kernel, Request, Stamp, Status};
+    pub use crate::mm::Fallocate;
 }
 
 /// The state of a page's record, for the judge: what this filesystem needs to write back the page.
@@ -204,9 +205,9 @@ operations! { $
         /// ->truncate, after the page cache was truncated to `size`.
         fn truncate(self, k, size: u8) {}
 
-        /// ->fallocate with FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE: what lies in these cells
-        /// of the file reads as zero. The inode lock is the filesystem's to take.
-        fn punch_hole(self, k, cells: Range) -> Status {
+        /// ->fallocate of these cells of the file. The inode lock is the filesystem's to take, and
+        /// a mode that it has not is [`Status::NotSupported`].
+        fn fallocate(self, k, mode: Fallocate, cells: Range) -> Status {
             Status::NotSupported
         }
 

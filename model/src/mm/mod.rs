@@ -2,12 +2,12 @@
 //! the kernel code of 2.6.24 to 3.0 does it. One file per path; each reads top to bottom like the
 //! function that it models.
 
+pub(crate) mod fallocate;
 pub(crate) mod fault;
 pub(crate) mod filemap;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
 pub(crate) mod mmap;
-pub(crate) mod punch;
 pub(crate) mod reclaim;
 pub(crate) mod truncate;
 pub(crate) mod user;
@@ -20,10 +20,10 @@ use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::{Point, points};
 
+pub use fallocate::{Fallocate, truncate_pagecache_range};
 pub use fault::filemap_fault;
 pub use filemap::{filemap_page_mkwrite, grab_page, raise_size};
 pub use fsync::{file_write_and_wait, filemap_fdatawait, generic_file_fsync};
-pub use punch::truncate_pagecache_range;
 pub use truncate::{
     grab_part_of_block, grow, lock_page_of, pagecache_isize_extended, parts, vmtruncate,
 };

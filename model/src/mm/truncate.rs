@@ -11,7 +11,7 @@
 //!
 //! Two remedies sit here, because setattr and write(2) share them: see [`extend`].
 
-use crate::case::{Effect, PAGES_MAX, Range};
+use crate::case::{PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
@@ -288,7 +288,7 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, cells: R
             k.wait_on_page_writeback(page, P::TruncateWait).await;
         }
         k.at_page(P::TruncateZero, page).await;
-        let punches = matches!(k.task().operation().effect(), Effect::Discards(_));
+        let punches = k.task().operation().effect().discards().is_some();
         if punches && k.is_writably_mapped(page) {
             k.event(Event::PartPunched { page, cells });
         }

@@ -232,16 +232,21 @@ impl Circumstances<'_> {
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
             (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
-            (E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_), S::Io) => {
-                self.obstacles.no_read
-            }
+            (E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NoSpace) => self.obstacles.no_space,
+            (
+                E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_) | E::Zeroes(_),
+                S::Io,
+            ) => self.obstacles.no_read,
             (
                 E::Stores(_)
                 | E::Loads(_)
                 | E::Reads(_)
                 | E::Writes(_)
                 | E::Copies { .. }
-                | E::Discards(_),
+                | E::Discards(_)
+                | E::Zeroes(_)
+                | E::Reserves(_)
+                | E::Extends(_),
                 S::NoMemory,
             ) => self.obstacles.no_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
@@ -251,7 +256,9 @@ impl Circumstances<'_> {
                 self.own || self.errors.is_due(self.errors_at_call, false)
             }
             // Some have no such operation.
-            (E::Discards(_), S::NotSupported) => true,
+            (E::Discards(_) | E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NotSupported) => {
+                true
+            }
             // A page that cannot go now.
             (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,
@@ -314,6 +321,24 @@ mod tests {
                 O::Punch(cell),
                 &[S::Ok, S::NotSupported],
                 &[S::Ok, S::NoMemory, S::Io, S::NotSupported],
+                &[S::Ok, S::NotSupported],
+            ),
+            (
+                O::ZeroRange(cell),
+                &[S::Ok, S::NotSupported],
+                &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::NotSupported],
+                &[S::Ok, S::NotSupported],
+            ),
+            (
+                O::Prealloc(cell),
+                &[S::Ok, S::NotSupported],
+                &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
+                &[S::Ok, S::NotSupported],
+            ),
+            (
+                O::Fallocate(cell),
+                &[S::Ok, S::NotSupported],
+                &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
                 &[S::Ok, S::NotSupported],
             ),
             (O::Background(cell), &[S::Ok], &[S::Ok], &[S::Ok]),

@@ -271,7 +271,15 @@ impl History {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Effect::Discards(cells) => {
+            Effect::Extends(cells) => {
+                self.size.call_extend(caller, cells.end);
+                self.size_changed();
+            }
+            effect @ (Effect::Discards(cells) | Effect::Zeroes(cells)) => {
+                if let Some(end) = effect.extends_to() {
+                    self.size.call_extend(caller, end);
+                    self.size_changed();
+                }
                 for cell in cells.iter() {
                     // A write that failed may have left the store's file too short: a hole does not
                     // put that right.
@@ -357,13 +365,18 @@ impl History {
                 self.check_read(caller, pending, from, outcome);
                 self.written(caller, pending, to, outcome);
             }
-            Effect::Discards(cells) => {
+            Effect::Extends(cells) => self.extended(caller, pending, cells, outcome),
+            effect @ (Effect::Discards(cells) | Effect::Zeroes(cells)) => {
+                let extends = effect.extends_to().is_some();
                 for cell in cells.iter() {
                     let took_place = outcome.status != Status::NotSupported;
-                    // What lay beyond the end when it looked is left alone, and after an error
-                    // nobody knows.
-                    let certain = outcome.status == Status::Ok && cell < pending.least;
+                    // What lay beyond the end when it looked is left alone, unless it extends the
+                    // file, and after an error nobody knows.
+                    let certain = outcome.status == Status::Ok && (extends || cell < pending.least);
                     self.settle(caller, cell, Stamp::ZERO, took_place, certain);
+                }
+                if extends {
+                    self.extended(caller, pending, cells, outcome);
                 }
             }
             Effect::Resizes(size) => {
@@ -421,6 +434,14 @@ impl History {
             self.settle(caller, cell, value, cell < end, true);
         }
         self.size.return_extend(caller, if outcome.done == 0 { 0 } else { end });
+        self.size_changed();
+        self.check_exposed(pending, outcome);
+    }
+
+    /// A call has made these cells part of the file, if it succeeded.
+    fn extended(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Observed<'_>) {
+        let is_done = outcome.status == Status::Ok;
+        self.size.return_extend(caller, if is_done { cells.end } else { 0 });
         self.size_changed();
         self.check_exposed(pending, outcome);
     }

@@ -1,4 +1,4 @@
-//! Only truncate lowers i_size, and only write(2) and truncate raise it; where the server has the
+//! Only truncate lowers i_size, and only write(2), fallocate(2) and truncate raise it; where the server has the
 //! last word a reply, or the client's own request, may raise it too, and a reply may lower it. A
 //! fault never shortens the file.
 //!
@@ -35,7 +35,7 @@ impl Check for SizeChange {
         let by_server = cx.k.fs().declaration().size_guard == SizeGuard::Server;
         match cx.actor_effect() {
             Some(Effect::Resizes(_)) => {}
-            Some(effect) if effect.writes().is_some() && to >= from => {}
+            Some(effect) if effect.extends_to().is_some() && to >= from => {}
             // A write that found no space takes back the gap before it, which it had filled first.
             Some(effect)
                 if effect.writes().is_some_and(|cells| from <= cells.start)
