@@ -104,6 +104,13 @@ plants! {
     FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock) [lock-over-truncate]";
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
+    EndBeforeConvert    "end-before-convert"    "ext4@6.12"     "completion ends writeback before it converts the unwritten blocks (b0857d309fae) [ext4-end-io]";
+    SizeBeforeMkclean   "size-before-mkclean"   "ext4@6.12"     "writeback reads i_size before it has write-protected the page, and zeroes the tail by it (a056bdaae7a1) [ext4-writepages]";
+    TowriteLost         "towrite-lost"          "ext4@6.12"     "writeback that may not allocate takes the tag TOWRITE off a page that it leaves dirty (1c8349a17137) [ext4-towrite]";
+    ExtendKeepsWritable "extend-keeps-writable" "ext4@6.12"     "when the file grows, the page that held its end stays writable (90a8020278c1) [isize-extended]";
+    ExtendKeepsTail     "extend-keeps-tail"     "ext4@6.12"     "when the file grows, what was stored beyond its end stays in the page (52aecaee1c26) [content-past-eof]";
+    PunchUnlocked       "punch-unlocked"        "ext4@6.12"     "a hole is punched without invalidate_lock: faults bring pages back before the blocks are gone (ea3d7209ca01) [punch-hole]";
+    MkwriteReservesNothing "mkwrite-reserves-nothing" "ext4@6.12" "page_mkwrite asks for no space; what is stored is dropped when it turns out that there is none (2e9ee8503555) [ext4-page-mkwrite]";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
 }
 

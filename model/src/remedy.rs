@@ -66,6 +66,8 @@ remedies! {
         "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order [nfs-setattr]";
     PunchProtects   "punch-protects"   "before a hole takes blocks of a page that stays, that page is write-protected, so that the next store calls page_mkwrite again"
         "6.14 fs/ext4/inode.c: ext4_truncate_page_cache_block_range [punch-hole]";
+    FallocateExtends "fallocate-extends" "fallocate(2) that makes the file longer treats the page that held its end as truncate does: it is write-protected, and zeroed beyond the end"
+        "6.13 fs/ext4/extents.c: ext4_alloc_file_blocks (commit c7fc0366c656) [ext4-fallocate]";
     PunchRefused    "punch-refused"    "fallocate(2) punches no holes"
         "none: NFS before version 4.2 has no DEALLOCATE; with it nothing excludes stores (6.12 fs/nfs/nfs42proc.c: nfs42_proc_deallocate) [nfs-deallocate]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"

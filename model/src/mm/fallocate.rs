@@ -10,6 +10,7 @@ use super::truncate::truncate_inode_pages_range;
 use crate::case::Range;
 use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Status};
+use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
 
@@ -54,6 +55,20 @@ pub(crate) async fn fallocate<F: Filesystem>(
         return Status::NotSupported;
     }
     k.fs().fallocate(k, mode, cells).await
+}
+
+/// filemap_invalidate_lock: from here on no page of the file is read into the page cache.
+pub async fn lock_out_faults<F: Filesystem>(k: &Kernel<F>) {
+    if !k.reaches_plant(Plant::PunchUnlocked) {
+        k.invalidate_lock(P::PunchInvalidate).await;
+    }
+}
+
+/// filemap_invalidate_unlock.
+pub fn let_faults_in<F: Filesystem>(k: &Kernel<F>) {
+    if !k.is_planted(Plant::PunchUnlocked) {
+        k.invalidate_unlock();
+    }
 }
 
 /// truncate_pagecache_range: these cells go from the page cache; whole pages are unmapped, of the
