@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
 /// A registry of the implementations of this repository, and of others beside them, for the
 /// differential rule:

@@ -66,6 +66,12 @@ remedies! {
         "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order [nfs-setattr]";
     PunchProtects   "punch-protects"   "before a hole takes blocks of a page that stays, that page is write-protected, so that the next store calls page_mkwrite again"
         "6.14 fs/ext4/inode.c: ext4_truncate_page_cache_block_range [punch-hole]";
+    FailedConverts  "failed-converts"  "a block whose write failed stays unwritten, and is converted after the next write of its page that succeeds"
+        "none: 6.12.117 fs/ext4/page-io.c: ext4_end_io_end leaves it unwritten, and its buffer says that there is nothing to map or convert [ext4-end-io]";
+    HoleInHandle    "hole-in-handle"   "a hole takes pages and blocks in one handle of the journal, so that no commit comes between"
+        "none: 6.12.117 fs/ext4/inode.c: ext4_punch_hole takes the pages before it starts the handle [ext4-fallocate]";
+    ZeroRangeAllocates "zero-range-allocates" "zero_range gets all its blocks before it zeroes anything"
+        "none: 6.12.117 fs/ext4/extents.c: ext4_zero_range does so only where the range ends inside a block [ext4-fallocate]";
     FallocateExtends "fallocate-extends" "fallocate(2) that makes the file longer treats the page that held its end as truncate does: it is write-protected, and zeroed beyond the end"
         "6.13 fs/ext4/extents.c: ext4_alloc_file_blocks (commit c7fc0366c656) [ext4-fallocate]";
     PunchRefused    "punch-refused"    "fallocate(2) punches no holes"

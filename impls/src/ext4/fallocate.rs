@@ -99,17 +99,19 @@ impl Ext4 {
             mm::lock_out_faults(k).await;
         }
         let mut status = Status::Ok;
-        if whole != covering {
+        if whole != covering || k.remedied(Remedy::ZeroRangeAllocates) {
             status = self.allocate(k, covering, size, false).await;
         }
         if status == Status::Ok {
             if self == Ext4::V6_1 && !whole.is_empty() {
                 mm::lock_out_faults(k).await;
             }
+            self.begin_hole(k).await;
             self.cut_page_cache(k, cells, whole).await;
             if !whole.is_empty() {
                 status = self.allocate(k, whole, size, true).await;
             }
+            self.end_hole(k);
             if self == Ext4::V6_1 && !whole.is_empty() {
                 mm::let_faults_in(k);
             }
@@ -141,13 +143,28 @@ impl Ext4 {
         let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
         let whole = buffer::whole_blocks(k, cells);
         mm::lock_out_faults(k).await;
+        self.begin_hole(k).await;
         self.cut_page_cache(k, cells, whole).await;
         if !whole.is_empty() {
             k.at(P::PunchBlocks).await;
             k.free_blocks(whole);
         }
+        self.end_hole(k);
         self.zero_partial_blocks(k, cells).await;
         mm::let_faults_in(k);
+    }
+
+    /// By the remedy a commit waits until the blocks have gone, too.
+    async fn begin_hole<F: Journaled>(self, k: &Kernel<F>) {
+        if k.remedied(Remedy::HoleInHandle) {
+            k.journal_start(P::JournalStart).await;
+        }
+    }
+
+    fn end_hole<F: Journaled>(self, k: &Kernel<F>) {
+        if k.remedied(Remedy::HoleInHandle) {
+            k.journal_stop();
+        }
     }
 
     /// ext4_update_disksize_before_punch; then these cells go from the page cache: all of them, or in

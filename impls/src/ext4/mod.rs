@@ -242,8 +242,7 @@ impl Ext4 {
     /// device.
     fn has_place<F: Journaled>(self, k: &Kernel<F>, page: Frame, cell: u8) -> bool {
         let bit = 1 << (cell / k.geometry().block_cells());
-        buffer::buffers(k, page)
-            .is_some_and(|b| b.mapped & !b.delayed & !b.unwritten & bit != 0)
+        buffer::buffers(k, page).is_some_and(|b| b.mapped & !b.delayed & !b.unwritten & bit != 0)
     }
 }
 

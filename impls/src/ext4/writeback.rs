@@ -14,6 +14,7 @@ use mkwrite_model::implementation::WbSync;
 use mkwrite_model::kernel::{Extent, Frame, Kernel, Request, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 use super::journal::journal;
 use super::{Ext4, Journaled};
@@ -151,7 +152,9 @@ impl Ext4 {
         let keeps_towrite = kept != 0 && !k.reaches_plant(Plant::TowriteLost);
         let again = buffer::start_writeback_of_part(k, page, keeps_towrite).await;
         k.bug_on(again, "BUG_ON(folio_test_writeback(folio)) in ext4_bio_write_folio");
-        k.note_submitted(page, size);
+        if out != 0 {
+            k.note_submitted(page, size);
+        }
         buffer::unlock_started(k, page).await;
         if out == 0 {
             k.at_page(P::WritepageEnd, page).await;
@@ -169,7 +172,7 @@ impl Ext4 {
         let b = buffer::buffers(k, page);
         let first = buffer::file_block(k, page, 0);
         let converts = b.map_or(0, |b| b.converts);
-        let early = k.reaches_plant(Plant::EndBeforeConvert);
+        let early = k.reaches_plant(Plant::WritebackEndsFirst);
         if converts != 0 && !early {
             k.at_page(P::IoConvert, page).await;
             self.convert(k, first, converts, request);
@@ -177,7 +180,9 @@ impl Ext4 {
         k.at_page(P::IoRecord, page).await;
         if let Some(b) = buffer::buffers(k, page) {
             let dirty = b.dirty | u8::from(k.reaches_plant(Plant::RecordKept));
-            buffer::set(k, page, Buffers { io: 0, converts: 0, dirty, ..b });
+            let failed = request.fails && k.remedied(Remedy::FailedConverts);
+            let unwritten = b.unwritten | if failed { b.converts & b.mapped } else { 0 };
+            buffer::set(k, page, Buffers { io: 0, converts: 0, dirty, unwritten, ..b });
         }
         k.at_page(P::IoEnd, page).await;
         k.end_page_writeback(page);
@@ -190,7 +195,7 @@ impl Ext4 {
     /// ext4_convert_unwritten_io_end_vec, of blocks of the page whose first one is `first` in the
     /// file.
     fn convert<F: Journaled>(self, k: &Kernel<F>, first: u8, blocks: u8, request: Request) {
-        if request.fails && self == Ext4::V6_12 {
+        if request.fails && (self == Ext4::V6_12 || k.remedied(Remedy::FailedConverts)) {
             return;
         }
         for b in ones(blocks.into()) {
