@@ -151,6 +151,23 @@ operations! { $
             mm::raise_size(k, page, cells, was_dirty).await;
         }
 
+        /// In place of write_end where the copy of write(2) ended too early: `copied`, the first
+        /// of the cells that write_begin got space for, are filled.
+        fn write_short(self, k, page: Frame, cells: Range, copied: Range) {
+            if !copied.is_empty() {
+                self.write_end(k, page, copied).await;
+            }
+        }
+
+        /// write(2) of these cells of the file failed after write_begin, all or in part. The page is
+        /// unlocked again, the inode lock held.
+        fn write_failed(self, k, cells: Range) {
+            if cells.end > k.i_size() {
+                mm::vmtruncate(k, k.i_size()).await;
+                k.fs().truncate(k, k.i_size()).await;
+            }
+        }
+
         /// A truncate has raised i_size from `from` to `to`, or a write(2) at `to` has left a gap.
         /// Called with the inode lock held and no page locked.
         fn size_extended(self, k, from: u8, to: u8) {
