@@ -68,6 +68,10 @@ remedies! {
         "6.14 fs/ext4/inode.c: ext4_truncate_page_cache_block_range [punch-hole]";
     FailedConverts  "failed-converts"  "a block whose write failed stays unwritten, and is converted after the next write of its page that succeeds"
         "none: 6.12.117 fs/ext4/page-io.c: ext4_end_io_end leaves it unwritten, and its buffer says that there is nothing to map or convert [ext4-end-io]";
+    ZeroWaits       "zero-waits"       "who zeroes a part of a block waits for the writeback of its page"
+        "6.12.117 fs/ext4/inode.c: __ext4_block_zero_page_range (FGP_WRITEBEGIN) [ext4-fallocate]";
+    ShortCopyTruncates "short-copy-truncates" "a write(2) whose copy is short cuts off what it got space for beyond the end"
+        "6.12.117 fs/ext4/inode.c: ext4_write_end, which delayed allocation does not come by [ext4-write]";
     HoleInHandle    "hole-in-handle"   "a hole takes pages and blocks in one handle of the journal, so that no commit comes between"
         "none: 6.12.117 fs/ext4/inode.c: ext4_punch_hole takes the pages before it starts the handle [ext4-fallocate]";
     ZeroRangeAllocates "zero-range-allocates" "zero_range gets all its blocks before it zeroes anything"

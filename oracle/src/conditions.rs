@@ -81,6 +81,7 @@ conditions! {
     InHole          "in-hole"           in_hole           "a hole is being punched there, or a range zeroed";
     HalfZeroed      "half-zeroed"       half_zeroed       "a zero_range there failed for lack of space";
     WriteFailed     "write-failed"      write_failed      "a request to write it had failed";
+    ShortCopied     "short-copied"      short_copied      "a write(2) to there had ended too early: its copy was short";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
 
@@ -192,6 +193,8 @@ pub(crate) struct Marks {
     writers: u32,
     /// Cells of a zero_range that found no space.
     half_zeroed: u64,
+    /// Cells of write(2)s whose copy was short.
+    short_copied: u64,
     /// Cells that a request could not write.
     failed: u64,
     /// Cells that fallocate(2) has asked blocks for, since they were last cut off.
@@ -233,6 +236,7 @@ impl Default for Marks {
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
             half_zeroed: 0,
+            short_copied: 0,
             failed: 0,
             preallocated: 0,
             unwritten: 0,
@@ -294,6 +298,11 @@ impl Marks {
                     && k.outcome(task).status() == Status::NoSpace
                 {
                     self.half_zeroed |= cells.bits();
+                }
+                if k.outcome(task).status() == Status::Fault
+                    && let Some(cells) = k.state(task).operation().effect().writes()
+                {
+                    self.short_copied |= cells.bits();
                 }
                 self.truncates.end(task);
                 self.punches.end(task);
@@ -583,6 +592,10 @@ impl Marks {
 
     fn half_zeroed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.half_zeroed)
+    }
+
+    fn short_copied<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.short_copied)
     }
 
     fn write_failed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {

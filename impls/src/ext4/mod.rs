@@ -33,6 +33,7 @@ use mkwrite_model::kernel::{Extent, Frame, Kernel, Request, Stamp, Status};
 use mkwrite_model::mm::{self, Fallocate};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
+use mkwrite_model::remedy::Remedy;
 
 use crate::buffer::{self, BufferHeads, GetBlock};
 
@@ -165,6 +166,14 @@ impl Ext4 {
         k.put_page(page);
     }
 
+    /// ext4_truncate_failed_write: what write_begin got space for beyond the end goes.
+    async fn truncate_failed_write<F: Journaled>(self, k: &Kernel<F>) {
+        k.invalidate_lock(P::TruncateInvalidateLock).await;
+        mm::truncate_pagecache(k, k.i_size()).await;
+        self.truncate_blocks(k, k.i_size()).await;
+        k.invalidate_unlock();
+    }
+
     /// ext4_truncate: zeroes the rest of the block that holds the end, gives the blocks beyond back.
     async fn truncate_blocks<F: Journaled>(self, k: &Kernel<F>, size: u8) {
         let block = k.geometry().block_cells();
@@ -193,9 +202,14 @@ impl<F: Journaled> AddressSpaceOperations<F> for Ext4 {
         buffer::readpage(k, page);
     }
 
-    /// ext4_da_write_begin.
+    /// ext4_da_write_begin, and without space ext4_truncate_failed_write.
     async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
-        buffer::write_begin(k, index, cells, GetBlock::Later).await
+        let begun = buffer::write_begin(k, index, cells, GetBlock::Later).await;
+        let end = index * k.geometry().cells + cells.end;
+        if begun == Err(Status::NoSpace) && end > k.i_size() {
+            self.truncate_failed_write(k).await;
+        }
+        begun
     }
 
     /// ext4_da_write_end. If the last block has its place already, writeback will have nothing to map
@@ -207,6 +221,24 @@ impl<F: Journaled> AddressSpaceOperations<F> for Ext4 {
         mm::raise_size(k, page, cells, was_dirty).await;
         if k.i_size() > size && self.has_place(k, page, cells.end - 1) {
             journal(k).raise_size(k.i_size());
+        }
+    }
+
+    /// The buffers that write_begin has got space for are dirty, also those that were not filled; what
+    /// of them is beyond i_size stays so until the file is truncated.
+    async fn write_short(self, k: &Kernel<F>, page: Frame, cells: Range, copied: Range) {
+        if !copied.is_empty() {
+            self.write_end(k, page, copied).await;
+        }
+        let rest = buffer::blocks_touched(k, cells) & !buffer::blocks_touched(k, copied);
+        let new = buffer::buffers(k, page).map_or(0, |b| b.delayed | b.unwritten);
+        buffer::mark_dirty(k, page, rest & new).await;
+    }
+
+    /// Only without delayed allocation write_end cuts off what was not filled.
+    async fn write_failed(self, k: &Kernel<F>, cells: Range) {
+        if cells.end > k.i_size() && k.remedied(Remedy::ShortCopyTruncates) {
+            self.truncate_failed_write(k).await;
         }
     }
 
@@ -234,8 +266,8 @@ impl Ext4 {
     }
 
     /// A part of a block is zeroed when its page is not under writeback.
-    fn waits_to_zero<F: Journaled>(self, _: &Kernel<F>) -> bool {
-        self == Ext4::V6_12
+    fn waits_to_zero<F: Journaled>(self, k: &Kernel<F>) -> bool {
+        self == Ext4::V6_12 || k.remedied(Remedy::ZeroWaits)
     }
 
     /// ext4_da_should_update_i_disksize: the block of this cell of the page has its place on the

@@ -102,6 +102,7 @@ pub async fn pagecache_isize_extended<F: Filesystem>(k: &Kernel<F>, from: u8, to
         || g.blocks == 1
         || to <= block
         || block.is_multiple_of(g.cells)
+        || k.reaches_plant(Plant::ExtendKeepsWritable)
     {
         return;
     }
@@ -178,10 +179,13 @@ pub async fn lock_page_of<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Fram
 async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     let tail = Range::new(k.length_below_eof(page), k.geometry().cells);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
-    if k.tracks_dirty() && k.page_mkclean(page).await {
+    if k.tracks_dirty()
+        && !k.reaches_plant(Plant::ExtendKeepsWritable)
+        && k.page_mkclean(page).await
+    {
         k.set_page_dirty(page).await;
     }
-    if k.remedied(Remedy::ZeroTail) {
+    if k.remedied(Remedy::ZeroTail) && !k.reaches_plant(Plant::ExtendKeepsTail) {
         k.at_page(P::TruncateZero, page).await;
         k.zero(page, tail);
     }
