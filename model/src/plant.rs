@@ -105,6 +105,20 @@ plants! {
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
+    TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
+    PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";
+    FillNoInvalidate    "fill-no-invalidate"    "block@6.12"    "->fault and read(2) read a page into the page cache without invalidate_lock";
+    WriteNoInodeLock    "write-no-inode-lock"   "block@2.6.30"  "write(2) does not take the inode lock";
+    TruncateNoInodeLock "truncate-no-inode-lock" "block@2.6.30" "ftruncate(2) does not take the inode lock";
+    FaultNoMmapLock     "fault-no-mmap-lock"    "block@2.6.30"  "a fault does not take mmap_lock";
+    DirtyAfterUnlock    "dirty-after-unlock"    "block@2.6.30"  "a fault unlocks the page after page_mkwrite and marks it dirty then";
+    DirtySleeps         "dirty-sleeps"          "block@2.6.30"  "set_page_dirty waits for writeback";
+    ReleaseUnlocked     "release-unlocked"      "block@2.6.30"  "invalidate_mapping_pages unlocks the page for releasepage";
+    LaunderUnlocked     "launder-unlocked"      "nfs@3.0"       "invalidate_inode_pages2 unlocks the page for launder_page";
+    FaultNoMappingCheck "fault-no-mapping-check" "block@2.6.30" "->fault does not look at page->mapping when it has locked the page";
+    FaultNoSizeCheck    "fault-no-size-check"   "block@2.6.30"  "->fault does not look at i_size when it has locked the page";
+    IntegritySkipsWriteback "integrity-skips-writeback" "block@2.6.30" "write_cache_pages for integrity passes over a page that is under writeback";
+    WritebackNeverEnds  "writeback-never-ends"  "block@2.6.30"  "writepage that submits nothing does not end the writeback that it has started";
 }
 
 impl Plant {

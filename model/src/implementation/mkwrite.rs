@@ -2,7 +2,7 @@
 //! at its way in and out.
 
 use super::{Adapter, Code, Convention, EINVAL, ENOSPC, Filesystem, LOCKED, NOPAGE, OK, SIGBUS};
-use crate::kernel::{Event, Frame, Kernel};
+use crate::kernel::{Call, Event, Frame, Kernel};
 use crate::mm;
 use crate::plant::Plant;
 use crate::remedy::Remedy;
@@ -10,6 +10,7 @@ use crate::remedy::Remedy;
 impl<F: Filesystem> Kernel<F> {
     /// Calls page_mkwrite through the adapter of the pair.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> Code {
+        self.calls_with_mmap(Call::PageMkwrite);
         let code = match (self.spoilt_entry(page), self.fs().declaration().convention) {
             (Some(code), _) => code,
             (None, Convention::None) => mm::filemap_page_mkwrite(self, page).await,

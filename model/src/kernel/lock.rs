@@ -11,6 +11,7 @@ use super::{Kernel, object, page_lock, record_lock, writeback};
 use crate::case::MMS_MAX;
 use crate::exec::{Mode, TaskId};
 use crate::implementation::Filesystem;
+use crate::plant::Plant;
 use crate::point::Point;
 
 /// An address space's number.
@@ -159,11 +160,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// mmap_lock for reading.
     pub async fn mmap_read_lock(&self, mm: Mm, at: Point) {
+        if self.reaches_plant(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.take(at, object::MMAP + mm.0, Mode::Shared, Class::Mmap).await;
     }
 
     /// Releases mmap_lock held for reading.
     pub fn mmap_read_unlock(&self, mm: Mm) {
+        if self.is_planted(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.tasks.release_shared(object::MMAP + mm.0);
         self.unhold(Class::Mmap);
     }

@@ -8,7 +8,7 @@ use super::invalidate::remove_mapping;
 use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Frame, Kernel, Status};
+use crate::kernel::{Call, Frame, Kernel, Status};
 use crate::point::{Point as P, points};
 
 points! {
@@ -56,6 +56,7 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
+        k.calls_locked(Call::Releasepage, page);
         if !k.fs().releasepage(k, page).await {
             return false;
         }
