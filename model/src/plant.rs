@@ -105,6 +105,10 @@ plants! {
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
+    WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
+    IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
+    InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";
+    WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
     TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
     PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";
     FillNoInvalidate    "fill-no-invalidate"    "block@6.12"    "->fault and read(2) read a page into the page cache without invalidate_lock";
