@@ -333,7 +333,8 @@ pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
 
 /// writepage unlocks the page, when writeback has started.
 pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
-    if !k.reaches_plant(Plant::WritebackUnlocked) {
+    let unlocked = k.reaches_plant(Plant::WritebackUnlocked);
+    if !unlocked && !k.reaches_plant(Plant::WritepageKeepsLock) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
     }
@@ -359,6 +360,9 @@ pub fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Reque
 pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
     let page = request.page;
     note_failure(k, request);
+    if k.reaches_plant(Plant::EndIoSleeps) {
+        k.wait_on_page_locked(page, P::IoRecord).await;
+    }
     k.at_page(P::IoRecord, page).await;
     if let Some(b) = buffers(k, page) {
         set(

@@ -123,6 +123,12 @@ plants! {
     FaultNoSizeCheck    "fault-no-size-check"   "block@2.6.30"  "->fault does not look at i_size when it has locked the page";
     IntegritySkipsWriteback "integrity-skips-writeback" "block@2.6.30" "write_cache_pages for integrity passes over a page that is under writeback";
     WritebackNeverEnds  "writeback-never-ends"  "block@2.6.30"  "writepage that submits nothing does not end the writeback that it has started";
+    WritepageKeepsLock  "writepage-keeps-lock"  "block@2.6.30"  "writepage leaves the page locked when it has started writeback";
+    WriteBeginUnlocked  "write-begin-unlocked"  "block@2.6.30"  "write_begin returns the page unlocked";
+    InvalidateSkipped   "invalidate-skipped"    "block@2.6.30"  "truncate does not call invalidatepage";
+    ReclaimsWriteback   "reclaims-writeback"    "block@2.6.30"  "reclaim does not pass over a page that is under writeback";
+    ReleaseIgnored      "release-ignored"       "nfs@3.0"       "invalidate_mapping_pages goes on when releasepage has said no";
+    EndIoSleeps         "end-io-sleeps"         "block@2.6.30"  "the completion of a write waits for the page lock";
 }
 
 impl Plant {

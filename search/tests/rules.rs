@@ -49,6 +49,12 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FaultNoSizeCheck, Rule::PageBeyondEof),
     (Plant::IntegritySkipsWriteback, Rule::LeftDirty),
     (Plant::WritebackNeverEnds, Rule::WritebackBalance),
+    (Plant::WritepageKeepsLock, Rule::LockLeak),
+    (Plant::WriteBeginUnlocked, Rule::CalledLocked),
+    (Plant::InvalidateSkipped, Rule::ReferenceLeak),
+    (Plant::ReclaimsWriteback, Rule::CalledLocked),
+    (Plant::ReleaseIgnored, Rule::FreedInUse),
+    (Plant::EndIoSleeps, Rule::LockOrder),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

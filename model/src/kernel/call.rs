@@ -48,6 +48,21 @@ impl<F: Filesystem> Kernel<F> {
         }
     }
 
+    /// ->releasepage: locked, and not under writeback.
+    pub(crate) fn calls_releasepage(&self, page: Frame) {
+        self.calls_locked(Call::Releasepage, page);
+        if self.is_writeback(page) {
+            self.lacks(Call::Releasepage, Some(page), Lack::Writeback);
+        }
+    }
+
+    /// Its pages are written to a device of this machine, which says by an interrupt that it has
+    /// done so; a server's reply comes to a task, and tmpfs has nothing of the kind.
+    pub(super) fn is_on_device(&self) -> bool {
+        let declaration = self.fs().declaration();
+        declaration.tracks_dirty() && declaration.size_guard == SizeGuard::InodeLock
+    }
+
     /// ->readpage: with invalidate_lock, which the inode lock stands for in write(2).
     pub(crate) fn calls_readpage(&self, page: Frame) {
         self.calls_locked(Call::Readpage, page);
@@ -63,10 +78,11 @@ impl<F: Filesystem> Kernel<F> {
         self.calls_locked(Call::Invalidatepage, page);
         let effect = self.task().operation().effect();
         let cuts = matches!(effect, Effect::Resizes(_)) || effect.discards().is_some();
-        let declaration = self.fs().declaration();
-        let on_blocks =
-            declaration.tracks_dirty() && declaration.size_guard == SizeGuard::InodeLock;
-        if self.facts().invalidate_lock && cuts && on_blocks && !self.is_invalidate_locked_by_us() {
+        if self.facts().invalidate_lock
+            && cuts
+            && self.is_on_device()
+            && !self.is_invalidate_locked_by_us()
+        {
             self.lacks(Call::Invalidatepage, Some(page), Lack::Invalidate);
         }
     }

@@ -96,6 +96,8 @@ pub enum Lack {
     InvalidateShared,
     /// invalidate_lock, exclusively.
     Invalidate,
+    /// No lock: the page is under writeback.
+    Writeback,
 }
 
 /// What `writepage` did with the page, by the contract of the locking document.
@@ -188,6 +190,8 @@ pub enum Event {
     LockOrder { held: Class, wanted: Class },
     /// A task was about to sleep with a spinlock held.
     SleptAtomic { held: Class },
+    /// The completion of an I/O was about to sleep, in an interrupt.
+    SleptInInterrupt,
     /// An operation of the filesystem was called without a lock that it relies on.
     CalledWithout { call: Call, lack: Lack, page: Option<Frame> },
     /// truncate is done with the page cache; no page from `first` on belongs to the file.

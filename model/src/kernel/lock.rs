@@ -68,6 +68,9 @@ impl<F: Filesystem> Kernel<F> {
     /// Reports a task that may sleep while it holds a spinlock.
     #[inline]
     fn might_sleep(&self) {
+        if self.tasks.current().io_slot().is_some() && self.is_on_device() {
+            self.event(Event::SleptInInterrupt);
+        }
         for held in [Class::IMmap, Class::Pte] {
             if self.task().held.get() & 1 << held as u8 != 0 {
                 self.event(Event::SleptAtomic { held });

@@ -202,6 +202,10 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
         Ok(page) => page,
         Err(status) => return status,
     };
+    let early = k.reaches_plant(Plant::WriteBeginUnlocked);
+    if early {
+        k.unlock_page(page);
+    }
     k.calls_locked(Call::WriteBegin, page);
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
@@ -213,6 +217,9 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
         let stamp = Stamp::new(k.tasks.current(), slot, of_file);
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
+    }
+    if early {
+        k.lock_page(page, P::WriteLock).await;
     }
     k.calls_locked(Call::WriteEnd, page);
     k.calls_with_inode(Call::WriteEnd);

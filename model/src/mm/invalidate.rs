@@ -50,12 +50,12 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
             k.unlock_page(page);
         }
         k.at_page(P::InvalidateRelease, page).await;
-        k.calls_locked(Call::Releasepage, page);
+        k.calls_releasepage(page);
         let released = k.fs().releasepage(k, page).await;
         if early {
             k.lock_page(page, P::InvalidateTrylock).await;
         }
-        if !released {
+        if !released && !k.reaches_plant(Plant::ReleaseIgnored) {
             return;
         }
     }
@@ -124,7 +124,7 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     // invalidate_complete_page2
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
-        k.calls_locked(Call::Releasepage, page);
+        k.calls_releasepage(page);
         if !k.fs().releasepage(k, page).await {
             return false;
         }

@@ -271,7 +271,7 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.at_page(P::TruncateCancel, page).await;
         k.cancel_dirty_page(page);
     }
-    if k.has(page, PRIVATE) {
+    if k.has(page, PRIVATE) && !k.reaches_plant(Plant::InvalidateSkipped) {
         k.at_page(P::TruncateInvalidate, page).await;
         k.calls_invalidatepage(page);
         k.fs().invalidatepage(k, page, Range::new(0, k.geometry().cells)).await;

@@ -46,6 +46,12 @@ const CUTS: Part = Part {
     harm: "content that is being taken away can come back",
 };
 
+const RELEASED: Part = Part {
+    what: "releasepage of a page under writeback",
+    title: "private data of a page under writeback is not asked for",
+    harm: "the record of a page goes while it is being written",
+};
+
 /// See the file's head.
 pub(crate) struct CalledLocked;
 
@@ -59,7 +65,7 @@ impl Check for CalledLocked {
         plant: Plant::TruncateNoInvalidate,
     };
 
-    const PARTS: &'static [Part] = &[DIRTY, PAGE, INODE, MMAP, FILLS, CUTS];
+    const PARTS: &'static [Part] = &[DIRTY, PAGE, INODE, MMAP, FILLS, CUTS, RELEASED];
 
     fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
@@ -75,6 +81,7 @@ impl Check for CalledLocked {
             Lack::Mmap => MMAP,
             Lack::InvalidateShared => FILLS,
             Lack::Invalidate => CUTS,
+            Lack::Writeback => RELEASED,
         };
         match page {
             Some(page) => cx.page_breach(page, part.what),
