@@ -127,8 +127,12 @@ plants! {
     WriteBeginUnlocked  "write-begin-unlocked"  "block@2.6.30"  "write_begin returns the page unlocked";
     InvalidateSkipped   "invalidate-skipped"    "block@2.6.30"  "truncate does not call invalidatepage";
     ReclaimsWriteback   "reclaims-writeback"    "block@2.6.30"  "reclaim does not pass over a page that is under writeback";
-    ReleaseIgnored      "release-ignored"       "nfs@3.0"       "invalidate_mapping_pages goes on when releasepage has said no";
+    ReleaseIgnored      "release-ignored"       "nfs@2.6.30"    "invalidate_inode_pages2 goes on when releasepage has said no";
     EndIoSleeps         "end-io-sleeps"         "block@2.6.30"  "the completion of a write waits for the page lock";
+    InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
+    ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
+    FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 
 impl Plant {

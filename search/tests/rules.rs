@@ -55,6 +55,10 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ReclaimsWriteback, Rule::CalledLocked),
     (Plant::ReleaseIgnored, Rule::FreedInUse),
     (Plant::EndIoSleeps, Rule::LockOrder),
+    (Plant::InvalidateUnlocked, Rule::CalledLocked),
+    (Plant::ReleaseSaysYes, Rule::CalledLocked),
+    (Plant::FsyncNoInodeLock, Rule::CalledLocked),
+    (Plant::PunchKeepsPages, Rule::Stale),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

@@ -6,11 +6,12 @@
 //! blocks: NFS and tmpfs of 6.12 truncate without it.
 
 use super::event::{Call, Class, Event, Lack};
-use super::page::Frame;
+use super::page::{Frame, PRIVATE};
 use super::{Kernel, object};
 use crate::case::Effect;
 use crate::era::DirtiesLate;
 use crate::implementation::{Filesystem, SizeGuard};
+use crate::plant::Plant;
 
 impl<F: Filesystem> Kernel<F> {
     fn holds(&self, class: Class) -> bool {
@@ -54,6 +55,15 @@ impl<F: Filesystem> Kernel<F> {
         if self.is_writeback(page) {
             self.lacks(Call::Releasepage, Some(page), Lack::Writeback);
         }
+    }
+
+    /// What ->releasepage said. If that is yes, the private data is gone.
+    pub(crate) fn released(&self, page: Frame, yes: bool) -> bool {
+        let yes = yes || self.reaches_plant(Plant::ReleaseSaysYes);
+        if yes && self.has(page, PRIVATE) {
+            self.lacks(Call::Releasepage, Some(page), Lack::Private);
+        }
+        yes
     }
 
     /// Its pages are written to a device of this machine, which says by an interrupt that it has

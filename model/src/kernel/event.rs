@@ -77,6 +77,8 @@ pub enum Call {
     SetPageDirty,
     /// ->setattr with a new size.
     Setattr,
+    /// ->fsync, until 3.0.
+    Fsync,
     /// ->fault.
     Fault,
     /// ->page_mkwrite.
@@ -98,6 +100,8 @@ pub enum Lack {
     Invalidate,
     /// No lock: the page is under writeback.
     Writeback,
+    /// No lock: it said that the private data is gone, which it is not.
+    Private,
 }
 
 /// What `writepage` did with the page, by the contract of the locking document.

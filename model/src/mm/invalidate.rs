@@ -51,11 +51,11 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
         }
         k.at_page(P::InvalidateRelease, page).await;
         k.calls_releasepage(page);
-        let released = k.fs().releasepage(k, page).await;
+        let released = k.released(page, k.fs().releasepage(k, page).await);
         if early {
             k.lock_page(page, P::InvalidateTrylock).await;
         }
-        if !released && !k.reaches_plant(Plant::ReleaseIgnored) {
+        if !released {
             return;
         }
     }
@@ -125,7 +125,8 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
         k.calls_releasepage(page);
-        if !k.fs().releasepage(k, page).await {
+        let released = k.released(page, k.fs().releasepage(k, page).await);
+        if !released && !k.reaches_plant(Plant::ReleaseIgnored) {
             return false;
         }
     }

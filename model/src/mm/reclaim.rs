@@ -58,7 +58,7 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
         k.calls_releasepage(page);
-        if !k.fs().releasepage(k, page).await {
+        if !k.released(page, k.fs().releasepage(k, page).await) {
             return false;
         }
     }

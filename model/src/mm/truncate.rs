@@ -304,9 +304,16 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, cells: R
             k.zero(page, cells);
         }
         if k.has(page, PRIVATE) {
+            let early = k.reaches_plant(Plant::InvalidateUnlocked);
+            if early {
+                k.unlock_page(page);
+            }
             k.at_page(P::TruncateInvalidate, page).await;
             k.calls_invalidatepage(page);
             k.fs().invalidatepage(k, page, cells).await;
+            if early {
+                k.lock_page(page, P::TruncateLock).await;
+            }
         }
     }
     k.unlock_page(page);

@@ -24,7 +24,7 @@ const PAGE: Part = Part {
 
 const INODE: Part = Part {
     what: "called without the inode lock",
-    title: "write(2) and setattr are called with the inode lock",
+    title: "write(2), setattr and, until 3.0, fsync are called with the inode lock",
     harm: "two calls change the file at once",
 };
 
@@ -52,6 +52,12 @@ const RELEASED: Part = Part {
     harm: "the record of a page goes while it is being written",
 };
 
+const KEPT: Part = Part {
+    what: "releasepage said yes and kept the private data",
+    title: "private data is gone where releasepage says so",
+    harm: "a page is freed with its record",
+};
+
 /// See the file's head.
 pub(crate) struct CalledLocked;
 
@@ -65,7 +71,7 @@ impl Check for CalledLocked {
         plant: Plant::TruncateNoInvalidate,
     };
 
-    const PARTS: &'static [Part] = &[DIRTY, PAGE, INODE, MMAP, FILLS, CUTS, RELEASED];
+    const PARTS: &'static [Part] = &[DIRTY, PAGE, INODE, MMAP, FILLS, CUTS, RELEASED, KEPT];
 
     fn applies<F: Filesystem>(target: &Target<F>) -> bool {
         has_page_cache(target)
@@ -82,6 +88,7 @@ impl Check for CalledLocked {
             Lack::InvalidateShared => FILLS,
             Lack::Invalidate => CUTS,
             Lack::Writeback => RELEASED,
+            Lack::Private => KEPT,
         };
         match page {
             Some(page) => cx.page_breach(page, part.what),
