@@ -111,6 +111,30 @@ plants! {
     FreezeWritesFirst   "freeze-writes-first"   "filemap@6.12"  "freezing writes what is dirty before it keeps page_mkwrite out (ea13a86463fd) [freeze]";
     MkwriteIgnoresFreeze "mkwrite-ignores-freeze" "filemap@6.12" "page_mkwrite does not wait while the filesystem is frozen (14da9200140f) [freeze]";
     WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
+    TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
+    PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";
+    FillNoInvalidate    "fill-no-invalidate"    "block@6.12"    "->fault and read(2) read a page into the page cache without invalidate_lock";
+    WriteNoInodeLock    "write-no-inode-lock"   "block@2.6.30"  "write(2) does not take the inode lock";
+    TruncateNoInodeLock "truncate-no-inode-lock" "block@2.6.30" "ftruncate(2) does not take the inode lock";
+    FaultNoMmapLock     "fault-no-mmap-lock"    "block@2.6.30"  "a fault does not take mmap_lock";
+    DirtyAfterUnlock    "dirty-after-unlock"    "block@2.6.30"  "a fault unlocks the page after page_mkwrite and marks it dirty then";
+    DirtySleeps         "dirty-sleeps"          "block@2.6.30"  "set_page_dirty waits for writeback";
+    ReleaseUnlocked     "release-unlocked"      "block@2.6.30"  "invalidate_mapping_pages unlocks the page for releasepage";
+    LaunderUnlocked     "launder-unlocked"      "nfs@3.0"       "invalidate_inode_pages2 unlocks the page for launder_page";
+    FaultNoMappingCheck "fault-no-mapping-check" "block@2.6.30" "->fault does not look at page->mapping when it has locked the page";
+    FaultNoSizeCheck    "fault-no-size-check"   "block@2.6.30"  "->fault does not look at i_size when it has locked the page";
+    IntegritySkipsWriteback "integrity-skips-writeback" "block@2.6.30" "write_cache_pages for integrity passes over a page that is under writeback";
+    WritebackNeverEnds  "writeback-never-ends"  "block@2.6.30"  "writepage that submits nothing does not end the writeback that it has started";
+    WritepageKeepsLock  "writepage-keeps-lock"  "block@2.6.30"  "writepage leaves the page locked when it has started writeback";
+    WriteBeginUnlocked  "write-begin-unlocked"  "block@2.6.30"  "write_begin returns the page unlocked";
+    InvalidateSkipped   "invalidate-skipped"    "block@2.6.30"  "truncate does not call invalidatepage";
+    ReclaimsWriteback   "reclaims-writeback"    "block@2.6.30"  "reclaim does not pass over a page that is under writeback";
+    ReleaseIgnored      "release-ignored"       "nfs@2.6.30"    "invalidate_inode_pages2 goes on when releasepage has said no";
+    EndIoSleeps         "end-io-sleeps"         "block@2.6.30"  "the completion of a write waits for the page lock";
+    InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
+    ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
+    FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 
 impl Plant {

@@ -2,7 +2,7 @@
 //! at its way in and out.
 
 use super::{Adapter, Code, Convention, EINVAL, ENOSPC, Filesystem, LOCKED, NOPAGE, OK, SIGBUS};
-use crate::kernel::{Event, Frame, Kernel};
+use crate::kernel::{Call, Event, Frame, Kernel};
 use crate::mm;
 use crate::plant::Plant;
 use crate::point::Point;
@@ -17,6 +17,7 @@ impl<F: Filesystem> Kernel<F> {
         if waits {
             self.start_fault(Point::StartFault).await;
         }
+        self.calls_with_mmap(Call::PageMkwrite);
         let code = match (self.spoilt_entry(page), self.fs().declaration().convention) {
             (Some(code), _) => code,
             (None, Convention::None) => mm::filemap_page_mkwrite(self, page).await,

@@ -61,6 +61,55 @@ impl Class {
     }
 }
 
+/// An operation of a filesystem that relies on locks of its caller, as the tables of the locking
+/// document have it (`[operation-locks]`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// ->readpage, later ->read_folio.
+    Readpage,
+    /// ->writepage.
+    Writepage,
+    /// ->write_begin, and what it returns.
+    WriteBegin,
+    /// ->write_end.
+    WriteEnd,
+    /// ->invalidatepage, later ->invalidate_folio.
+    Invalidatepage,
+    /// ->releasepage, later ->release_folio.
+    Releasepage,
+    /// ->launder_page, later ->launder_folio: before and after.
+    LaunderPage,
+    /// ->set_page_dirty, later ->dirty_folio.
+    SetPageDirty,
+    /// ->setattr with a new size.
+    Setattr,
+    /// ->fsync, until 3.0.
+    Fsync,
+    /// ->fault.
+    Fault,
+    /// ->page_mkwrite.
+    PageMkwrite,
+}
+
+/// What is missing at such a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lack {
+    /// The lock of the page.
+    Page,
+    /// The inode lock.
+    Inode,
+    /// mmap_lock.
+    Mmap,
+    /// invalidate_lock, shared at least.
+    InvalidateShared,
+    /// invalidate_lock, exclusively.
+    Invalidate,
+    /// No lock: the page is under writeback.
+    Writeback,
+    /// No lock: it said that the private data is gone, which it is not.
+    Private,
+}
+
 /// What `writepage` did with the page, by the contract of the locking document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Written {
@@ -153,6 +202,10 @@ pub enum Event {
     LockOrder { held: Class, wanted: Class },
     /// A task was about to sleep with a spinlock held.
     SleptAtomic { held: Class },
+    /// The completion of an I/O was about to sleep, in an interrupt.
+    SleptInInterrupt,
+    /// An operation of the filesystem was called without a lock that it relies on.
+    CalledWithout { call: Call, lack: Lack, page: Option<Frame> },
     /// truncate is done with the page cache; no page from `first` on belongs to the file.
     Truncated { first: u8 },
     /// A punched hole covers these cells of a page that stays, and that somebody can store to.

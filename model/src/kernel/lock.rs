@@ -70,6 +70,9 @@ impl<F: Filesystem> Kernel<F> {
     /// Reports a task that may sleep while it holds a spinlock.
     #[inline]
     fn might_sleep(&self) {
+        if self.tasks.current().io_slot().is_some() && self.is_on_device() {
+            self.event(Event::SleptInInterrupt);
+        }
         for held in [Class::IMmap, Class::Pte] {
             if self.task().held.get() & 1 << held as u8 != 0 {
                 self.event(Event::SleptAtomic { held });
@@ -165,11 +168,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// mmap_lock for reading.
     pub async fn mmap_read_lock(&self, mm: Mm, at: Point) {
+        if self.reaches_plant(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.take(at, object::MMAP + mm.0, Mode::Shared, Class::Mmap).await;
     }
 
     /// Releases mmap_lock held for reading.
     pub fn mmap_read_unlock(&self, mm: Mm) {
+        if self.is_planted(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.tasks.release_shared(object::MMAP + mm.0);
         self.unhold(Class::Mmap);
     }

@@ -6,6 +6,7 @@
 //! it can run; it is made once and reset per run.
 
 pub mod cache;
+mod call;
 mod device;
 pub mod dirty;
 pub mod event;
@@ -34,7 +35,7 @@ use crate::remedy::{Remedies, Remedy};
 
 pub use cache::{Pagevec, Status};
 pub use device::{DEVICE_BLOCKS, Device, NO_BLOCK};
-pub use event::{Class, Event, Events, Loose, Written};
+pub use event::{Call, Class, Event, Events, Lack, Loose, Written};
 pub use extent::{Extent, Extents, FILE_BLOCKS};
 pub use inode::{INODES, Inode, InodeId};
 pub use io::Request;

@@ -314,6 +314,7 @@ rules! {
     Sigbus              i32_sigbus;
     Errno               errno;
     OwnerOfChange       i33_owner_of_change;
+    CalledLocked        called_locked;
     NotDurable          i34_not_durable;
     Lost                i35_lost;
     Unreported          i36_unreported;
