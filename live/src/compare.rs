@@ -8,7 +8,7 @@
 use std::fmt;
 
 use mkwrite_model::case::{Case, Effect, Operation, Range};
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{Stamp, Status};
 use serde::Deserialize;
 
 use crate::exec::{Call, Run};
@@ -158,6 +158,11 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
             continue;
         }
         let (m, r, name) = (&model.calls[slot], &real.calls[slot], operation.kind().name);
+        // One of the two has no such operation, so the rest is another history.
+        let lacks = |call: &Call| call.status == Status::NotSupported;
+        if lacks(m) != lacks(r) {
+            return None;
+        }
         if operation.effect().is_of_contract() {
             if status(m) != status(r) {
                 return found(
