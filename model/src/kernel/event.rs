@@ -16,10 +16,14 @@ use crate::implementation::Code;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {
+    /// The first level of freezing (sb_start_write).
+    FreezeWrite,
     /// i_mutex.
     Inode,
     /// mmap_sem, later mmap_lock.
     Mmap,
+    /// The second level of freezing (sb_start_pagefault).
+    FreezeFault,
     /// invalidate_lock of the mapping, since 5.15.
     Invalidate,
     /// A filesystem's flush lock (NFS_INO_FLUSHING).
@@ -43,6 +47,8 @@ impl Class {
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Class::FreezeWrite => "freezing of writers",
+            Class::FreezeFault => "freezing of faults",
             Class::Inode => "inode lock",
             Class::Mmap => "mmap_lock",
             Class::Invalidate => "invalidate_lock",
@@ -142,6 +148,8 @@ pub enum Event {
     MkwriteReturned { page: Frame, code: Code, locked: bool },
     /// The fault handler returned.
     FaultReturned,
+    /// The filesystem is frozen from now on, or no more.
+    Frozen(bool),
     /// A fault made a pte present or writable.
     PteSet { page: Frame, write: bool, new: bool, locked_by_us: bool, mapping: bool },
     /// Stored to these cells of the file through a pte.

@@ -264,6 +264,7 @@ impl Circumstances<'_> {
             (E::Discards(_) | E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NotSupported) => {
                 true
             }
+            (E::Freezes, S::NotSupported) => true,
             // A page that cannot go now.
             (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,

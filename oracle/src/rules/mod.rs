@@ -324,6 +324,7 @@ rules! {
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     KeptIdle            kept_idle;
+    Frozen              frozen;
     Untracked           untracked;
     StrayWrite          stray_write;
     SizeChange          size_change;
