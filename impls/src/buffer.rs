@@ -474,7 +474,7 @@ pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 
 /// ext2_setsize: since 5.15 under invalidate_lock.
 pub async fn setattr(k: &Kernel<impl BufferHeads>, size: u8) {
-    let unlocked = k.reaches_plant(Plant::TruncateNoInvalidate);
+    let unlocked = k.facts().invalidate_lock && k.reaches_plant(Plant::TruncateNoInvalidate);
     if !unlocked {
         k.invalidate_lock(P::TruncateInvalidateLock).await;
     }

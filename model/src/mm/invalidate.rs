@@ -126,7 +126,7 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.at_page(P::InvalidateRelease, page).await;
         k.calls_releasepage(page);
         let released = k.released(page, k.fs().releasepage(k, page).await);
-        if !released && !k.reaches_plant(Plant::ReleaseIgnored) {
+        if !released && (k.is_dirty(page) || !k.reaches_plant(Plant::ReleaseIgnored)) {
             return false;
         }
     }
