@@ -142,6 +142,11 @@ impl Before {
     }
 }
 
+/// It has no such operation.
+fn lacks(call: &Call) -> bool {
+    call.status == Status::NotSupported
+}
+
 /// The first thing in which the kernel's run of a case of one actor differs from the model's.
 pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
     let found = |class, shown_by, model: String, real: String, detail: String| {
@@ -159,19 +164,13 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
         }
         let (m, r, name) = (&model.calls[slot], &real.calls[slot], operation.kind().name);
         // One of the two has no such operation, so the rest is another history.
-        let lacks = |call: &Call| call.status == Status::NotSupported;
         if lacks(m) != lacks(r) {
             return None;
         }
         if operation.effect().is_of_contract() {
             if status(m) != status(r) {
-                return found(
-                    Class::Status,
-                    name,
-                    status(m),
-                    status(r),
-                    format!("A.{slot} {operation}"),
-                );
+                let at = format!("A.{slot} {operation}");
+                return found(Class::Status, name, status(m), status(r), at);
             }
             if m.done != r.done
                 && (m.values.is_empty() && r.values.is_empty() || m.values.len() != r.values.len())

@@ -24,6 +24,11 @@ use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
 /// Planted bugs that are no rule's own, and a rule that finds them.
 const OTHERS: &[(Plant, Rule)] = &[
     (Plant::BlocksStayMapped, Rule::BlockOwners),
+    (Plant::WpSkipsLockWait, Rule::WritableClean),
+    (Plant::IntegrityBudget, Rule::LeftDirty),
+    (Plant::InodeStaysClean, Rule::DirtyUntagged),
+    (Plant::WritebackNotAwaited, Rule::WritebackBalance),
+    (Plant::MkwriteIgnoresFreeze, Rule::Frozen),
     (Plant::FalseShortage, Rule::Sigbus),
     (Plant::FsyncNoCommit, Rule::NotDurable),
     (Plant::SetattrNoFlush, Rule::Regrown),
