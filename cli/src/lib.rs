@@ -23,6 +23,7 @@
 //!             era: Era::V2_6_30,
 //!             page_cache: true,
 //!             stable_pages: false,
+//!             freezes: false,
 //!             size_guard: SizeGuard::InodeLock,
 //!             may_differ: &[],
 //!             record: "buffers",

@@ -366,7 +366,7 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
         k.submit(request(page, out, &b.block));
     }
     unlock_started(k, page).await;
-    if out == 0 {
+    if out == 0 && !k.reaches_plant(Plant::WritebackNeverEnds) {
         k.at_page(P::WritepageEnd, page).await;
         k.end_page_writeback(page);
     }
@@ -399,7 +399,8 @@ pub async fn start_writeback_of_part(
 
 /// writepage unlocks the page, when writeback has started.
 pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
-    if !k.reaches_plant(Plant::WritebackUnlocked) {
+    let unlocked = k.reaches_plant(Plant::WritebackUnlocked);
+    if !unlocked && !k.reaches_plant(Plant::WritepageKeepsLock) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
     }
@@ -425,6 +426,9 @@ pub fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Reque
 pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
     let page = request.page;
     note_failure(k, request);
+    if k.reaches_plant(Plant::EndIoSleeps) {
+        k.wait_on_page_locked(page, P::IoRecord).await;
+    }
     k.at_page(P::IoRecord, page).await;
     if let Some(b) = buffers(k, page) {
         set(
@@ -544,10 +548,15 @@ pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 
 /// ext2_setsize: since 5.15 under invalidate_lock.
 pub async fn setattr(k: &Kernel<impl BufferHeads>, size: u8) {
-    k.invalidate_lock(P::TruncateInvalidateLock).await;
+    let unlocked = k.facts().invalidate_lock && k.reaches_plant(Plant::TruncateNoInvalidate);
+    if !unlocked {
+        k.invalidate_lock(P::TruncateInvalidateLock).await;
+    }
     mm::vmtruncate(k, size).await;
     k.fs().truncate(k, size).await;
-    k.invalidate_unlock();
+    if !unlocked {
+        k.invalidate_unlock();
+    }
 }
 
 /// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.

@@ -106,16 +106,41 @@ plants! {
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     WritebackEndsFirst  "writeback-ends-first"  "ext4@6.12"     "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [ext4-end-io]";
     SizeBeforeMkclean   "size-before-mkclean"   "ext4@6.1"      "writeback reads i_size before it has write-protected the page, and zeroes the tail by it (a056bdaae7a1) [ext4-writepages]";
-    TowriteLost         "towrite-lost"          "ext4@6.12"     "writeback that may not allocate takes the tag TOWRITE off a page that it leaves dirty (1c8349a17137) [ext4-towrite]";
+    TowriteLost         "towrite-lost"          "ext4@6.1"      "writeback that may not allocate takes the tag TOWRITE off a page that it leaves dirty (1c8349a17137) [ext4-towrite]";
     ExtendKeepsWritable "extend-keeps-writable" "ext4@6.12"     "when the file grows, the page that held its end stays writable (90a8020278c1) [isize-extended]";
     ExtendKeepsTail     "extend-keeps-tail"     "ext4@6.12"     "when the file grows, what was stored beyond its end stays in the page (52aecaee1c26) [content-past-eof]";
-    PunchUnlocked       "punch-unlocked"        "ext4@6.12"     "a hole is punched without invalidate_lock: faults bring pages back before the blocks are gone (ea3d7209ca01) [punch-hole]";
     MkwriteReservesNothing "mkwrite-reserves-nothing" "ext4@6.12" "page_mkwrite asks for no space; what is stored is dropped when it turns out that there is none (2e9ee8503555) [ext4-page-mkwrite]";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
     WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
     IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
     InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";
+    FreezeWritesFirst   "freeze-writes-first"   "filemap@6.12"  "freezing writes what is dirty before it keeps page_mkwrite out (ea13a86463fd) [freeze]";
+    MkwriteIgnoresFreeze "mkwrite-ignores-freeze" "filemap@6.12" "page_mkwrite does not wait while the filesystem is frozen (14da9200140f) [freeze]";
     WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
+    TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
+    PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";
+    FillNoInvalidate    "fill-no-invalidate"    "block@6.12"    "->fault and read(2) read a page into the page cache without invalidate_lock";
+    WriteNoInodeLock    "write-no-inode-lock"   "block@2.6.30"  "write(2) does not take the inode lock";
+    TruncateNoInodeLock "truncate-no-inode-lock" "block@2.6.30" "ftruncate(2) does not take the inode lock";
+    FaultNoMmapLock     "fault-no-mmap-lock"    "block@2.6.30"  "a fault does not take mmap_lock";
+    DirtyAfterUnlock    "dirty-after-unlock"    "block@2.6.30"  "a fault unlocks the page after page_mkwrite and marks it dirty then";
+    DirtySleeps         "dirty-sleeps"          "block@2.6.30"  "set_page_dirty waits for writeback";
+    ReleaseUnlocked     "release-unlocked"      "block@2.6.30"  "invalidate_mapping_pages unlocks the page for releasepage";
+    LaunderUnlocked     "launder-unlocked"      "nfs@3.0"       "invalidate_inode_pages2 unlocks the page for launder_page";
+    FaultNoMappingCheck "fault-no-mapping-check" "block@2.6.30" "->fault does not look at page->mapping when it has locked the page";
+    FaultNoSizeCheck    "fault-no-size-check"   "block@2.6.30"  "->fault does not look at i_size when it has locked the page";
+    IntegritySkipsWriteback "integrity-skips-writeback" "block@2.6.30" "write_cache_pages for integrity passes over a page that is under writeback";
+    WritebackNeverEnds  "writeback-never-ends"  "block@2.6.30"  "writepage that submits nothing does not end the writeback that it has started";
+    WritepageKeepsLock  "writepage-keeps-lock"  "block@2.6.30"  "writepage leaves the page locked when it has started writeback";
+    WriteBeginUnlocked  "write-begin-unlocked"  "block@2.6.30"  "write_begin returns the page unlocked";
+    InvalidateSkipped   "invalidate-skipped"    "block@2.6.30"  "truncate does not call invalidatepage";
+    ReclaimsWriteback   "reclaims-writeback"    "block@2.6.30"  "reclaim does not pass over a page that is under writeback";
+    ReleaseIgnored      "release-ignored"       "nfs@2.6.30"    "invalidate_inode_pages2 goes on when releasepage has said no";
+    EndIoSleeps         "end-io-sleeps"         "block@2.6.30"  "the completion of a write waits for the page lock";
+    InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
+    ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
+    FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 
 impl Plant {

@@ -14,8 +14,7 @@
 //! goes through writeback all the same (7.0); a block whose write failed stays unwritten.
 //!
 //! Left out: data=journal and nodelalloc, and that ext4 allocates at once when the disk is nearly full
-//! (ext4_nonda_switch); inline data, quota, encryption, large folios, the freeze reference, the
-//! file's time; the flush of the last block before a truncate (ext4_begin_ordered_truncate); the
+//! (ext4_nonda_switch); inline data, quota, encryption, large folios, the file's time; the flush of the last block before a truncate (ext4_begin_ordered_truncate); the
 //! block map is durable as it is, and freed blocks are used again at once, not after the commit.
 
 mod fallocate;
@@ -68,6 +67,7 @@ impl<F: Journaled> Implementation<F> for Ext4 {
             era: Era::V6_1,
             page_cache: true,
             stable_pages: true,
+            freezes: true,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks],
             record: "a block, or space reserved for one, mapped by a buffer, for every block below i_size",

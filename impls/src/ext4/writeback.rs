@@ -112,7 +112,8 @@ impl Ext4 {
         sync: WbSync,
     ) -> Status {
         let alone = k.geometry().blocks == 1 || sync == WbSync::Reclaim;
-        if self == Ext4::V6_1 && alone && self.to_map(k, page) != 0 {
+        let lost = k.reaches_plant(Plant::TowriteLost);
+        if self == Ext4::V6_1 && alone && self.to_map(k, page) != 0 && !lost {
             k.redirty_page_for_writepage(page).await;
             k.unlock_page(page);
         } else {

@@ -59,14 +59,14 @@ pub(crate) async fn fallocate<F: Filesystem>(
 
 /// filemap_invalidate_lock: from here on no page of the file is read into the page cache.
 pub async fn lock_out_faults<F: Filesystem>(k: &Kernel<F>) {
-    if !k.reaches_plant(Plant::PunchUnlocked) {
+    if !k.reaches_plant(Plant::PunchNoInvalidate) {
         k.invalidate_lock(P::PunchInvalidate).await;
     }
 }
 
 /// filemap_invalidate_unlock.
 pub fn let_faults_in<F: Filesystem>(k: &Kernel<F>) {
-    if !k.is_planted(Plant::PunchUnlocked) {
+    if !k.is_planted(Plant::PunchNoInvalidate) {
         k.invalidate_unlock();
     }
 }
@@ -74,6 +74,9 @@ pub fn let_faults_in<F: Filesystem>(k: &Kernel<F>) {
 /// truncate_pagecache_range: these cells go from the page cache; whole pages are unmapped, of the
 /// others the part is zeroed.
 pub async fn truncate_pagecache_range<F: Filesystem>(k: &Kernel<F>, cells: Range) {
+    if k.reaches_plant(Plant::PunchKeepsPages) {
+        return;
+    }
     let g = k.geometry();
     let whole = Range::new(g.pages_of(cells.start), cells.end / g.cells);
     if !whole.is_empty() {

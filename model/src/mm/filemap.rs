@@ -17,7 +17,7 @@ use super::truncate::{extend, treats_eof_page};
 use crate::case::Range;
 use crate::case::Site;
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
-use crate::kernel::{Frame, Kernel, Pipe, Stamp, Status};
+use crate::kernel::{Call, Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -134,8 +134,9 @@ impl Pipe {
     fn read<F: Filesystem>(self, k: &Kernel<F>, cell: u8) -> Stamp {
         let cell = cell - self.to + self.from;
         let is_its = |page: &Frame| k.index(*page) == k.geometry().page_of(cell);
-        let page = Frame::all(self.pages).find(is_its).expect("its page is in the pipe");
-        k.cell(page, cell % k.geometry().cells)
+        // A planted bug can have freed it, and the frame is another page by now.
+        let page = Frame::all(self.pages).find(is_its);
+        page.map_or(Stamp::ZERO, |page| k.cell(page, cell % k.geometry().cells))
     }
 }
 
@@ -155,7 +156,10 @@ pub(crate) async fn write<F: Filesystem>(
             return empty_pipe(k, Status::Ok);
         }
     }
-    k.inode_lock(P::WriteInode).await;
+    let unlocked = k.reaches_plant(Plant::WriteNoInodeLock);
+    if !unlocked {
+        k.inode_lock(P::WriteInode).await;
+    }
     let size = k.i_size();
     let fills_gap =
         treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
@@ -174,6 +178,7 @@ pub(crate) async fn write<F: Filesystem>(
                 && k.i_size() > size;
             let had_page = !matches!(status, Status::NoMemory | Status::Io);
             if gap_alone {
+                k.calls_with_inode(Call::Setattr);
                 k.fs().setattr(k, size).await; // also at a server, which may know of it by now
             } else if had_page {
                 let first = index * k.geometry().cells;
@@ -184,17 +189,25 @@ pub(crate) async fn write<F: Filesystem>(
         k.at(P::WriteThrottle).await;
         k.balance_dirty_pages(true);
     }
-    k.inode_unlock();
+    if !unlocked {
+        k.inode_unlock();
+    }
     empty_pipe(k, status)
 }
 
 /// One page of it: write_begin, the copy, write_end.
 async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
     let old = k.i_size();
+    k.calls_with_inode(Call::WriteBegin);
     let page = match k.fs().write_begin(k, index, cells).await {
         Ok(page) => page,
         Err(status) => return status,
     };
+    let early = k.reaches_plant(Plant::WriteBeginUnlocked);
+    if early {
+        k.unlock_page(page);
+    }
+    k.calls_locked(Call::WriteBegin, page);
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
     let asked = cells;
@@ -206,6 +219,11 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
+    if early {
+        k.lock_page(page, P::WriteLock).await;
+    }
+    k.calls_locked(Call::WriteEnd, page);
+    k.calls_with_inode(Call::WriteEnd);
     if is_short {
         k.fs().write_short(k, page, asked, cells).await;
     } else {
