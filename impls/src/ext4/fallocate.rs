@@ -9,7 +9,7 @@
 use mkwrite_model::case::Range;
 use mkwrite_model::implementation::{AddressSpaceOperations, WbSync};
 use mkwrite_model::kernel::{Kernel, Status};
-use mkwrite_model::mm::{self, Fallocate};
+use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
@@ -18,28 +18,16 @@ use super::{Ext4, Journaled};
 use crate::buffer;
 
 impl Ext4 {
-    /// ext4_fallocate.
-    pub(super) async fn do_fallocate<F: Journaled>(
+    /// ext4_do_fallocate.
+    pub(super) async fn preallocate<F: Journaled>(
         self,
         k: &Kernel<F>,
-        mode: Fallocate,
         cells: Range,
+        keep_size: bool,
     ) -> Status {
-        let status = match mode {
-            Fallocate::PunchHole => {
-                self.punch_hole(k, cells).await;
-                Status::Ok
-            }
-            Fallocate::ZeroRange => {
-                k.inode_lock(P::FallocateInode).await;
-                self.zero_range(k, cells).await
-            }
-            Fallocate::Allocate { keep_size } => {
-                k.inode_lock(P::FallocateInode).await;
-                let size = self.new_size(k, cells).filter(|_| !keep_size);
-                self.allocate(k, blocks_covering(k, cells), size, false).await
-            }
-        };
+        k.inode_lock(P::FallocateInode).await;
+        let size = self.new_size(k, cells).filter(|_| !keep_size);
+        let status = self.allocate(k, blocks_covering(k, cells), size, false).await;
         k.inode_unlock();
         status
     }
@@ -89,47 +77,51 @@ impl Ext4 {
         }
     }
 
-    /// ext4_zero_range, with the inode lock held: the parts of blocks at the ends are zeroed, the
-    /// blocks between are unwritten from then on.
-    async fn zero_range<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Status {
-        let size = self.new_size(k, cells);
-        let whole = buffer::whole_blocks(k, cells);
-        let covering = blocks_covering(k, cells);
-        if self == Ext4::V6_12 {
+    /// ext4_zero_range: the parts of blocks at the ends are zeroed, the blocks between are unwritten
+    /// from then on. 6.1 holds invalidate_lock for these alone.
+    pub(super) async fn zero_range<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Status {
+        k.inode_lock(P::FallocateInode).await;
+        // The remedy treats the page that held the end under this lock, as truncate does.
+        let locks_all = self == Ext4::V6_12 || k.remedied(Remedy::FallocateExtends);
+        if locks_all {
             mm::lock_out_faults(k).await;
         }
+        let size = self.new_size(k, cells);
+        let in_part = buffer::whole_blocks(k, cells) != blocks_covering(k, cells);
         let mut status = Status::Ok;
-        if whole != covering || k.remedied(Remedy::ZeroRangeAllocates) {
-            status = self.allocate(k, covering, size, false).await;
+        if in_part || k.remedied(Remedy::ZeroRangeAllocates) {
+            status = self.allocate(k, blocks_covering(k, cells), size, false).await;
         }
-        if status == Status::Ok {
-            if self == Ext4::V6_1 && !whole.is_empty() {
+        let has_whole = !buffer::whole_blocks(k, cells).is_empty();
+        if status == Status::Ok && (has_whole || self == Ext4::V6_12) {
+            if !locks_all {
                 mm::lock_out_faults(k).await;
             }
-            self.begin_hole(k).await;
-            self.cut_page_cache(k, cells, whole).await;
-            if !whole.is_empty() {
-                status = self.allocate(k, whole, size, true).await;
+            self.begin_hole(k, cells).await;
+            mm::truncate_pagecache_range(k, self.cut(k, cells)).await;
+            if has_whole {
+                status = self.allocate(k, buffer::whole_blocks(k, cells), size, true).await;
             }
             self.end_hole(k);
-            if self == Ext4::V6_1 && !whole.is_empty() {
+            if !locks_all {
                 mm::let_faults_in(k);
             }
         }
-        if status == Status::Ok && whole != covering {
+        if status == Status::Ok && in_part {
             self.zero_partial_blocks(k, cells).await;
             if let Some(size) = size {
                 self.raise_size(k, size, false).await;
             }
         }
-        if self == Ext4::V6_12 {
+        if locks_all {
             mm::let_faults_in(k);
         }
+        k.inode_unlock();
         status
     }
 
-    /// ext4_punch_hole; takes the inode lock. 6.1 writes the range back first.
-    async fn punch_hole<F: Journaled>(self, k: &Kernel<F>, cells: Range) {
+    /// ext4_punch_hole. 6.1 writes the range back first.
+    pub(super) async fn punch_hole<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Status {
         let g = k.geometry();
         if self == Ext4::V6_1 {
             let pages = Range::new(g.page_of(cells.start), cells.end.div_ceil(g.cells));
@@ -137,65 +129,74 @@ impl Ext4 {
             mm::filemap_fdatawait(k).await;
         }
         k.inode_lock(P::PunchInode).await;
-        if cells.start >= k.i_size() {
-            return;
+        if cells.start < k.i_size() {
+            let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
+            mm::lock_out_faults(k).await;
+            let has_whole = !buffer::whole_blocks(k, cells).is_empty();
+            if has_whole || self == Ext4::V6_12 {
+                self.begin_hole(k, cells).await;
+                mm::truncate_pagecache_range(k, self.cut(k, cells)).await;
+                if has_whole {
+                    k.at(P::PunchBlocks).await;
+                    k.free_blocks(buffer::whole_blocks(k, cells));
+                }
+                self.end_hole(k);
+            }
+            self.zero_partial_blocks(k, cells).await;
+            mm::let_faults_in(k);
         }
-        let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
-        let whole = buffer::whole_blocks(k, cells);
-        mm::lock_out_faults(k).await;
-        self.begin_hole(k).await;
-        self.cut_page_cache(k, cells, whole).await;
-        if !whole.is_empty() {
-            k.at(P::PunchBlocks).await;
-            k.free_blocks(whole);
-        }
-        self.end_hole(k);
-        self.zero_partial_blocks(k, cells).await;
-        mm::let_faults_in(k);
+        k.inode_unlock();
+        Status::Ok
     }
 
-    /// By the remedy a commit waits until the blocks have gone, too.
-    async fn begin_hole<F: Journaled>(self, k: &Kernel<F>) {
-        if k.remedied(Remedy::HoleInHandle) {
-            k.journal_start(P::JournalStart).await;
+    /// The cells that go from the page cache: all, or in 6.1 the whole blocks among them.
+    fn cut<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Range {
+        let (block, whole) = (k.geometry().block_cells(), buffer::whole_blocks(k, cells));
+        match self {
+            Ext4::V6_1 => Range::new(whole.start * block, whole.end * block),
+            Ext4::V6_12 => cells,
         }
     }
 
-    fn end_hole<F: Journaled>(self, k: &Kernel<F>) {
-        if k.remedied(Remedy::HoleInHandle) {
-            k.journal_stop();
-        }
-    }
-
-    /// ext4_update_disksize_before_punch; then these cells go from the page cache: all of them, or in
-    /// 6.1 the whole blocks among them. Pages that stay and lose blocks are write-protected first,
-    /// since 6.14 (ext4_truncate_page_cache_block_range).
-    async fn cut_page_cache<F: Journaled>(self, k: &Kernel<F>, cells: Range, whole: Range) {
-        let block = k.geometry().block_cells();
-        let of_blocks = Range::new(whole.start * block, whole.end * block);
-        if self == Ext4::V6_1 && whole.is_empty() {
-            return;
-        }
+    /// Before these cells go from the page cache: ext4_update_disksize_before_punch; and since 6.14
+    /// pages that stay and lose whole blocks are write-protected
+    /// (ext4_truncate_page_cache_block_range). By a remedy a commit then waits until the blocks have
+    /// gone, too.
+    async fn begin_hole<F: Journaled>(self, k: &Kernel<F>, cells: Range) {
         let size = k.i_size();
         match self {
             Ext4::V6_1 if cells.end < size || cells.start > size => {}
             Ext4::V6_12 if cells.start > size => {}
             _ => journal(k).raise_size(size.min(cells.end)),
         }
+        if k.remedied(Remedy::HoleInHandle) {
+            k.journal_start(P::JournalStart).await;
+        }
         if self == Ext4::V6_12 || k.remedied(Remedy::PunchProtects) {
             for n in 0..2 {
-                let Some((index, _)) = mm::parts(k, of_blocks)[n] else { continue };
-                let first = index * k.geometry().cells;
-                let Some(page) = mm::lock_page_of(k, first).await else { continue };
-                if k.page_mkclean(page).await {
-                    k.set_page_dirty(page).await;
-                }
-                k.unlock_page(page);
-                k.put_page(page);
+                self.write_protect_part(k, cells, n).await;
             }
         }
-        let gone = if self == Ext4::V6_1 { of_blocks } else { cells };
-        mm::truncate_pagecache_range(k, gone).await;
+    }
+
+    /// The page at one of the ends of these cells, if it stays and loses whole blocks.
+    async fn write_protect_part<F: Journaled>(self, k: &Kernel<F>, cells: Range, n: usize) {
+        let (block, whole) = (k.geometry().block_cells(), buffer::whole_blocks(k, cells));
+        let of_blocks = Range::new(whole.start * block, whole.end * block);
+        let Some((index, _)) = mm::parts(k, of_blocks)[n] else { return };
+        let first = index * k.geometry().cells;
+        let Some(page) = mm::lock_page_of(k, first).await else { return };
+        if k.page_mkclean(page).await {
+            k.set_page_dirty(page).await;
+        }
+        k.unlock_page(page);
+        k.put_page(page);
+    }
+
+    fn end_hole<F: Journaled>(self, k: &Kernel<F>) {
+        if k.remedied(Remedy::HoleInHandle) {
+            k.journal_stop();
+        }
     }
 }
 

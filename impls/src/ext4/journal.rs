@@ -25,12 +25,15 @@ pub struct Journal {
     size: Cell<u8>,
     /// Data of the inode that the next commit writes first.
     ordered: Cell<bool>,
+    /// The write(2) under way had a short copy.
+    short: Cell<bool>,
 }
 
 impl InodeState for Journal {
     fn reset(&self) {
         self.size.set(0);
         self.ordered.set(false);
+        self.short.set(false);
     }
 }
 
@@ -48,6 +51,11 @@ impl Journal {
     /// ext4_update_i_disksize: it only grows.
     pub fn raise_size(&self, size: u8) {
         self.size.set(self.size.get().max(size));
+    }
+
+    /// Notes whether the write(2) that holds the inode lock had a short copy; returns what it was.
+    pub(super) fn set_short(&self, is_short: bool) -> bool {
+        self.short.replace(is_short)
     }
 
     /// ext4_jbd2_inode_add_write.

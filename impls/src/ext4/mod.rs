@@ -166,14 +166,6 @@ impl Ext4 {
         k.put_page(page);
     }
 
-    /// ext4_truncate_failed_write: what write_begin got space for beyond the end goes.
-    async fn truncate_failed_write<F: Journaled>(self, k: &Kernel<F>) {
-        k.invalidate_lock(P::TruncateInvalidateLock).await;
-        mm::truncate_pagecache(k, k.i_size()).await;
-        self.truncate_blocks(k, k.i_size()).await;
-        k.invalidate_unlock();
-    }
-
     /// ext4_truncate: zeroes the rest of the block that holds the end, gives the blocks beyond back.
     async fn truncate_blocks<F: Journaled>(self, k: &Kernel<F>, size: u8) {
         let block = k.geometry().block_cells();
@@ -202,14 +194,9 @@ impl<F: Journaled> AddressSpaceOperations<F> for Ext4 {
         buffer::readpage(k, page);
     }
 
-    /// ext4_da_write_begin, and without space ext4_truncate_failed_write.
+    /// ext4_da_write_begin, but for what it does without space: [`write_failed`](Self::write_failed).
     async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
-        let begun = buffer::write_begin(k, index, cells, GetBlock::Later).await;
-        let end = index * k.geometry().cells + cells.end;
-        if begun == Err(Status::NoSpace) && end > k.i_size() {
-            self.truncate_failed_write(k).await;
-        }
-        begun
+        buffer::write_begin(k, index, cells, GetBlock::Later).await
     }
 
     /// ext4_da_write_end. If the last block has its place already, writeback will have nothing to map
@@ -230,15 +217,22 @@ impl<F: Journaled> AddressSpaceOperations<F> for Ext4 {
         if !copied.is_empty() {
             self.write_end(k, page, copied).await;
         }
+        journal(k).set_short(true);
         let rest = buffer::blocks_touched(k, cells) & !buffer::blocks_touched(k, copied);
         let new = buffer::buffers(k, page).map_or(0, |b| b.delayed | b.unwritten);
         buffer::mark_dirty(k, page, rest & new).await;
     }
 
-    /// Only without delayed allocation write_end cuts off what was not filled.
+    /// ext4_truncate_failed_write, which write_begin calls when it has found no space. Of what was got
+    /// and not filled only ext4_write_end cuts off what lies beyond the end, and with delayed
+    /// allocation nobody comes by that.
     async fn write_failed(self, k: &Kernel<F>, cells: Range) {
-        if cells.end > k.i_size() && k.remedied(Remedy::ShortCopyTruncates) {
-            self.truncate_failed_write(k).await;
+        let is_short = journal(k).set_short(false) && !k.remedied(Remedy::ShortCopyTruncates);
+        if cells.end > k.i_size() && !is_short {
+            k.invalidate_lock(P::TruncateInvalidateLock).await;
+            mm::truncate_pagecache(k, k.i_size()).await;
+            self.truncate_blocks(k, k.i_size()).await;
+            k.invalidate_unlock();
         }
     }
 
@@ -308,8 +302,13 @@ impl<F: Journaled> InodeOperations<F> for Ext4 {
         self.truncate_blocks(k, size).await;
     }
 
+    /// ext4_fallocate.
     async fn fallocate(self, k: &Kernel<F>, mode: Fallocate, cells: Range) -> Status {
-        self.do_fallocate(k, mode, cells).await
+        match mode {
+            Fallocate::PunchHole => self.punch_hole(k, cells).await,
+            Fallocate::ZeroRange => self.zero_range(k, cells).await,
+            Fallocate::Allocate { keep_size } => self.preallocate(k, cells, keep_size).await,
+        }
     }
 
     /// ext4_sync_file: the data, the journal, and the mapping's error once more.

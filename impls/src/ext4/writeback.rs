@@ -42,8 +42,9 @@ impl Ext4 {
                 return Status::Ok;
             };
             next = k.index(page) + 1;
+            let early = k.reaches_plant(Plant::SizeBeforeMkclean).then(|| k.i_size());
             k.lock_page(page, P::WbLock).await;
-            let status = self.map_and_write_page(k, page, sync).await;
+            let status = self.map_and_write_page(k, page, sync, early).await;
             k.journal_stop();
             k.put_page(page);
             if status != Status::Ok {
@@ -58,6 +59,7 @@ impl Ext4 {
         k: &Kernel<F>,
         page: Frame,
         sync: WbSync,
+        early: Option<u8>,
     ) -> Status {
         let is_writeback = k.is_writeback(page);
         if !k.in_mapping(page) || is_writeback && sync != WbSync::Integrity {
@@ -82,10 +84,8 @@ impl Ext4 {
             k.at_page(P::WritepageMap, page).await;
             status = map_blocks(k, page, maps);
         }
-        let early = k.i_size();
         k.clear_page_dirty_for_io(page).await;
         k.begin_writepage();
-        let early = k.reaches_plant(Plant::SizeBeforeMkclean).then_some(early);
         self.submit(k, page, early).await;
         k.end_writepage(page);
         if maps != 0 {
