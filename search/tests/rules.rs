@@ -32,7 +32,7 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FalseShortage, Rule::Sigbus),
     (Plant::WritebackEndsFirst, Rule::NotDurable),
     (Plant::SizeBeforeMkclean, Rule::Stale),
-    (Plant::TowriteLost, Rule::LeftDirty),
+    (Plant::TowriteLost, Rule::NotDurable),
     (Plant::ExtendKeepsWritable, Rule::DirtyWithoutRecord),
     (Plant::ExtendKeepsTail, Rule::Exposed),
     (Plant::MkwriteReservesNothing, Rule::DirtyWithoutRecord),

@@ -70,32 +70,35 @@ pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
         if size <= old && !last {
             k.i_size_write(size);
         }
-        remove_from(k, size).await;
+        let first = k.geometry().pages_of(size);
+        k.unmap_mapping_from(first).await;
+        truncate_inode_pages(k, size).await;
+        if k.facts().truncate_unmaps_again {
+            // Private pages made meanwhile are not modelled; ptes installed late on a removed page
+            // are.
+            k.unmap_mapping_from(first).await;
+        }
         if last {
             k.at_size(P::TruncateSize).await;
             k.i_size_write(size);
         }
-        k.event(Event::Truncated { first: k.geometry().pages_of(size) });
+        k.event(Event::Truncated { first });
     }
     if fs_lock {
         k.flush_unlock();
     }
 }
 
-/// truncate_pagecache, after i_size was written: what lies beyond goes from the page cache.
+/// truncate_pagecache, after i_size was written: what lies beyond goes from the page cache. (Written
+/// out above too, because each layer makes the future of every actor larger.)
 pub async fn truncate_pagecache<F: Filesystem>(k: &Kernel<F>, size: u8) {
-    remove_from(k, size).await;
-    k.event(Event::Truncated { first: k.geometry().pages_of(size) });
-}
-
-async fn remove_from<F: Filesystem>(k: &Kernel<F>, size: u8) {
     let first = k.geometry().pages_of(size);
     k.unmap_mapping_from(first).await;
     truncate_inode_pages(k, size).await;
     if k.facts().truncate_unmaps_again {
-        // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
         k.unmap_mapping_from(first).await;
     }
+    k.event(Event::Truncated { first });
 }
 
 /// pagecache_isize_extended, after i_size has grown: the next store to the old last page calls
