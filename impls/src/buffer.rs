@@ -264,8 +264,12 @@ pub async fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 }
 
 /// block_prepare_write of these cells: maps or allocates their blocks.
-pub async fn prepare(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) -> Status {
-    prepare_by(k, page, cells, GetBlock::Now).await
+pub fn prepare(
+    k: &Kernel<impl BufferHeads>,
+    page: Frame,
+    cells: Range,
+) -> impl Future<Output = Status> {
+    prepare_by(k, page, cells, GetBlock::Now)
 }
 
 /// The same, or space is reserved for them.
@@ -380,8 +384,8 @@ pub fn kept_dirty(k: &Kernel<impl Filesystem>, beyond_eof: u8) -> u8 {
 
 /// set_page_writeback in writepage, with the page locked. Returns whether the page was under
 /// writeback before.
-pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
-    start_writeback_of_part(k, page, false).await
+pub fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> impl Future<Output = bool> {
+    start_writeback_of_part(k, page, false)
 }
 
 /// The same; a page of which a part stays dirty keeps the tag TOWRITE.

@@ -183,7 +183,13 @@ impl<F: Journaled> AddressSpaceOperations<F> for Ext4 {
     /// ext4_writepage of 6.1, which commits and reclaim call; it maps nothing. 6.12 has none, and
     /// goes the way of ext4_writepages.
     async fn writepage(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
-        self.write_mapped(k, page, sync).await
+        if self.goes_back(k, page, sync) {
+            k.redirty_page_for_writepage(page).await;
+            k.unlock_page(page);
+        } else {
+            self.submit(k, page, None).await;
+        }
+        Status::Ok
     }
 
     async fn writepages(self, k: &Kernel<F>, pages: Range, sync: WbSync) -> Status {

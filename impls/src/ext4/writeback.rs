@@ -103,27 +103,16 @@ impl Ext4 {
         buffer::buffers(k, page).map_or(0, |b| b.dirty & (b.delayed | b.unwritten) & below_eof)
     }
 
-    /// ext4_writepage of 6.1, with PG_dirty just cleared: redirties a page that it would have to map
-    /// blocks of, and writes the others of its blocks if there are any and it is worth while.
-    pub(super) async fn write_mapped<F: Journaled>(
-        self,
-        k: &Kernel<F>,
-        page: Frame,
-        sync: WbSync,
-    ) -> Status {
+    /// ext4_writepage of 6.1: a page that it would have to map blocks of goes back, unless others of
+    /// its blocks are worth while.
+    pub(super) fn goes_back<F: Journaled>(self, k: &Kernel<F>, page: Frame, sync: WbSync) -> bool {
         let alone = k.geometry().blocks == 1 || sync == WbSync::Reclaim;
         let lost = k.reaches_plant(Plant::TowriteLost);
-        if self == Ext4::V6_1 && alone && self.to_map(k, page) != 0 && !lost {
-            k.redirty_page_for_writepage(page).await;
-            k.unlock_page(page);
-        } else {
-            self.submit(k, page, None).await;
-        }
-        Status::Ok
+        self == Ext4::V6_1 && alone && self.to_map(k, page) != 0 && !lost
     }
 
     /// mpage_submit_folio and ext4_bio_write_folio, with PG_dirty just cleared.
-    async fn submit<F: Journaled>(self, k: &Kernel<F>, page: Frame, early: Option<u8>) {
+    pub(super) async fn submit<F: Journaled>(self, k: &Kernel<F>, page: Frame, early: Option<u8>) {
         k.at_size(P::WritepageSize).await;
         let size = early.unwrap_or(k.i_size());
         let length = size.saturating_sub(k.first_cell(page)).min(k.geometry().cells);
@@ -133,37 +122,52 @@ impl Ext4 {
                 k.zero(page, Range::new(length, k.geometry().cells));
             }
         }
-        let Some(b) = buffer::buffers(k, page) else {
+        let Some((kept, out)) = self.take_dirty(k, page, length) else {
             // "does not have buffers attached": the page is clean now.
             k.unlock_page(page);
             return;
         };
+        if kept {
+            k.redirty_page_for_writepage(page).await;
+        }
+        if !out && k.reaches_plant(Plant::StaleTag) {
+            k.unlock_page(page);
+            return;
+        }
+        let keeps_towrite = kept && !k.reaches_plant(Plant::TowriteLost);
+        let again = buffer::start_writeback_of_part(k, page, keeps_towrite).await;
+        k.bug_on(again, "BUG_ON(folio_test_writeback(folio)) in ext4_bio_write_folio");
+        if out {
+            k.note_submitted(page, size);
+        }
+        buffer::unlock_started(k, page).await;
+        if !out {
+            k.at_page(P::WritepageEnd, page).await;
+            k.end_page_writeback(page);
+        } else {
+            k.at_page(P::WritepageSubmit, page).await;
+            if let Some(b) = buffer::buffers(k, page) {
+                k.submit(buffer::request(page, b.io, &b.block));
+            }
+        }
+    }
+
+    /// The dirty blocks of the page up to this cell that are mapped go into I/O; those that are still
+    /// delayed or unwritten stay dirty, and the others are holes, or beyond the end. Returns whether
+    /// there are such that stay, and such that go. `None`: the page has no buffers.
+    fn take_dirty<F: Journaled>(
+        self,
+        k: &Kernel<F>,
+        page: Frame,
+        length: u8,
+    ) -> Option<(bool, bool)> {
+        let b = buffer::buffers(k, page)?;
         let below_eof = buffer::blocks_touched(k, Range::new(0, length));
         let dirty = b.dirty & b.mapped & below_eof;
         let kept = dirty & (b.delayed | b.unwritten);
         let out = dirty & !kept;
         buffer::set(k, page, Buffers { dirty: kept, io: out, ..b });
-        if kept != 0 {
-            k.redirty_page_for_writepage(page).await;
-        }
-        if out == 0 && k.reaches_plant(Plant::StaleTag) {
-            k.unlock_page(page);
-            return;
-        }
-        let keeps_towrite = kept != 0 && !k.reaches_plant(Plant::TowriteLost);
-        let again = buffer::start_writeback_of_part(k, page, keeps_towrite).await;
-        k.bug_on(again, "BUG_ON(folio_test_writeback(folio)) in ext4_bio_write_folio");
-        if out != 0 {
-            k.note_submitted(page, size);
-        }
-        buffer::unlock_started(k, page).await;
-        if out == 0 {
-            k.at_page(P::WritepageEnd, page).await;
-            k.end_page_writeback(page);
-        } else {
-            k.at_page(P::WritepageSubmit, page).await;
-            k.submit(buffer::request(page, out, &b.block));
-        }
+        Some((kept != 0, out != 0))
     }
 
     /// ext4_end_bio, ext4_end_io_end, ext4_finish_bio: blocks are converted before writeback ends.
