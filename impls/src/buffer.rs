@@ -3,8 +3,9 @@
 //!
 //! A page has one buffer per block, with bits mapped, dirty and "in I/O"; a page without buffers
 //! that is dirty counts as dirty in every block. Blocks of the page beyond i_size are never
-//! allocated; they can be marked dirty, and writepage cleans them. Left out: buffer uptodate and
-//! new bits (a page is read whole), delayed allocation, buffer locks.
+//! allocated; they can be marked dirty, and writepage cleans them. A filesystem that finds the
+//! blocks in writeback ([`GetBlock::Later`]) has buffers that are mapped and delayed, or unwritten.
+//! Left out: buffer uptodate and new bits (a page is read whole), buffer locks.
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
@@ -19,10 +20,26 @@ use mkwrite_model::remedy::Remedy;
 /// The buffers of a page, one bit per block.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Buffers {
-    mapped: u8,
-    dirty: u8,
-    io: u8,
-    block: [u8; BLOCKS_PER_PAGE_MAX],
+    /// What is known of it: its block, or that it is delayed.
+    pub(crate) mapped: u8,
+    pub(crate) dirty: u8,
+    pub(crate) io: u8,
+    /// Mapped, with space reserved and no block yet.
+    pub(crate) delayed: u8,
+    /// Mapped to a block that is to be converted after its next I/O.
+    pub(crate) unwritten: u8,
+    /// In I/O, after which their blocks are converted.
+    pub(crate) converts: u8,
+    pub(crate) block: [u8; BLOCKS_PER_PAGE_MAX],
+}
+
+/// What a buffer that is not mapped yet gets (get_block).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GetBlock {
+    /// A block of the device.
+    Now,
+    /// The block that is there, or else space for one (ext4_da_get_block_prep).
+    Later,
 }
 
 /// Blocks of a page, in words: `block 1`, `blocks 0 1`, `none`.
@@ -39,6 +56,12 @@ impl std::fmt::Display for Buffers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let of = blocks_in_words;
         write!(f, "buffers: {} mapped, {} dirty", of(self.mapped), of(self.dirty))?;
+        if self.delayed != 0 {
+            write!(f, ", {} delayed", of(self.delayed))?;
+        }
+        if self.unwritten != 0 {
+            write!(f, ", {} unwritten", of(self.unwritten))?;
+        }
         if self.io != 0 {
             write!(f, ", {} in I/O", of(self.io))?;
         }
@@ -86,20 +109,24 @@ pub fn bits(mask: u8) -> impl Iterator<Item = u8> {
     ones(mask.into())
 }
 
-fn buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> Option<Buffers> {
+/// The buffers of the page, if it has any.
+pub(crate) fn buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> Option<Buffers> {
     k.attached(page)
 }
 
-fn set(k: &Kernel<impl BufferHeads>, page: Frame, buffers: Buffers) {
+pub(crate) fn set(k: &Kernel<impl BufferHeads>, page: Frame, buffers: Buffers) {
     k.attach(page, buffers);
 }
 
 /// page_buffers, after create_empty_buffers if there are none.
-fn get_or_create(k: &Kernel<impl BufferHeads>, page: Frame) -> Buffers {
+pub(crate) fn get_or_create(k: &Kernel<impl BufferHeads>, page: Frame) -> Buffers {
     buffers(k, page).unwrap_or(Buffers {
         mapped: 0,
         dirty: if k.is_dirty(page) { all_blocks(k) } else { 0 },
         io: 0,
+        delayed: 0,
+        unwritten: 0,
+        converts: 0,
         block: [NO_BLOCK; BLOCKS_PER_PAGE_MAX],
     })
 }
@@ -110,15 +137,32 @@ fn map(
     page: Frame,
     mut buffers: Buffers,
     blocks: u8,
+    get: GetBlock,
 ) -> (Buffers, bool) {
     for b in bits(blocks & !buffers.mapped) {
-        let Some(block) = k.get_block(file_block(k, page, b)) else {
-            return (buffers, false);
+        let file_block = file_block(k, page, b);
+        let enough = match get {
+            GetBlock::Now => k.get_block(file_block).is_some(),
+            GetBlock::Later => k.reserve_block(file_block),
         };
-        buffers.mapped |= 1 << b;
-        buffers.block[usize::from(b)] = block;
+        if !enough {
+            return (buffers, false);
+        }
+        buffers = mapped_to(buffers, b, k.extent(file_block));
     }
     (buffers, true)
+}
+
+/// The buffers with that of block `b` mapped to what is there.
+pub(crate) fn mapped_to(mut buffers: Buffers, b: u8, extent: Extent) -> Buffers {
+    buffers.mapped |= 1 << b;
+    buffers.block[usize::from(b)] = extent.block().unwrap_or(NO_BLOCK);
+    match extent {
+        Extent::Hole | Extent::Delayed => buffers.delayed |= 1 << b,
+        Extent::Unwritten(_) => buffers.unwritten |= 1 << b,
+        Extent::Written(_) => {}
+    }
+    buffers
 }
 
 /// All operations but those of the vm, for a filesystem that leaves them to fs/buffer.c. The second
@@ -147,7 +191,7 @@ macro_rules! buffer_heads {
                     index: u8,
                     cells: Range,
                 ) -> Result<Frame, Status> {
-                    buffer::write_begin(k, index, cells).await
+                    buffer::write_begin(k, index, cells, buffer::GetBlock::Now).await
                 }
                 async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
                     buffer::write_end(k, page, cells).await;
@@ -221,14 +265,27 @@ pub async fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 
 /// block_prepare_write of these cells: maps or allocates their blocks.
 pub async fn prepare(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) -> Status {
+    prepare_by(k, page, cells, GetBlock::Now).await
+}
+
+/// The same, or space is reserved for them.
+pub async fn prepare_by(
+    k: &Kernel<impl BufferHeads>,
+    page: Frame,
+    cells: Range,
+    get: GetBlock,
+) -> Status {
     let before = get_or_create(k, page);
-    let (after, enough) = map(k, page, before, blocks_touched(k, cells));
+    let (after, enough) = map(k, page, before, blocks_touched(k, cells), get);
     set(k, page, after);
     if enough {
         return Status::Ok;
     }
     // page_zero_new_buffers: what was allocated gets written, or old device content would show.
-    let new = after.mapped & !before.mapped;
+    let mut new = after.mapped & !before.mapped;
+    if get == GetBlock::Later {
+        new &= after.delayed | after.unwritten;
+    }
     if new != 0 {
         mark_dirty(k, page, new).await;
     }
@@ -240,7 +297,7 @@ pub async fn commit(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
     mark_dirty(k, page, blocks_touched(k, cells)).await;
 }
 
-async fn mark_dirty(k: &Kernel<impl BufferHeads>, page: Frame, blocks: u8) {
+pub(crate) async fn mark_dirty(k: &Kernel<impl BufferHeads>, page: Frame, blocks: u8) {
     if blocks != 0 {
         let b = get_or_create(k, page);
         set(k, page, Buffers { dirty: b.dirty | blocks, ..b });
@@ -284,7 +341,7 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
     };
     let beyond_eof = b.dirty & !blocks_below_eof(k, page);
     b.dirty &= !beyond_eof;
-    let (mut b, enough) = map(k, page, b, b.dirty);
+    let (mut b, enough) = map(k, page, b, b.dirty, GetBlock::Now);
     let out = b.dirty & b.mapped;
     let lost = b.dirty & !b.mapped;
     // Without space the rest is cleaned and the error kept for fsync: the data is lost.
@@ -324,11 +381,20 @@ pub fn kept_dirty(k: &Kernel<impl Filesystem>, beyond_eof: u8) -> u8 {
 /// set_page_writeback in writepage, with the page locked. Returns whether the page was under
 /// writeback before.
 pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
+    start_writeback_of_part(k, page, false).await
+}
+
+/// The same; a page of which a part stays dirty keeps the tag TOWRITE.
+pub async fn start_writeback_of_part(
+    k: &Kernel<impl Filesystem>,
+    page: Frame,
+    keeps_towrite: bool,
+) -> bool {
     if k.reaches_plant(Plant::WritebackUnlocked) {
         k.unlock_page(page);
     }
     k.at_page(P::WritepageStart, page).await;
-    k.set_page_writeback(page)
+    k.start_page_writeback(page, keeps_towrite)
 }
 
 /// writepage unlocks the page, when writeback has started.
@@ -413,13 +479,14 @@ pub async fn write_begin(
     k: &Kernel<impl BufferHeads>,
     index: u8,
     cells: Range,
+    get: GetBlock,
 ) -> Result<Frame, Status> {
     let page = mm::grab_page(k, index).await?;
     if k.fs().declaration().stable_pages {
         k.wait_on_page_writeback(page, P::WriteWait).await;
     }
     k.at_page(P::WriteAttach, page).await;
-    match prepare(k, page, written(k, page, cells)).await {
+    match prepare_by(k, page, written(k, page, cells), get).await {
         Status::Ok => Ok(page),
         shortage => {
             k.unlock_page(page);
@@ -454,7 +521,14 @@ pub async fn write_short(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range
 pub fn invalidatepage(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) {
     let Some(b) = buffers(k, page) else { return };
     let gone = blocks_inside(k, cells);
-    set(k, page, Buffers { mapped: b.mapped & !gone, dirty: b.dirty & !gone, ..b });
+    let kept = Buffers {
+        mapped: b.mapped & !gone,
+        dirty: b.dirty & !gone,
+        delayed: b.delayed & !gone,
+        unwritten: b.unwritten & !gone,
+        ..b
+    };
+    set(k, page, kept);
     if k.is_whole_page(cells) {
         try_to_free_buffers(k, page);
     }
@@ -506,9 +580,23 @@ async fn zero_and_dirty(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range)
     k.zero_of_file(page, cells);
     let cell = cells.start % k.geometry().cells;
     let block = blocks_touched(k, Range::new(cell, cell + 1));
-    let (b, _) = map(k, page, get_or_create(k, page), block);
+    let (b, _) = map(k, page, get_or_create(k, page), block, GetBlock::Now);
     set(k, page, b);
     mark_dirty(k, page, block).await;
+}
+
+/// The cells at the ends of a range that lie in blocks which it covers in part only.
+pub fn parts_of_blocks(k: &Kernel<impl Filesystem>, cells: Range) -> [Range; 2] {
+    let block = k.geometry().block_cells();
+    let head = Range::new(cells.start, cells.start.next_multiple_of(block).min(cells.end));
+    [head, Range::new(head.end.max(cells.end / block * block), cells.end)]
+}
+
+/// The blocks of the file that lie wholly in a range of its cells.
+pub fn whole_blocks(k: &Kernel<impl Filesystem>, cells: Range) -> Range {
+    let block = k.geometry().block_cells();
+    let (first, end) = (cells.start.div_ceil(block), cells.end / block);
+    Range::new(first, end.max(first))
 }
 
 /// ext4_punch_hole of 6.12 (fs/ext4/inode.c; `[punch-hole]`): the range is written back; under both
@@ -525,11 +613,8 @@ pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
     k.inode_lock(P::PunchInode).await;
     let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
     if cells.start < k.i_size() {
-        let unlocked = k.reaches_plant(Plant::PunchNoInvalidate);
-        if !unlocked {
-            k.invalidate_lock(P::PunchInvalidate).await;
-        }
-        let whole = Range::new(cells.start.div_ceil(block), cells.end / block);
+        mm::lock_out_faults(k).await;
+        let whole = whole_blocks(k, cells);
         if !whole.is_empty() {
             let cells = Range::new(whole.start * block, whole.end * block);
             prepare_ends(k, cells).await;
@@ -537,14 +622,10 @@ pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
             k.at(P::PunchBlocks).await;
             k.free_blocks(whole);
         }
-        let head = Range::new(cells.start, cells.start.next_multiple_of(block).min(cells.end));
-        let tail = Range::new(head.end.max(cells.end / block * block), cells.end);
-        for part in [head, tail].into_iter().filter(|part| !part.is_empty()) {
+        for part in parts_of_blocks(k, cells).into_iter().filter(|part| !part.is_empty()) {
             status = status.or(punch_part_of_block(k, part).await);
         }
-        if !unlocked {
-            k.invalidate_unlock();
-        }
+        mm::let_faults_in(k);
     }
     k.inode_unlock();
     status

@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
 
 /// A registry of the implementations of this repository, and of others beside them, for the
 /// differential rule:
@@ -42,6 +42,7 @@ macro_rules! with_builtin {
                 Driver($crate::Driver),
                 Ext3($crate::Ext3),
                 Shmem($crate::Shmem),
+                Ext4($crate::Ext4),
                 $($own)*
             }
             $(#[$private_meta])*
@@ -52,7 +53,7 @@ macro_rules! with_builtin {
                 Driver($crate::DriverPage),
                 $($data)*
             }
-            inode { nfs: $crate::Client, $($($state)*)? }
+            inode { nfs: $crate::Client, ext4: $crate::Journal, $($($state)*)? }
             ledger [$crate::LEDGER, $($ledger),*]
             stored $crate::STORED_PAIRS
         }

@@ -104,6 +104,12 @@ plants! {
     FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock) [lock-over-truncate]";
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
+    WritebackEndsFirst  "writeback-ends-first"  "ext4@6.12"     "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [ext4-end-io]";
+    SizeBeforeMkclean   "size-before-mkclean"   "ext4@6.1"      "writeback reads i_size before it has write-protected the page, and zeroes the tail by it (a056bdaae7a1) [ext4-writepages]";
+    TowriteLost         "towrite-lost"          "ext4@6.1"      "writeback that may not allocate takes the tag TOWRITE off a page that it leaves dirty (1c8349a17137) [ext4-towrite]";
+    ExtendKeepsWritable "extend-keeps-writable" "ext4@6.12"     "when the file grows, the page that held its end stays writable (90a8020278c1) [isize-extended]";
+    ExtendKeepsTail     "extend-keeps-tail"     "ext4@6.12"     "when the file grows, what was stored beyond its end stays in the page (52aecaee1c26) [content-past-eof]";
+    MkwriteReservesNothing "mkwrite-reserves-nothing" "ext4@6.12" "page_mkwrite asks for no space; what is stored is dropped when it turns out that there is none (2e9ee8503555) [ext4-page-mkwrite]";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
     WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
     IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";

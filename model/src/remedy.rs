@@ -66,6 +66,18 @@ remedies! {
         "none: 6.12 fs/nfs/inode.c: nfs_setattr still flushes, sends SETATTR and writes i_size, in this order [nfs-setattr]";
     PunchProtects   "punch-protects"   "before a hole takes blocks of a page that stays, that page is write-protected, so that the next store calls page_mkwrite again"
         "6.14 fs/ext4/inode.c: ext4_truncate_page_cache_block_range [punch-hole]";
+    FailedConverts  "failed-converts"  "a block whose write failed stays unwritten, and is converted after the next write of its page that succeeds"
+        "none: 6.12.117 fs/ext4/page-io.c: ext4_end_io_end leaves it unwritten, and its buffer says that there is nothing to map or convert [ext4-end-io]";
+    ZeroWaits       "zero-waits"       "who zeroes a part of a block waits for the writeback of its page"
+        "6.12.117 fs/ext4/inode.c: __ext4_block_zero_page_range (FGP_WRITEBEGIN) [ext4-fallocate]";
+    ShortCopyTruncates "short-copy-truncates" "a write(2) whose copy is short cuts off what it got space for beyond the end"
+        "6.12.117 fs/ext4/inode.c: ext4_write_end, which delayed allocation does not come by [ext4-write]";
+    HoleInHandle    "hole-in-handle"   "a hole takes pages and blocks in one handle of the journal, so that no commit comes between"
+        "none: 6.12.117 fs/ext4/inode.c: ext4_punch_hole takes the pages before it starts the handle [ext4-fallocate]";
+    ZeroRangeAllocates "zero-range-allocates" "zero_range gets all its blocks before it zeroes anything"
+        "none: 6.12.117 fs/ext4/extents.c: ext4_zero_range does so only where the range ends inside a block [ext4-fallocate]";
+    FallocateExtends "fallocate-extends" "fallocate(2) that makes the file longer treats the page that held its end as truncate does: it is write-protected, and zeroed beyond the end"
+        "6.13 fs/ext4/extents.c: ext4_alloc_file_blocks (commit c7fc0366c656) [ext4-fallocate]";
     PunchRefused    "punch-refused"    "fallocate(2) punches no holes"
         "none: NFS before version 4.2 has no DEALLOCATE; with it nothing excludes stores (6.12 fs/nfs/nfs42proc.c: nfs42_proc_deallocate) [nfs-deallocate]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"

@@ -8,10 +8,10 @@
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{CELLS_MAX, Effect, Geometry, PAGES_MAX, Range};
 use mkwrite_model::era::DirtiesLate;
-use mkwrite_model::exec::{TASKS, TaskId};
+use mkwrite_model::exec::{TASKS, TaskId, bits};
 use mkwrite_model::implementation::{Code, Filesystem};
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Event, Frame, Kernel};
+use mkwrite_model::kernel::{Event, Frame, Kernel, Status};
 
 /// What a breach is about.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ macro_rules! conditions {
         impl Marks {
             /// The conditions that hold for a breach about `subject`, now.
             pub(crate) fn sample<F: Filesystem>(&self, k: &Kernel<F>, subject: Subject) -> Conditions {
-                Conditions(0 $(| u16::from(self.$test(k, subject)) << Condition::$variant as u8)*)
+                Conditions(0 $(| u32::from(self.$test(k, subject)) << Condition::$variant as u8)*)
             }
         }
     };
@@ -78,12 +78,16 @@ conditions! {
     PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
     DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty, or was between its flag and its tag, while a hole was punched in the file";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
+    InHole          "in-hole"           in_hole           "a hole is being punched there, or a range zeroed";
+    HalfZeroed      "half-zeroed"       half_zeroed       "a zero_range there failed for lack of space";
+    WriteFailed     "write-failed"      write_failed      "a request to write it had failed";
+    ShortCopied     "short-copied"      short_copied      "a write(2) to there had ended too early: its copy was short";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
 
 mkwrite_model::bit_set! {
     /// A set of conditions.
-    Conditions of Condition: u16
+    Conditions of Condition: u32
 }
 
 /// A fault on its way from page_mkwrite's return, or from its pte where there is no page_mkwrite,
@@ -187,6 +191,14 @@ pub(crate) struct Marks {
     overwritten_at: [u32; CELLS_MAX],
     /// Tasks whose call is a write(2), also when it is done.
     writers: u32,
+    /// Cells of a zero_range that found no space.
+    half_zeroed: u64,
+    /// Cells of write(2)s whose copy was short.
+    short_copied: u64,
+    /// Cells that a request could not write.
+    failed: u64,
+    /// Cells that fallocate(2) has asked blocks for, since they were last cut off.
+    pub(crate) preallocated: u64,
     /// Cells whose last write to the store failed: the store may hold anything that it held before.
     pub(crate) unwritten: u64,
     step: u32,
@@ -223,6 +235,10 @@ impl Default for Marks {
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
+            half_zeroed: 0,
+            short_copied: 0,
+            failed: 0,
+            preallocated: 0,
             unwritten: 0,
             step: 0,
         }
@@ -277,6 +293,17 @@ impl Marks {
         match event {
             Event::Call => self.call(k, task),
             Event::Return => {
+                self.preallocates(k, task);
+                if let Effect::Zeroes(cells) = k.state(task).operation().effect()
+                    && k.outcome(task).status() == Status::NoSpace
+                {
+                    self.half_zeroed |= cells.bits();
+                }
+                if k.outcome(task).status() == Status::Fault
+                    && let Some(cells) = k.state(task).operation().effect().writes()
+                {
+                    self.short_copied |= cells.bits();
+                }
                 self.truncates.end(task);
                 self.punches.end(task);
                 self.tagging[task.index()] = None;
@@ -319,7 +346,10 @@ impl Marks {
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
             Event::Removed { page, .. } => self.eof.removed(k, page),
-            Event::WriteFailed { cells, .. } => self.unwritten |= cells,
+            Event::WriteFailed { cells, io } => {
+                self.unwritten |= cells;
+                self.failed |= if io { cells } else { 0 };
+            }
             Event::Transferred { slot } => {
                 if let Some(request) = k.request(slot).filter(|request| !request.fails) {
                     self.unwritten &=
@@ -359,6 +389,7 @@ impl Marks {
         self.beyond_since_call[task.index()] = self.beyond;
         self.gone &= !task.bit();
         self.writers &= !task.bit();
+        self.preallocates(k, task);
         let effect = k.state(task).operation().effect();
         let flagged = || self.tagging.iter().any(Option::is_some);
         if effect.discards().is_some() {
@@ -370,6 +401,15 @@ impl Marks {
             self.writers |= task.bit();
             self.writes[task.index()] =
                 Writing { cells: cells.bits(), start: cells.start, stored: 0 };
+        }
+    }
+
+    /// A call of fallocate(2) begins or ends, so it may have allocated since the last truncate.
+    fn preallocates<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId) {
+        if let Effect::Reserves(cells) | Effect::Extends(cells) | Effect::Zeroes(cells) =
+            k.state(task).operation().effect()
+        {
+            self.preallocated |= cells.bits();
         }
     }
 
@@ -484,7 +524,9 @@ impl Marks {
         self.eof.size(g, to);
         if to <= from {
             // The blocks beyond are given back; who comes here again finds a hole.
-            self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
+            let kept = Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
+            self.unwritten &= kept;
+            self.preallocated &= kept;
             return;
         }
         if let Effect::Stores(cells) = k.state(task).operation().effect() {
@@ -541,6 +583,23 @@ impl Marks {
 
     fn dirtied_in_punch<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.punches.dirtied
+    }
+
+    fn in_hole<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
+        let cells = |task: TaskId| k.state(task).operation().effect().discards();
+        bits(self.punches.tasks).filter_map(cells).any(|cells| about.hits(cells.bits()))
+    }
+
+    fn half_zeroed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.half_zeroed)
+    }
+
+    fn short_copied<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.short_copied)
+    }
+
+    fn write_failed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.failed)
     }
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {

@@ -57,6 +57,12 @@ points! {
     87  CommitSend      "commit.send"            "the server commits what it had only in its cache";
     88  CommitDone      "commit.done"            "the reply releases the committed records";
     89  CommitWait      "commit.wait_record"     "wait until a record is not in use";
+    280 JournalStart    "journal.start"          "start a handle of the journal: what follows is committed together";
+    281 JournalCommit   "journal.commit"         "commit the journal, one commit at a time";
+    282 JournalLocked   "journal.locked"         "commit: wait until no handle is open; what is done later is not part of it";
+    283 JournalWrite    "journal.write"          "commit: the inode with its size is on the device";
+    284 WritepageDisksize "writepage.disksize"   "writeback has mapped blocks: raise the size that the journal will write";
+    285 IoConvert       "io.convert"             "completion: unwritten blocks become part of the file";
     103 TruncateSetattr "truncate.setattr"       "setattr: the server cuts or extends its file";
     102 TruncateRefresh "truncate.refresh"       "setattr: take the size from the server's reply";
 }

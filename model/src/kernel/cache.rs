@@ -107,6 +107,17 @@ impl<F: Filesystem> Kernel<F> {
         self.lookup(range, |index| tags.has(index))
     }
 
+    /// The first page of a range of indices with the tag TOWRITE, or DIRTY, with a reference.
+    pub fn find_tagged(&self, range: Range, towrite: bool) -> Option<Frame> {
+        self.tree_lock();
+        let file = self.file();
+        let tags = if towrite { &file.towrite_tags } else { &file.dirty_tags };
+        let index = range.iter().find(|index| tags.has(*index) && self.slot(*index).is_some())?;
+        let page = self.slot(index)?;
+        self.get_page(page);
+        Some(page)
+    }
+
     fn lookup(&self, range: Range, is_wanted: impl Fn(u8) -> bool) -> Pagevec {
         self.tree_lock();
         let mut found = Pagevec::new();

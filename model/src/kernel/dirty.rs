@@ -128,9 +128,15 @@ impl<F: Filesystem> Kernel<F> {
         self.event(Event::Mkcleaned { page });
     }
 
-    /// set_page_writeback: the flag, the tag WRITEBACK, and the tag DIRTY goes if PG_dirty is
-    /// clear. Returns whether the flag was set already.
+    /// set_page_writeback: the flag, the tag WRITEBACK, the tag TOWRITE goes, and the tag DIRTY if
+    /// PG_dirty is clear. Returns whether the flag was set already.
     pub fn set_page_writeback(&self, page: Frame) -> bool {
+        self.start_page_writeback(page, false)
+    }
+
+    /// The same; set_page_writeback_keepwrite leaves the tag TOWRITE, because the page stays dirty
+    /// for the pass that has tagged it.
+    pub fn start_page_writeback(&self, page: Frame, keeps_towrite: bool) -> bool {
         self.tree_lock();
         let again = self.is_writeback(page);
         self.event(Event::WritebackStarted {
@@ -142,7 +148,9 @@ impl<F: Filesystem> Kernel<F> {
         if self.in_mapping(page) {
             let (inode, index) = (self.host(page), self.index(page));
             inode.writeback_tags.set(index);
-            inode.towrite_tags.clear(index);
+            if !keeps_towrite {
+                inode.towrite_tags.clear(index);
+            }
             if !self.is_dirty(page) {
                 inode.dirty_tags.clear(index);
             }

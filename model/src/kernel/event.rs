@@ -26,7 +26,7 @@ pub enum Class {
     FreezeFault,
     /// invalidate_lock of the mapping, since 5.15.
     Invalidate,
-    /// A filesystem's flush lock (NFS_INO_FLUSHING).
+    /// A filesystem's flush lock (NFS_INO_FLUSHING), or an open handle of its journal.
     Flush,
     /// A page lock.
     Page,

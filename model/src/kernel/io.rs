@@ -144,8 +144,12 @@ impl<F: Filesystem> Kernel<F> {
 
     /// Writes the inode to the block device (ext2_write_inode).
     pub fn write_inode(&self) {
-        let inode = self.file();
-        inode.disk_size.set(inode.size());
+        self.write_inode_size(self.i_size());
+    }
+
+    /// The same where the filesystem keeps the size for the inode on the device apart from i_size.
+    pub fn write_inode_size(&self, size: u8) {
+        self.file().disk_size.set(size);
     }
 
     /// Sends the cells of a request to the server from the live page: those it was made with,

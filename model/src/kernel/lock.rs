@@ -389,6 +389,24 @@ impl<F: Filesystem> Kernel<F> {
         self.tasks.acquire(at.number(), object::COMMIT, Mode::Free).await;
     }
 
+    /// jbd2_journal_start: what follows is committed together, when the last handle that was open
+    /// has ended. Comes before page locks.
+    pub async fn journal_start(&self, at: Point) {
+        self.take(at, object::JOURNAL, Mode::Shared, Class::Flush).await;
+    }
+
+    /// jbd2_journal_stop.
+    pub fn journal_stop(&self) {
+        self.tasks.release_shared(object::JOURNAL);
+        self.unhold(Class::Flush);
+    }
+
+    /// A commit waits until no handle is open.
+    pub async fn wait_on_handles(&self, at: Point) {
+        self.might_sleep();
+        self.tasks.acquire(at.number(), object::JOURNAL, Mode::Free).await;
+    }
+
     /// The tree lock, taken and released within the step: mapping, tree and tags change together.
     #[inline]
     pub(crate) fn tree_lock(&self) {

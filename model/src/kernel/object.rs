@@ -27,8 +27,10 @@ pub(crate) const SLOT: u8 = IO + IO_MAX as u8;
 pub(crate) const SIZE: u8 = SLOT + (INODES * PAGES_MAX) as u8;
 /// A tree and its tags as a whole, by inode.
 pub(crate) const TREE: u8 = SIZE + INODES as u8;
+/// The handles of a journal that are open.
+pub(crate) const JOURNAL: u8 = TREE + INODES as u8;
 /// How many there are.
-pub const COUNT: usize = TREE as usize + INODES;
+pub const COUNT: usize = JOURNAL as usize + 1;
 
 /// What an object is, in words.
 pub fn name(object: u8) -> String {
@@ -50,6 +52,7 @@ pub fn name(object: u8) -> String {
         o if o < SLOT => format!("request of io{}", nth(IO)),
         o if o < SIZE => format!("page {}", nth(SLOT)),
         o if o < TREE => "i_size".to_owned(),
+        JOURNAL => "handles of the journal".to_owned(),
         _ => "the page tree".to_owned(),
     }
 }

@@ -57,6 +57,20 @@ pub(crate) async fn fallocate<F: Filesystem>(
     k.fs().fallocate(k, mode, cells).await
 }
 
+/// filemap_invalidate_lock: from here on no page of the file is read into the page cache.
+pub async fn lock_out_faults<F: Filesystem>(k: &Kernel<F>) {
+    if !k.reaches_plant(Plant::PunchNoInvalidate) {
+        k.invalidate_lock(P::PunchInvalidate).await;
+    }
+}
+
+/// filemap_invalidate_unlock.
+pub fn let_faults_in<F: Filesystem>(k: &Kernel<F>) {
+    if !k.is_planted(Plant::PunchNoInvalidate) {
+        k.invalidate_unlock();
+    }
+}
+
 /// truncate_pagecache_range: these cells go from the page cache; whole pages are unmapped, of the
 /// others the part is zeroed.
 pub async fn truncate_pagecache_range<F: Filesystem>(k: &Kernel<F>, cells: Range) {

@@ -15,7 +15,7 @@ use crate::case::{PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Call, Event, Frame, Kernel, Status};
+use crate::kernel::{Call, Event, Extent, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -70,22 +70,31 @@ pub async fn vmtruncate<F: Filesystem>(k: &Kernel<F>, size: u8) {
         if size <= old && !last {
             k.i_size_write(size);
         }
-        let first = k.geometry().pages_of(size);
-        k.unmap_mapping_from(first).await;
-        truncate_inode_pages(k, size).await;
-        if k.facts().truncate_unmaps_again {
-            // Private pages made meanwhile are not modelled; ptes installed late on a removed page
-            // are.
-            k.unmap_mapping_from(first).await;
-        }
+        remove_from(k, size).await;
         if last {
             k.at_size(P::TruncateSize).await;
             k.i_size_write(size);
         }
-        k.event(Event::Truncated { first });
+        k.event(Event::Truncated { first: k.geometry().pages_of(size) });
     }
     if fs_lock {
         k.flush_unlock();
+    }
+}
+
+/// truncate_pagecache, after i_size was written: what lies beyond goes from the page cache.
+pub async fn truncate_pagecache<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    remove_from(k, size).await;
+    k.event(Event::Truncated { first: k.geometry().pages_of(size) });
+}
+
+async fn remove_from<F: Filesystem>(k: &Kernel<F>, size: u8) {
+    let first = k.geometry().pages_of(size);
+    k.unmap_mapping_from(first).await;
+    truncate_inode_pages(k, size).await;
+    if k.facts().truncate_unmaps_again {
+        // Private pages made meanwhile are not modelled; ptes installed late on a removed page are.
+        k.unmap_mapping_from(first).await;
     }
 }
 
@@ -99,6 +108,7 @@ pub async fn pagecache_isize_extended<F: Filesystem>(k: &Kernel<F>, from: u8, to
         || g.blocks == 1
         || to <= block
         || block.is_multiple_of(g.cells)
+        || k.reaches_plant(Plant::ExtendKeepsWritable)
     {
         return;
     }
@@ -127,7 +137,7 @@ pub(super) fn treats_eof_page<F: Filesystem>(k: &Kernel<F>) -> bool {
 /// written i_size, with the page unlocked in between: a store then is cut off, writeback sends the
 /// old tail and cleans the page, and then it is not zeroed at all. So here the page stays locked
 /// until i_size is written, as write(2) keeps the page that it extends.
-pub(super) async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
+pub async fn extend<F: Filesystem>(k: &Kernel<F>, size: u8) {
     let page = if treats_eof_page(k) { lock_eof_page(k).await } else { None };
     if let Some(page) = page {
         close_eof_page(k, page).await;
@@ -175,10 +185,13 @@ pub async fn lock_page_of<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Fram
 async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     let tail = Range::new(k.length_below_eof(page), k.geometry().cells);
     k.wait_on_page_writeback(page, P::TruncateWait).await;
-    if k.tracks_dirty() && k.page_mkclean(page).await {
+    if k.tracks_dirty()
+        && !k.reaches_plant(Plant::ExtendKeepsWritable)
+        && k.page_mkclean(page).await
+    {
         k.set_page_dirty(page).await;
     }
-    if k.remedied(Remedy::ZeroTail) {
+    if k.remedied(Remedy::ZeroTail) && !k.reaches_plant(Plant::ExtendKeepsTail) {
         k.at_page(P::TruncateZero, page).await;
         k.zero(page, tail);
     }
@@ -330,7 +343,7 @@ pub async fn grab_part_of_block<F: Filesystem>(k: &Kernel<F>, cells: Range) -> O
     }
     let page = super::filemap::grab(k, g.page_of(cells.start), false).await.ok()?;
     k.at_page(P::TruncateBlocks, page).await;
-    if k.block(cells.start / g.block_cells()).is_none() {
+    if k.extent(cells.start / g.block_cells()) == Extent::Hole {
         k.unlock_page(page);
         k.put_page(page);
         return None;

@@ -113,16 +113,27 @@ impl<F: Filesystem> Kernel<F> {
     /// Notes how the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
         self.calls_locked(Call::Writepage, page);
-        self.task().written.set(Written::default());
+        self.begin_writepage();
         let status = if sync == WbSync::Reclaim && self.reaches_plant(Plant::SilentNoWrite) {
             self.unlock_page(page);
             Status::Ok
         } else {
             self.fs().writepage(self, page, sync).await
         };
+        self.end_writepage(page);
+        status
+    }
+
+    /// What is done to a page from here on is what ->writepage does, for a filesystem whose
+    /// ->writepages has a function of its own for it.
+    pub fn begin_writepage(&self) {
+        self.task().written.set(Written::default());
+    }
+
+    /// It is done, and the page unlocked.
+    pub fn end_writepage(&self, page: Frame) {
         let written =
             Written { beyond_eof: self.length_below_eof(page) == 0, ..self.task().written.get() };
         self.event(Event::WritepageReturned { page, written });
-        status
     }
 }

@@ -442,6 +442,9 @@ impl History {
     fn extended(&mut self, caller: TaskId, pending: Pending, cells: Range, outcome: &Observed<'_>) {
         let is_done = outcome.status == Status::Ok;
         self.size.return_extend(caller, if is_done { cells.end } else { 0 });
+        if outcome.status == Status::NoSpace {
+            self.size.extended_in_part(cells.end); // up to what could be allocated
+        }
         self.size_changed();
         self.check_exposed(pending, outcome);
     }

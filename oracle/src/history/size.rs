@@ -123,6 +123,15 @@ impl Size {
         self.finish(caller, Some(end));
     }
 
+    /// A call that raises the size up to `end` has failed half way.
+    pub(super) fn extended_in_part(&mut self, end: u8) {
+        for size in self.least() + 1..=end {
+            if !self.all().iter().any(|e| e.complete && e.size == size) {
+                self.push(u8::MAX, size, true);
+            }
+        }
+    }
+
     fn finish(&mut self, caller: TaskId, raised_to: Option<u8>) {
         let bit = 1 << caller.index();
         let mut own = None;

@@ -27,7 +27,7 @@ impl Check for BlockOwners {
         has_page_cache(target)
     }
 
-    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>, _: &Marks) -> Option<&'static str> {
         k.audit_blocks()
     }
 }

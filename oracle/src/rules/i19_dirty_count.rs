@@ -22,7 +22,7 @@ impl Check for DirtyCount {
         tracks_dirty(target)
     }
 
-    fn quiescent_all<F: Filesystem>(k: &Kernel<F>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(k: &Kernel<F>, _: &Marks) -> Option<&'static str> {
         let dirty = k.cached_pages().filter(|page| k.is_dirty(*page)).count();
         (i64::from(k.nr_dirty()) != dirty as i64).then_some("the counter is off")
     }

@@ -103,7 +103,7 @@ pub(crate) trait Check {
     }
 
     /// Looks at the whole state at that time.
-    fn quiescent_all<F: Filesystem>(_k: &Kernel<F>) -> Option<&'static str> {
+    fn quiescent_all<F: Filesystem>(_k: &Kernel<F>, _marks: &Marks) -> Option<&'static str> {
         None
     }
 
@@ -227,7 +227,7 @@ macro_rules! rules {
                         }
                     }
                 }
-                if let Some(what) = $module::$variant::quiescent_all(k) {
+                if let Some(what) = $module::$variant::quiescent_all(k, cx.marks) {
                     cx.breach(what);
                 }
             })*

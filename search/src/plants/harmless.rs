@@ -23,6 +23,17 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
     ),
     (
         Plant::DirtyPageOnly,
+        "ext4@*",
+        "page_mkwrite and write_end have marked every block below i_size already",
+    ),
+    (Plant::WriteFillsHoles, "ext4@*", "it may reserve more blocks than it must, and declares so"),
+    (
+        Plant::SizeBeforeMkclean,
+        "ext4@6.12*",
+        "who makes the file longer zeroes the rest of the block that held the end, under the page lock",
+    ),
+    (
+        Plant::DirtyPageOnly,
         "fsblock@*",
         "page_mkwrite and write_end have marked every block below i_size already",
     ),
