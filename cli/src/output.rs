@@ -67,6 +67,11 @@ fn wished_width() -> Option<u16> {
     columns.filter(|columns| *columns > 0).or_else(|| Table::new().width())
 }
 
+/// Somebody asks for lines that are too short for a table of several texts.
+pub(crate) fn is_narrow() -> bool {
+    wished_width().is_some_and(|width| width < 100)
+}
+
 /// A progress bar with a message, in one line of 80 columns.
 pub(crate) fn progress(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:10} {percent:>3}%  {wide_msg}");

@@ -100,11 +100,13 @@ pub fn nearest<F: Filesystem>(
     kernel: Version,
     solo: &mut Solo,
 ) -> io::Result<Option<Target<F>>> {
-    let [tmpfs, zeroes_tail, keeps_tail] = TODAY;
+    let [tmpfs, zeroes_tail, _] = TODAY;
     let known = match filesystem {
         "tmpfs" => tmpfs,
-        "ext4" if blocks > 1 || kernel >= Version(6, 12) => zeroes_tail,
-        "ext4" => keeps_tail,
+        "ext4" if kernel >= Version(6, 12) => {
+            ("ext4@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail] as &[_])
+        }
+        "ext4" => ("ext4@6.1", &[Remedy::IsizeExtended] as &[_]),
         "xfs" | "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@6.12", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@6.12", &[] as &[_]),

@@ -77,8 +77,17 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         output::document(&list)?;
         return Ok(Exit::Good);
     }
-    let mut table = output::table(list.heads().iter().copied());
-    table.add_rows(list.cells());
+    let (mut heads, mut rows) = (list.heads().to_vec(), list.cells());
+    if output::is_narrow() && heads.last() == Some(&"source") {
+        // Beside it every other text would stand in a column of a few words.
+        heads.pop();
+        rows.iter_mut().for_each(|row| {
+            let source = row.pop().unwrap_or_default();
+            row.last_mut().into_iter().for_each(|text| *text += &format!("\n({source})"));
+        });
+    }
+    let mut table = output::table(heads);
+    table.add_rows(rows);
     print_table(&table);
     Ok(Exit::Good)
 }
