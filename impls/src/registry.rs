@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" "xfs.toml" }
 
 /// A registry of the implementations of this repository, and of others beside them, for the
 /// differential rule:
@@ -42,6 +42,7 @@ macro_rules! with_builtin {
                 Driver($crate::Driver),
                 Ext3($crate::Ext3),
                 Shmem($crate::Shmem),
+                Xfs($crate::Xfs),
                 $($own)*
             }
             $(#[$private_meta])*
@@ -50,9 +51,10 @@ macro_rules! with_builtin {
                 Request($crate::WriteRequest),
                 Blocks($crate::Blocks),
                 Driver($crate::DriverPage),
+                Folio($crate::FolioState),
                 $($data)*
             }
-            inode { nfs: $crate::Client, $($($state)*)? }
+            inode { nfs: $crate::Client, writer: $crate::Writer, $($($state)*)? }
             ledger [$crate::LEDGER, $($ledger),*]
             stored $crate::STORED_PAIRS
         }

@@ -105,6 +105,9 @@ plants! {
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
+    StaleWriteMap       "stale-write-map"       "xfs@6.12"      "write(2) does not ask whether its mapping is still valid once it has the page locked (iomap before 304a68b9c63b) [iomap-stale-map]";
+    ZeroSkipsUnwritten  "zero-skips-unwritten"  "xfs@6.12"      "zero_range skips holes and unwritten blocks also where the page cache is dirty (iomap before c5c810b94cfd) [iomap-zero-range]";
+    WritebackEndsFirst  "writeback-ends-first"  "xfs@6.12"      "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [convert-before-end]";
 }
 
 impl Plant {

@@ -78,6 +78,9 @@ conditions! {
     PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
     DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty, or was between its flag and its tag, while a hole was punched in the file";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
+    EofReleased     "eof-released"      eof_released      "a write(2) that ended early gave back what was reserved for the block that holds the end of the file, which was dirty";
+    WriteFailed     "write-failed"      write_failed      "the last write of it to the store failed: there was no space, or an I/O error";
+    InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
 
@@ -179,6 +182,8 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells of a dirty block at the end of the file whose space a write(2) gave back.
+    eof_released: u64,
     /// Cells that a hole took from pages that stayed, and could be stored to.
     part_punched: u64,
     /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
@@ -220,6 +225,7 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            eof_released: 0,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
@@ -300,6 +306,7 @@ impl Marks {
                 self.part_punched |= file_cells(k.geometry(), k.index(page), u8::MAX)
                     & (cells.bits() << k.first_cell(page));
             }
+            Event::EofBlockReleased { cells } => self.eof_released |= cells.bits(),
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
                 for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
@@ -545,6 +552,18 @@ impl Marks {
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
+    }
+
+    fn eof_released<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.eof_released)
+    }
+
+    fn write_failed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.unwritten)
+    }
+
+    fn in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
+        self.truncates.tasks != 0
     }
 
     fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {

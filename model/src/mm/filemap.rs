@@ -154,6 +154,7 @@ pub(crate) async fn write<F: Filesystem>(
         }
     }
     k.inode_lock(P::WriteInode).await;
+    k.fs().write_checks(k, cells).await;
     let size = k.i_size();
     let fills_gap =
         treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
@@ -163,36 +164,55 @@ pub(crate) async fn write<F: Filesystem>(
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;
-    for (index, cells) in by_page(k, cells) {
-        status = write_page(k, slot, index, cells).await;
-        if status != Status::Ok {
-            // What filled the gap goes again, and the blocks beyond the end that write_begin got.
-            let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
-                && k.task().outcome.done() == 0
-                && k.i_size() > size;
-            let had_page = !matches!(status, Status::NoMemory | Status::Io);
-            if gap_alone {
-                k.fs().setattr(k, size).await; // also at a server, which may know of it by now
-            } else if had_page && index * k.geometry().cells + cells.end > k.i_size() {
-                vmtruncate(k, k.i_size()).await;
-                k.fs().truncate(k, k.i_size()).await;
+    'pages: for (index, mut rest) in by_page(k, cells) {
+        while !rest.is_empty() {
+            match write_page(k, slot, index, rest).await {
+                Ok(end) => rest.start = end,
+                Err(error) => status = error,
             }
-            break;
+            if status != Status::Ok {
+                // What filled the gap goes again.
+                let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                    && k.task().outcome.done() == 0
+                    && k.i_size() > size;
+                let first = index * k.geometry().cells;
+                let rest = Range::new(first + rest.start, first + rest.end);
+                if gap_alone {
+                    k.fs().setattr(k, size).await; // also at a server, which may know of it by now
+                } else {
+                    k.fs().write_failed(k, rest, status).await;
+                }
+                break 'pages;
+            }
+            k.at(P::WriteThrottle).await;
+            k.balance_dirty_pages(true);
         }
-        k.at(P::WriteThrottle).await;
-        k.balance_dirty_pages(true);
     }
     k.inode_unlock();
     empty_pipe(k, status)
 }
 
-/// One page of it: write_begin, the copy, write_end.
-async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
+/// vmtruncate of a write(2) that has failed: the blocks beyond the end that write_begin got go
+/// again.
+pub async fn trim_failed_write<F: Filesystem>(k: &Kernel<F>, cells: Range, status: Status) {
+    let had_page = !matches!(status, Status::NoMemory | Status::Io);
+    if had_page && cells.end > k.i_size() {
+        vmtruncate(k, k.i_size()).await;
+        k.fs().truncate(k, k.i_size()).await;
+    }
+}
+
+/// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
+/// write_end. Returns where in the page it ended.
+async fn write_page<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    index: u8,
+    cells: Range,
+) -> Result<u8, Status> {
     let old = k.i_size();
-    let page = match k.fs().write_begin(k, index, cells).await {
-        Ok(page) => page,
-        Err(status) => return status,
-    };
+    let page = k.fs().write_begin(k, index, cells).await?;
+    let cells = k.fs().prepared(k, page, cells).await;
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
     for cell in cells.iter() {
@@ -214,7 +234,7 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
     if old < start {
         k.fs().size_extended(k, old, start).await;
     }
-    Status::Ok
+    Ok(cells.end)
 }
 
 /// The first half of copy_file_range(2) within the file, where the filesystem has none of its own
@@ -299,34 +319,38 @@ pub(super) async fn grab<F: Filesystem>(
     index: u8,
     can_fail: bool,
 ) -> Result<Frame, Status> {
+    let page = find_or_add_page(k, index, can_fail).await?;
+    if !k.is_uptodate(page) {
+        k.at_page(P::WriteRead, page).await;
+        if !can_fail {
+            k.read_page_surely(page).await;
+        } else if !k.read_page(page).await {
+            k.unlock_page(page);
+            k.put_page(page);
+            return Err(Status::Io);
+        }
+    }
+    Ok(page)
+}
+
+/// __filemap_get_folio for a write: the page at `index`, locked, with a reference, perhaps not
+/// uptodate. The case has a say in whether there is memory for it, or has not.
+pub async fn find_or_add_page<F: Filesystem>(
+    k: &Kernel<F>,
+    index: u8,
+    can_fail: bool,
+) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::WriteFind, index).await;
-        let page = match k.find_get_page(index) {
-            None => {
-                let page =
-                    if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
-                page.ok_or(Status::NoMemory)?
-            }
-            Some(page) => {
-                k.lock_page(page, P::WriteLock).await;
-                if !k.in_mapping(page) {
-                    k.unlock_page(page);
-                    k.put_page(page);
-                    continue;
-                }
-                page
-            }
+        let Some(page) = k.find_get_page(index) else {
+            let page = if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
+            return page.ok_or(Status::NoMemory);
         };
-        if !k.is_uptodate(page) {
-            k.at_page(P::WriteRead, page).await;
-            if !can_fail {
-                k.read_page_surely(page).await;
-            } else if !k.read_page(page).await {
-                k.unlock_page(page);
-                k.put_page(page);
-                return Err(Status::Io);
-            }
+        k.lock_page(page, P::WriteLock).await;
+        if k.in_mapping(page) {
+            return Ok(page);
         }
-        return Ok(page);
+        k.unlock_page(page);
+        k.put_page(page);
     }
 }

@@ -91,15 +91,25 @@ pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     if mapped { fsync(k).await } else { Status::NoMemory }
 }
 
+/// filemap_write_and_wait_range of these pages; what fails is left to fsync.
+pub async fn filemap_write_and_wait_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
+    k.fs().writepages(k, pages, WbSync::Integrity).await;
+    wait_on_page_writeback_range(k, pages).await;
+}
+
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
-pub async fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) {
+pub fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) -> impl Future<Output = ()> {
+    wait_on_page_writeback_range(k, Range::new(0, PAGES_MAX as u8))
+}
+
+async fn wait_on_page_writeback_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
     if k.reaches_plant(Plant::FsyncSkipsWait) {
         return;
     }
-    let mut next = 0;
+    let mut next = pages.start;
     loop {
         k.at_tree(P::FsyncFind).await;
-        let batch = k.pagevec_lookup_writeback(Range::new(next, PAGES_MAX as u8));
+        let batch = k.pagevec_lookup_writeback(Range::new(next, pages.end));
         if batch.is_empty() {
             return;
         }
