@@ -365,16 +365,30 @@ pub async fn write_failed(k: &Kernel<impl Iomap>, cells: Range) {
 /// goes again.
 async fn end_write(k: &Kernel<impl Iomap>, at: u8) {
     let (g, writer) = (k.geometry(), k.file().state::<Writer>());
-    let Some(mapping) = writer.mapping.take().filter(|mapping| mapping.fresh) else { return };
+    let Some(mapping) = writer.mapping.take().filter(|mapping| is_own(k, *mapping)) else { return };
     let block = g.block_cells();
     // iomap_last_written_block
     let start = if at == mapping.from { at / block } else { at.div_ceil(block) } * block;
     let rest = Range::new(start, mapping.cells(k).end);
-    if !rest.is_empty() {
+    if rest.is_empty() {
+        return;
+    }
+    let locks = !k.reaches_plant(Plant::ReleaseUnlocked);
+    if locks {
         k.invalidate_lock(P::WriteRelease).await;
-        write_delalloc_release(k, rest).await;
+    }
+    if !mapping.fresh {
+        mm::truncate_pagecache_range(k, rest).await;
+    }
+    write_delalloc_release(k, rest).await;
+    if locks {
         k.invalidate_unlock();
     }
+}
+
+/// What is reserved for the mapping is the writer's.
+fn is_own(k: &Kernel<impl Iomap>, mapping: Mapping) -> bool {
+    mapping.fresh || mapping.kind == Kind::Delayed && k.reaches_plant(Plant::ReleaseTakesAll)
 }
 
 /// iomap_write_delalloc_release: of these cells of the file, what was reserved goes, except under

@@ -62,6 +62,12 @@ impl<F: Iomap> Implementation<F> for Xfs {
 impl<F: Iomap> VmOperations<F> for Xfs {
     /// xfs_write_fault.
     async fn page_mkwrite(self, k: &Kernel<F>, page: Frame) -> Code {
+        if k.length_below_eof(page) != 0 && k.reaches_plant(Plant::ReserveBeforeCheck) {
+            let first = k.first_cell(page);
+            let cells = Range::new(first, first + k.length_below_eof(page));
+            k.at_page(P::MkwriteAttach, page).await;
+            _ = self.iomap_begin(k, cells, Purpose::Write);
+        }
         k.invalidate_lock_shared(P::MkwriteInvalidate).await;
         let code = iomap::page_mkwrite(self, k, page).await;
         k.invalidate_unlock_shared();
@@ -228,9 +234,14 @@ impl Xfs {
         let (g, old) = (k.geometry(), k.i_size());
         let block_end = size.next_multiple_of(g.block_cells());
         let zeroed = if size > old { Range::new(old, size) } else { Range::new(size, block_end) };
+        let spoilt = if size > old { Plant::GrowsUnzeroed } else { Plant::NoPartialZero };
         let has_zeroed = !zeroed.is_empty()
-            && !k.reaches_plant(Plant::NoPartialZero)
+            && !k.reaches_plant(spoilt)
             && iomap::zero_range(self, k, zeroed).await;
+        if size < old && k.reaches_plant(Plant::FlushBeforeCut) {
+            let pages = Range::new(g.page_of(size), g.pages_of(size));
+            mm::filemap_write_and_wait_range(k, pages).await;
+        }
         let disk_size = k.disk_size();
         if size > disk_size && k.remedied(Remedy::DiskSizeFirst) {
             k.set_disk_size(size);

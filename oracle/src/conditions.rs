@@ -78,6 +78,7 @@ conditions! {
     PartPunched     "part-punched"      part_punched      "a hole was punched there, into a page that stayed and that somebody could store to";
     DirtiedInPunch  "dirtied-in-punch"  dirtied_in_punch  "somebody else made a page dirty, or was between its flag and its tag, while a hole was punched in the file";
     Raised          "raised"            raised            "a fault raised i_size, to beyond the start of its page, while a truncate of the file was under way";
+    InGap           "in-gap"            in_gap            "a write(2) that began beyond the end of the file left it between the old end and its start";
     EofReleased     "eof-released"      eof_released      "a write(2) that ended early gave back what was reserved for the block that holds the end of the file, which was dirty";
     WriteFailed     "write-failed"      write_failed      "the last write of it to the store failed: there was no space, or an I/O error";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
@@ -182,6 +183,8 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells that a write(2) left between the old end of the file and its start.
+    gaps: u64,
     /// Cells of a dirty block at the end of the file whose space a write(2) gave back.
     eof_released: u64,
     /// Cells that a hole took from pages that stayed, and could be stored to.
@@ -225,6 +228,7 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            gaps: 0,
             eof_released: 0,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
@@ -494,7 +498,11 @@ impl Marks {
             self.unwritten &= Range::new(0, g.blocks_of(to) * g.block_cells()).bits();
             return;
         }
-        if let Effect::Stores(cells) = k.state(task).operation().effect() {
+        let effect = k.state(task).operation().effect();
+        if let Some(cells) = effect.writes() {
+            self.gaps |= Range::new(from, cells.start.max(from)).bits();
+        }
+        if let Effect::Stores(cells) = effect {
             let first = g.page_of(cells.start) * g.cells;
             self.raised |= self.truncates.tasks & !task.bit() != 0 && to > first;
         }
@@ -552,6 +560,10 @@ impl Marks {
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
+    }
+
+    fn in_gap<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.gaps)
     }
 
     fn eof_released<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {

@@ -83,7 +83,7 @@ pub(super) async fn find_to_read<F: Filesystem>(
         k.at_slot(find, index).await;
         let found = k.find_get_page(index);
         let is_uptodate = found.is_some_and(|page| k.is_uptodate(page));
-        if is_uptodate || *locked || !k.facts().invalidate_lock {
+        if is_uptodate || *locked || !locks_to_read(k) {
             return found;
         }
         if let Some(page) = found {
@@ -92,6 +92,10 @@ pub(super) async fn find_to_read<F: Filesystem>(
         k.invalidate_lock_shared(lock).await;
         *locked = true;
     }
+}
+
+fn locks_to_read<F: Filesystem>(k: &Kernel<F>) -> bool {
+    k.facts().invalidate_lock && !k.reaches_plant(Plant::ReadInUnlocked)
 }
 
 /// filemap_fault: the page, locked, with a reference.
@@ -118,7 +122,7 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
             k.put_page(page);
             continue;
         }
-        if !k.is_uptodate(page) && !locked && k.facts().invalidate_lock {
+        if !k.is_uptodate(page) && !locked && locks_to_read(k) {
             k.unlock_page(page);
             k.put_page(page);
             continue;
