@@ -152,6 +152,15 @@ macro_rules! buffer_heads {
                 async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
                     buffer::write_end(k, page, cells).await;
                 }
+                async fn write_short(
+                    self,
+                    k: &Kernel<F>,
+                    page: Frame,
+                    cells: Range,
+                    copied: Range,
+                ) {
+                    buffer::write_short(k, page, cells, copied).await;
+                }
                 async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
                     buffer::invalidatepage(k, page, cells);
                 }
@@ -422,6 +431,18 @@ pub async fn write_end(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range) 
     let was_dirty = k.is_dirty(page);
     commit(k, page, written(k, page, cells)).await;
     mm::raise_size(k, page, cells, was_dirty).await;
+}
+
+/// page_zero_new_buffers after a short copy: what write_begin allocated gets written, or old device
+/// content would show.
+pub async fn write_short(k: &Kernel<impl BufferHeads>, page: Frame, cells: Range, copied: Range) {
+    if !copied.is_empty() {
+        k.fs().write_end(k, page, copied).await;
+    }
+    let is_new = |b: &u8| k.is_new_block(file_block(k, page, *b));
+    let rest = blocks_touched(k, cells) & !blocks_touched(k, copied);
+    let new = bits(rest).filter(is_new).fold(0, |mask, b| mask | 1 << b);
+    mark_dirty(k, page, new).await;
 }
 
 /// block_invalidatepage: discards the buffers that lie in these cells; all of them are freed with

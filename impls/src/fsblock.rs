@@ -266,6 +266,15 @@ impl<F: Fsblocks> AddressSpaceOperations<F> for Fsblock {
         mm::raise_size(k, page, cells, was_dirty).await;
     }
 
+    async fn write_short(self, k: &Kernel<F>, page: Frame, cells: Range, copied: Range) {
+        k.at_page(P::WriteDirty, page).await;
+        let was_dirty = k.is_dirty(page);
+        end(k, page, cells).await;
+        if !copied.is_empty() {
+            mm::raise_size(k, page, copied, was_dirty).await;
+        }
+    }
+
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let Some(b) = blocks(k, page) else { return };
         let gone = blocks_inside(k, cells);

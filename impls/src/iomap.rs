@@ -10,7 +10,8 @@
 //! before it maps, skips dirty blocks over holes, and clears all dirty bits. Left out: I/O over
 //! several pages, and several requests for one page; reads of a page that is uptodate in part;
 //! shared blocks, inline data; that writepage keeps its error in the mapping last, when an fsync may
-//! have passed; reads and flushes that fail while a range is zeroed.
+//! have passed; that a copy of nothing marks an uptodate page dirty, also beyond the end; reads and
+//! flushes that fail while a range is zeroed.
 
 use std::cell::Cell;
 
@@ -223,12 +224,17 @@ pub fn readpage(k: &Kernel<impl Iomap>, page: Frame) {
 
 /// Blocks beyond i_size, and those that are not written, read as zeros.
 fn read_block(k: &Kernel<impl Iomap>, page: Frame, b: u8) {
-    let g = k.geometry();
     let below_eof = blocks_below_eof(k, page) >> b & 1 != 0;
-    let block = k.extent(file_block(k, page, b)).written().filter(|_| below_eof);
-    for (n, cell) in (0..).zip(g.cells_of_block(b).iter()) {
-        k.fill_cell(page, cell, block.map_or(Stamp::ZERO, |block| k.device.read(block, n)));
-    }
+    k.geometry().cells_of_block(b).iter().for_each(|cell| read_cell(k, page, cell, below_eof));
+}
+
+/// Fills a cell from the device, or with zero.
+fn read_cell(k: &Kernel<impl Iomap>, page: Frame, cell: u8, from_device: bool) {
+    let block = k.geometry().block_cells();
+    let extent = k.extent(file_block(k, page, cell / block));
+    let on_device = extent.written().filter(|_| from_device);
+    let stamp = on_device.map_or(Stamp::ZERO, |on_device| k.device.read(on_device, cell % block));
+    k.fill_cell(page, cell, stamp);
 }
 
 /// A write(2) of these cells of the file begins: no mapping is known.
@@ -348,16 +354,35 @@ pub async fn write_end(k: &Kernel<impl Iomap>, page: Frame, cells: Range) {
     mm::raise_size(k, page, cells, was_dirty).await;
 }
 
-/// A write(2) ends early: these cells, of one page, were not written. iomap_write_failed, and
-/// ->iomap_end. (If there is no mapping, it was that which failed.)
-pub async fn write_failed(k: &Kernel<impl Iomap>, cells: Range) {
+/// The copy was short: of these cells of the page those that are `copied` are filled. If the page
+/// is not uptodate iomap writes nothing in this round and tries again with so many; here what the
+/// next round prepares is prepared at once.
+pub async fn write_short(k: &Kernel<impl Iomap>, page: Frame, cells: Range, copied: Range) {
+    if copied.is_empty() {
+        return;
+    }
+    alloc(k, page);
+    let mapping = k.file().state::<Writer>().mapping.get();
+    let uptodate = state(k, page).map_or(0, |state| state.uptodate);
+    let block = blocks_touched(k, Range::new(copied.end - 1, copied.end)) & !uptodate;
+    for b in bits(block).filter(|_| !k.is_uptodate(page)) {
+        let rest = k.geometry().cells_of_block(b).clip(Range::new(copied.end, cells.end));
+        let is_written = mapping.is_some_and(|mapping| mapping.kind == Kind::Written);
+        rest.iter().for_each(|cell| read_cell(k, page, cell, is_written));
+    }
+    write_end(k, page, copied).await;
+}
+
+/// A write(2) ends early: of these cells, of one page, so many were written. iomap_write_failed if
+/// it was none, and ->iomap_end. (If there is no mapping, it was that which failed.)
+pub async fn write_ended(k: &Kernel<impl Iomap>, cells: Range, written: u8) {
     if k.file().state::<Writer>().mapping.get().is_none() {
         return;
     }
-    if cells.end > k.i_size() {
+    if written == 0 && cells.end > k.i_size() {
         mm::truncate_pagecache_range(k, Range::new(cells.start.max(k.i_size()), cells.end)).await;
     }
-    end_write(k, cells.start).await;
+    end_write(k, cells.start + written).await;
 }
 
 /// ->iomap_end of a write(2) that has come to this cell of the file, as filesystems with delayed

@@ -73,6 +73,9 @@ impl<F: Filesystem> VmOperations<F> for Shmem {}
 impl<F: Filesystem> AddressSpaceOperations<F> for Shmem {
     async fn size_extended(self, _: &Kernel<F>, _: u8, _: u8) {}
 
+    /// Nothing was got for it.
+    async fn write_failed(self, _: &Kernel<F>, _: Range) {}
+
     /// shmem_write_end: i_size first, then the page.
     async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         let was_dirty = k.is_dirty(page);

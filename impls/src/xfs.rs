@@ -176,9 +176,15 @@ impl<F: Iomap> AddressSpaceOperations<F> for Xfs {
         iomap::write_end(k, page, cells).await;
     }
 
-    async fn write_failed(self, k: &Kernel<F>, cells: Range, _: Status) {
-        iomap::write_failed(k, cells).await;
+    async fn write_short(self, k: &Kernel<F>, page: Frame, cells: Range, copied: Range) {
+        iomap::write_short(k, page, cells, copied).await;
     }
+
+    async fn write_ended(self, k: &Kernel<F>, cells: Range, written: u8) {
+        iomap::write_ended(k, cells, written).await;
+    }
+
+    async fn write_failed(self, _: &Kernel<F>, _: Range) {}
 
     async fn invalidatepage(self, k: &Kernel<F>, page: Frame, cells: Range) {
         iomap::invalidatepage(k, page, cells);

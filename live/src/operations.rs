@@ -186,6 +186,7 @@ pub fn status_of(errno: i32) -> (Status, i32) {
         libc::ENOMEM => (Status::NoMemory, 0),
         libc::ENOSPC | libc::EDQUOT => (Status::NoSpace, 0),
         libc::EBUSY => (Status::Busy, 0),
+        libc::EFAULT => (Status::Fault, 0),
         libc::EINVAL => (Status::Invalid, 0),
         libc::EIO => (Status::Io, 0),
         libc::EOPNOTSUPP => (Status::NotSupported, 0),

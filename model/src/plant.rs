@@ -114,6 +114,10 @@ plants! {
     StaleWriteMap       "stale-write-map"       "xfs@6.12"      "write(2) does not ask whether its mapping is still valid once it has the page locked (iomap before 304a68b9c63b) [iomap-stale-map]";
     ZeroSkipsUnwritten  "zero-skips-unwritten"  "xfs@6.12"      "zero_range skips holes and unwritten blocks also where the page cache is dirty (iomap before c5c810b94cfd) [iomap-zero-range]";
     WritebackEndsFirst  "writeback-ends-first"  "xfs@6.12"      "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [convert-before-end]";
+    WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
+    IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
+    InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";
+    WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
 }
 
 impl Plant {

@@ -97,6 +97,8 @@ sites! {
         "allocation of a page" "an allocation of a page that fails (ENOMEM)";
     4 Block "block" fault error 4 if one_in(r, 48) { 1 << r.random_range(0..8) } else { 0 },
         "allocation of a block" "an allocation of a block that fails (ENOSPC)";
+    5 Copy "copy" fault error 4 if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
+        "copy" "a copy from the user's buffer in write(2) that ends half way through a page (EFAULT)";
 }
 
 /// Sites that draw from the generator's own stream: those that it began with.

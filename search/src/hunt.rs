@@ -23,6 +23,7 @@ use mkwrite_model::remedy::Remedies;
 use mkwrite_model::schedule::SchedulerKind;
 use rand::Rng;
 
+use crate::choice::{Choice, Chosen};
 use crate::corpus::{Corpus, Kept};
 use crate::feedback::{FEATURES, Feedback, Signals};
 use crate::log::Log;
@@ -89,6 +90,8 @@ pub struct Plan<F> {
     pub scheduler: Option<SchedulerKind>,
     /// Report only this rule.
     pub rule: Option<Rule>,
+    /// A case runs on a part of the targets only, drawn by (seed, case).
+    pub chooses: bool,
     /// Stop after this many cases.
     pub cases: u64,
     /// Run only these of them.
@@ -103,11 +106,21 @@ pub struct Plan<F> {
 }
 
 impl<F: Filesystem> Plan<F> {
-    /// Random cases: the portfolio, no feedback, all rules.
+    /// Random cases on all targets: the portfolio, no feedback, all rules.
     pub fn new(targets: Vec<Target<F>>, seed: u64, cases: u64, ledger: Ledger<F>) -> Plan<F> {
-        let (aligned, scheduler, rule, feedback, seeds) = (false, None, None, None, Vec::new());
-        let shard = Shard::WHOLE;
-        Plan { targets, seed, aligned, scheduler, rule, cases, shard, feedback, seeds, ledger }
+        Plan {
+            targets,
+            seed,
+            aligned: false,
+            scheduler: None,
+            rule: None,
+            chooses: false,
+            cases,
+            shard: Shard::WHOLE,
+            feedback: None,
+            seeds: Vec::new(),
+            ledger,
+        }
     }
 
     /// How many targets run every case. Those behind them have their plain pairs among these:
@@ -300,6 +313,7 @@ struct Worker<'a, F: Filesystem> {
     progress: &'a Progress,
     /// Those that run every case, and the others.
     targets: [Targets<'a, F>; 2],
+    choice: Choice,
     finds: Finds<'a, F>,
     undecided: u64,
     feedback: Option<Feedback>,
@@ -318,6 +332,7 @@ impl<'a, F: Filesystem> Worker<'a, F> {
             plan,
             progress,
             targets,
+            choice: Choice::new(&plan.targets),
             finds: Finds { plan, progress, save, found: BTreeMap::new() },
             undecided: 0,
             feedback: plan.feedback.map(Feedback::new),
@@ -373,24 +388,42 @@ impl<'a, F: Filesystem> Worker<'a, F> {
 
     fn run_case(&mut self, index: u64, corpus: &Corpus) -> Result<u64, String> {
         let Worker {
-            plan, progress, targets, finds, undecided, feedback, kept, hits, case, ..
+            plan,
+            progress,
+            targets,
+            choice,
+            finds,
+            undecided,
+            feedback,
+            kept,
+            hits,
+            case,
+            ..
         } = self;
         draw(plan, index, corpus, case);
         let (case, how) = (&*case, how(plan, index));
-        let (mut first, mut steps) = (0, 0);
+        let chosen = match seed(plan, index) {
+            None if plan.chooses => choice.draw(plan.seed, index),
+            _ => Chosen::ALL,
+        };
+        let (mut first, mut steps, mut runs) = (0, 0, 0);
         for targets in &mut targets[..if plan.is_for_all(index) { 2 } else { 1 }] {
-            let run = |n, runner: &mut Runner<F>, target| match feedback.as_mut() {
-                Some(feedback) => feedback.run(runner, target, case, how.clone(), first + n),
-                None => runner.run(target, case, how.clone()).1,
+            let run = |n, runner: &mut Runner<F>, target| {
+                let steps = match feedback.as_mut() {
+                    Some(feedback) => feedback.run(runner, target, case, how.clone(), first + n),
+                    None => runner.run(target, case, how.clone()).1,
+                };
+                runs += 1;
+                *undecided += u64::from(runner.judge.is_undecided());
+                steps
             };
-            steps += targets.run(case, run, |n, breach, expected| {
+            let meets = |n| choice.has(chosen, first + n);
+            steps += targets.run_some(case, meets, run, |n, breach, expected| {
                 finds.add(first + n, (index, case), breach, expected);
             });
             first += targets.runners().len();
-            *undecided +=
-                targets.runners().filter(|runner| runner.judge.is_undecided()).count() as u64;
         }
-        progress.runs.fetch_add(first as u64, Ordering::Relaxed);
+        progress.runs.fetch_add(runs, Ordering::Relaxed);
         if let Some(feedback) = feedback {
             let features: Vec<u16> = corpus.unseen(feedback.features()).collect();
             if !features.is_empty() {
@@ -560,6 +593,8 @@ mod tests {
         for jobs in [2, 5] {
             assert_eq!(outcome(&plan(700), jobs), (found.clone(), kept.clone()));
         }
+        let chooses = Plan { chooses: true, ..plan(700) };
+        assert_eq!(outcome(&chooses, 1), outcome(&chooses, 3));
     }
 
     #[test]

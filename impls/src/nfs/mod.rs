@@ -523,6 +523,9 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
         self.updatepage(k, page, cells.end, P::WriteDirty).await;
     }
 
+    /// Nothing was got for it.
+    async fn write_failed(self, _: &Kernel<F>, _: Range) {}
+
     /// Nobody treats the old last page before 6.18.
     async fn size_extended(self, _: &Kernel<F>, _: u8, _: u8) {}
 

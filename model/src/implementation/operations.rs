@@ -152,11 +152,10 @@ operations! { $
             cells
         }
 
-        /// write(2) ends early with this status: these cells of the file, of one page, are the first
-        /// that were not written.
-        fn write_failed(self, k, cells: Range, status: Status) {
-            mm::trim_failed_write(k, cells, status).await;
-        }
+        /// write(2) ends early: of these cells of the file, for which it called write_begin last, so
+        /// many were written, from the first on. Comes before write_failed, and also where
+        /// write_begin got no page.
+        fn write_ended(self, k, cells: Range, written: u8) {}
 
         /// write(2) has filled these cells: mark them dirty, raise i_size. The page stays locked.
         fn write_end(self, k, page: Frame, cells: Range) {
@@ -164,6 +163,23 @@ operations! { $
             let was_dirty = k.is_dirty(page);
             k.set_page_dirty(page).await;
             mm::raise_size(k, page, cells, was_dirty).await;
+        }
+
+        /// In place of write_end where the copy of write(2) ended too early: `copied`, the first
+        /// of the cells that write_begin got space for, are filled.
+        fn write_short(self, k, page: Frame, cells: Range, copied: Range) {
+            if !copied.is_empty() {
+                self.write_end(k, page, copied).await;
+            }
+        }
+
+        /// write(2) of these cells of the file failed after write_begin, all or in part. The page is
+        /// unlocked again, the inode lock held.
+        fn write_failed(self, k, cells: Range) {
+            if cells.end > k.i_size() {
+                mm::vmtruncate(k, k.i_size()).await;
+                k.fs().truncate(k, k.i_size()).await;
+            }
         }
 
         /// A truncate has raised i_size from `from` to `to`, or a write(2) at `to` has left a gap.

@@ -250,6 +250,8 @@ pub enum Status {
     Busy,
     /// EINVAL.
     Invalid,
+    /// EFAULT: the user's buffer went away.
+    Fault,
     /// EOPNOTSUPP: the filesystem of that era has no such operation.
     NotSupported,
 }
@@ -275,6 +277,7 @@ impl Status {
             Status::Io => "EIO",
             Status::Busy => "EBUSY",
             Status::Invalid => "EINVAL",
+            Status::Fault => "EFAULT",
             Status::NotSupported => "EOPNOTSUPP",
         }
     }

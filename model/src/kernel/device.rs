@@ -127,8 +127,12 @@ impl Device {
 
     /// One cell of a block after a crash; of one that was not written since it was allocated, zero.
     pub(super) fn durable(&self, block: u8, cell: u8) -> Stamp {
-        let is_written = self.written.get() >> block & 1 != 0;
-        if is_written { self.read(block, cell) } else { Stamp::ZERO }
+        if self.is_written(block) { self.read(block, cell) } else { Stamp::ZERO }
+    }
+
+    /// The block was written since it was allocated.
+    pub(super) fn is_written(&self, block: u8) -> bool {
+        self.written.get() >> block & 1 != 0
     }
 
     /// One cell of a device block, whoever wrote it.

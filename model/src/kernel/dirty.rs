@@ -6,7 +6,7 @@
 //! set_page_writeback.
 
 use super::event::{Event, Written};
-use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED};
+use super::page::{CANCELLED, DIRTY, Frame, MAPPING, MKCLEANED, PRIVATE};
 use super::{Kernel, writeback};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
@@ -51,7 +51,9 @@ impl<F: Filesystem> Kernel<F> {
         }
         self.touch(page);
         self.at_page(Point::DirtyInode, page).await;
-        self.host(page).dirty.set(true);
+        if self.has(page, PRIVATE) || !self.reaches_plant(Plant::InodeStaysClean) {
+            self.host(page).dirty.set(true);
+        }
     }
 
     /// __set_page_dirty_nobuffers: PG_dirty, then tag and inode, whatever the filesystem's own

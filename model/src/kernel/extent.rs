@@ -137,6 +137,11 @@ impl<F: Filesystem> Kernel<F> {
         self.file().extents.extent(file_block)
     }
 
+    /// The block of the file has a place on the device, which holds what was there before.
+    pub fn is_new_block(&self, file_block: u8) -> bool {
+        self.block(file_block).is_some_and(|block| !self.device.is_written(block))
+    }
+
     /// The device block under a block of the file; allocates one, written at once, if it has none.
     /// `None`: no space.
     pub fn get_block(&self, file_block: u8) -> Option<u8> {

@@ -5,15 +5,17 @@
 //! lock. write holds the inode lock, and per page: write_begin locks it, reads it if needed and
 //! gets space; the copy; write_end dirties it and raises i_size while it is still locked. Left out:
 //! readahead; reading only the blocks that a partial write needs (the whole page is read); faults
-//! on the user's buffer (it is never a mapping of the same file).
+//! on the user's buffer other than that it goes away half way through a page, which ends the write
+//! (it is never a mapping of the same file).
 //!
 //! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy,
 //! too.
 
 use super::by_page;
 use super::fault::find_to_read;
-use super::truncate::{extend, treats_eof_page, vmtruncate};
+use super::truncate::{extend, treats_eof_page};
 use crate::case::Range;
+use crate::case::Site;
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
@@ -164,6 +166,7 @@ pub(crate) async fn write<F: Filesystem>(
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;
+    let start = cells.start;
     'pages: for (index, mut rest) in by_page(k, cells) {
         while !rest.is_empty() {
             match write_page(k, slot, index, rest).await {
@@ -171,16 +174,20 @@ pub(crate) async fn write<F: Filesystem>(
                 Err(error) => status = error,
             }
             if status != Status::Ok {
-                // What filled the gap goes again.
+                let first = index * k.geometry().cells;
+                let rest = Range::new(first + rest.start, first + rest.end);
+                let written = start + k.task().outcome.done() - rest.start;
+                k.fs().write_ended(k, rest, written).await;
+                // What filled the gap goes again, and the blocks beyond the end that write_begin
+                // got.
                 let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
                     && k.task().outcome.done() == 0
                     && k.i_size() > size;
-                let first = index * k.geometry().cells;
-                let rest = Range::new(first + rest.start, first + rest.end);
+                let had_page = !matches!(status, Status::NoMemory | Status::Io);
                 if gap_alone {
                     k.fs().setattr(k, size).await; // also at a server, which may know of it by now
-                } else {
-                    k.fs().write_failed(k, rest, status).await;
+                } else if had_page {
+                    k.fs().write_failed(k, rest).await;
                 }
                 break 'pages;
             }
@@ -190,16 +197,6 @@ pub(crate) async fn write<F: Filesystem>(
     }
     k.inode_unlock();
     empty_pipe(k, status)
-}
-
-/// vmtruncate of a write(2) that has failed: the blocks beyond the end that write_begin got go
-/// again.
-pub async fn trim_failed_write<F: Filesystem>(k: &Kernel<F>, cells: Range, status: Status) {
-    let had_page = !matches!(status, Status::NoMemory | Status::Io);
-    if had_page && cells.end > k.i_size() {
-        vmtruncate(k, k.i_size()).await;
-        k.fs().truncate(k, k.i_size()).await;
-    }
 }
 
 /// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
@@ -215,26 +212,38 @@ async fn write_page<F: Filesystem>(
     let cells = k.fs().prepared(k, page, cells).await;
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
+    let asked = cells;
+    let is_short = pipe.pages == 0 && k.fails(Site::Copy);
+    let cells = if is_short { first_half(asked) } else { asked };
     for cell in cells.iter() {
         let of_file = k.first_cell(page) + cell;
         let stamp = Stamp::new(k.tasks.current(), slot, of_file);
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
-    k.fs().write_end(k, page, cells).await;
+    if is_short {
+        k.fs().write_short(k, page, asked, cells).await;
+    } else {
+        k.fs().write_end(k, page, cells).await;
+    }
     k.at_page(P::WriteUnlock, page).await;
     k.unlock_page(page);
     let end = k.first_cell(page) + cells.end;
-    if end > k.i_size() && k.reaches_plant(Plant::SizeAfterUnlock) {
+    if end > k.i_size() && !cells.is_empty() && k.reaches_plant(Plant::SizeAfterUnlock) {
         k.at_size(P::WriteSize).await;
         k.i_size_write(end);
     }
     let start = k.first_cell(page) + cells.start;
     k.put_page(page);
-    if old < start {
+    if old < start && !cells.is_empty() {
         k.fs().size_extended(k, old, start).await;
     }
-    Ok(cells.end)
+    if is_short { Err(Status::Fault) } else { Ok(cells.end) }
+}
+
+/// The first half of these cells, none of a single one: what is copied if the copy is short.
+fn first_half(cells: Range) -> Range {
+    Range::new(cells.start, cells.start + (cells.end - cells.start) / 2)
 }
 
 /// The first half of copy_file_range(2) within the file, where the filesystem has none of its own

@@ -22,9 +22,7 @@ use crate::point::{Point, points};
 
 pub use fallocate::{Fallocate, truncate_pagecache_range};
 pub use fault::filemap_fault;
-pub use filemap::{
-    filemap_page_mkwrite, find_or_add_page, grab_page, raise_size, trim_failed_write,
-};
+pub use filemap::{filemap_page_mkwrite, find_or_add_page, grab_page, raise_size};
 pub use fsync::{
     file_write_and_wait, filemap_fdatawait, filemap_write_and_wait_range, generic_file_fsync,
 };

@@ -45,7 +45,7 @@ pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync:
     }
     let goes_on = integrity && k.facts().writes_past_errors;
     let mut result = Status::Ok;
-    let mut next = pages.start;
+    let (mut next, mut written) = (pages.start, 0u8);
     loop {
         k.at_tree(P::WbLookup).await;
         let rest = Range::new(next, pages.end);
@@ -60,6 +60,11 @@ pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync:
                 k.put_page(page);
                 continue;
             }
+            if integrity && written >= BUDGET && k.reaches_plant(Plant::IntegrityBudget) {
+                k.put_page(page);
+                continue;
+            }
+            written += 1;
             if n != 0
                 && k.index(page).is_multiple_of(2)
                 && k.reaches_plant(Plant::WritebackSkipsPage)
@@ -78,6 +83,9 @@ pub async fn write_cache_pages<F: Filesystem>(k: &Kernel<F>, pages: Range, sync:
     }
 }
 
+/// The pages that a pass writes which has a budget by mistake.
+const BUDGET: u8 = 2;
+
 /// One page of write_cache_pages, locked; unlocks it.
 async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> Status {
     if !k.in_mapping(page) || !k.is_dirty(page) {
@@ -89,7 +97,9 @@ async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> S
             k.unlock_page(page);
             return Status::Ok;
         }
-        k.wait_on_page_writeback(page, P::WbWait).await;
+        if !k.reaches_plant(Plant::WritebackNotAwaited) {
+            k.wait_on_page_writeback(page, P::WbWait).await;
+        }
     }
     if !k.clear_page_dirty_for_io(page).await {
         k.unlock_page(page);

@@ -178,6 +178,8 @@ pub struct Obstacles {
     pub no_memory: bool,
     /// The store could not be read.
     pub no_read: bool,
+    /// The user's buffer went away.
+    pub no_buffer: bool,
 }
 
 impl Obstacles {
@@ -187,6 +189,7 @@ impl Obstacles {
             no_space: site == Site::Block,
             no_memory: site == Site::Page,
             no_read: site == Site::Read,
+            no_buffer: site == Site::Copy,
         }
     }
 
@@ -196,6 +199,7 @@ impl Obstacles {
             no_space: self.no_space | other.no_space,
             no_memory: self.no_memory | other.no_memory,
             no_read: self.no_read | other.no_read,
+            no_buffer: self.no_buffer | other.no_buffer,
         }
     }
 }
@@ -228,6 +232,7 @@ impl Circumstances<'_> {
             (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.obstacles.no_read),
             (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
             (E::Writes(_), S::Ok) => self.whole,
+            (E::Writes(_), S::Fault) => self.obstacles.no_buffer,
             (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
@@ -275,7 +280,7 @@ mod tests {
     #[test]
     fn the_table_of_errors() {
         use {Status as S, mkwrite_model::case::Operation as O};
-        const STATUSES: [Status; 9] = [
+        const STATUSES: [Status; 10] = [
             S::Ok,
             S::Sigbus,
             S::Segv,
@@ -284,6 +289,7 @@ mod tests {
             S::Io,
             S::Busy,
             S::Invalid,
+            S::Fault,
             S::NotSupported,
         ];
         let (mut failed, none) = (Errors::default(), Errors::default());
@@ -298,7 +304,12 @@ mod tests {
             own: false,
         };
         let rough = Circumstances {
-            obstacles: Obstacles { no_space: true, no_memory: true, no_read: true },
+            obstacles: Obstacles {
+                no_space: true,
+                no_memory: true,
+                no_read: true,
+                no_buffer: true,
+            },
             mapped: Mapped::YES.or(Mapped::NO),
             beyond: true,
             errors: &failed,
@@ -315,7 +326,12 @@ mod tests {
             ),
             (O::Load(cell), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
             (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
-            (O::Write(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io], &[S::Ok]),
+            (
+                O::Write(cell),
+                &[S::Ok],
+                &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
+                &[S::Ok],
+            ),
             (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
             (
                 O::Punch(cell),

@@ -42,11 +42,26 @@ impl<'a, F: Filesystem> Targets<'a, F> {
     pub fn run(
         &mut self,
         case: &Case,
+        run: impl FnMut(usize, &mut Runner<F>, Target<F>) -> u32,
+        breached: impl FnMut(usize, Breach, Expected),
+    ) -> u64 {
+        self.run_some(case, |_| true, run, breached)
+    }
+
+    /// The same on the targets that are `chosen`, by number.
+    pub fn run_some(
+        &mut self,
+        case: &Case,
+        chosen: impl Fn(usize) -> bool,
         mut run: impl FnMut(usize, &mut Runner<F>, Target<F>) -> u32,
         mut breached: impl FnMut(usize, Breach, Expected),
     ) -> u64 {
         let mut steps = 0;
         for (number, (target, runner)) in self.runners.iter_mut().enumerate() {
+            if !chosen(number) {
+                runner.judge.pass_over();
+                continue;
+            }
             steps += u64::from(run(number, runner, *target));
             if !runner.judge.is_clean() {
                 for (breach, expected) in self.ledger.judged(*target, &runner.judge) {

@@ -1,5 +1,5 @@
-//! What generated cases do not have, faults at most sites and operations of weight 0: what a call
-//! returns if its site fails, and that the judge takes the results for due.
+//! What generated cases have rarely, faults at most sites and operations that not every filesystem
+//! has: what a call returns if its site fails, and that the judge takes the results for due.
 
 use mkwrite_impls::Builtin;
 use mkwrite_model::case::{Case, Operation, Range, Site};
@@ -23,6 +23,16 @@ impl Observer<Builtin> for Statuses {
         if step.task == TaskId(0) && k.events().any(|event| event == Event::Return) {
             self.0.push(k.outcome(step.task).status());
         }
+    }
+}
+
+/// i_size.
+#[derive(Default)]
+struct Size(u8);
+
+impl Observer<Builtin> for Size {
+    fn step(&mut self, k: &Kernel<Builtin>, _: Step) {
+        self.0 = k.i_size();
     }
 }
 
@@ -50,7 +60,7 @@ fn statuses(fs: &str, faults: &str, operations: &[&str]) -> Vec<Status> {
 
 #[test]
 fn a_site_that_fails_gives_the_error_that_the_kernel_gives() {
-    use Status::{Io, NoMemory, NoSpace, Ok, Sigbus};
+    use Status::{Fault, Io, NoMemory, NoSpace, Ok, Sigbus};
     for fs in ["block@2.6.30", "filemap@3.10", "nfs@3.0", "fsblock@2009"] {
         // The first read of a faulted page is tried again with the page locked.
         let seen = statuses(fs, "fault read 0", &["load 0..1", "store 0..1"]);
@@ -61,6 +71,8 @@ fn a_site_that_fails_gives_the_error_that_the_kernel_gives() {
         assert_eq!(seen, [Io, Io, Ok], "{fs}");
         let seen = statuses(fs, "fault page 0,1", &["store 0..4", "write 0..4", "write 0..4"]);
         assert_eq!(seen, [NoMemory, NoMemory, Ok], "{fs}");
+        let seen = statuses(fs, "fault copy 0", &["write 0..4", "read 0..4", "fsync"]);
+        assert_eq!(seen, [Fault, Ok, Ok], "{fs}");
         let seen = statuses(fs, "fault page 1", &["read 0..4", "fsync"]);
         assert_eq!(seen, [NoMemory, Ok], "{fs}");
     }
@@ -93,7 +105,7 @@ fn nothing_new_breaks(cases: u64, change: impl Fn(&mut Case, &mut Random)) {
 #[test]
 fn nothing_new_breaks_with_faults() {
     nothing_new_breaks(1500, |case, r| {
-        for site in [Site::Read, Site::Page, Site::Block, Site::Eio] {
+        for site in [Site::Read, Site::Page, Site::Block, Site::Eio, Site::Copy] {
             let times: u16 = if r.random_ratio(1, 3) { r.random_range(0..64) } else { 0 };
             case.faults.set(site, times);
         }
@@ -113,6 +125,35 @@ fn nothing_new_breaks_with_copies() {
         for (actor, copy) in case.actors.iter_mut().zip(copies) {
             let at = r.random_range(0..=actor.operations.len());
             actor.operations.insert(at, copy);
+        }
+    });
+}
+
+#[test]
+fn a_write_whose_copy_is_short_has_written_what_was_copied() {
+    let case =
+        parse("mkw 1\nfile pages 1 cells 2 size 0\nfault copy 0\nactor A mm 0\nA.0 write 0..2\n");
+    let case = case.unwrap().case;
+    let mut order = mkwrite_model::schedule::RoundRobin::default();
+    let mut machine = Machine::default();
+    for fs in ["block@2.6.30", "filemap@3.10", "nfs@3.0", "fsblock@2009", "tmpfs@6.12"] {
+        let mut seen = Size::default();
+        machine.run(Setup { case: &case, target: target(fs) }, &mut order, &mut seen);
+        assert_eq!(seen.0, 1, "{fs}");
+    }
+}
+
+#[test]
+fn nothing_new_breaks_with_fallocate() {
+    nothing_new_breaks(1500, |case, r| {
+        let cells = case.geometry.file_cells();
+        for actor in &mut case.actors {
+            let start = r.random_range(0..cells);
+            let cells = Range::new(start, r.random_range(start..cells) + 1);
+            let kinds: [fn(Range) -> Operation; 4] =
+                [Operation::Punch, Operation::ZeroRange, Operation::Prealloc, Operation::Fallocate];
+            let at = r.random_range(0..=actor.operations.len());
+            actor.operations.insert(at, kinds[r.random_range(0..kinds.len())](cells));
         }
     });
 }
