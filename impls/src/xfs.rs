@@ -244,10 +244,6 @@ impl Xfs {
         let has_zeroed = !zeroed.is_empty()
             && !k.reaches_plant(spoilt)
             && iomap::zero_range(self, k, zeroed).await;
-        if size < old && k.reaches_plant(Plant::FlushBeforeCut) {
-            let pages = Range::new(g.page_of(size), g.pages_of(size));
-            mm::filemap_write_and_wait_range(k, pages).await;
-        }
         let disk_size = k.disk_size();
         if size > disk_size && k.remedied(Remedy::DiskSizeFirst) {
             k.set_disk_size(size);

@@ -110,7 +110,6 @@ plants! {
     ReleaseTakesAll     "release-takes-all"     "xfs@6.12"      "a write(2) that ends early gives back what is reserved for all of its mapping, whoever reserved it, and drops the pages (XFS before f65e6fad293b) [iomap-write]";
     ReserveBeforeCheck  "reserve-before-check"  "xfs@6.12"      "page_mkwrite reserves space before it takes invalidate_lock and looks whether the page is still in the file (f2fs before 39a869582451) [reserve-before-check]";
     GrowsUnzeroed       "grows-unzeroed"        "xfs@6.12"      "truncate to a larger size zeroes nothing between the old end and the new one [xfs-setattr]";
-    FlushBeforeCut      "flush-before-cut"      "xfs@6.12"      "truncate to a smaller size writes back the last page before it lowers i_size and cuts it, not after (XFS before 350976ae2187) [xfs-setattr]";
     StaleWriteMap       "stale-write-map"       "xfs@6.12"      "write(2) does not ask whether its mapping is still valid once it has the page locked (iomap before 304a68b9c63b) [iomap-stale-map]";
     ZeroSkipsUnwritten  "zero-skips-unwritten"  "xfs@6.12"      "zero_range skips holes and unwritten blocks also where the page cache is dirty (iomap before c5c810b94cfd) [iomap-zero-range]";
     WritebackEndsFirst  "writeback-ends-first"  "xfs@6.12"      "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [convert-before-end]";

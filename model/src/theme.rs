@@ -5,7 +5,7 @@
 
 use rand::RngExt;
 
-use crate::case::{Actor, Case, Geometry, Operation as Op, Range};
+use crate::case::{Actor, Case, Geometry, Operation as Op, Range, Site};
 use crate::generate::{Random, by_weight, one_in, pick};
 
 /// What a theme is made of: the shape of the file, and the page that all of it is about.
@@ -13,6 +13,8 @@ struct Stage<'a> {
     r: &'a mut Random,
     g: Geometry,
     page: u8,
+    /// The first copy of a write(2) is short.
+    short: bool,
 }
 
 /// The programs of its two actors.
@@ -23,14 +25,30 @@ type Theme = fn(&mut Stage<'_>) -> Parts;
 /// The themes, each with its share.
 const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 1)];
 
+/// Those of cases that have later kinds of operations: about space that is reserved, and mappings
+/// that go stale.
+const LATER: &[(Theme, u32)] = &[(remapped, 1), (released, 1)];
+
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
-    let draw = r.random_range(0..THEMES.iter().map(|(_, share)| share).sum());
-    let theme = by_weight(THEMES.iter().copied(), draw);
-    let mut stage = Stage { r, g: case.geometry, page };
+    put(case, r, page, THEMES);
+}
+
+/// The same of a case that has later kinds of operations.
+pub(crate) fn begin_later(case: &mut Case, r: &mut Random, page: u8) {
+    put(case, r, page, LATER);
+}
+
+fn put(case: &mut Case, r: &mut Random, page: u8, themes: &[(Theme, u32)]) {
+    let draw = r.random_range(0..themes.iter().map(|(_, share)| share).sum());
+    let theme = by_weight(themes.iter().copied(), draw);
+    let mut stage = Stage { r, g: case.geometry, page, short: false };
     stage.settle();
     let parts = theme(&mut stage);
     case.geometry = stage.g;
+    if stage.short {
+        case.faults.set(Site::Copy, 1);
+    }
     while case.actors.len() < parts.len() {
         case.actors.push(Actor::default());
     }
@@ -162,4 +180,34 @@ fn holes(stage: &mut Stage<'_>) -> Parts {
     let block = stage.any_block();
     let cells = stage.cells(block);
     [vec![write], vec![stage.dirty(cells), stage.flush()]]
+}
+
+/// A write(2) fills part of a block of a page that is dirty, over a block that was never written;
+/// the page is written back and dropped meanwhile.
+fn remapped(stage: &mut Stage<'_>) -> Parts {
+    stage.g.set_blocks(if stage.g.cells < 4 { 1 } else { 2 });
+    let block = stage.any_block();
+    let cells = stage.cells(block);
+    stage.g.holes |= stage.g.blocks_of_pages(1 << stage.page);
+    let half = cells.start + (cells.end - cells.start) / 2;
+    let part = if one_in(stage.r, 2) { (cells.start, half) } else { (half, cells.end) };
+    let dirty = stage.dirty(cells);
+    let pages = Range::new(stage.page, stage.page + 1);
+    let flush = if one_in(stage.r, 2) { Op::Fsync } else { Op::Integrity(pages) };
+    let drop = if one_in(stage.r, 2) { Op::Reclaim(pages) } else { Op::Invalidate(pages) };
+    [vec![dirty, Op::Write(Range::new(part.0, part.1))], vec![flush, drop]]
+}
+
+/// A write(2) over two pages of holes ends in the first; somebody stores to the second.
+fn released(stage: &mut Stage<'_>) -> Parts {
+    stage.g.pages = stage.g.pages.max(2);
+    stage.page = stage.page.min(stage.g.pages - 2);
+    stage.g.size = stage.g.file_cells();
+    stage.g.holes = stage.g.all_blocks();
+    stage.short = true;
+    let first = stage.first();
+    let second = stage.g.cells_of(stage.page + 1);
+    let write = Op::Write(Range::new(first, second.end));
+    let store = Op::Store(second);
+    [vec![write], vec![Op::Load(second), store, stage.flush()]]
 }

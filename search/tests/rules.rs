@@ -36,6 +36,14 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::SizeAfterUnlock, Rule::Stale),
     (Plant::SizeLast, Rule::PageBeyondEof),
     (Plant::FsLockOverTruncate, Rule::LockOrder),
+    (Plant::ReadInUnlocked, Rule::Untracked),
+    (Plant::ReleaseUnlocked, Rule::DirtyWithoutRecord),
+    (Plant::ReleaseTakesAll, Rule::Stale),
+    (Plant::ReserveBeforeCheck, Rule::PageBeyondEof),
+    (Plant::GrowsUnzeroed, Rule::Exposed),
+    (Plant::StaleWriteMap, Rule::Stale),
+    (Plant::ZeroSkipsUnwritten, Rule::DirtyWithoutRecord),
+    (Plant::WritebackEndsFirst, Rule::NotDurable),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen
