@@ -18,7 +18,7 @@ use std::cell::Cell;
 use mkwrite_model::case::{Range, Site};
 use mkwrite_model::implementation::{
     AddressSpaceOperations, Code, Filesystem, Holds, InodeState, Keeps, LOCKED, NOPAGE, Record,
-    SIGBUS,
+    SIGBUS, WbSync,
 };
 use mkwrite_model::kernel::page::UPTODATE;
 use mkwrite_model::kernel::{Event, Extent, Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
@@ -266,20 +266,20 @@ pub async fn write_begin<F: Iomap>(
     index: u8,
     cells: Range,
 ) -> Result<Frame, Status> {
-    let at = index * k.geometry().cells + cells.start;
     loop {
-        let writer = || k.file().state::<Writer>();
-        if writer().mapping.get().is_none_or(|mapping| !mapping.cells(k).contains(at)) {
+        let at = index * k.geometry().cells + cells.start;
+        if !covers(k, at) {
             k.at(P::WriteMap).await;
-            writer().mapping.set(None);
-            let rest = Range::new(at, writer().cells.get().end);
-            writer().mapping.set(Some(fs.iomap_begin(k, rest, Purpose::Write)?));
+            let writer = k.file().state::<Writer>();
+            writer.mapping.set(None);
+            let rest = Range::new(at, writer.cells.get().end);
+            writer.mapping.set(Some(fs.iomap_begin(k, rest, Purpose::Write)?));
         }
         let page = get_folio(k, index, true).await?;
         k.at_page(P::WriteAttach, page).await;
-        let mapping = writer().mapping.get().expect("it was looked up");
+        let mapping = k.file().state::<Writer>().mapping.get().expect("it was looked up");
         let status = if is_valid(fs, k, mapping) {
-            match prepare(k, page, prepared(k, page, cells), mapping, true).await {
+            match prepare(k, page, prepared(k, page, cells), true).await {
                 Status::Ok => return Ok(page),
                 error => Err(error),
             }
@@ -289,8 +289,14 @@ pub async fn write_begin<F: Iomap>(
         k.unlock_page(page);
         k.put_page(page);
         status?;
-        end_write(k, at).await;
+        end_write(k, index * k.geometry().cells + cells.start).await;
     }
+}
+
+/// The writer's mapping covers this cell of the file.
+fn covers(k: &Kernel<impl Iomap>, at: u8) -> bool {
+    let mapping = k.file().state::<Writer>().mapping.get();
+    mapping.is_some_and(|mapping| mapping.cells(k).contains(at))
 }
 
 /// Of these cells of a page those that the mapping covers.
@@ -302,13 +308,7 @@ pub fn prepared(k: &Kernel<impl Iomap>, page: Frame, cells: Range) -> Range {
 
 /// __iomap_write_begin: of blocks that these cells of the page fill in part, the rest is zeroed, or
 /// read.
-async fn prepare(
-    k: &Kernel<impl Iomap>,
-    page: Frame,
-    cells: Range,
-    mapping: Mapping,
-    can_fail: bool,
-) -> Status {
+async fn prepare(k: &Kernel<impl Iomap>, page: Frame, cells: Range, can_fail: bool) -> Status {
     if k.is_whole_page(cells) {
         return Status::Ok;
     }
@@ -316,14 +316,16 @@ async fn prepare(
     if k.is_uptodate(page) {
         return Status::Ok;
     }
-    let uptodate = state(k, page).map_or(0, |state| state.uptodate);
-    for b in bits(blocks_touched(k, cells) & !uptodate) {
+    for b in 0..k.geometry().blocks {
         let block = k.geometry().cells_of_block(b);
-        if cells.start <= block.start && block.end <= cells.end {
+        let uptodate = state(k, page).is_some_and(|state| state.uptodate >> b & 1 != 0);
+        let all = cells.start <= block.start && block.end <= cells.end;
+        if uptodate || all || block.clip(cells).is_empty() {
             continue;
         }
         let beyond = k.first_cell(page) + block.start >= k.i_size();
-        if mapping.kind != Kind::Written || beyond {
+        let mapping = k.file().state::<Writer>().mapping.get();
+        if beyond || mapping.is_none_or(|mapping| mapping.kind != Kind::Written) {
             k.zero(page, block.clip(Range::new(0, cells.start)));
             k.zero(page, block.clip(Range::new(cells.end, k.geometry().cells)));
         } else {
@@ -389,26 +391,30 @@ pub async fn write_ended(k: &Kernel<impl Iomap>, cells: Range, written: u8) {
 /// allocation have it (xfs_buffered_write_iomap_end): what was reserved for the rest of the mapping
 /// goes again.
 async fn end_write(k: &Kernel<impl Iomap>, at: u8) {
-    let (g, writer) = (k.geometry(), k.file().state::<Writer>());
-    let Some(mapping) = writer.mapping.take().filter(|mapping| is_own(k, *mapping)) else { return };
-    let block = g.block_cells();
-    // iomap_last_written_block
-    let start = if at == mapping.from { at / block } else { at.div_ceil(block) } * block;
-    let rest = Range::new(start, mapping.cells(k).end);
-    if rest.is_empty() {
-        return;
-    }
+    let Some((rest, fresh)) = unused(k, at) else { return };
     let locks = !k.reaches_plant(Plant::ReleaseUnlocked);
     if locks {
         k.invalidate_lock(P::WriteRelease).await;
     }
-    if !mapping.fresh {
-        mm::truncate_pagecache_range(k, rest).await;
+    if fresh {
+        write_delalloc_release(k, rest).await;
+    } else {
+        punch(k, rest);
     }
-    write_delalloc_release(k, rest).await;
     if locks {
         k.invalidate_unlock();
     }
+}
+
+/// The cells of the writer's mapping that it has reserved and not come to, if it has come to this
+/// one; and whether it has reserved them itself. The mapping is done with.
+fn unused(k: &Kernel<impl Iomap>, at: u8) -> Option<(Range, bool)> {
+    let mapping = k.file().state::<Writer>().mapping.take().filter(|m| is_own(k, *m))?;
+    let block = k.geometry().block_cells();
+    // iomap_last_written_block
+    let start = if at == mapping.from { at / block } else { at.div_ceil(block) } * block;
+    let rest = Range::new(start, mapping.cells(k).end);
+    (!rest.is_empty()).then_some((rest, mapping.fresh))
 }
 
 /// What is reserved for the mapping is the writer's.
@@ -418,38 +424,41 @@ fn is_own(k: &Kernel<impl Iomap>, mapping: Mapping) -> bool {
 
 /// iomap_write_delalloc_release: of these cells of the file, what was reserved goes, except under
 /// dirty blocks of the page cache below i_size.
-async fn write_delalloc_release(k: &Kernel<impl Iomap>, cells: Range) {
-    let g = k.geometry();
+async fn write_delalloc_release(k: &Kernel<impl Iomap>, mut cells: Range) {
     let scanned = cells.clip(Range::new(0, k.i_size()));
-    let mut from = cells.start;
-    let pages = if scanned.is_empty() { 0 } else { g.pages_of(scanned.end) };
-    for index in g.page_of(cells.start)..pages {
-        let Some(page) = mm::lock_page_of(k, index * g.cells).await else { continue };
+    let pages = if scanned.is_empty() { Range::default() } else { pages_of(k, scanned) };
+    for index in pages.iter() {
+        let cell = index * k.geometry().cells;
+        let Some(page) = mm::lock_page_of(k, cell).await else { continue };
         if k.is_dirty(page) {
-            let of_page = scanned.clip(g.cells_of(index));
-            punch(k, Range::new(from, of_page.start));
-            let first = k.first_cell(page);
-            let blocks = Range::new(of_page.start - first, of_page.end - first);
-            for b in bits(blocks_touched(k, blocks) & !dirty_blocks(k, page)) {
-                let block = g.cells_of_block(b);
-                punch(k, Range::new(first + block.start, first + block.end));
-            }
-            from = of_page.end;
+            let of_page = scanned.clip(k.geometry().cells_of(index));
+            punch(k, Range::new(cells.start, of_page.start));
+            punch_clean(k, page, of_page);
+            cells.start = of_page.end;
         }
         k.unlock_page(page);
         k.put_page(page);
     }
     k.at(P::WritePunch).await;
-    let block_end = from.next_multiple_of(g.block_cells());
-    if from != block_end && k.remedied(Remedy::ReleaseRoundsUp) {
-        from = block_end;
-    } else if from != block_end {
+    let block = k.geometry().block_cells();
+    let dirty = Range::new(cells.start / block * block, cells.start.next_multiple_of(block));
+    if !dirty.is_empty() && k.remedied(Remedy::ReleaseRoundsUp) {
+        cells.start = dirty.end;
+    } else if !dirty.is_empty() {
         // ->punch rounds down, to a block that is dirty.
-        k.event(Event::EofBlockReleased {
-            cells: Range::new(from / g.block_cells() * g.block_cells(), block_end),
-        });
+        k.event(Event::EofBlockReleased { cells: dirty });
     }
-    punch(k, Range::new(from, cells.end));
+    punch(k, cells);
+}
+
+/// iomap_write_delalloc_ifs_punch: of these cells of a dirty page the blocks that are clean.
+fn punch_clean(k: &Kernel<impl Iomap>, page: Frame, cells: Range) {
+    let first = k.first_cell(page);
+    let blocks = blocks_touched(k, Range::new(cells.start - first, cells.end - first));
+    for b in bits(blocks & !dirty_blocks(k, page)) {
+        let block = k.geometry().cells_of_block(b);
+        punch(k, Range::new(first + block.start, first + block.end));
+    }
 }
 
 /// ->punch, and xfs_bmap_punch_delalloc_range: from the block of the first of these cells on.
@@ -465,54 +474,63 @@ fn punch(k: &Kernel<impl Iomap>, cells: Range) {
 pub async fn zero_range<F: Iomap>(
     fs: impl IomapOperations<F>,
     k: &Kernel<F>,
-    cells: Range,
+    mut cells: Range,
 ) -> bool {
-    let g = k.geometry();
     k.at_tree(P::ZeroCheck).await;
     let busy = |page: Frame| k.is_dirty(page) || k.is_writeback(page) || k.is_locked(page);
-    let pages = |from: u8| Range::new(g.page_of(from), g.pages_of(cells.end));
-    let mut dirty = pages(cells.start).iter().filter_map(|index| k.slot(index)).any(busy);
-    let (mut at, mut zeroed) = (cells.start, false);
-    while at < cells.end {
+    let mut dirty = pages_of(k, cells).iter().filter_map(|index| k.slot(index)).any(busy);
+    let mut zeroed = false;
+    while !cells.is_empty() {
         k.at(P::ZeroMap).await;
-        let Ok(mapping) = fs.iomap_begin(k, Range::new(at, cells.end), Purpose::Zero) else {
-            break;
-        };
-        let end = mapping.cells(k).end.min(cells.end);
+        let Ok(mapping) = fs.iomap_begin(k, cells, Purpose::Zero) else { break };
         if matches!(mapping.kind, Kind::Delayed | Kind::Written) {
-            at = zero_mapped(fs, k, Range::new(at, end), mapping).await;
+            k.file().state::<Writer>().mapping.set(Some(mapping));
+            cells.start = zero_mapped(fs, k, cells).await;
             zeroed = true;
         } else if dirty && !k.reaches_plant(Plant::ZeroSkipsUnwritten) {
+            // What flush does; one layer less of the future.
             dirty = false;
-            mm::filemap_write_and_wait_range(k, pages(at)).await;
+            mm::write_cache_pages(k, pages_of(k, cells), WbSync::Integrity).await;
+            mm::wait_on_page_writeback_range(k, pages_of(k, cells)).await;
         } else {
-            at = end;
+            cells.start = mapping.cells(k).end;
         }
     }
     zeroed
 }
 
-/// The pages of one mapping, until it is no longer valid. Returns how far it came.
-async fn zero_mapped<F: Iomap>(
-    fs: impl IomapOperations<F>,
-    k: &Kernel<F>,
-    cells: Range,
-    mapping: Mapping,
-) -> u8 {
+/// filemap_write_and_wait_range of these pages, and iomap_writepages; what fails is left to fsync.
+pub async fn flush(k: &Kernel<impl Iomap>, pages: Range) {
+    mm::write_cache_pages(k, pages, WbSync::Integrity).await;
+    mm::wait_on_page_writeback_range(k, pages).await;
+}
+
+/// The pages that these cells of the file lie in.
+pub fn pages_of(k: &Kernel<impl Filesystem>, cells: Range) -> Range {
     let g = k.geometry();
-    let mut at = cells.start;
-    while at < cells.end {
-        let index = g.page_of(at);
+    Range::new(g.page_of(cells.start), g.pages_of(cells.end))
+}
+
+/// The pages of the mapping that was looked up last, until it is no longer valid. Returns how far it
+/// came.
+async fn zero_mapped<F: Iomap>(fs: impl IomapOperations<F>, k: &Kernel<F>, mut cells: Range) -> u8 {
+    let mapping = || k.file().state::<Writer>().mapping.get().expect("it was looked up");
+    cells.end = cells.end.min(mapping().cells(k).end);
+    while !cells.is_empty() {
+        let index = k.geometry().page_of(cells.start);
         let Ok(page) = get_folio(k, index, false).await else { return cells.end };
         k.at_page(P::ZeroPage, page).await;
-        let valid = is_valid(fs, k, mapping);
+        let valid = is_valid(fs, k, mapping());
         if valid {
-            let end = cells.end.min((index + 1) * g.cells);
-            let of_page = Range::new(at - index * g.cells, end - index * g.cells);
-            prepare(k, page, of_page, mapping, false).await;
+            let of_page = prepared(
+                k,
+                page,
+                Range::new(cells.start - k.first_cell(page), cells.end - k.first_cell(page)),
+            );
+            prepare(k, page, of_page, false).await;
             k.zero(page, of_page);
             filled(k, page, of_page).await;
-            at = end;
+            cells.start = k.first_cell(page) + of_page.end;
         }
         k.unlock_page(page);
         k.put_page(page);
@@ -520,7 +538,7 @@ async fn zero_mapped<F: Iomap>(
             break;
         }
     }
-    at
+    cells.start
 }
 
 /// iomap_writepage_map.

@@ -140,12 +140,12 @@ fn reserve(k: &Kernel<impl Iomap>, blocks: Range) -> Result<(), Status> {
 }
 
 impl<F: Iomap> AddressSpaceOperations<F> for Xfs {
-    async fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> bool {
-        iomap::set_page_dirty(k, page).await
+    fn set_page_dirty(self, k: &Kernel<F>, page: Frame) -> impl Future<Output = bool> {
+        iomap::set_page_dirty(k, page)
     }
 
-    async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
-        iomap::writepage(self, k, page).await
+    fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> impl Future<Output = Status> {
+        iomap::writepage(self, k, page)
     }
 
     async fn readpage(self, k: &Kernel<F>, page: Frame) {
@@ -164,8 +164,13 @@ impl<F: Iomap> AddressSpaceOperations<F> for Xfs {
         }
     }
 
-    async fn write_begin(self, k: &Kernel<F>, index: u8, cells: Range) -> Result<Frame, Status> {
-        iomap::write_begin(self, k, index, cells).await
+    fn write_begin(
+        self,
+        k: &Kernel<F>,
+        index: u8,
+        cells: Range,
+    ) -> impl Future<Output = Result<Frame, Status>> {
+        iomap::write_begin(self, k, index, cells)
     }
 
     async fn prepared(self, k: &Kernel<F>, page: Frame, cells: Range) -> Range {
@@ -180,8 +185,8 @@ impl<F: Iomap> AddressSpaceOperations<F> for Xfs {
         iomap::write_short(k, page, cells, copied).await;
     }
 
-    async fn write_ended(self, k: &Kernel<F>, cells: Range, written: u8) {
-        iomap::write_ended(k, cells, written).await;
+    fn write_ended(self, k: &Kernel<F>, cells: Range, written: u8) -> impl Future<Output = ()> {
+        iomap::write_ended(k, cells, written)
     }
 
     async fn write_failed(self, _: &Kernel<F>, _: Range) {}
@@ -226,8 +231,8 @@ impl<F: Iomap> InodeOperations<F> for Xfs {
     }
 
     /// xfs_file_fsync: the log is not modelled.
-    async fn fsync(self, k: &Kernel<F>) -> Status {
-        mm::file_write_and_wait(k).await
+    fn fsync(self, k: &Kernel<F>) -> impl Future<Output = Status> {
+        mm::file_write_and_wait(k)
     }
 
     /// The inode is in the log.
@@ -237,51 +242,64 @@ impl<F: Iomap> InodeOperations<F> for Xfs {
 impl Xfs {
     /// xfs_setattr_size, with the inode lock and invalidate_lock held.
     async fn setattr_size<F: Iomap>(self, k: &Kernel<F>, size: u8) {
-        let (g, old) = (k.geometry(), k.i_size());
-        let block_end = size.next_multiple_of(g.block_cells());
-        let zeroed = if size > old { Range::new(old, size) } else { Range::new(size, block_end) };
-        let spoilt = if size > old { Plant::GrowsUnzeroed } else { Plant::NoPartialZero };
-        let has_zeroed = !zeroed.is_empty()
-            && !k.reaches_plant(spoilt)
-            && iomap::zero_range(self, k, zeroed).await;
-        let disk_size = k.disk_size();
-        if size > disk_size && k.remedied(Remedy::DiskSizeFirst) {
+        let old = k.i_size();
+        let zeroed = match to_zero(k, size) {
+            Some(cells) => iomap::zero_range(self, k, cells).await,
+            None => false,
+        };
+        if size > k.disk_size() && k.remedied(Remedy::DiskSizeFirst) {
             k.set_disk_size(size);
         }
         mm::vmtruncate(k, size).await; // truncate_setsize
-        if has_zeroed || size > disk_size && old != disk_size {
+        let disk_size = k.disk_size();
+        if zeroed || size > disk_size && old != disk_size {
             k.at(P::TruncateFlush).await;
-            let pages = Range::new(g.page_of(disk_size), g.pages_of(size));
-            mm::filemap_write_and_wait_range(k, pages).await;
+            let pages = iomap::pages_of(k, Range::new(disk_size, size));
+            iomap::flush(k, pages).await;
         }
         k.at(P::TruncateBlocks).await;
         k.set_disk_size(size);
         if size <= old {
-            k.free_blocks_from(g.blocks_of(size));
+            k.free_blocks_from(k.geometry().blocks_of(size));
         }
     }
 
     /// xfs_free_file_space, with both locks held.
     async fn free_file_space<F: Iomap>(self, k: &Kernel<F>, cells: Range) {
-        let (g, block) = (k.geometry(), k.geometry().block_cells());
         // xfs_flush_unmap_range
-        let pages = Range::new(g.page_of(cells.start), g.pages_of(cells.end));
-        mm::filemap_write_and_wait_range(k, pages).await;
-        mm::truncate_pagecache_range(k, Range::new(pages.start * g.cells, pages.end * g.cells))
-            .await;
+        iomap::flush(k, iomap::pages_of(k, cells)).await;
+        mm::truncate_pagecache_range(k, whole_pages(k, cells)).await;
         k.at(P::PunchBlocks).await;
+        let block = k.geometry().block_cells();
         k.free_blocks(Range::new(cells.start.div_ceil(block), cells.end / block));
         let cells = cells.clip(Range::new(0, k.i_size()));
         if cells.is_empty() {
             return;
         }
         iomap::zero_range(self, k, cells).await;
-        if cells.end == k.i_size() && !cells.end.is_multiple_of(g.cells) {
+        if cells.end == k.i_size() && !cells.end.is_multiple_of(k.geometry().cells) {
             // The page may be mapped: writepage zeroes it beyond the end.
-            let rest = Range::new(g.page_of(cells.end), g.pages);
-            mm::filemap_write_and_wait_range(k, rest).await;
+            let rest = Range::new(k.geometry().page_of(cells.end), k.geometry().pages);
+            iomap::flush(k, rest).await;
         }
     }
+}
+
+/// What a change to this size zeroes first: what it adds, or the rest of the block at the new end.
+fn to_zero(k: &Kernel<impl Iomap>, size: u8) -> Option<Range> {
+    let (old, block) = (k.i_size(), k.geometry().block_cells());
+    let (cells, spoilt) = if size > old {
+        (Range::new(old, size), Plant::GrowsUnzeroed)
+    } else {
+        (Range::new(size, size.next_multiple_of(block)), Plant::NoPartialZero)
+    };
+    (!cells.is_empty() && !k.reaches_plant(spoilt)).then_some(cells)
+}
+
+/// These cells of the file, and the rest of the pages that they lie in.
+fn whole_pages(k: &Kernel<impl Iomap>, cells: Range) -> Range {
+    let (pages, per_page) = (iomap::pages_of(k, cells), k.geometry().cells);
+    Range::new(pages.start * per_page, pages.end * per_page)
 }
 
 /// xfs_alloc_file_space: unwritten blocks where there are none.

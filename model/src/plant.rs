@@ -107,7 +107,7 @@ plants! {
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
     ReadInUnlocked      "read-in-unlocked"      "xfs@6.12"      "whoever reads a page into the page cache takes no invalidate_lock, so a page comes back while a hole is punched (ext4 before ea3d7209ca01) [invalidate-lock]";
     ReleaseUnlocked     "release-unlocked"      "xfs@6.12"      "a write(2) that ends early gives back what it reserved without invalidate_lock (XFS before 198dd8aedee6) [iomap-write]";
-    ReleaseTakesAll     "release-takes-all"     "xfs@6.12"      "a write(2) that ends early gives back what is reserved for all of its mapping, whoever reserved it, and drops the pages (XFS before f65e6fad293b) [iomap-write]";
+    ReleaseTakesAll     "release-takes-all"     "xfs@6.12"      "a write(2) that ends early gives back what is reserved for all of its mapping, whoever reserved it (XFS before f65e6fad293b) [iomap-write]";
     ReserveBeforeCheck  "reserve-before-check"  "xfs@6.12"      "page_mkwrite reserves space before it takes invalidate_lock and looks whether the page is still in the file (f2fs before 39a869582451) [reserve-before-check]";
     GrowsUnzeroed       "grows-unzeroed"        "xfs@6.12"      "truncate to a larger size zeroes nothing between the old end and the new one [xfs-setattr]";
     StaleWriteMap       "stale-write-map"       "xfs@6.12"      "write(2) does not ask whether its mapping is still valid once it has the page locked (iomap before 304a68b9c63b) [iomap-stale-map]";

@@ -77,6 +77,16 @@ impl Stage<'_> {
             if one_in(self.r, 4) { g.size.max(self.page * g.cells + 1) } else { g.file_cells() };
     }
 
+    /// A page behind the page, in a file of holes. Returns its cells.
+    fn two_pages_of_holes(&mut self) -> Range {
+        let g = &mut self.g;
+        g.pages = g.pages.max(2);
+        g.size = g.file_cells();
+        g.holes = g.all_blocks();
+        self.page = self.page.min(g.pages - 2);
+        g.cells_of(self.page + 1)
+    }
+
     fn first(&self) -> u8 {
         self.page * self.g.cells
     }
@@ -182,32 +192,30 @@ fn holes(stage: &mut Stage<'_>) -> Parts {
     [vec![write], vec![stage.dirty(cells), stage.flush()]]
 }
 
-/// A write(2) fills part of a block of a page that is dirty, over a block that was never written;
-/// the page is written back and dropped meanwhile.
+/// A write(2) over two pages that were never written fills the second in part, which is dirty, and
+/// is written back and dropped meanwhile.
 fn remapped(stage: &mut Stage<'_>) -> Parts {
+    let second = stage.two_pages_of_holes();
     stage.g.set_blocks(if stage.g.cells < 4 { 1 } else { 2 });
-    let block = stage.any_block();
-    let cells = stage.cells(block);
-    stage.g.holes |= stage.g.blocks_of_pages(1 << stage.page);
-    let half = cells.start + (cells.end - cells.start) / 2;
-    let part = if one_in(stage.r, 2) { (cells.start, half) } else { (half, cells.end) };
-    let dirty = stage.dirty(cells);
-    let pages = Range::new(stage.page, stage.page + 1);
-    let flush = if one_in(stage.r, 2) { Op::Fsync } else { Op::Integrity(pages) };
-    let drop = if one_in(stage.r, 2) { Op::Reclaim(pages) } else { Op::Invalidate(pages) };
-    [vec![dirty, Op::Write(Range::new(part.0, part.1))], vec![flush, drop]]
+    let (first, page) = (stage.first(), Range::new(stage.page + 1, stage.page + 2));
+    let end = second.start + if one_in(stage.r, 2) { 1 } else { stage.g.cells - 1 };
+    let all = Range::new(first, second.end);
+    let mut writer = if one_in(stage.r, 2) {
+        vec![Op::Write(all)]
+    } else {
+        vec![Op::Prealloc(all), Op::Store(second)]
+    };
+    writer.push(Op::Write(Range::new(first, end)));
+    let flush = if one_in(stage.r, 2) { Op::Fsync } else { Op::Integrity(page) };
+    let drop = if one_in(stage.r, 2) { Op::Reclaim(page) } else { Op::Invalidate(page) };
+    [writer, vec![flush, drop]]
 }
 
 /// A write(2) over two pages of holes ends in the first; somebody stores to the second.
 fn released(stage: &mut Stage<'_>) -> Parts {
-    stage.g.pages = stage.g.pages.max(2);
-    stage.page = stage.page.min(stage.g.pages - 2);
-    stage.g.size = stage.g.file_cells();
-    stage.g.holes = stage.g.all_blocks();
+    let second = stage.two_pages_of_holes();
     stage.short = true;
-    let first = stage.first();
-    let second = stage.g.cells_of(stage.page + 1);
-    let write = Op::Write(Range::new(first, second.end));
+    let write = Op::Write(Range::new(stage.first(), second.end));
     let store = Op::Store(second);
     [vec![write], vec![Op::Load(second), store, stage.flush()]]
 }

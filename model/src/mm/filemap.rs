@@ -166,7 +166,6 @@ pub(crate) async fn write<F: Filesystem>(
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;
-    let start = cells.start;
     'pages: for (index, mut rest) in by_page(k, cells) {
         while !rest.is_empty() {
             match write_page(k, slot, index, rest).await {
@@ -174,10 +173,7 @@ pub(crate) async fn write<F: Filesystem>(
                 Err(error) => status = error,
             }
             if status != Status::Ok {
-                let first = index * k.geometry().cells;
-                let rest = Range::new(first + rest.start, first + rest.end);
-                let written = start + k.task().outcome.done() - rest.start;
-                k.fs().write_ended(k, rest, written).await;
+                k.fs().write_ended(k, of_file(k, index, rest), written(k, index, rest)).await;
                 // What filled the gap goes again, and the blocks beyond the end that write_begin
                 // got.
                 let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
@@ -187,7 +183,7 @@ pub(crate) async fn write<F: Filesystem>(
                 if gap_alone {
                     k.fs().setattr(k, size).await; // also at a server, which may know of it by now
                 } else if had_page {
-                    k.fs().write_failed(k, rest).await;
+                    k.fs().write_failed(k, of_file(k, index, rest)).await;
                 }
                 break 'pages;
             }
@@ -199,20 +195,32 @@ pub(crate) async fn write<F: Filesystem>(
     empty_pipe(k, status)
 }
 
+/// These cells of a page, counted from its start, as cells of the file.
+fn of_file<F: Filesystem>(k: &Kernel<F>, index: u8, cells: Range) -> Range {
+    let first = index * k.geometry().cells;
+    Range::new(first + cells.start, first + cells.end)
+}
+
+/// How many of these cells of a page the write(2) that runs has written; it came to the first.
+fn written<F: Filesystem>(k: &Kernel<F>, index: u8, rest: Range) -> u8 {
+    // Of the operation: a range that is kept over the steps makes the future larger.
+    let cells = k.task().operation().effect().writes().unwrap_or_default();
+    cells.start + k.task().outcome.done() - of_file(k, index, rest).start
+}
+
 /// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
 /// write_end. Returns where in the page it ended.
 async fn write_page<F: Filesystem>(
     k: &Kernel<F>,
     slot: u8,
     index: u8,
-    cells: Range,
+    mut asked: Range,
 ) -> Result<u8, Status> {
     let old = k.i_size();
-    let page = k.fs().write_begin(k, index, cells).await?;
-    let cells = k.fs().prepared(k, page, cells).await;
+    let page = k.fs().write_begin(k, index, asked).await?;
+    asked = k.fs().prepared(k, page, asked).await;
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
-    let asked = cells;
     let is_short = pipe.pages == 0 && k.fails(Site::Copy);
     let cells = if is_short { first_half(asked) } else { asked };
     for cell in cells.iter() {

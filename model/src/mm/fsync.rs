@@ -91,18 +91,13 @@ pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
     if mapped { fsync(k).await } else { Status::NoMemory }
 }
 
-/// filemap_write_and_wait_range of these pages; what fails is left to fsync.
-pub async fn filemap_write_and_wait_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
-    k.fs().writepages(k, pages, WbSync::Integrity).await;
-    wait_on_page_writeback_range(k, pages).await;
-}
-
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
 pub fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) -> impl Future<Output = ()> {
     wait_on_page_writeback_range(k, Range::new(0, PAGES_MAX as u8))
 }
 
-async fn wait_on_page_writeback_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
+/// The same over these pages.
+pub async fn wait_on_page_writeback_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
     if k.reaches_plant(Plant::FsyncSkipsWait) {
         return;
     }
