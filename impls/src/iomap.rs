@@ -491,7 +491,7 @@ pub async fn zero_range<F: Iomap>(
             // What flush does; one layer less of the future.
             dirty = false;
             mm::write_cache_pages(k, pages_of(k, cells), WbSync::Integrity).await;
-            mm::wait_on_page_writeback_range(k, pages_of(k, cells)).await;
+            mm::filemap_fdatawait(k).await;
         } else {
             cells.start = mapping.cells(k).end;
         }
@@ -500,9 +500,10 @@ pub async fn zero_range<F: Iomap>(
 }
 
 /// filemap_write_and_wait_range of these pages, and iomap_writepages; what fails is left to fsync.
+/// The wait is for all pages of the file.
 pub async fn flush(k: &Kernel<impl Iomap>, pages: Range) {
     mm::write_cache_pages(k, pages, WbSync::Integrity).await;
-    mm::wait_on_page_writeback_range(k, pages).await;
+    mm::filemap_fdatawait(k).await;
 }
 
 /// The pages that these cells of the file lie in.

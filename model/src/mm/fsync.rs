@@ -92,19 +92,14 @@ pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
 }
 
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
-pub fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) -> impl Future<Output = ()> {
-    wait_on_page_writeback_range(k, Range::new(0, PAGES_MAX as u8))
-}
-
-/// The same over these pages.
-pub async fn wait_on_page_writeback_range<F: Filesystem>(k: &Kernel<F>, pages: Range) {
+pub async fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) {
     if k.reaches_plant(Plant::FsyncSkipsWait) {
         return;
     }
-    let mut next = pages.start;
+    let mut next = 0;
     loop {
         k.at_tree(P::FsyncFind).await;
-        let batch = k.pagevec_lookup_writeback(Range::new(next, pages.end));
+        let batch = k.pagevec_lookup_writeback(Range::new(next, PAGES_MAX as u8));
         if batch.is_empty() {
             return;
         }

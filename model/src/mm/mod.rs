@@ -23,9 +23,7 @@ use crate::point::{Point, points};
 pub use fallocate::{Fallocate, truncate_pagecache_range};
 pub use fault::filemap_fault;
 pub use filemap::{filemap_page_mkwrite, find_or_add_page, grab_page, raise_size};
-pub use fsync::{
-    file_write_and_wait, filemap_fdatawait, generic_file_fsync, wait_on_page_writeback_range,
-};
+pub use fsync::{file_write_and_wait, filemap_fdatawait, generic_file_fsync};
 pub use truncate::{
     grab_part_of_block, grow, lock_page_of, pagecache_isize_extended, parts, vmtruncate,
 };
