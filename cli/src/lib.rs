@@ -23,6 +23,7 @@
 //!             era: Era::V2_6_30,
 //!             page_cache: true,
 //!             stable_pages: false,
+//!             freezes: false,
 //!             size_guard: SizeGuard::InodeLock,
 //!             may_differ: &[],
 //!             record: "buffers",
@@ -150,6 +151,7 @@ enum Command {
     Seeds(cmd::seeds::Args),
     Compare(cmd::compare::Args),
     Plants(cmd::plants::Args),
+    Bugs(cmd::bugs::Args),
     Causes(cmd::causes::Args),
     Reach(cmd::reach::Args),
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -181,6 +183,7 @@ pub fn command<F: Filesystem>() -> ExitCode {
         Command::Campaign(args) => cmd::campaign::run::<F>(&args),
         Command::Seeds(args) => cmd::seeds::run::<F>(&args),
         Command::Compare(args) => cmd::compare::run(&args),
+        Command::Bugs(args) => cmd::bugs::run::<F>(&args),
         Command::Plants(args) => cmd::plants::run::<F>(&args),
         Command::Causes(args) => cmd::causes::run::<F>(&args),
         Command::Reach(args) => cmd::reach::run::<F>(&args),

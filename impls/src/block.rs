@@ -54,6 +54,7 @@ impl<F: BufferHeads> Implementation<F> for Block {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            freezes: true,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: RECORD,

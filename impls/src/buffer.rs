@@ -309,7 +309,7 @@ pub async fn writepage(k: &Kernel<impl BufferHeads>, page: Frame) -> Status {
         k.submit(request(page, out, &b.block));
     }
     unlock_started(k, page).await;
-    if out == 0 {
+    if out == 0 && !k.reaches_plant(Plant::WritebackNeverEnds) {
         k.at_page(P::WritepageEnd, page).await;
         k.end_page_writeback(page);
     }
@@ -333,7 +333,8 @@ pub async fn start_writeback(k: &Kernel<impl Filesystem>, page: Frame) -> bool {
 
 /// writepage unlocks the page, when writeback has started.
 pub async fn unlock_started(k: &Kernel<impl Filesystem>, page: Frame) {
-    if !k.reaches_plant(Plant::WritebackUnlocked) {
+    let unlocked = k.reaches_plant(Plant::WritebackUnlocked);
+    if !unlocked && !k.reaches_plant(Plant::WritepageKeepsLock) {
         k.at_page(P::WritepageUnlock, page).await;
         k.unlock_page(page);
     }
@@ -359,6 +360,9 @@ pub fn request(page: Frame, out: u8, block: &[u8; BLOCKS_PER_PAGE_MAX]) -> Reque
 pub async fn complete(k: &Kernel<impl BufferHeads>, request: Request) {
     let page = request.page;
     note_failure(k, request);
+    if k.reaches_plant(Plant::EndIoSleeps) {
+        k.wait_on_page_locked(page, P::IoRecord).await;
+    }
     k.at_page(P::IoRecord, page).await;
     if let Some(b) = buffers(k, page) {
         set(
@@ -470,10 +474,15 @@ pub fn try_to_free_buffers(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
 
 /// ext2_setsize: since 5.15 under invalidate_lock.
 pub async fn setattr(k: &Kernel<impl BufferHeads>, size: u8) {
-    k.invalidate_lock(P::TruncateInvalidateLock).await;
+    let unlocked = k.facts().invalidate_lock && k.reaches_plant(Plant::TruncateNoInvalidate);
+    if !unlocked {
+        k.invalidate_lock(P::TruncateInvalidateLock).await;
+    }
     mm::vmtruncate(k, size).await;
     k.fs().truncate(k, size).await;
-    k.invalidate_unlock();
+    if !unlocked {
+        k.invalidate_unlock();
+    }
 }
 
 /// ext2_truncate: zeroes the partial block at the new end, then frees the blocks beyond it.
@@ -516,7 +525,10 @@ pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
     k.inode_lock(P::PunchInode).await;
     let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
     if cells.start < k.i_size() {
-        k.invalidate_lock(P::PunchInvalidate).await;
+        let unlocked = k.reaches_plant(Plant::PunchNoInvalidate);
+        if !unlocked {
+            k.invalidate_lock(P::PunchInvalidate).await;
+        }
         let whole = Range::new(cells.start.div_ceil(block), cells.end / block);
         if !whole.is_empty() {
             let cells = Range::new(whole.start * block, whole.end * block);
@@ -530,7 +542,9 @@ pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
         for part in [head, tail].into_iter().filter(|part| !part.is_empty()) {
             status = status.or(punch_part_of_block(k, part).await);
         }
-        k.invalidate_unlock();
+        if !unlocked {
+            k.invalidate_unlock();
+        }
     }
     k.inode_unlock();
     status

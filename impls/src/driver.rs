@@ -50,6 +50,7 @@ impl<F: DriverPages> Implementation<F> for Driver {
             era: Era::V2_6_30,
             page_cache: false,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "nothing",

@@ -37,6 +37,7 @@ impl<F: BufferHeads> Implementation<F> for Ext3 {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            freezes: true,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",

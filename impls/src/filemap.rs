@@ -41,6 +41,7 @@ impl<F: BufferHeads> Implementation<F> for Filemap {
             era: Era::V3_10,
             page_cache: true,
             stable_pages: true,
+            freezes: true,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // a dirty page without buffers is written whole
             record: "nothing",

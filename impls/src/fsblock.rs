@@ -141,6 +141,7 @@ impl<F: Fsblocks> Implementation<F> for Fsblock {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks], // it prepares the whole page, also beyond i_size
             record: "fsblocks, freed as soon as no block is dirty or under writeback",

@@ -253,9 +253,15 @@ async fn get_folio(k: &Kernel<impl Iomap>, index: u8, can_fail: bool) -> Result<
     Ok(page)
 }
 
-/// The mapping is still valid: asked with the page locked.
-fn is_valid<F: Iomap>(fs: impl IomapOperations<F>, k: &Kernel<F>, mapping: Mapping) -> bool {
-    fs.iomap_valid(k, mapping) || k.reaches_plant(Plant::StaleWriteMap)
+/// The mapping that was looked up last.
+fn mapping(k: &Kernel<impl Iomap>) -> Option<Mapping> {
+    k.file().state::<Writer>().mapping.get()
+}
+
+/// It is still valid: asked with the page locked. (There is none if a bug lets two write.)
+fn is_valid<F: Iomap>(fs: impl IomapOperations<F>, k: &Kernel<F>) -> bool {
+    let valid = |mapping| fs.iomap_valid(k, mapping) || k.reaches_plant(Plant::StaleWriteMap);
+    mapping(k).is_some_and(valid)
 }
 
 /// iomap_iter and iomap_write_begin: a mapping for the first of these cells, counted from the start
@@ -277,8 +283,7 @@ pub async fn write_begin<F: Iomap>(
         }
         let page = get_folio(k, index, true).await?;
         k.at_page(P::WriteAttach, page).await;
-        let mapping = k.file().state::<Writer>().mapping.get().expect("it was looked up");
-        let status = if is_valid(fs, k, mapping) {
+        let status = if is_valid(fs, k) {
             match prepare(k, page, prepared(k, page, cells), true).await {
                 Status::Ok => return Ok(page),
                 error => Err(error),
@@ -295,14 +300,13 @@ pub async fn write_begin<F: Iomap>(
 
 /// The writer's mapping covers this cell of the file.
 fn covers(k: &Kernel<impl Iomap>, at: u8) -> bool {
-    let mapping = k.file().state::<Writer>().mapping.get();
-    mapping.is_some_and(|mapping| mapping.cells(k).contains(at))
+    mapping(k).is_some_and(|mapping| mapping.cells(k).contains(at))
 }
 
 /// Of these cells of a page those that the mapping covers.
 pub fn prepared(k: &Kernel<impl Iomap>, page: Frame, cells: Range) -> Range {
     let first = k.first_cell(page);
-    let end = k.file().state::<Writer>().mapping.get().map_or(0, |m| m.cells(k).end);
+    let end = mapping(k).map_or(0, |m| m.cells(k).end);
     Range::new(cells.start, cells.end.min(end.saturating_sub(first)))
 }
 
@@ -324,8 +328,7 @@ async fn prepare(k: &Kernel<impl Iomap>, page: Frame, cells: Range, can_fail: bo
             continue;
         }
         let beyond = k.first_cell(page) + block.start >= k.i_size();
-        let mapping = k.file().state::<Writer>().mapping.get();
-        if beyond || mapping.is_none_or(|mapping| mapping.kind != Kind::Written) {
+        if beyond || mapping(k).is_none_or(|mapping| mapping.kind != Kind::Written) {
             k.zero(page, block.clip(Range::new(0, cells.start)));
             k.zero(page, block.clip(Range::new(cells.end, k.geometry().cells)));
         } else {
@@ -364,12 +367,11 @@ pub async fn write_short(k: &Kernel<impl Iomap>, page: Frame, cells: Range, copi
         return;
     }
     alloc(k, page);
-    let mapping = k.file().state::<Writer>().mapping.get();
     let uptodate = state(k, page).map_or(0, |state| state.uptodate);
     let block = blocks_touched(k, Range::new(copied.end - 1, copied.end)) & !uptodate;
     for b in bits(block).filter(|_| !k.is_uptodate(page)) {
         let rest = k.geometry().cells_of_block(b).clip(Range::new(copied.end, cells.end));
-        let is_written = mapping.is_some_and(|mapping| mapping.kind == Kind::Written);
+        let is_written = mapping(k).is_some_and(|mapping| mapping.kind == Kind::Written);
         rest.iter().for_each(|cell| read_cell(k, page, cell, is_written));
     }
     write_end(k, page, copied).await;
@@ -378,7 +380,7 @@ pub async fn write_short(k: &Kernel<impl Iomap>, page: Frame, cells: Range, copi
 /// A write(2) ends early: of these cells, of one page, so many were written. iomap_write_failed if
 /// it was none, and ->iomap_end. (If there is no mapping, it was that which failed.)
 pub async fn write_ended(k: &Kernel<impl Iomap>, cells: Range, written: u8) {
-    if k.file().state::<Writer>().mapping.get().is_none() {
+    if mapping(k).is_none() {
         return;
     }
     if written == 0 && cells.end > k.i_size() {
@@ -392,7 +394,7 @@ pub async fn write_ended(k: &Kernel<impl Iomap>, cells: Range, written: u8) {
 /// goes again.
 async fn end_write(k: &Kernel<impl Iomap>, at: u8) {
     let Some((rest, fresh)) = unused(k, at) else { return };
-    let locks = !k.reaches_plant(Plant::ReleaseUnlocked);
+    let locks = !k.reaches_plant(Plant::SpaceReleasedUnlocked);
     if locks {
         k.invalidate_lock(P::WriteRelease).await;
     }
@@ -515,13 +517,12 @@ pub fn pages_of(k: &Kernel<impl Filesystem>, cells: Range) -> Range {
 /// The pages of the mapping that was looked up last, until it is no longer valid. Returns how far it
 /// came.
 async fn zero_mapped<F: Iomap>(fs: impl IomapOperations<F>, k: &Kernel<F>, mut cells: Range) -> u8 {
-    let mapping = || k.file().state::<Writer>().mapping.get().expect("it was looked up");
-    cells.end = cells.end.min(mapping().cells(k).end);
+    cells.end = cells.end.min(mapping(k).map_or(0, |mapping| mapping.cells(k).end));
     while !cells.is_empty() {
         let index = k.geometry().page_of(cells.start);
         let Ok(page) = get_folio(k, index, false).await else { return cells.end };
         k.at_page(P::ZeroPage, page).await;
-        let valid = is_valid(fs, k, mapping());
+        let valid = is_valid(fs, k);
         if valid {
             let of_page = prepared(
                 k,
@@ -553,7 +554,6 @@ pub async fn writepage<F: Iomap>(
         k.unlock_page(page);
         return Status::Ok;
     };
-    let end = (size - k.first_cell(page)).min(k.geometry().cells);
     if state(k, page).is_none() {
         alloc(k, page);
         update(k, page, |state| state.dirty = all_blocks(k));
@@ -562,8 +562,8 @@ pub async fn writepage<F: Iomap>(
     k.bug_on(again, "WARN_ON_ONCE(folio_test_writeback(folio)) in iomap_writepage_map");
 
     k.at_page(P::WritepageMap, page).await;
-    let dirty = dirty_blocks(k, page) & blocks_touched(k, Range::new(0, end));
-    let (request, status) = map_dirty(fs, k, page, dirty, end);
+    let end = (size - k.first_cell(page)).min(k.geometry().cells);
+    let (out, status) = map_dirty(fs, k, page, Range::new(0, end));
     update(k, page, |state| state.dirty = 0);
     k.note_submitted(page, size);
     if status != Status::Ok {
@@ -571,9 +571,9 @@ pub async fn writepage<F: Iomap>(
     }
     // Until the page is unlocked no completion ends its writeback.
     buffer::unlock_started(k, page).await;
-    if request.end != 0 {
+    if out != 0 {
         k.at_page(P::WritepageSubmit, page).await;
-        k.submit(request);
+        k.submit(request(k, page, out, size));
     } else {
         k.at_page(P::WritepageEnd, page).await;
         k.end_page_writeback(page);
@@ -581,34 +581,42 @@ pub async fn writepage<F: Iomap>(
     status
 }
 
-/// iomap_writepage_map_blocks for these dirty blocks of the page, of which `end` cells are part of
-/// the file: the request for them. After a block that cannot be mapped nothing more is written, and
-/// what is reserved for the rest of the page goes (->discard_folio).
+/// iomap_writepage_map_blocks for the dirty blocks that lie in these cells of the page: those that
+/// are to be written. After a block that cannot be mapped nothing more is written, and what is
+/// reserved for the rest of the page goes (->discard_folio).
 fn map_dirty<F: Iomap>(
     fs: impl IomapOperations<F>,
     k: &Kernel<F>,
     page: Frame,
-    dirty: u8,
-    end: u8,
-) -> (Request, Status) {
-    let (g, mut request) = (k.geometry(), Request::new(page));
+    cells: Range,
+) -> (u8, Status) {
+    let (g, dirty) = (k.geometry(), dirty_blocks(k, page) & blocks_touched(k, cells));
+    let mut out = 0;
     for b in bits(dirty) {
         match fs.map_blocks(k, file_block(k, page, b)) {
-            Ok(Some(block)) => {
-                request.blocks[usize::from(b)] = block;
-                request.end = g.cells_of_block(b).end.min(end);
-            }
+            Ok(Some(_)) => out |= 1 << b,
             Ok(None) => {} // a hole
             Err(error) => {
                 let first = k.first_cell(page) + g.cells_of_block(b).start;
                 punch(k, Range::new(first, k.first_cell(page) + g.cells));
                 let rest = dirty >> b << b;
                 k.write_failed(page, buffer::cells_of(k, rest), false);
-                return (request, error);
+                return (out, error);
             }
         }
     }
-    (request, Status::Ok)
+    (out, Status::Ok)
+}
+
+/// The request for these blocks of the page, which are allocated. `size` is i_size as writepage saw
+/// it.
+fn request(k: &Kernel<impl Iomap>, page: Frame, out: u8, size: u8) -> Request {
+    let mut request = Request::new(page);
+    for b in bits(out) {
+        request.blocks[usize::from(b)] = k.block(file_block(k, page, b)).unwrap_or(NO_BLOCK);
+        request.end = k.geometry().cells_of_block(b).end.min(size - k.first_cell(page));
+    }
+    request
 }
 
 /// iomap_invalidate_folio: only the whole of a page.

@@ -41,6 +41,7 @@ impl<F: Filesystem> Implementation<F> for Shmem {
             era: Era::V6_12,
             page_cache: true,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[Aspect::Blocks],
             record: "nothing",

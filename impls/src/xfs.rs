@@ -50,6 +50,7 @@ impl<F: Iomap> Implementation<F> for Xfs {
             era: Era::V6_12,
             page_cache: true,
             stable_pages: true,
+            freezes: true,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "space reserved or allocated for every dirty block below i_size",

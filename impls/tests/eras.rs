@@ -50,6 +50,7 @@ impl<F: BufferHeads> Implementation<F> for Sample {
             era: Era::V2_6_30,
             page_cache: true,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "nothing",

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@
 
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
-	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch", "zero_range", "prealloc", "fallocate",
+	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch", "zero_range", "prealloc", "fallocate", "freeze",
 };
 
 /* ---- words */
@@ -193,6 +194,11 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 		break;
 	case FALLOCATE:
 		failure = allocate(op, 0);
+		break;
+	case FREEZE:
+		failure = ioctl(file, FIFREEZE, 0);
+		if (!failure)
+			failure = ioctl(file, FITHAW, 0);
 		break;
 	case WRITEBACK:
 		failure = sync_file_range(file, from, bytes, SYNC_FILE_RANGE_WRITE);

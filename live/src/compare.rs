@@ -8,7 +8,7 @@
 use std::fmt;
 
 use mkwrite_model::case::{Case, Effect, Operation, Range};
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{Stamp, Status};
 use serde::Deserialize;
 
 use crate::exec::{Call, Run};
@@ -142,6 +142,11 @@ impl Before {
     }
 }
 
+/// It has no such operation.
+fn lacks(call: &Call) -> bool {
+    call.status == Status::NotSupported
+}
+
 /// The first thing in which the kernel's run of a case of one actor differs from the model's.
 pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
     let found = |class, shown_by, model: String, real: String, detail: String| {
@@ -158,15 +163,14 @@ pub fn difference(case: &Case, model: &Run, real: &Run) -> Option<Difference> {
             continue;
         }
         let (m, r, name) = (&model.calls[slot], &real.calls[slot], operation.kind().name);
+        // One of the two has no such operation, so the rest is another history.
+        if lacks(m) != lacks(r) {
+            return None;
+        }
         if operation.effect().is_of_contract() {
             if status(m) != status(r) {
-                return found(
-                    Class::Status,
-                    name,
-                    status(m),
-                    status(r),
-                    format!("A.{slot} {operation}"),
-                );
+                let at = format!("A.{slot} {operation}");
+                return found(Class::Status, name, status(m), status(r), at);
             }
             if m.done != r.done
                 && (m.values.is_empty() && r.values.is_empty() || m.values.len() != r.values.len())

@@ -135,6 +135,11 @@ pub const ROWS: &[Row] = &[
     row(Operation::Fallocate(NONE), "`fallocate` without a mode", |actor, _, operation| {
         fallocate(actor, 0, operation)
     }),
+    row(
+        Operation::Freeze,
+        "nothing: a filesystem of this machine would be frozen for everybody",
+        |_, _, _| Ok(0),
+    ),
 ];
 
 fn fallocate(actor: &mut Actor<'_>, mode: i32, operation: Operation) -> Result<u8, Failure> {

@@ -13,6 +13,7 @@ use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::fallocate::{Fallocate, fallocate};
+use crate::mm::freeze::freeze;
 use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
 
 /// What an operand of an operation means.
@@ -112,6 +113,8 @@ pub enum Effect {
         /// It has dirty pages written.
         launders: bool,
     },
+    /// Freezes the filesystem, and thaws it again.
+    Freezes,
     /// Gives the actor's address space a mapping of the file.
     Maps,
     /// Takes it away.
@@ -127,7 +130,14 @@ impl Effect {
     /// What it returns is promised to its caller. What writeback and removal say of themselves is
     /// not, only what they do to the file.
     pub fn is_of_contract(self) -> bool {
-        !matches!(self, Effect::WritesBack { .. } | Effect::Drops { .. })
+        !matches!(self, Effect::WritesBack { .. } | Effect::Drops { .. } | Effect::Freezes)
+    }
+
+    /// It writes to the filesystem by a system call, so it waits while that is frozen.
+    pub fn is_writing(self) -> bool {
+        let changes =
+            matches!(self, Effect::Discards(_) | Effect::Reserves(_) | Effect::Resizes(_));
+        changes || self.extends_to().is_some()
     }
 
     /// The cells whose values it returns.
@@ -362,6 +372,8 @@ operations! {
     19 Fallocate(cells: Cells) 12 compared Extends(cells),
         fallocate(k, Fallocate::Allocate { keep_size: false }, cells),
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
+    20 Freeze() 8 free Freezes, freeze(k),
+        "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.

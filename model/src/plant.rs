@@ -105,8 +105,7 @@ plants! {
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
-    ReadInUnlocked      "read-in-unlocked"      "xfs@6.12"      "whoever reads a page into the page cache takes no invalidate_lock, so a page comes back while a hole is punched (ext4 before ea3d7209ca01) [invalidate-lock]";
-    ReleaseUnlocked     "release-unlocked"      "xfs@6.12"      "a write(2) that ends early gives back what it reserved without invalidate_lock (XFS before 198dd8aedee6) [iomap-write]";
+    SpaceReleasedUnlocked "space-released-unlocked" "xfs@6.12"      "a write(2) that ends early gives back what it reserved without invalidate_lock (XFS before 198dd8aedee6) [iomap-write]";
     ReleaseTakesAll     "release-takes-all"     "xfs@6.12"      "a write(2) that ends early gives back what is reserved for all of its mapping, whoever reserved it (XFS before f65e6fad293b) [iomap-write]";
     ReserveBeforeCheck  "reserve-before-check"  "xfs@6.12"      "page_mkwrite reserves space before it takes invalidate_lock and looks whether the page is still in the file (f2fs before 39a869582451) [reserve-before-check]";
     GrowsUnzeroed       "grows-unzeroed"        "xfs@6.12"      "truncate to a larger size zeroes nothing between the old end and the new one [xfs-setattr]";
@@ -116,7 +115,33 @@ plants! {
     WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
     IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
     InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";
+    FreezeWritesFirst   "freeze-writes-first"   "filemap@6.12"  "freezing writes what is dirty before it keeps page_mkwrite out (ea13a86463fd) [freeze]";
+    MkwriteIgnoresFreeze "mkwrite-ignores-freeze" "filemap@6.12" "page_mkwrite does not wait while the filesystem is frozen (14da9200140f) [freeze]";
     WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
+    TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
+    PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";
+    FillNoInvalidate    "fill-no-invalidate"    "block@6.12"    "->fault and read(2) read a page into the page cache without invalidate_lock";
+    WriteNoInodeLock    "write-no-inode-lock"   "block@2.6.30"  "write(2) does not take the inode lock";
+    TruncateNoInodeLock "truncate-no-inode-lock" "block@2.6.30" "ftruncate(2) does not take the inode lock";
+    FaultNoMmapLock     "fault-no-mmap-lock"    "block@2.6.30"  "a fault does not take mmap_lock";
+    DirtyAfterUnlock    "dirty-after-unlock"    "block@2.6.30"  "a fault unlocks the page after page_mkwrite and marks it dirty then";
+    DirtySleeps         "dirty-sleeps"          "block@2.6.30"  "set_page_dirty waits for writeback";
+    ReleaseUnlocked     "release-unlocked"      "block@2.6.30"  "invalidate_mapping_pages unlocks the page for releasepage";
+    LaunderUnlocked     "launder-unlocked"      "nfs@3.0"       "invalidate_inode_pages2 unlocks the page for launder_page";
+    FaultNoMappingCheck "fault-no-mapping-check" "block@2.6.30" "->fault does not look at page->mapping when it has locked the page";
+    FaultNoSizeCheck    "fault-no-size-check"   "block@2.6.30"  "->fault does not look at i_size when it has locked the page";
+    IntegritySkipsWriteback "integrity-skips-writeback" "block@2.6.30" "write_cache_pages for integrity passes over a page that is under writeback";
+    WritebackNeverEnds  "writeback-never-ends"  "block@2.6.30"  "writepage that submits nothing does not end the writeback that it has started";
+    WritepageKeepsLock  "writepage-keeps-lock"  "block@2.6.30"  "writepage leaves the page locked when it has started writeback";
+    WriteBeginUnlocked  "write-begin-unlocked"  "block@2.6.30"  "write_begin returns the page unlocked";
+    InvalidateSkipped   "invalidate-skipped"    "block@2.6.30"  "truncate does not call invalidatepage";
+    ReclaimsWriteback   "reclaims-writeback"    "block@2.6.30"  "reclaim does not pass over a page that is under writeback";
+    ReleaseIgnored      "release-ignored"       "nfs@2.6.30"    "invalidate_inode_pages2 goes on when releasepage has said no";
+    EndIoSleeps         "end-io-sleeps"         "block@2.6.30"  "the completion of a write waits for the page lock";
+    InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
+    ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
+    FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 
 impl Plant {

@@ -52,6 +52,7 @@ const BLOCKS: &[&[Row]] = &[
     mm::fsync::POINTS,
     mm::truncate::POINTS,
     mm::fallocate::POINTS,
+    mm::freeze::POINTS,
     mm::invalidate::POINTS,
     mm::reclaim::POINTS,
     mm::filemap::POINTS,

@@ -477,7 +477,7 @@ macro_rules! by_kind {
             Call Return MkwriteReturned FaultReturned PteSet Stored DirtySet TagSet DirtyCleared SizeWritten Mkcleaned
             WritebackStarted ChangedUnderWriteback WritebackEnded WritepageReturned Submitted Transferred Regrown
             WriteFailed Unlocked Removed FreedInUse PutUnheld UsedFreed TimeUpdated Throttled LockOrder SleptAtomic
-            Truncated PartPunched EofBlockReleased Bug NullMapping Failed
+            Truncated PartPunched EofBlockReleased Bug NullMapping Failed Frozen SleptInInterrupt CalledWithout
         }
     };
     ($event:ident, $same:expr; $($kind:ident)*) => {

@@ -43,6 +43,7 @@ const REDIRTIES: Declaration = Declaration {
     era: Era::V2_6_30,
     page_cache: true,
     stable_pages: false,
+    freezes: false,
     size_guard: SizeGuard::InodeLock,
     may_differ: &[],
     record: "nothing",

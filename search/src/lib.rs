@@ -4,8 +4,9 @@
 //!   cases worth keeping
 //! - [`fuzz`]: what the fuzzing targets do, [`stored_pairs`]: on which pair; [`log`]: what a search
 //!   has found so far
-//! - [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
+//! - [`bugs`]: those that kernels had; [`plants`]: every planted bug on every pair; [`shapes`]: what cases reach
 
+pub mod bugs;
 mod choice;
 pub mod corpus;
 pub mod feedback;

@@ -24,6 +24,11 @@ use mkwrite_search::hunt::{Found, Plan, Progress, Save, how, hunt};
 /// Planted bugs that are no rule's own, and a rule that finds them.
 const OTHERS: &[(Plant, Rule)] = &[
     (Plant::BlocksStayMapped, Rule::BlockOwners),
+    (Plant::WpSkipsLockWait, Rule::WritableClean),
+    (Plant::IntegrityBudget, Rule::LeftDirty),
+    (Plant::InodeStaysClean, Rule::DirtyUntagged),
+    (Plant::WritebackNotAwaited, Rule::WritebackBalance),
+    (Plant::MkwriteIgnoresFreeze, Rule::Frozen),
     (Plant::FalseShortage, Rule::Sigbus),
     (Plant::FsyncNoCommit, Rule::NotDurable),
     (Plant::SetattrNoFlush, Rule::Regrown),
@@ -36,14 +41,36 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::SizeAfterUnlock, Rule::Stale),
     (Plant::SizeLast, Rule::PageBeyondEof),
     (Plant::FsLockOverTruncate, Rule::LockOrder),
-    (Plant::ReadInUnlocked, Rule::Untracked),
-    (Plant::ReleaseUnlocked, Rule::DirtyWithoutRecord),
+    (Plant::SpaceReleasedUnlocked, Rule::DirtyWithoutRecord),
     (Plant::ReleaseTakesAll, Rule::Stale),
     (Plant::ReserveBeforeCheck, Rule::PageBeyondEof),
     (Plant::GrowsUnzeroed, Rule::Exposed),
     (Plant::StaleWriteMap, Rule::Stale),
     (Plant::ZeroSkipsUnwritten, Rule::DirtyWithoutRecord),
     (Plant::WritebackEndsFirst, Rule::NotDurable),
+    (Plant::PunchNoInvalidate, Rule::CalledLocked),
+    (Plant::FillNoInvalidate, Rule::CalledLocked),
+    (Plant::WriteNoInodeLock, Rule::CalledLocked),
+    (Plant::TruncateNoInodeLock, Rule::CalledLocked),
+    (Plant::FaultNoMmapLock, Rule::CalledLocked),
+    (Plant::DirtyAfterUnlock, Rule::CalledLocked),
+    (Plant::DirtySleeps, Rule::LockOrder),
+    (Plant::ReleaseUnlocked, Rule::CalledLocked),
+    (Plant::LaunderUnlocked, Rule::CalledLocked),
+    (Plant::FaultNoMappingCheck, Rule::MapOrphan),
+    (Plant::FaultNoSizeCheck, Rule::PageBeyondEof),
+    (Plant::IntegritySkipsWriteback, Rule::LeftDirty),
+    (Plant::WritebackNeverEnds, Rule::WritebackBalance),
+    (Plant::WritepageKeepsLock, Rule::LockLeak),
+    (Plant::WriteBeginUnlocked, Rule::CalledLocked),
+    (Plant::InvalidateSkipped, Rule::ReferenceLeak),
+    (Plant::ReclaimsWriteback, Rule::CalledLocked),
+    (Plant::ReleaseIgnored, Rule::FreedInUse),
+    (Plant::EndIoSleeps, Rule::LockOrder),
+    (Plant::InvalidateUnlocked, Rule::CalledLocked),
+    (Plant::ReleaseSaysYes, Rule::CalledLocked),
+    (Plant::FsyncNoInodeLock, Rule::CalledLocked),
+    (Plant::PunchKeepsPages, Rule::Stale),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen
@@ -64,7 +91,7 @@ const SEEN_TOO: &[(Rule, Rule)] = &[
     (Rule::WritepageContract, Rule::NotDurable),
     (Rule::DirtyWithoutRecord, Rule::KernelBug),
     (Rule::RecordOnClean, Rule::NotFreeable),
-    (Rule::MapOrphan, Rule::Sigbus),
+    (Rule::MapOrphan, Rule::NotDurable),
     (Rule::OrphanMapped, Rule::KernelBug),
     (Rule::PageBeyondEof, Rule::StrayWrite),
     (Rule::TailWritten, Rule::Exposed),
@@ -309,7 +336,8 @@ fn an_error_silences_nothing_else() {
     assert_eq!(breaches("eio 0\n", None), []);
     let with = breaches("eio 0\n", Some(Plant::ReadRereadsDirty));
     assert_eq!(with, breaches("", Some(Plant::ReadRereadsDirty)));
-    assert_eq!(with[0], ("I37", "read.copy"));
+    // It also reads without a lock.
+    assert_eq!(with[..2], [("called-locked", "read.find_page"), ("I37", "read.copy")]);
 }
 
 /// A store that is lost to a reported lack of space: one read has seen that, a slower one that

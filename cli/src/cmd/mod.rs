@@ -3,6 +3,7 @@
 #[cfg(not(all(feature = "live", target_os = "linux")))]
 pub(crate) mod absent;
 pub(crate) mod bisect;
+pub(crate) mod bugs;
 pub(crate) mod campaign;
 pub(crate) mod causes;
 pub(crate) mod compare;

@@ -190,9 +190,8 @@ impl Program {
         let name = call.operation.kind().name;
         let range = call.operation.range();
         let what = match call.operation.effect() {
-            Effect::Stores(_) | Effect::Loads(_) | Effect::Reads(_) | Effect::Writes(_) => {
-                format!("{name} {}..{}", bytes(range.start), bytes(range.end))
-            }
+            Effect::Copies { .. } | Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
+            Effect::Maps | Effect::Unmaps | Effect::Nothing => name.to_owned(),
             Effect::Resizes(size) => format!("{name} {}", bytes(size)),
             Effect::WritesBack { .. } | Effect::Drops { .. } => {
                 format!(
@@ -201,7 +200,7 @@ impl Program {
                     usize::from(range.end) * PAGE
                 )
             }
-            _ => name.to_owned(),
+            _ => format!("{name} {}..{}", bytes(range.start), bytes(range.end)),
         };
         format!("{}.{} {what}", call.task, call.slot)
     }

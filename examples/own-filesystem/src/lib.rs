@@ -28,6 +28,7 @@ impl<F: BufferHeads> Implementation<F> for Minimalfs {
             era: Era::V2_6_30,
             page_cache: true,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::InodeLock,
             may_differ: &[],
             record: "buffers that are mapped and dirty, up to i_size",

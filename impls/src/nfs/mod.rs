@@ -392,6 +392,7 @@ impl<F: WriteRequests> Implementation<F> for Nfs {
             era: Era::V2_6_29,
             page_cache: true,
             stable_pages: false,
+            freezes: false,
             size_guard: SizeGuard::Server,
             may_differ: &[Aspect::Blocks],
             record: "a write request that is not PG_CLEAN",

@@ -66,6 +66,7 @@ eras! {
         truncate_order: TruncateOrder::InvalidatesFirst,
         truncate_unmaps_again: true,
         invalidate_lock: false,
+        freezes: false,
         invalidate2_counts_references: false,
         invalidate2_error: Status::Busy,
         reclaim_writes: true,
@@ -123,6 +124,7 @@ eras! {
         writes_past_errors: true,
         writepage_discards: false,
         invalidate_lock: true,
+        freezes: true,
         ..*Era::V4_19.0
     }
     V6_12 {

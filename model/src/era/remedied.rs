@@ -21,6 +21,7 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     k.make_pte_writable(mm, index);
     k.pte_unlock(mm);
 
+    k.keep_locked(page);
     k.at_page(P::WpDirty, page).await;
     k.set_page_dirty(page).await;
     k.at_page(P::WpUnlock, page).await;

@@ -68,8 +68,18 @@ impl<F: Filesystem> Kernel<F> {
         }
     }
 
+    /// The page that came back locked is about to be made dirty.
+    pub(super) fn keep_locked(&self, page: Frame) {
+        if self.reaches_plant(Plant::DirtyAfterUnlock) {
+            self.unlock_page(page);
+        }
+    }
+
     /// WP: the page that came back locked is dirty.
     pub(super) fn unlock_dirtied(&self, page: Frame) {
+        if self.is_planted(Plant::DirtyAfterUnlock) {
+            return;
+        }
         if self.reaches_plant(Plant::TimeUnderLock) {
             self.file_update_time();
         }

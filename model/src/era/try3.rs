@@ -58,6 +58,7 @@ pub(super) async fn do_wp_page<F: Filesystem>(k: &Kernel<F>, fault: Fault, page:
     }
     k.put_page(page); // r2
     if page_mkwrite {
+        k.keep_locked(page);
         k.at_page(P::WpDirty, page).await;
         let mapping = k.in_mapping(page);
         k.set_page_dirty(page).await;

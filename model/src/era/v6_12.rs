@@ -62,6 +62,7 @@ async fn fault_dirty_shared_page<F: Filesystem>(
     at: Dirtying,
 ) -> Code {
     let page_mkwrite = k.has_page_mkwrite();
+    k.keep_locked(page);
     k.at_page(at.dirty, page).await;
     let dirtied = k.set_page_dirty(page).await;
     k.at_page(at.unlock, page).await;

@@ -19,6 +19,8 @@ pub struct Declaration {
     pub page_cache: bool,
     /// It promises that no page changes while it is under writeback.
     pub stable_pages: bool,
+    /// It can be frozen.
+    pub freezes: bool,
     /// What i_size changes under.
     pub size_guard: SizeGuard,
     /// Results and block counts that may differ from other implementations; see the differential

@@ -2,14 +2,22 @@
 //! at its way in and out.
 
 use super::{Adapter, Code, Convention, EINVAL, ENOSPC, Filesystem, LOCKED, NOPAGE, OK, SIGBUS};
-use crate::kernel::{Event, Frame, Kernel};
+use crate::kernel::{Call, Event, Frame, Kernel};
 use crate::mm;
 use crate::plant::Plant;
+use crate::point::Point;
 use crate::remedy::Remedy;
 
 impl<F: Filesystem> Kernel<F> {
     /// Calls page_mkwrite through the adapter of the pair.
+    ///
+    /// While it runs nobody freezes the filesystem; what it returns is dirty by then, or locked.
     pub(crate) async fn page_mkwrite(&self, page: Frame) -> Code {
+        let waits = self.freezes() && !self.reaches_plant(Plant::MkwriteIgnoresFreeze);
+        if waits {
+            self.start_fault(Point::StartFault).await;
+        }
+        self.calls_with_mmap(Call::PageMkwrite);
         let code = match (self.spoilt_entry(page), self.fs().declaration().convention) {
             (Some(code), _) => code,
             (None, Convention::None) => mm::filemap_page_mkwrite(self, page).await,
@@ -19,6 +27,9 @@ impl<F: Filesystem> Kernel<F> {
                 self.spoilt_return(page, size, code)
             }
         };
+        if waits {
+            self.end_fault();
+        }
         let locked = self.is_locked_by_us(page);
         self.event(Event::MkwriteReturned { page, code, locked });
         match self.adapters() {

@@ -27,6 +27,10 @@ impl<F: Filesystem> Kernel<F> {
             self.event(Event::UsedFreed { page });
         }
         if self.in_mapping(page) {
+            self.calls_set_page_dirty(page);
+            if self.reaches_plant(Plant::DirtySleeps) {
+                self.wait_on_page_writeback(page, Point::DirtyTag).await;
+            }
             self.fs().set_page_dirty(self, page).await
         } else {
             self.test_set_page_dirty(page)

@@ -16,10 +16,14 @@ use crate::implementation::Code;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {
+    /// The first level of freezing (sb_start_write).
+    FreezeWrite,
     /// i_mutex.
     Inode,
     /// mmap_sem, later mmap_lock.
     Mmap,
+    /// The second level of freezing (sb_start_pagefault).
+    FreezeFault,
     /// invalidate_lock of the mapping, since 5.15.
     Invalidate,
     /// A filesystem's flush lock (NFS_INO_FLUSHING).
@@ -43,6 +47,8 @@ impl Class {
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Class::FreezeWrite => "freezing of writers",
+            Class::FreezeFault => "freezing of faults",
             Class::Inode => "inode lock",
             Class::Mmap => "mmap_lock",
             Class::Invalidate => "invalidate_lock",
@@ -53,6 +59,55 @@ impl Class {
             Class::Tree => "tree lock",
         }
     }
+}
+
+/// An operation of a filesystem that relies on locks of its caller, as the tables of the locking
+/// document have it (`[operation-locks]`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// ->readpage, later ->read_folio.
+    Readpage,
+    /// ->writepage.
+    Writepage,
+    /// ->write_begin, and what it returns.
+    WriteBegin,
+    /// ->write_end.
+    WriteEnd,
+    /// ->invalidatepage, later ->invalidate_folio.
+    Invalidatepage,
+    /// ->releasepage, later ->release_folio.
+    Releasepage,
+    /// ->launder_page, later ->launder_folio: before and after.
+    LaunderPage,
+    /// ->set_page_dirty, later ->dirty_folio.
+    SetPageDirty,
+    /// ->setattr with a new size.
+    Setattr,
+    /// ->fsync, until 3.0.
+    Fsync,
+    /// ->fault.
+    Fault,
+    /// ->page_mkwrite.
+    PageMkwrite,
+}
+
+/// What is missing at such a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lack {
+    /// The lock of the page.
+    Page,
+    /// The inode lock.
+    Inode,
+    /// mmap_lock.
+    Mmap,
+    /// invalidate_lock, shared at least.
+    InvalidateShared,
+    /// invalidate_lock, exclusively.
+    Invalidate,
+    /// No lock: the page is under writeback.
+    Writeback,
+    /// No lock: it said that the private data is gone, which it is not.
+    Private,
 }
 
 /// What `writepage` did with the page, by the contract of the locking document.
@@ -93,6 +148,8 @@ pub enum Event {
     MkwriteReturned { page: Frame, code: Code, locked: bool },
     /// The fault handler returned.
     FaultReturned,
+    /// The filesystem is frozen from now on, or no more.
+    Frozen(bool),
     /// A fault made a pte present or writable.
     PteSet { page: Frame, write: bool, new: bool, locked_by_us: bool, mapping: bool },
     /// Stored to these cells of the file through a pte.
@@ -145,6 +202,10 @@ pub enum Event {
     LockOrder { held: Class, wanted: Class },
     /// A task was about to sleep with a spinlock held.
     SleptAtomic { held: Class },
+    /// The completion of an I/O was about to sleep, in an interrupt.
+    SleptInInterrupt,
+    /// An operation of the filesystem was called without a lock that it relies on.
+    CalledWithout { call: Call, lack: Lack, page: Option<Frame> },
     /// truncate is done with the page cache; no page from `first` on belongs to the file.
     Truncated { first: u8 },
     /// A punched hole covers these cells of a page that stays, and that somebody can store to.

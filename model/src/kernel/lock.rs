@@ -31,7 +31,7 @@ impl<F: Filesystem> Kernel<F> {
         if class == Class::Page {
             task.page_locks.set(task.page_locks.get() + 1);
         }
-        task.held.set(task.held.get() | 1 << class as u8);
+        task.held.set(task.held.get() | 1 << class as u16);
     }
 
     fn unhold(&self, class: Class) {
@@ -42,7 +42,7 @@ impl<F: Filesystem> Kernel<F> {
                 return;
             }
         }
-        task.held.set(task.held.get() & !(1 << class as u8));
+        task.held.set(task.held.get() & !(1 << class as u16));
     }
 
     /// Reports a lock that is taken while one is held that comes after it in the order.
@@ -50,9 +50,11 @@ impl<F: Filesystem> Kernel<F> {
     fn check_order(&self, wanted: Class) {
         let after = self.task().held.get() >> wanted as u8;
         if after != 0 {
-            const CLASSES: [Class; 8] = [
+            const CLASSES: [Class; 10] = [
+                Class::FreezeWrite,
                 Class::Inode,
                 Class::Mmap,
+                Class::FreezeFault,
                 Class::Invalidate,
                 Class::Flush,
                 Class::Page,
@@ -68,6 +70,9 @@ impl<F: Filesystem> Kernel<F> {
     /// Reports a task that may sleep while it holds a spinlock.
     #[inline]
     fn might_sleep(&self) {
+        if self.tasks.current().io_slot().is_some() && self.is_on_device() {
+            self.event(Event::SleptInInterrupt);
+        }
         for held in [Class::IMmap, Class::Pte] {
             if self.task().held.get() & 1 << held as u8 != 0 {
                 self.event(Event::SleptAtomic { held });
@@ -163,11 +168,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// mmap_lock for reading.
     pub async fn mmap_read_lock(&self, mm: Mm, at: Point) {
+        if self.reaches_plant(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.take(at, object::MMAP + mm.0, Mode::Shared, Class::Mmap).await;
     }
 
     /// Releases mmap_lock held for reading.
     pub fn mmap_read_unlock(&self, mm: Mm) {
+        if self.is_planted(Plant::FaultNoMmapLock) {
+            return;
+        }
         self.tasks.release_shared(object::MMAP + mm.0);
         self.unhold(Class::Mmap);
     }
@@ -270,6 +281,62 @@ impl<F: Filesystem> Kernel<F> {
         }
         self.tasks.release_shared(self.invalidate_object());
         self.unhold(Class::Invalidate);
+    }
+
+    /// The filesystem can be frozen, and its kernel knows how.
+    pub fn freezes(&self) -> bool {
+        self.facts().freezes && self.fs().declaration().freezes
+    }
+
+    /// sb_start_write, if the filesystem can be frozen.
+    pub(crate) async fn start_write(&self, at: Point) {
+        self.take(at, object::FREEZE_WRITE, Mode::Shared, Class::FreezeWrite).await;
+    }
+
+    /// sb_end_write.
+    pub(crate) fn end_write(&self) {
+        self.tasks.release_shared(object::FREEZE_WRITE);
+        self.unhold(Class::FreezeWrite);
+    }
+
+    /// sb_start_pagefault, if the filesystem can be frozen.
+    pub(crate) async fn start_fault(&self, at: Point) {
+        self.take(at, object::FREEZE_FAULT, Mode::Shared, Class::FreezeFault).await;
+    }
+
+    /// sb_end_pagefault.
+    pub(crate) fn end_fault(&self) {
+        self.tasks.release_shared(object::FREEZE_FAULT);
+        self.unhold(Class::FreezeFault);
+    }
+
+    /// Keeps out who writes by a system call, and waits for those who do.
+    pub(crate) async fn freeze_writers(&self, at: Point) {
+        self.take(at, object::FREEZE_WRITE, Mode::Exclusive, Class::FreezeWrite).await;
+    }
+
+    /// The same for page_mkwrite.
+    pub(crate) async fn freeze_faults(&self, at: Point) {
+        self.take(at, object::FREEZE_FAULT, Mode::Exclusive, Class::FreezeFault).await;
+    }
+
+    /// The filesystem is frozen: nothing of it may change.
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.get()
+    }
+
+    pub(crate) fn set_frozen(&self, frozen: bool) {
+        self.frozen.set(frozen);
+        self.event(Event::Frozen(frozen));
+    }
+
+    /// Lets both go on.
+    pub(crate) fn thaw(&self) {
+        self.tasks.release(object::FREEZE_FAULT);
+        self.tasks.release(object::FREEZE_WRITE);
+        self.unhold(Class::FreezeFault);
+        self.unhold(Class::FreezeWrite);
     }
 
     /// The filesystem's flush lock (NFS_INO_FLUSHING).

@@ -6,6 +6,7 @@
 //! it can run; it is made once and reset per run.
 
 pub mod cache;
+mod call;
 mod device;
 pub mod dirty;
 pub mod event;
@@ -34,7 +35,7 @@ use crate::remedy::{Remedies, Remedy};
 
 pub use cache::{Pagevec, Status};
 pub use device::{DEVICE_BLOCKS, Device, NO_BLOCK};
-pub use event::{Class, Event, Events, Loose, Written};
+pub use event::{Call, Class, Event, Events, Lack, Loose, Written};
 pub use extent::{Extent, Extents, FILE_BLOCKS};
 pub use inode::{INODES, Inode, InodeId};
 pub use io::Request;
@@ -74,6 +75,7 @@ pub struct Kernel<F: Filesystem> {
     requests: [Cell<Option<Request>>; IO_MAX],
     states: [TaskState; TASKS],
     events: Events,
+    frozen: Cell<bool>,
     touched: Cell<u32>,
     dead: Cell<bool>,
     /// A frame was freed or used against the rules (see `sound.rs`).
@@ -101,6 +103,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             requests: [const { Cell::new(None) }; IO_MAX],
             states: std::array::from_fn(|_| TaskState::default()),
             events: Events::default(),
+            frozen: Cell::new(false),
             touched: Cell::new(0),
             dead: Cell::new(false),
             misused: Cell::new(false),
@@ -139,6 +142,7 @@ impl<F: Filesystem> Kernel<F> {
             state.reset();
         }
         self.dead.set(false);
+        self.frozen.set(false);
         self.misused.set(false);
         self.begin_step();
         pair.implementation.mount(self);

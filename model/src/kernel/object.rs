@@ -16,7 +16,11 @@ pub(crate) const FLUSH: u8 = I_MMAP + INODES as u8;
 pub(crate) const COMMIT: u8 = FLUSH + 1;
 /// invalidate_lock, by inode.
 pub(crate) const INVALIDATE: u8 = COMMIT + 1;
-pub(crate) const IO: u8 = INVALIDATE + INODES as u8;
+/// The first level of freezing: who writes by a system call.
+pub(crate) const FREEZE_WRITE: u8 = INVALIDATE + INODES as u8;
+/// The second: page_mkwrite.
+pub(crate) const FREEZE_FAULT: u8 = FREEZE_WRITE + 1;
+pub(crate) const IO: u8 = FREEZE_FAULT + 1;
 /// The slots of the page trees, by inode and index.
 pub(crate) const SLOT: u8 = IO + IO_MAX as u8;
 /// i_size, by inode.
@@ -40,7 +44,9 @@ pub fn name(object: u8) -> String {
         o if o < FLUSH => "i_mmap lock".to_owned(),
         FLUSH => "flush lock".to_owned(),
         COMMIT => "commit lock".to_owned(),
-        o if o < IO => "invalidate_lock".to_owned(),
+        o if o < FREEZE_WRITE => "invalidate_lock".to_owned(),
+        FREEZE_WRITE => "freezing of writers".to_owned(),
+        FREEZE_FAULT => "freezing of faults".to_owned(),
         o if o < SLOT => format!("request of io{}", nth(IO)),
         o if o < SIZE => format!("page {}", nth(SLOT)),
         o if o < TREE => "i_size".to_owned(),

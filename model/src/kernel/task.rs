@@ -9,7 +9,7 @@ use crate::case::{CELLS_MAX, Operation};
 /// What a task holds, and what it is doing.
 #[derive(Default)]
 pub struct TaskState {
-    pub(crate) held: Cell<u8>,
+    pub(crate) held: Cell<u16>,
     pub(crate) page_locks: Cell<u8>,
     pub(crate) references: Cell<u16>,
     pub(crate) written: Cell<Written>,
@@ -62,7 +62,7 @@ impl TaskState {
     }
 
     /// Lock classes that the task holds, as a mask of [`Class`](super::event::Class) numbers.
-    pub fn held(&self) -> u8 {
+    pub fn held(&self) -> u16 {
         self.held.get()
     }
 

@@ -10,6 +10,7 @@ use super::truncate::truncate_inode_pages_range;
 use crate::case::Range;
 use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Status};
+use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
 
@@ -59,6 +60,9 @@ pub(crate) async fn fallocate<F: Filesystem>(
 /// truncate_pagecache_range: these cells go from the page cache; whole pages are unmapped, of the
 /// others the part is zeroed.
 pub async fn truncate_pagecache_range<F: Filesystem>(k: &Kernel<F>, cells: Range) {
+    if k.reaches_plant(Plant::PunchKeepsPages) {
+        return;
+    }
     let g = k.geometry();
     let whole = Range::new(g.pages_of(cells.start), cells.end / g.cells);
     if !whole.is_empty() {

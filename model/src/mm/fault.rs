@@ -10,7 +10,7 @@ use crate::case::Site;
 use crate::era::{Fault, do_fault, do_wp_page};
 use crate::implementation::{COMPLETED, Code, Filesystem, OK, OOM, SIGBUS, SIGSEGV};
 use crate::kernel::page::UPTODATE;
-use crate::kernel::{Event, Frame, Kernel, Mm};
+use crate::kernel::{Call, Event, Frame, Kernel, Mm};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
@@ -63,6 +63,7 @@ async fn handle_pte_fault<F: Filesystem>(k: &Kernel<F>, mm: Mm, index: u8, write
         }
         None => {
             k.pte_unlock(mm);
+            k.calls_with_mmap(Call::Fault);
             do_fault(k, fault).await
         }
     }
@@ -83,7 +84,7 @@ pub(super) async fn find_to_read<F: Filesystem>(
         k.at_slot(find, index).await;
         let found = k.find_get_page(index);
         let is_uptodate = found.is_some_and(|page| k.is_uptodate(page));
-        if is_uptodate || *locked || !locks_to_read(k) {
+        if is_uptodate || *locked || !locks_fills(k) {
             return found;
         }
         if let Some(page) = found {
@@ -94,8 +95,9 @@ pub(super) async fn find_to_read<F: Filesystem>(
     }
 }
 
-fn locks_to_read<F: Filesystem>(k: &Kernel<F>) -> bool {
-    k.facts().invalidate_lock && !k.reaches_plant(Plant::ReadInUnlocked)
+/// Whoever reads a page into the page cache holds invalidate_lock.
+fn locks_fills<F: Filesystem>(k: &Kernel<F>) -> bool {
+    k.facts().invalidate_lock && !k.reaches_plant(Plant::FillNoInvalidate)
 }
 
 /// filemap_fault: the page, locked, with a reference.
@@ -117,12 +119,12 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
             continue;
         };
         k.lock_page(page, P::FaultLock).await;
-        if !k.in_mapping(page) {
+        if !k.in_mapping(page) && !k.reaches_plant(Plant::FaultNoMappingCheck) {
             k.unlock_page(page);
             k.put_page(page);
             continue;
         }
-        if !k.is_uptodate(page) && !locked && locks_to_read(k) {
+        if !k.is_uptodate(page) && !locked && locks_fills(k) {
             k.unlock_page(page);
             k.put_page(page);
             continue;
@@ -138,7 +140,7 @@ pub async fn filemap_fault<F: Filesystem>(k: &Kernel<F>, index: u8) -> Result<Fr
         k.invalidate_unlock_shared();
     }
     let page = found?;
-    if index >= k.pages_in_file() {
+    if index >= k.pages_in_file() && !k.reaches_plant(Plant::FaultNoSizeCheck) {
         k.unlock_page(page);
         k.put_page(page);
         return Err(past_the_end);
@@ -172,6 +174,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The same where the case has no say.
     pub(super) async fn read_page_surely(&self, page: Frame) {
+        self.calls_readpage(page);
         self.fs().readpage(self, page).await;
         self.set(page, UPTODATE);
     }

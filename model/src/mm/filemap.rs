@@ -17,7 +17,7 @@ use super::truncate::{extend, treats_eof_page};
 use crate::case::Range;
 use crate::case::Site;
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
-use crate::kernel::{Frame, Kernel, Pipe, Stamp, Status};
+use crate::kernel::{Call, Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -134,8 +134,9 @@ impl Pipe {
     fn read<F: Filesystem>(self, k: &Kernel<F>, cell: u8) -> Stamp {
         let cell = cell - self.to + self.from;
         let is_its = |page: &Frame| k.index(*page) == k.geometry().page_of(cell);
-        let page = Frame::all(self.pages).find(is_its).expect("its page is in the pipe");
-        k.cell(page, cell % k.geometry().cells)
+        // A planted bug can have freed it, and the frame is another page by now.
+        let page = Frame::all(self.pages).find(is_its);
+        page.map_or(Stamp::ZERO, |page| k.cell(page, cell % k.geometry().cells))
     }
 }
 
@@ -155,7 +156,10 @@ pub(crate) async fn write<F: Filesystem>(
             return empty_pipe(k, Status::Ok);
         }
     }
-    k.inode_lock(P::WriteInode).await;
+    let unlocked = k.reaches_plant(Plant::WriteNoInodeLock);
+    if !unlocked {
+        k.inode_lock(P::WriteInode).await;
+    }
     k.fs().write_checks(k, cells).await;
     let size = k.i_size();
     let fills_gap =
@@ -181,6 +185,7 @@ pub(crate) async fn write<F: Filesystem>(
                     && k.i_size() > size;
                 let had_page = !matches!(status, Status::NoMemory | Status::Io);
                 if gap_alone {
+                    k.calls_with_inode(Call::Setattr);
                     k.fs().setattr(k, size).await; // also at a server, which may know of it by now
                 } else if had_page {
                     k.fs().write_failed(k, of_file(k, index, rest)).await;
@@ -191,7 +196,9 @@ pub(crate) async fn write<F: Filesystem>(
             k.balance_dirty_pages(true);
         }
     }
-    k.inode_unlock();
+    if !unlocked {
+        k.inode_unlock();
+    }
     empty_pipe(k, status)
 }
 
@@ -205,7 +212,7 @@ fn of_file<F: Filesystem>(k: &Kernel<F>, index: u8, cells: Range) -> Range {
 fn written<F: Filesystem>(k: &Kernel<F>, index: u8, rest: Range) -> u8 {
     // Of the operation: a range that is kept over the steps makes the future larger.
     let cells = k.task().operation().effect().writes().unwrap_or_default();
-    cells.start + k.task().outcome.done() - of_file(k, index, rest).start
+    (cells.start + k.task().outcome.done()).saturating_sub(of_file(k, index, rest).start)
 }
 
 /// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
@@ -217,8 +224,14 @@ async fn write_page<F: Filesystem>(
     mut asked: Range,
 ) -> Result<u8, Status> {
     let old = k.i_size();
+    k.calls_with_inode(Call::WriteBegin);
     let page = k.fs().write_begin(k, index, asked).await?;
     asked = k.fs().prepared(k, page, asked).await;
+    let early = k.reaches_plant(Plant::WriteBeginUnlocked);
+    if early {
+        k.unlock_page(page);
+    }
+    k.calls_locked(Call::WriteBegin, page);
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
     let is_short = pipe.pages == 0 && k.fails(Site::Copy);
@@ -229,6 +242,11 @@ async fn write_page<F: Filesystem>(
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
+    if early {
+        k.lock_page(page, P::WriteLock).await;
+    }
+    k.calls_locked(Call::WriteEnd, page);
+    k.calls_with_inode(Call::WriteEnd);
     if is_short {
         k.fs().write_short(k, page, asked, cells).await;
     } else {

@@ -11,7 +11,7 @@
 use crate::case::{PAGES_MAX, Range};
 use crate::era::FsyncWait;
 use crate::implementation::{Filesystem, WbSync};
-use crate::kernel::{Kernel, Mm, Status};
+use crate::kernel::{Call, Kernel, Mm, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
@@ -32,9 +32,13 @@ pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
         FsyncWait::BeforeOp => file_write_and_wait(k).await,
         FsyncWait::InOp => Status::Ok,
     };
-    let locks = wait != FsyncWait::InOp && k.facts().fsync_locks_inode;
+    let relies = wait != FsyncWait::InOp && k.facts().fsync_locks_inode;
+    let locks = relies && !k.reaches_plant(Plant::FsyncNoInodeLock);
     if locks {
         k.inode_lock(P::FsyncInode).await;
+    }
+    if relies {
+        k.calls_with_inode(Call::Fsync);
     }
     status = status.or(k.fs().fsync(k).await);
     if locks {

@@ -8,7 +8,7 @@
 use crate::case::Range;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Frame, Kernel, Status};
+use crate::kernel::{Call, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
@@ -45,8 +45,17 @@ pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages
 
 async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     if k.has(page, PRIVATE) {
+        let early = k.reaches_plant(Plant::ReleaseUnlocked);
+        if early {
+            k.unlock_page(page);
+        }
         k.at_page(P::InvalidateRelease, page).await;
-        if !k.fs().releasepage(k, page).await {
+        k.calls_releasepage(page);
+        let released = k.released(page, k.fs().releasepage(k, page).await);
+        if early {
+            k.lock_page(page, P::InvalidateTrylock).await;
+        }
+        if !released {
             return;
         }
     }
@@ -101,12 +110,23 @@ async fn invalidate_page2<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     k.bug_on(k.is_mapped(page), "BUG_ON(page_mapped(page)) in invalidate_inode_pages2_range");
     if k.is_dirty(page) {
         k.at_page(P::Invalidate2Launder, page).await;
+        let early = k.reaches_plant(Plant::LaunderUnlocked);
+        if early {
+            k.unlock_page(page);
+        }
+        k.calls_locked(Call::LaunderPage, page);
         k.fs().launder_page(k, page).await;
+        if early {
+            k.lock_page(page, P::Invalidate2Lock).await;
+        }
+        k.calls_locked(Call::LaunderPage, page);
     }
     // invalidate_complete_page2
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
-        if !k.fs().releasepage(k, page).await {
+        k.calls_releasepage(page);
+        let released = k.released(page, k.fs().releasepage(k, page).await);
+        if !released && (k.is_dirty(page) || !k.reaches_plant(Plant::ReleaseIgnored)) {
             return false;
         }
     }

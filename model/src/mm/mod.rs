@@ -5,6 +5,7 @@
 pub(crate) mod fallocate;
 pub(crate) mod fault;
 pub(crate) mod filemap;
+pub(crate) mod freeze;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
 pub(crate) mod mmap;
@@ -18,7 +19,7 @@ use crate::exec::TaskId;
 use crate::implementation::Filesystem;
 use crate::kernel::{Event, Kernel, Mm, Status};
 use crate::operation::perform;
-use crate::point::{Point, points};
+use crate::point::{Point, Point as P, points};
 
 pub use fallocate::{Fallocate, truncate_pagecache_range};
 pub use fault::filemap_fault;
@@ -79,7 +80,14 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
         return Status::Ok; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
+    let writes = k.freezes() && operation.effect().is_writing();
+    if writes {
+        k.start_write(P::StartWrite).await;
+    }
     let status = perform(k, slot, mm, operation).await;
+    if writes {
+        k.end_write();
+    }
     if status != Status::Ok {
         k.task().outcome.fail(status);
     }

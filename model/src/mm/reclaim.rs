@@ -9,6 +9,7 @@ use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
+use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
 points! {
@@ -34,7 +35,7 @@ pub(crate) async fn reclaim<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Statu
 
 /// One locked page. Returns whether writepage has unlocked it.
 async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
-    if k.is_writeback(page) {
+    if k.is_writeback(page) && !k.reaches_plant(Plant::ReclaimsWriteback) {
         return false;
     }
     if k.is_mapped(page) && k.in_mapping(page) {
@@ -56,7 +57,8 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     if k.has(page, PRIVATE) {
         k.at_page(P::InvalidateRelease, page).await;
-        if !k.fs().releasepage(k, page).await {
+        k.calls_releasepage(page);
+        if !k.released(page, k.fs().releasepage(k, page).await) {
             return false;
         }
     }

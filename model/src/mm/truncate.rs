@@ -15,7 +15,7 @@ use crate::case::{PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Event, Frame, Kernel, Status};
+use crate::kernel::{Call, Event, Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -38,11 +38,17 @@ points! {
 
 /// ftruncate(2).
 pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
-    k.inode_lock(P::TruncateInode).await;
+    let unlocked = k.reaches_plant(Plant::TruncateNoInodeLock);
+    if !unlocked {
+        k.inode_lock(P::TruncateInode).await;
+    }
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
+        k.calls_with_inode(Call::Setattr);
         k.fs().setattr(k, size).await;
     }
-    k.inode_unlock();
+    if !unlocked {
+        k.inode_unlock();
+    }
     Status::Ok
 }
 
@@ -178,6 +184,7 @@ async fn close_eof_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     }
     if k.has(page, PRIVATE) {
         k.at_page(P::TruncateInvalidate, page).await;
+        k.calls_invalidatepage(page);
         k.fs().invalidatepage(k, page, tail).await;
     }
 }
@@ -264,8 +271,9 @@ async fn truncate_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
         k.at_page(P::TruncateCancel, page).await;
         k.cancel_dirty_page(page);
     }
-    if k.has(page, PRIVATE) {
+    if k.has(page, PRIVATE) && !k.reaches_plant(Plant::InvalidateSkipped) {
         k.at_page(P::TruncateInvalidate, page).await;
+        k.calls_invalidatepage(page);
         k.fs().invalidatepage(k, page, Range::new(0, k.geometry().cells)).await;
     }
     if !cancels_first {
@@ -296,8 +304,16 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, cells: R
             k.zero(page, cells);
         }
         if k.has(page, PRIVATE) {
+            let early = k.reaches_plant(Plant::InvalidateUnlocked);
+            if early {
+                k.unlock_page(page);
+            }
             k.at_page(P::TruncateInvalidate, page).await;
+            k.calls_invalidatepage(page);
             k.fs().invalidatepage(k, page, cells).await;
+            if early {
+                k.lock_page(page, P::TruncateLock).await;
+            }
         }
     }
     k.unlock_page(page);

@@ -8,7 +8,7 @@
 
 use crate::case::Range;
 use crate::implementation::{Filesystem, WbSync};
-use crate::kernel::{Event, Frame, Kernel, Status, Written};
+use crate::kernel::{Call, Event, Frame, Kernel, Status, Written};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 
@@ -93,7 +93,7 @@ async fn write_one<F: Filesystem>(k: &Kernel<F>, page: Frame, sync: WbSync) -> S
         return Status::Ok;
     }
     if k.is_writeback(page) {
-        if sync != WbSync::Integrity {
+        if sync != WbSync::Integrity || k.reaches_plant(Plant::IntegritySkipsWriteback) {
             k.unlock_page(page);
             return Status::Ok;
         }
@@ -112,6 +112,7 @@ impl<F: Filesystem> Kernel<F> {
     /// ->writepage with the page locked and PG_dirty just cleared; the page comes back unlocked.
     /// Notes how the contract was met: redirtied, writeback started, or wholly beyond i_size.
     pub async fn writepage(&self, page: Frame, sync: WbSync) -> Status {
+        self.calls_locked(Call::Writepage, page);
         self.task().written.set(Written::default());
         let status = if sync == WbSync::Reclaim && self.reaches_plant(Plant::SilentNoWrite) {
             self.unlock_page(page);

@@ -264,6 +264,7 @@ impl Circumstances<'_> {
             (E::Discards(_) | E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NotSupported) => {
                 true
             }
+            (E::Freezes, S::NotSupported) => true,
             // A page that cannot go now.
             (E::Drops { launders: true, .. }, S::Busy) => true,
             (_, S::Ok) => true,
@@ -277,9 +278,53 @@ mod tests {
     use super::*;
     use mkwrite_model::case::Range;
 
+    use Status as S;
+    use mkwrite_model::case::Operation as O;
+
+    const CELL: Range = Range::new(0, 1);
+
+    type Results = &'static [S];
+
+    /// What an operation may return: on a calm day, on a rough one, and without a mapping.
+    const TABLE: &[(O, Results, Results, Results)] = &[
+        (O::Store(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
+        (O::Load(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
+        (O::Read(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
+        (O::Write(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault], &[S::Ok]),
+        (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+        (
+            O::Punch(CELL),
+            &[S::Ok, S::NotSupported],
+            &[S::Ok, S::NoMemory, S::Io, S::NotSupported],
+            &[S::Ok, S::NotSupported],
+        ),
+        (
+            O::ZeroRange(CELL),
+            &[S::Ok, S::NotSupported],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::NotSupported],
+            &[S::Ok, S::NotSupported],
+        ),
+        (
+            O::Prealloc(CELL),
+            &[S::Ok, S::NotSupported],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
+            &[S::Ok, S::NotSupported],
+        ),
+        (
+            O::Fallocate(CELL),
+            &[S::Ok, S::NotSupported],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
+            &[S::Ok, S::NotSupported],
+        ),
+        (O::Background(CELL), &[S::Ok], &[S::Ok], &[S::Ok]),
+        (O::Fsync, &[S::Ok], &[S::Ok, S::Io], &[S::Ok]),
+        (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),
+        (O::Invalidate2(CELL), &[S::Ok, S::Busy], &[S::Ok, S::Busy], &[S::Ok, S::Busy]),
+        (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
+    ];
+
     #[test]
     fn the_table_of_errors() {
-        use {Status as S, mkwrite_model::case::Operation as O};
         const STATUSES: [Status; 10] = [
             S::Ok,
             S::Sigbus,
@@ -316,53 +361,7 @@ mod tests {
             ..calm
         };
         let gone = Circumstances { mapped: Mapped::NO, ..calm };
-        let cell = Range::new(0, 1);
-        for (operation, calmly, roughly, unmapped) in [
-            (
-                O::Store(cell),
-                &[S::Ok][..],
-                &[S::Ok, S::Sigbus, S::Segv, S::NoMemory][..],
-                &[S::Segv][..],
-            ),
-            (O::Load(cell), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
-            (O::Read(cell), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
-            (
-                O::Write(cell),
-                &[S::Ok],
-                &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
-                &[S::Ok],
-            ),
-            (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
-            (
-                O::Punch(cell),
-                &[S::Ok, S::NotSupported],
-                &[S::Ok, S::NoMemory, S::Io, S::NotSupported],
-                &[S::Ok, S::NotSupported],
-            ),
-            (
-                O::ZeroRange(cell),
-                &[S::Ok, S::NotSupported],
-                &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::NotSupported],
-                &[S::Ok, S::NotSupported],
-            ),
-            (
-                O::Prealloc(cell),
-                &[S::Ok, S::NotSupported],
-                &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
-                &[S::Ok, S::NotSupported],
-            ),
-            (
-                O::Fallocate(cell),
-                &[S::Ok, S::NotSupported],
-                &[S::Ok, S::NoMemory, S::NoSpace, S::NotSupported],
-                &[S::Ok, S::NotSupported],
-            ),
-            (O::Background(cell), &[S::Ok], &[S::Ok], &[S::Ok]),
-            (O::Fsync, &[S::Ok], &[S::Ok, S::Io], &[S::Ok]),
-            (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),
-            (O::Invalidate2(cell), &[S::Ok, S::Busy], &[S::Ok, S::Busy], &[S::Ok, S::Busy]),
-            (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
-        ] {
+        for &(operation, calmly, roughly, unmapped) in TABLE {
             for (met, allowed) in [(&calm, calmly), (&rough, roughly), (&gone, unmapped)] {
                 let found: Vec<_> = STATUSES
                     .into_iter()
@@ -372,7 +371,7 @@ mod tests {
             }
         }
         assert!(
-            !Circumstances { whole: false, ..calm }.allows(Effect::Writes(cell), S::Ok),
+            !Circumstances { whole: false, ..calm }.allows(Effect::Writes(CELL), S::Ok),
             "a short write says why"
         );
     }

@@ -1,4 +1,5 @@
-//! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held; throttling and
+//! I8: locks are taken in the order of the era; nobody sleeps with a spinlock held or in an
+//! interrupt, which is where a device's I/O completes (b_end_io); throttling and
 //! file_update_time run without a page lock.
 //!
 //! file_update_time may start a transaction, and transactions come before page locks; throttling
@@ -34,6 +35,12 @@ const SLEPT: Part = Part {
     harm: "a deadlock is possible",
 };
 
+const INTERRUPT: Part = Part {
+    what: "the completion of an I/O may sleep",
+    title: "nobody sleeps in an interrupt",
+    harm: "a deadlock is possible",
+};
+
 /// See the file's head.
 pub(crate) struct LockOrder;
 
@@ -47,7 +54,7 @@ impl Check for LockOrder {
         plant: Plant::TimeUnderLock,
     };
 
-    const PARTS: &'static [Part] = &[TIME, THROTTLED, ORDER, SLEPT];
+    const PARTS: &'static [Part] = &[TIME, THROTTLED, ORDER, SLEPT, INTERRUPT];
 
     #[inline(always)]
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
@@ -56,6 +63,7 @@ impl Check for LockOrder {
             Event::Throttled { page_locks: 1.. } => cx.breach(THROTTLED.what),
             Event::LockOrder { .. } => cx.breach(ORDER.what),
             Event::SleptAtomic { .. } => cx.breach(SLEPT.what),
+            Event::SleptInInterrupt => cx.breach(INTERRUPT.what),
             _ => {}
         }
     }

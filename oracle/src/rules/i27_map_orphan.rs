@@ -1,7 +1,7 @@
-//! I27: a page whose mapping is NULL gets no new writable pte.
+//! I27: a page whose mapping is NULL gets no new pte, and none that it has becomes writable.
 //!
 //! On the WP path pte_same sees to it; on the MISS path only a mapping check under the page lock
-//! does.
+//! does: that of ->fault, and after page_mkwrite another.
 
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::Event;
@@ -15,8 +15,8 @@ pub(crate) struct MapOrphan;
 impl Check for MapOrphan {
     const ABOUT: About = About {
         id: "I27",
-        title: "no new writable pte for a page without mapping",
-        harm: "a page that is out of the file is writable",
+        title: "no new pte for a page without mapping",
+        harm: "a page that is out of the file is mapped",
         source: "2.6.30 mm/memory.c: __do_fault; Documentation/filesystems/Locking: page_mkwrite [mapping-check]",
         plant: Plant::NoMappingCheck,
     };
@@ -27,8 +27,9 @@ impl Check for MapOrphan {
 
     #[inline(always)]
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
-        if let Event::PteSet { page, write: true, mapping: false, .. } = event {
-            cx.page_breach(page, "made writable after it left the mapping");
+        if let Event::PteSet { page, write, mapping: false, .. } = event {
+            let what = if write { "made writable after it left the mapping" } else { "mapped after it left the mapping" };
+            cx.page_breach(page, what);
         }
     }
 }

@@ -314,6 +314,7 @@ rules! {
     Sigbus              i32_sigbus;
     Errno               errno;
     OwnerOfChange       i33_owner_of_change;
+    CalledLocked        called_locked;
     NotDurable          i34_not_durable;
     Lost                i35_lost;
     Unreported          i36_unreported;
@@ -323,6 +324,7 @@ rules! {
     LeftDirty           left_dirty;
     NotFreeable         not_freeable;
     KeptIdle            kept_idle;
+    Frozen              frozen;
     Untracked           untracked;
     StrayWrite          stray_write;
     SizeChange          size_change;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::triage::Status;
 
 pub mod bisect;
+pub mod bugs;
 pub mod compare;
 pub mod explain;
 pub mod hunt;

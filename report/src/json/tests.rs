@@ -287,6 +287,26 @@ fn compares() -> Vec<Value> {
     [true, false].map(|one| document(compare(one))).into()
 }
 
+fn bugs() -> Vec<Value> {
+    let bug = |one: bool| bugs::Bug {
+        name: String::new(),
+        what: String::new(),
+        source: String::new(),
+        implementation: one.then_some("i"),
+        entry: one.then(String::new),
+        plant: one.then_some("p"),
+        out: one.then(String::new),
+        hunts: 1,
+        found: 1,
+        still_there: false,
+        rule: one.then_some("I1"),
+        median_cases: one.then_some(1),
+        median_seconds: one.then_some(1.0),
+        operations: one.then_some(1),
+    };
+    vec![document(bugs::Bugs { seeds: 1, cases: 1, bugs: [true, false].map(bug).into() })]
+}
+
 fn plants() -> Vec<Value> {
     let cell = |one: bool| plants::Cell {
         plant: "p",
@@ -448,6 +468,7 @@ fn the_fields_of_every_document_are_listed() {
         ("campaign", campaigns()),
         ("compare", compares()),
         ("plants", plants()),
+        ("bugs", bugs()),
         ("reach", reaches()),
         ("live --conformance", conformances()),
         ("live --hunt", live_hunts()),

@@ -37,6 +37,7 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
         "it may allocate more blocks than it must, and declares so",
     ),
     (Plant::WriteFillsHoles, "ext3@*", "it may allocate more blocks than it must, and declares so"),
+    (Plant::WpSkipsLockWait, "driver@*", "a device mapping is never written back"),
     (Plant::CutSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::CancelUncounted, "tmpfs@*", "dirty pages are not counted"),
