@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" "xfs.toml" }
 
 /// A registry of the implementations of this repository, and of others beside them, for the
 /// differential rule:
@@ -43,6 +43,7 @@ macro_rules! with_builtin {
                 Ext3($crate::Ext3),
                 Shmem($crate::Shmem),
                 Ext4($crate::Ext4),
+                Xfs($crate::Xfs),
                 $($own)*
             }
             $(#[$private_meta])*
@@ -51,9 +52,15 @@ macro_rules! with_builtin {
                 Request($crate::WriteRequest),
                 Blocks($crate::Blocks),
                 Driver($crate::DriverPage),
+                Folio($crate::FolioState),
                 $($data)*
             }
-            inode { nfs: $crate::Client, ext4: $crate::Journal, $($($state)*)? }
+            inode {
+                nfs: $crate::Client,
+                ext4: $crate::Journal,
+                writer: $crate::Writer,
+                $($($state)*)?
+            }
             ledger [$crate::LEDGER, $($ledger),*]
             stored $crate::STORED_PAIRS
         }

@@ -71,7 +71,9 @@ impl Generator {
         case.geometry = Geometry::draw(r);
         let g = case.geometry;
         case.faults = Faults::draw(r, seed, index);
-        let weights = swarm(r, seed, index);
+        let later = &mut random(seed, index, LATER);
+        let has_later = one_in(later, 4);
+        let weights = swarm(r, has_later.then_some(&mut *later));
         let hot = r.random_range(0..g.pages);
         let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
         case.actors.resize_with(usize::from(actors), Actor::default);
@@ -91,6 +93,9 @@ impl Generator {
         }
         if one_in(r, THEMED_ONE_IN) {
             theme::begin(case, r, hot);
+        }
+        if has_later && one_in(later, 4) {
+            theme::begin_later(case, later, hot);
         }
         case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };
         self.settle(case);
@@ -112,16 +117,15 @@ const IN_STREAM: u8 = 16;
 /// That stream.
 const LATER: u64 = 0x200;
 
-fn swarm(r: &mut Random, seed: u64, index: u64) -> [(u8, u32); WEIGHTS.len()] {
-    let later = &mut random(seed, index, LATER);
-    let has_later = one_in(later, 4);
+fn swarm(r: &mut Random, mut later: Option<&mut Random>) -> [(u8, u32); WEIGHTS.len()] {
     std::array::from_fn(|i| {
         let (code, weight) = WEIGHTS[i];
-        let is_later = code > IN_STREAM;
-        if is_later && !has_later {
-            return (code, 0);
-        }
-        let factor = match if is_later { &mut *later } else { &mut *r }.random_range(0..4) {
+        let stream = match &mut later {
+            _ if code <= IN_STREAM => &mut *r,
+            Some(later) => later,
+            None => return (code, 0),
+        };
+        let factor = match stream.random_range(0..4) {
             0 => 0,
             1..3 => 1,
             _ => 3,

@@ -111,6 +111,12 @@ plants! {
     ExtendKeepsTail     "extend-keeps-tail"     "ext4@6.12"     "when the file grows, what was stored beyond its end stays in the page (52aecaee1c26) [content-past-eof]";
     MkwriteReservesNothing "mkwrite-reserves-nothing" "ext4@6.12" "page_mkwrite asks for no space; what is stored is dropped when it turns out that there is none (2e9ee8503555) [ext4-page-mkwrite]";
     FalseShortage       "false-shortage"        "block@2.6.30"  "page_mkwrite of a dirty page reports that there is no space, whatever there is";
+    SpaceReleasedUnlocked "space-released-unlocked" "xfs@6.12"      "a write(2) that ends early gives back what it reserved without invalidate_lock (XFS before 198dd8aedee6) [iomap-write]";
+    ReleaseTakesAll     "release-takes-all"     "xfs@6.12"      "a write(2) that ends early gives back what is reserved for all of its mapping, whoever reserved it (XFS before f65e6fad293b) [iomap-write]";
+    ReserveBeforeCheck  "reserve-before-check"  "xfs@6.12"      "page_mkwrite reserves space before it takes invalidate_lock and looks whether the page is still in the file (f2fs before 39a869582451) [reserve-before-check]";
+    GrowsUnzeroed       "grows-unzeroed"        "xfs@6.12"      "truncate to a larger size zeroes nothing between the old end and the new one [xfs-setattr]";
+    StaleWriteMap       "stale-write-map"       "xfs@6.12"      "write(2) does not ask whether its mapping is still valid once it has the page locked (iomap before 304a68b9c63b) [iomap-stale-map]";
+    ZeroSkipsUnwritten  "zero-skips-unwritten"  "xfs@6.12"      "zero_range skips holes and unwritten blocks also where the page cache is dirty (iomap before c5c810b94cfd) [iomap-zero-range]";
     WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
     IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
     InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";

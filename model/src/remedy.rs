@@ -82,6 +82,12 @@ remedies! {
         "none: NFS before version 4.2 has no DEALLOCATE; with it nothing excludes stores (6.12 fs/nfs/nfs42proc.c: nfs42_proc_deallocate) [nfs-deallocate]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
         "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page [nfs-last-page]";
+    ReserveFirst    "reserve-first"    "page_mkwrite of iomap gets space for all of the page below i_size before it marks the page dirty"
+        "none: 6.12 fs/iomap/buffered-io.c: iomap_page_mkwrite marks it dirty with each mapping [iomap-folio-state]";
+    ReleaseRoundsUp "release-rounds-up" "what a write(2) on iomap that ended early gives back begins behind the block that holds the end of the file, if that is dirty"
+        "none: 6.12 fs/iomap/buffered-io.c: iomap_write_delalloc_release cuts the dirty range at i_size, and XFS rounds that down [iomap-write]";
+    DiskSizeFirst   "disk-size-first"  "truncate writes a new size that is larger than that on the device to the device before it cuts the page cache"
+        "none: 6.12 fs/xfs/xfs_iops.c: xfs_setattr_size logs the size last [xfs-setattr]";
 }
 
 impl fmt::Display for Remedy {

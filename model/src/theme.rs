@@ -5,7 +5,7 @@
 
 use rand::RngExt;
 
-use crate::case::{Actor, Case, Geometry, Operation as Op, Range};
+use crate::case::{Actor, Case, Geometry, Operation as Op, Range, Site};
 use crate::generate::{Random, by_weight, one_in, pick};
 
 /// What a theme is made of: the shape of the file, and the page that all of it is about.
@@ -13,6 +13,8 @@ struct Stage<'a> {
     r: &'a mut Random,
     g: Geometry,
     page: u8,
+    /// The first copy of a write(2) is short.
+    short: bool,
 }
 
 /// The programs of its two actors.
@@ -23,14 +25,30 @@ type Theme = fn(&mut Stage<'_>) -> Parts;
 /// The themes, each with its share.
 const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 1)];
 
+/// Those of cases that have later kinds of operations: about space that is reserved, and mappings
+/// that go stale.
+const LATER: &[(Theme, u32)] = &[(remapped, 1), (released, 1)];
+
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
-    let draw = r.random_range(0..THEMES.iter().map(|(_, share)| share).sum());
-    let theme = by_weight(THEMES.iter().copied(), draw);
-    let mut stage = Stage { r, g: case.geometry, page };
+    put(case, r, page, THEMES);
+}
+
+/// The same of a case that has later kinds of operations.
+pub(crate) fn begin_later(case: &mut Case, r: &mut Random, page: u8) {
+    put(case, r, page, LATER);
+}
+
+fn put(case: &mut Case, r: &mut Random, page: u8, themes: &[(Theme, u32)]) {
+    let draw = r.random_range(0..themes.iter().map(|(_, share)| share).sum());
+    let theme = by_weight(themes.iter().copied(), draw);
+    let mut stage = Stage { r, g: case.geometry, page, short: false };
     stage.settle();
     let parts = theme(&mut stage);
     case.geometry = stage.g;
+    if stage.short {
+        case.faults.set(Site::Copy, 1);
+    }
     while case.actors.len() < parts.len() {
         case.actors.push(Actor::default());
     }
@@ -57,6 +75,16 @@ impl Stage<'_> {
         }
         g.size =
             if one_in(self.r, 4) { g.size.max(self.page * g.cells + 1) } else { g.file_cells() };
+    }
+
+    /// A page behind the page, in a file of holes. Returns its cells.
+    fn two_pages_of_holes(&mut self) -> Range {
+        let g = &mut self.g;
+        g.pages = g.pages.max(2);
+        g.size = g.file_cells();
+        g.holes = g.all_blocks();
+        self.page = self.page.min(g.pages - 2);
+        g.cells_of(self.page + 1)
     }
 
     fn first(&self) -> u8 {
@@ -162,4 +190,32 @@ fn holes(stage: &mut Stage<'_>) -> Parts {
     let block = stage.any_block();
     let cells = stage.cells(block);
     [vec![write], vec![stage.dirty(cells), stage.flush()]]
+}
+
+/// A write(2) over two pages that were never written fills the second in part, which is dirty, and
+/// is written back and dropped meanwhile.
+fn remapped(stage: &mut Stage<'_>) -> Parts {
+    let second = stage.two_pages_of_holes();
+    stage.g.set_blocks(if stage.g.cells < 4 { 1 } else { 2 });
+    let (first, page) = (stage.first(), Range::new(stage.page + 1, stage.page + 2));
+    let end = second.start + if one_in(stage.r, 2) { 1 } else { stage.g.cells - 1 };
+    let all = Range::new(first, second.end);
+    let mut writer = if one_in(stage.r, 2) {
+        vec![Op::Write(all)]
+    } else {
+        vec![Op::Prealloc(all), Op::Store(second)]
+    };
+    writer.push(Op::Write(Range::new(first, end)));
+    let flush = if one_in(stage.r, 2) { Op::Fsync } else { Op::Integrity(page) };
+    let drop = if one_in(stage.r, 2) { Op::Reclaim(page) } else { Op::Invalidate(page) };
+    [writer, vec![flush, drop]]
+}
+
+/// A write(2) over two pages of holes ends in the first; somebody stores to the second.
+fn released(stage: &mut Stage<'_>) -> Parts {
+    let second = stage.two_pages_of_holes();
+    stage.short = true;
+    let write = Op::Write(Range::new(stage.first(), second.end));
+    let store = Op::Store(second);
+    [vec![write], vec![Op::Load(second), store, stage.flush()]]
 }

@@ -82,6 +82,10 @@ conditions! {
     HalfZeroed      "half-zeroed"       half_zeroed       "a zero_range there failed for lack of space";
     WriteFailed     "write-failed"      write_failed      "a request to write it had failed";
     ShortCopied     "short-copied"      short_copied      "a write(2) to there had ended too early: its copy was short";
+    InGap           "in-gap"            in_gap            "a write(2) that began beyond the end of the file left it between the old end and its start";
+    EofReleased     "eof-released"      eof_released      "a write(2) that ended early gave back what was reserved for the block that holds the end of the file, which was dirty";
+    LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
+    InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
 }
 
@@ -183,6 +187,10 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells that a write(2) left between the old end of the file and its start.
+    gaps: u64,
+    /// Cells of a dirty block at the end of the file whose space a write(2) gave back.
+    eof_released: u64,
     /// Cells that a hole took from pages that stayed, and could be stored to.
     part_punched: u64,
     /// Cells that a write(2) has replaced since they were last put into `stored_late`, `cleaned`,
@@ -232,6 +240,8 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            gaps: 0,
+            eof_released: 0,
             overwritten: 0,
             overwritten_at: [0; CELLS_MAX],
             writers: 0,
@@ -327,6 +337,7 @@ impl Marks {
                 self.part_punched |= file_cells(k.geometry(), k.index(page), u8::MAX)
                     & (cells.bits() << k.first_cell(page));
             }
+            Event::EofBlockReleased { cells } => self.eof_released |= cells.bits(),
             Event::FaultReturned => self.close(k, task),
             Event::DirtyCleared { page, .. } => {
                 for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
@@ -529,7 +540,11 @@ impl Marks {
             self.preallocated &= kept;
             return;
         }
-        if let Effect::Stores(cells) = k.state(task).operation().effect() {
+        let effect = k.state(task).operation().effect();
+        if let Some(cells) = effect.writes() {
+            self.gaps |= Range::new(from, cells.start.max(from)).bits();
+        }
+        if let Effect::Stores(cells) = effect {
             let first = g.page_of(cells.start) * g.cells;
             self.raised |= self.truncates.tasks & !task.bit() != 0 && to > first;
         }
@@ -604,6 +619,22 @@ impl Marks {
 
     fn raised<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.raised
+    }
+
+    fn in_gap<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.gaps)
+    }
+
+    fn eof_released<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.eof_released)
+    }
+
+    fn last_write_failed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.unwritten)
+    }
+
+    fn in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
+        self.truncates.tasks != 0
     }
 
     fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {

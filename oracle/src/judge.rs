@@ -9,7 +9,6 @@ use mkwrite_model::case::{Case, Effect, Range, Site};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::page::UPTODATE;
 use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
 use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
@@ -465,8 +464,9 @@ fn operation_name<F: Filesystem>(k: &Kernel<F>, step: Step) -> &'static str {
 /// A cell as the page cache shows it.
 fn visible<F: Filesystem>(k: &Kernel<F>, cell: u8) -> Option<Stamp> {
     let g = k.geometry();
-    let page = k.slot(g.page_of(cell)).filter(|page| k.has(*page, UPTODATE))?;
-    Some(k.cell(page, cell % g.cells))
+    let page = k.slot(g.page_of(cell))?;
+    let uptodate = k.fs().uptodate(k, page) >> (cell % g.cells) & 1 != 0;
+    uptodate.then(|| k.cell(page, cell % g.cells))
 }
 
 /// Does the same for every kind of event, in an arm of its own: there the compiler keeps the rules
@@ -477,7 +477,7 @@ macro_rules! by_kind {
             Call Return MkwriteReturned FaultReturned PteSet Stored DirtySet TagSet DirtyCleared SizeWritten Mkcleaned
             WritebackStarted ChangedUnderWriteback WritebackEnded WritepageReturned Submitted Transferred Regrown
             WriteFailed Unlocked Removed FreedInUse PutUnheld UsedFreed TimeUpdated Throttled LockOrder SleptAtomic
-            Truncated PartPunched Bug NullMapping Failed Frozen SleptInInterrupt CalledWithout
+            Truncated PartPunched EofBlockReleased Bug NullMapping Failed Frozen SleptInInterrupt CalledWithout
         }
     };
     ($event:ident, $same:expr; $($kind:ident)*) => {

@@ -62,7 +62,14 @@ points! {
     282 JournalLocked   "journal.locked"         "commit: wait until no handle is open; what is done later is not part of it";
     283 JournalWrite    "journal.write"          "commit: the inode with its size is on the device";
     284 WritepageDisksize "writepage.disksize"   "writeback has mapped blocks: raise the size that the journal will write";
-    285 IoConvert       "io.convert"             "completion: unwritten blocks become part of the file";
+    285 IoConvert       "io.convert"             "completion: convert unwritten blocks; XFS raises the size on the device";
+    300 WriteMap        "write.map"              "write(2) on iomap: look the mapping up, reserve space where there is a hole";
+    301 WriteRelease    "write.release"          "a write(2) on iomap that ended early: take invalidate_lock, to give back what was reserved for the rest";
+    302 WritePunch      "write.punch"            "the same: give back what no dirty page needs";
+    303 ZeroCheck       "zero.check"             "zero_range: is a page of the range dirty, under writeback or locked?";
+    304 ZeroMap         "zero.map"               "zero_range: look the mapping up";
+    305 ZeroPage        "zero.page"              "zero_range: is the mapping still valid? Zero the part of the page, mark it dirty";
+    307 TruncateFlush   "truncate.flush"         "setattr: write back what lies beyond the size on the device";
     103 TruncateSetattr "truncate.setattr"       "setattr: the server cuts or extends its file";
     102 TruncateRefresh "truncate.refresh"       "setattr: take the size from the server's reply";
 }

@@ -137,11 +137,25 @@ operations! { $
             k.zero(page, Range::new(0, k.geometry().cells));
         }
 
+        /// write(2) of these cells of the file begins, with the inode lock held.
+        fn write_checks(self, k, cells: Range) {}
+
         /// write(2) is about to fill these cells of page `index`, counted from its start: the page,
         /// locked, uptodate, with a reference, and with space for what is to be written.
         fn write_begin(self, k, index: u8, cells: Range) -> Result<Frame, Status> {
             mm::grab_page(k, index).await
         }
+
+        /// Of these cells of the page, which write_begin was asked for: those that it has prepared,
+        /// from the first on. For the rest it is called again.
+        fn prepared(self, k, page: Frame, cells: Range) -> Range {
+            cells
+        }
+
+        /// write(2) ends early: of these cells of the file, for which it called write_begin last, so
+        /// many were written, from the first on. Comes before write_failed, and also where
+        /// write_begin got no page.
+        fn write_ended(self, k, cells: Range, written: u8) {}
 
         /// write(2) has filled these cells: mark them dirty, raise i_size. The page stays locked.
         fn write_end(self, k, page: Frame, cells: Range) {
@@ -268,6 +282,11 @@ operations! { $
         /// does not say so has all of a dirty page written.
         fn pending(self, k: &Kernel<F>, page: Frame) -> u8 {
             if k.is_dirty(page) { u8::MAX } else { 0 }
+        }
+
+        /// The cells of a page that a read takes from it, one bit each; the others it fills first.
+        fn uptodate(self, k: &Kernel<F>, page: Frame) -> u8 {
+            if k.is_uptodate(page) { u8::MAX } else { 0 }
         }
 
         /// Nothing is left to do for the private data of this page, which is clean.

@@ -210,6 +210,9 @@ pub enum Event {
     Truncated { first: u8 },
     /// A punched hole covers these cells of a page that stays, and that somebody can store to.
     PartPunched { page: Frame, cells: Range },
+    /// A write(2) that ended early gave back what was reserved for these cells of the file, a block
+    /// that holds the end of the file and is dirty.
+    EofBlockReleased { cells: Range },
     /// A modelled BUG_ON fired. The run ends.
     Bug { what: &'static str },
     /// A NULL mapping was dereferenced. The run ends.

@@ -60,11 +60,14 @@ pub struct Extents {
     allocated: Cell<u32>,
     /// Those for which space is reserved, one bit each.
     delayed: Cell<u32>,
+    /// How often the map has changed.
+    changes: Cell<u16>,
 }
 
 impl Extents {
     pub(super) fn reset(&self) {
         self.release(u32::MAX, |_| true);
+        self.changes.set(0);
     }
 
     /// What is under a block of the file.
@@ -85,6 +88,7 @@ impl Extents {
             mask.set(mask.get() & !(1 << file_block) | u32::from(is) << file_block);
         };
         self.map[usize::from(file_block)].set(extent);
+        self.changes.set(self.changes.get().wrapping_add(1));
         put(&self.allocated, extent.block().is_some());
         put(&self.delayed, extent == Extent::Delayed);
     }
@@ -113,6 +117,12 @@ impl Extents {
     #[inline]
     pub fn delayed(&self) -> u32 {
         self.delayed.get()
+    }
+
+    /// How often the map has changed: who looked at it, and finds the number as it was, need not
+    /// look again.
+    pub fn changes(&self) -> u16 {
+        self.changes.get()
     }
 }
 

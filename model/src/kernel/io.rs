@@ -27,6 +27,9 @@ pub struct Request {
     pub cells: Range,
     /// Device blocks that a block filesystem writes, by block of the page.
     pub blocks: [u8; BLOCKS_PER_PAGE_MAX],
+    /// Where the cells of the page end that are part of the file with it; 0 where the size on the
+    /// device does not follow the data.
+    pub end: u8,
     /// Ask the server for stable storage.
     pub stable: bool,
     /// What the server's reply says of the file.
@@ -43,6 +46,7 @@ impl Request {
             page,
             cells: Range::new(0, 0),
             blocks,
+            end: 0,
             stable: false,
             reply: Attributes { size: 0, changes: 0 },
             fails: false,
@@ -140,6 +144,11 @@ impl<F: Filesystem> Kernel<F> {
     /// The size in the inode on the block device.
     pub fn disk_size(&self) -> u8 {
         self.file().disk_size.get()
+    }
+
+    /// Writes this size to the inode on the block device.
+    pub fn set_disk_size(&self, size: u8) {
+        self.file().disk_size.set(size);
     }
 
     /// Writes the inode to the block device (ext2_write_inode).

@@ -259,6 +259,13 @@ impl<F: Filesystem> Kernel<F> {
         self.touch(page);
     }
 
+    /// Fills one cell of a block of the page that is not uptodate, so that it is not being written
+    /// whatever is of the rest.
+    pub fn fill_cell(&self, page: Frame, cell: u8, stamp: Stamp) {
+        self.page(page).data[usize::from(cell)].set(stamp);
+        self.touch(page);
+    }
+
     /// Zeroes the cells of the page from `from` on.
     pub fn zero(&self, page: Frame, cells: Range) {
         for cell in cells.iter() {

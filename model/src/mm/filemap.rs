@@ -160,6 +160,7 @@ pub(crate) async fn write<F: Filesystem>(
     if !unlocked {
         k.inode_lock(P::WriteInode).await;
     }
+    k.fs().write_checks(k, cells).await;
     let size = k.i_size();
     let fills_gap =
         treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
@@ -169,25 +170,31 @@ pub(crate) async fn write<F: Filesystem>(
         extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
     }
     let mut status = Status::Ok;
-    for (index, cells) in by_page(k, cells) {
-        status = write_page(k, slot, index, cells).await;
-        if status != Status::Ok {
-            // What filled the gap goes again, and the blocks beyond the end that write_begin got.
-            let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
-                && k.task().outcome.done() == 0
-                && k.i_size() > size;
-            let had_page = !matches!(status, Status::NoMemory | Status::Io);
-            if gap_alone {
-                k.calls_with_inode(Call::Setattr);
-                k.fs().setattr(k, size).await; // also at a server, which may know of it by now
-            } else if had_page {
-                let first = index * k.geometry().cells;
-                k.fs().write_failed(k, Range::new(first + cells.start, first + cells.end)).await;
+    'pages: for (index, mut rest) in by_page(k, cells) {
+        while !rest.is_empty() {
+            match write_page(k, slot, index, rest).await {
+                Ok(end) => rest.start = end,
+                Err(error) => status = error,
             }
-            break;
+            if status != Status::Ok {
+                k.fs().write_ended(k, of_file(k, index, rest), written(k, index, rest)).await;
+                // What filled the gap goes again, and the blocks beyond the end that write_begin
+                // got.
+                let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                    && k.task().outcome.done() == 0
+                    && k.i_size() > size;
+                let had_page = !matches!(status, Status::NoMemory | Status::Io);
+                if gap_alone {
+                    k.calls_with_inode(Call::Setattr);
+                    k.fs().setattr(k, size).await; // also at a server, which may know of it by now
+                } else if had_page {
+                    k.fs().write_failed(k, of_file(k, index, rest)).await;
+                }
+                break 'pages;
+            }
+            k.at(P::WriteThrottle).await;
+            k.balance_dirty_pages(true);
         }
-        k.at(P::WriteThrottle).await;
-        k.balance_dirty_pages(true);
     }
     if !unlocked {
         k.inode_unlock();
@@ -195,14 +202,31 @@ pub(crate) async fn write<F: Filesystem>(
     empty_pipe(k, status)
 }
 
-/// One page of it: write_begin, the copy, write_end.
-async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Range) -> Status {
+/// These cells of a page, counted from its start, as cells of the file.
+fn of_file<F: Filesystem>(k: &Kernel<F>, index: u8, cells: Range) -> Range {
+    let first = index * k.geometry().cells;
+    Range::new(first + cells.start, first + cells.end)
+}
+
+/// How many of these cells of a page the write(2) that runs has written; it came to the first.
+fn written<F: Filesystem>(k: &Kernel<F>, index: u8, rest: Range) -> u8 {
+    // Of the operation: a range that is kept over the steps makes the future larger.
+    let cells = k.task().operation().effect().writes().unwrap_or_default();
+    (cells.start + k.task().outcome.done()).saturating_sub(of_file(k, index, rest).start)
+}
+
+/// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
+/// write_end. Returns where in the page it ended.
+async fn write_page<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    index: u8,
+    mut asked: Range,
+) -> Result<u8, Status> {
     let old = k.i_size();
     k.calls_with_inode(Call::WriteBegin);
-    let page = match k.fs().write_begin(k, index, cells).await {
-        Ok(page) => page,
-        Err(status) => return status,
-    };
+    let page = k.fs().write_begin(k, index, asked).await?;
+    asked = k.fs().prepared(k, page, asked).await;
     let early = k.reaches_plant(Plant::WriteBeginUnlocked);
     if early {
         k.unlock_page(page);
@@ -210,7 +234,6 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
     k.calls_locked(Call::WriteBegin, page);
     k.at_page(P::WriteCopy, page).await;
     let pipe = k.task().pipe.get();
-    let asked = cells;
     let is_short = pipe.pages == 0 && k.fails(Site::Copy);
     let cells = if is_short { first_half(asked) } else { asked };
     for cell in cells.iter() {
@@ -241,7 +264,7 @@ async fn write_page<F: Filesystem>(k: &Kernel<F>, slot: u8, index: u8, cells: Ra
     if old < start && !cells.is_empty() {
         k.fs().size_extended(k, old, start).await;
     }
-    if is_short { Status::Fault } else { Status::Ok }
+    if is_short { Err(Status::Fault) } else { Ok(cells.end) }
 }
 
 /// The first half of these cells, none of a single one: what is copied if the copy is short.
@@ -331,34 +354,38 @@ pub(super) async fn grab<F: Filesystem>(
     index: u8,
     can_fail: bool,
 ) -> Result<Frame, Status> {
+    let page = find_or_add_page(k, index, can_fail).await?;
+    if !k.is_uptodate(page) {
+        k.at_page(P::WriteRead, page).await;
+        if !can_fail {
+            k.read_page_surely(page).await;
+        } else if !k.read_page(page).await {
+            k.unlock_page(page);
+            k.put_page(page);
+            return Err(Status::Io);
+        }
+    }
+    Ok(page)
+}
+
+/// __filemap_get_folio for a write: the page at `index`, locked, with a reference, perhaps not
+/// uptodate. The case has a say in whether there is memory for it, or has not.
+pub async fn find_or_add_page<F: Filesystem>(
+    k: &Kernel<F>,
+    index: u8,
+    can_fail: bool,
+) -> Result<Frame, Status> {
     loop {
         k.at_slot(P::WriteFind, index).await;
-        let page = match k.find_get_page(index) {
-            None => {
-                let page =
-                    if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
-                page.ok_or(Status::NoMemory)?
-            }
-            Some(page) => {
-                k.lock_page(page, P::WriteLock).await;
-                if !k.in_mapping(page) {
-                    k.unlock_page(page);
-                    k.put_page(page);
-                    continue;
-                }
-                page
-            }
+        let Some(page) = k.find_get_page(index) else {
+            let page = if can_fail { k.add_to_page_cache(index) } else { k.add_new_page(index) };
+            return page.ok_or(Status::NoMemory);
         };
-        if !k.is_uptodate(page) {
-            k.at_page(P::WriteRead, page).await;
-            if !can_fail {
-                k.read_page_surely(page).await;
-            } else if !k.read_page(page).await {
-                k.unlock_page(page);
-                k.put_page(page);
-                return Err(Status::Io);
-            }
+        k.lock_page(page, P::WriteLock).await;
+        if k.in_mapping(page) {
+            return Ok(page);
         }
-        return Ok(page);
+        k.unlock_page(page);
+        k.put_page(page);
     }
 }

@@ -11,7 +11,7 @@
 //! they are written again, or cut off.
 
 use mkwrite_model::implementation::Filesystem;
-use mkwrite_model::kernel::page::{ERROR, MAPPING, UPTODATE};
+use mkwrite_model::kernel::page::{ERROR, MAPPING};
 use mkwrite_model::kernel::{Frame, Kernel};
 use mkwrite_model::plant::Plant;
 
@@ -49,10 +49,11 @@ impl Check for Untracked {
 
 /// The cells below i_size that differ and that nobody will write.
 fn untracked<F: Filesystem>(k: &Kernel<F>, page: Frame) -> u8 {
-    if !k.has(page, MAPPING | UPTODATE) || k.has(page, ERROR) || k.ptes_of(page).any(|pte| pte.is_dirty()) {
+    if !k.has(page, MAPPING) || k.has(page, ERROR) || k.ptes_of(page).any(|pte| pte.is_dirty()) {
         return 0;
     }
     let (pending, first) = (k.fs().pending(k, page), k.first_cell(page));
-    let differs = |cell: &u8| pending >> cell & 1 == 0 && k.cell(page, *cell) != k.fs().stored(k, first + cell);
+    let judged = k.fs().uptodate(k, page) & !pending;
+    let differs = |cell: &u8| judged >> cell & 1 != 0 && k.cell(page, *cell) != k.fs().stored(k, first + cell);
     (0..k.length_below_eof(page)).filter(differs).fold(0, |mask, cell| mask | 1 << cell)
 }
