@@ -342,9 +342,9 @@ operations! {
     7  Integrity(pages: Pages) 14 free WritesBack { pages, integrity: true },
         integrity(k, pages),
         "sync_range" "integrity writeback of a range of pages (WB_SYNC_ALL)";
-    8  Fsync() 24 compared Syncs { mapping: false }, fsync::fsync(k),
+    8  Fsync() 24 compared Syncs { mapping: false }, fsync::fsync(k, None),
         "fsync" "fsync(2)";
-    9  Msync() 4 compared Syncs { mapping: true }, fsync::msync(k, mm),
+    9  Msync() 4 compared Syncs { mapping: true }, fsync::fsync(k, Some(mm)),
         "msync" "msync(2) with MS_SYNC";
     10 Invalidate(pages: Pages) 10 free Drops { pages, unmaps: false, launders: false },
         invalidate::invalidate_mapping_pages(k, pages),

@@ -24,7 +24,18 @@ points! {
 }
 
 /// fsync(2).
-pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
+///
+/// And msync(2) with MS_SYNC of a mapping: find the vma, drop mmap_lock, fsync the file. (One
+/// function, because each layer makes the future of every actor larger.)
+pub(crate) async fn fsync<F: Filesystem>(k: &Kernel<F>, mapping: Option<Mm>) -> Status {
+    if let Some(mm) = mapping {
+        k.mmap_read_lock(mm, P::FaultMmapLock).await;
+        let mapped = k.is_file_mapped(mm);
+        k.mmap_read_unlock(mm);
+        if !mapped {
+            return Status::NoMemory;
+        }
+    }
     k.at(P::FsyncStart).await;
     let wait = k.facts().fsync_wait;
     let mut status = match wait {
@@ -85,14 +96,6 @@ pub async fn generic_file_fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     k.inode_unlock();
     k.at(P::FsyncError).await;
     if k.facts().fsync_checks_again { k.mapping_take_error() } else { Status::Ok }
-}
-
-/// msync(2) with MS_SYNC: find the vma, drop mmap_lock, fsync the file.
-pub(crate) async fn msync<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
-    k.mmap_read_lock(mm, P::FaultMmapLock).await;
-    let mapped = k.is_file_mapped(mm);
-    k.mmap_read_unlock(mm);
-    if mapped { fsync(k).await } else { Status::NoMemory }
 }
 
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.

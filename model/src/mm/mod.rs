@@ -81,12 +81,11 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
         return Status::Ok; // a device mapping has no file behind it, and nobody is called
     }
     k.event(Event::Call);
-    let writes = k.freezes() && operation.effect().is_writing();
-    if writes {
+    if waits_for_thaw(k) {
         k.start_write(P::StartWrite).await;
     }
     let status = perform(k, slot, mm, operation).await;
-    if writes {
+    if waits_for_thaw(k) {
         k.end_write();
     }
     if status != Status::Ok {
@@ -94,6 +93,11 @@ async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operatio
     }
     k.event(Event::Return);
     status
+}
+
+/// The operation of the running task does not begin while the filesystem is frozen.
+fn waits_for_thaw<F: Filesystem>(k: &Kernel<F>) -> bool {
+    k.freezes() && k.task().operation().effect().is_writing()
 }
 
 /// The cells of a range, page by page: (page, cells of the page counted from its start).
