@@ -66,7 +66,10 @@ impl<F: Iomap> VmOperations<F> for Xfs {
         if k.length_below_eof(page) != 0 && k.reaches_plant(Plant::ReserveBeforeCheck) {
             let first = k.first_cell(page);
             let cells = Range::new(first, first + k.length_below_eof(page));
-            k.at_page(P::MkwriteAttach, page).await;
+            // It starts a transaction first, and may wait for the log.
+            for _ in 0..3 {
+                k.at_page(P::MkwriteAttach, page).await;
+            }
             _ = self.iomap_begin(k, cells, Purpose::Write);
         }
         k.invalidate_lock_shared(P::MkwriteInvalidate).await;
