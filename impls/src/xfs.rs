@@ -55,7 +55,7 @@ impl<F: Iomap> Implementation<F> for Xfs {
             may_differ: &[],
             record: "space reserved or allocated for every dirty block below i_size",
             source: "6.12 fs/iomap/buffered-io.c: iomap_page_mkwrite; fs/xfs/xfs_file.c: xfs_write_fault \
-                     [iomap-folio-state, iomap-write, xfs-locks, xfs-extents, stable-pages]",
+                     [iomap-folio-state, iomap-write, iomap-writepage, xfs-locks, xfs-extents, stable-pages]",
         }
     }
 }
