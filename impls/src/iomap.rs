@@ -524,11 +524,9 @@ async fn zero_mapped<F: Iomap>(fs: impl IomapOperations<F>, k: &Kernel<F>, mut c
         k.at_page(P::ZeroPage, page).await;
         let valid = is_valid(fs, k);
         if valid {
-            let of_page = prepared(
-                k,
-                page,
-                Range::new(cells.start - k.first_cell(page), cells.end - k.first_cell(page)),
-            );
+            let first = k.first_cell(page);
+            let of_page = Range::new(cells.start - first, cells.end - first);
+            let of_page = of_page.clip(Range::new(0, k.geometry().cells));
             prepare(k, page, of_page, false).await;
             k.zero(page, of_page);
             filled(k, page, of_page).await;

@@ -55,7 +55,7 @@ impl<F: Iomap> Implementation<F> for Xfs {
             may_differ: &[],
             record: "space reserved or allocated for every dirty block below i_size",
             source: "6.12 fs/iomap/buffered-io.c: iomap_page_mkwrite; fs/xfs/xfs_file.c: xfs_write_fault \
-                     [iomap-folio-state, iomap-write, xfs-locks, xfs-extents, stable-pages]",
+                     [iomap-folio-state, iomap-write, iomap-writepage, xfs-locks, xfs-extents, stable-pages]",
         }
     }
 }
@@ -66,7 +66,10 @@ impl<F: Iomap> VmOperations<F> for Xfs {
         if k.length_below_eof(page) != 0 && k.reaches_plant(Plant::ReserveBeforeCheck) {
             let first = k.first_cell(page);
             let cells = Range::new(first, first + k.length_below_eof(page));
-            k.at_page(P::MkwriteAttach, page).await;
+            // It starts a transaction first, and may wait for the log.
+            for _ in 0..3 {
+                k.at_page(P::MkwriteAttach, page).await;
+            }
             _ = self.iomap_begin(k, cells, Purpose::Write);
         }
         k.invalidate_lock_shared(P::MkwriteInvalidate).await;
