@@ -107,7 +107,8 @@ pub fn nearest<F: Filesystem>(
             ("ext4@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail] as &[_])
         }
         "ext4" => ("ext4@6.1", &[Remedy::IsizeExtended] as &[_]),
-        "xfs" | "btrfs" => zeroes_tail,
+        "xfs" => ("xfs@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail] as &[_]),
+        "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@6.12", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@6.12", &[] as &[_]),
         "fuse" | "fuse-writeback" => ("filemap@3.10", &[] as &[_]),
