@@ -27,7 +27,7 @@ const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 
 
 /// Those of cases that have later kinds of operations: about space that is reserved, and mappings
 /// that go stale.
-const LATER: &[(Theme, u32)] = &[(remapped, 1), (released, 1)];
+const LATER: &[(Theme, u32)] = &[(remapped, 2), (released, 1)];
 
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {

@@ -169,6 +169,8 @@ struct Hunt {
 
 /// Cases in which a rule must find its bug.
 const CASES: u64 = 15_000;
+/// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
+const RARE: &[Plant] = &[Plant::StaleWriteMap];
 /// Cases after which it is said that no other rule has seen the bug.
 const ALONE: u64 = 2000;
 
@@ -230,8 +232,9 @@ impl Hunt {
             let other = Builtin::by_name("block@2.6.30").expect("a built-in implementation");
             targets.push(Target::from(Pair::natural(other)));
         }
+        let cases = if RARE.contains(&plant) { 4 * CASES } else { CASES };
         let plan =
-            Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, CASES, ledger) };
+            Plan { feedback: Some(Signals::default()), ..Plan::new(targets, 5, cases, ledger) };
         let progress = Progress::default();
         let missing = Mutex::new(rules.iter().copied().collect());
         let until = Until { plan: &plan, progress: &progress, missing, least };

@@ -49,6 +49,16 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
     ),
     (Plant::WriteFillsHoles, "ext3@*", "it may allocate more blocks than it must, and declares so"),
     (Plant::WpSkipsLockWait, "driver@*", "a device mapping is never written back"),
+    (
+        Plant::ExtendKeepsWritable,
+        "filemap@*",
+        "nothing is tied to a dirty page: writepage finds the blocks of what was stored late",
+    ),
+    (
+        Plant::ExtendKeepsWritable,
+        "ext3@*",
+        "nothing is tied to a dirty page: writepage finds the blocks of what was stored late",
+    ),
     (Plant::CutSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::CancelUncounted, "tmpfs@*", "dirty pages are not counted"),
