@@ -120,8 +120,8 @@ plants! {
     WpSkipsLockWait     "wp-skips-lock-wait"    "ext3@2.6.30"   "WP path without page_mkwrite: set_page_dirty does not wait for whoever holds the page lock (79352894b285) [no-page-mkwrite]";
     IntegrityBudget     "integrity-budget"      "block@2.6.30"  "integrity writeback ends after two pages, whoever made them dirty (05fe478dd04e) [nr-to-write]";
     InodeStaysClean     "inode-stays-clean"     "filemap@3.10"  "set_page_dirty of a page without buffers does not mark the inode dirty (56d7acc792c0) [clean-inode]";
-    FreezeWritesFirst   "freeze-writes-first"   "filemap@6.12"  "freezing writes what is dirty before it keeps page_mkwrite out (ea13a86463fd) [freeze]";
-    MkwriteIgnoresFreeze "mkwrite-ignores-freeze" "filemap@6.12" "page_mkwrite does not wait while the filesystem is frozen (14da9200140f) [freeze]";
+    FreezeWritesFirst   "freeze-writes-first"   "filemap@6.12"  "freezing writes what is dirty before it keeps page_mkwrite out (ea13a86463fd) [freeze-levels]";
+    MkwriteIgnoresFreeze "mkwrite-ignores-freeze" "filemap@6.12" "page_mkwrite does not wait while the filesystem is frozen (14da9200140f) [freeze-levels]";
     WritebackNotAwaited "writeback-not-awaited" "block@2.6.30"  "integrity writeback writes a page that is under writeback without waiting (a4ca369ca221) [writeback-awaited]";
     TruncateNoInvalidate "truncate-no-invalidate" "block@6.12"  "setattr does not take invalidate_lock";
     PunchNoInvalidate   "punch-no-invalidate"   "block@6.12"    "a punch does not take invalidate_lock";

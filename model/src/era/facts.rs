@@ -68,7 +68,7 @@ pub struct Facts {
     /// Whoever reads a page into the page cache holds invalidate_lock, and whoever removes pages and
     /// blocks together holds it alone (`[invalidate-lock]`). Since 5.15.
     pub invalidate_lock: bool,
-    /// page_mkwrite waits while the filesystem is frozen, and freezing waits for it (`[freeze]`). Since
+    /// page_mkwrite waits while the filesystem is frozen, and freezing waits for it (`[freeze-levels]`). Since
     /// 3.6; here from 6.1 on, because the races before that are left out.
     pub freezes: bool,
     /// invalidate_inode_pages2 removes no page that others hold a reference to, as in 2.6.18.

@@ -1,5 +1,5 @@
 //! Freezing a filesystem, and thawing it again: 6.12 fs/super.c: freeze_super, thaw_super
-//! (`[freeze]`).
+//! (`[freeze-levels]`).
 //!
 //! Three levels. First nobody begins to write: whoever writes, truncates or allocates by a system
 //! call holds the first level shared (mnt_want_write), and the freezer waits for them. Then no

@@ -18,7 +18,7 @@ impl Check for Frozen {
         id: "frozen",
         title: "while a filesystem is frozen nothing becomes dirty, and nothing reaches the device",
         harm: "a snapshot is torn",
-        source: "6.12 fs/super.c: freeze_super; include/linux/fs.h: sb_start_pagefault [freeze]",
+        source: "6.12 fs/super.c: freeze_super; include/linux/fs.h: sb_start_pagefault [freeze-levels]",
         plant: Plant::FreezeWritesFirst,
     };
 
