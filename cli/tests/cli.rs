@@ -305,7 +305,7 @@ fn what_cannot_be_written_is_lost_to_nobody() {
     assert!(error.contains("cannot write other/"), "{error}");
     assert!(run.path("other/hunt.json").is_file());
 
-    let output = run.run("hunt --impl block@2.6.30 --seed 3 --cases 100 --log /dev/full");
+    let output = run.run("hunt --impl block@2.6.30 --seed 3 --cases 1000 --log /dev/full");
     assert_eq!(output.status.code(), Some(2));
     let [table, error] =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
