@@ -166,7 +166,7 @@ fn operations_of_fsx_become_a_case() {
     let operations = "write 0x0 0x1000 0x0\nskip read 0x9000 0x10 0x1000\nmapwrite 0x1000 0x800 \
                       0x1000 close_open\ntruncate 0x0 0x400 0x1800 *\npunch_hole 0x0 0x400 0x400\n\
                       fallocate 0x400 0x400 0x400\nmapread 0x0 0x400 0x800\nread 0x0 0x400 0x800\n\
-                      fsync 0x0 0x0 0x800\n";
+                      fsync 0x0 0x0 0x800\ninsert_range 0x0 0x400 0x800\n";
     std::fs::write(run.path("junk.fsxops"), operations).unwrap();
     let output = run.run("convert junk.fsxops --from fsx");
     assert_eq!(output.status.code(), Some(0));
@@ -174,10 +174,10 @@ fn operations_of_fsx_become_a_case() {
         text(&output.stdout),
         "mkw 1\nfile     pages 2 cells 4 blocks 1 size 0 mms 1\nactor    A mm 0\nA.0      write \
          0..4\nA.1      truncate 6\nA.2      store 4..6\nA.3      msync\nA.4      truncate 1\nA.5      \
-         punch 0..1\nA.6      truncate 2\nA.7      load 0..1\nA.8      read 0..1\nA.9      fsync\n"
+         punch 0..1\nA.6      fallocate 1..2\nA.7      load 0..1\nA.8      read 0..1\nA.9      fsync\n"
     );
     let notes = text(&output.stderr);
-    assert!(notes.contains("line 6: no operation of a case is fallocate"), "{notes}");
+    assert!(notes.contains("line 10: no operation of a case is insert_range"), "{notes}");
     // There and back again.
     let (_, ops) = export(&run, CASES[0], "fsx", "x.fsxops");
     assert_eq!(

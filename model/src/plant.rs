@@ -104,7 +104,7 @@ plants! {
     FsLockOverTruncate  "fs-lock-over-truncate" "block@2.6.30"  "truncate and ->fault take a lock of the filesystem, in both orders with the page lock (ntfs3, ni_lock) [lock-over-truncate]";
     WriteFillsHoles     "write-fills-holes"     "fsblock@2009"  "write(2) allocates and writes all blocks of the page that the file reaches into, not only those that it fills";
     CountLeavesOut      "count-leaves-out"      "block@2.6.30"  "remove_mapping compares the references of a page with a count that leaves out the caller's own";
-    WritebackEndsFirst  "writeback-ends-first"  "ext4@6.12"     "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [ext4-end-io]";
+    WritebackEndsFirst  "writeback-ends-first"  "ext4@6.12"     "completion ends writeback before it converts unwritten blocks (ext4 before b0857d309fae) [ext4-end-io, convert-before-end]";
     SizeBeforeMkclean   "size-before-mkclean"   "ext4@6.1"      "writeback reads i_size before it has write-protected the page, and zeroes the tail by it (a056bdaae7a1) [ext4-writepages]";
     TowriteLost         "towrite-lost"          "ext4@6.1"      "writeback that may not allocate takes the tag TOWRITE off a page that it leaves dirty (1c8349a17137) [ext4-towrite]";
     ExtendKeepsWritable "extend-keeps-writable" "ext4@6.12"     "when the file grows, the page that held its end stays writable (90a8020278c1) [isize-extended]";
