@@ -76,17 +76,12 @@ impl<F: Filesystem<Private: Holds<Buffers>>> BufferHeads for F {}
 
 /// The blocks of a page that a range of its cells touches, one bit each.
 pub fn blocks_touched(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
-    let per_block = k.geometry().block_cells();
-    if cells.is_empty() {
-        return 0;
-    }
-    Range::new(cells.start / per_block, cells.end.div_ceil(per_block)).bits() as u8
+    if cells.is_empty() { 0 } else { k.geometry().blocks_touched(cells).bits() as u8 }
 }
 
 /// The blocks of a page that lie wholly in these of its cells, one bit each.
 pub fn blocks_inside(k: &Kernel<impl Filesystem>, cells: Range) -> u8 {
-    let block = k.geometry().block_cells();
-    Range::new(cells.start.div_ceil(block), cells.end / block).bits() as u8
+    k.geometry().blocks_inside(cells).bits() as u8
 }
 
 /// All blocks of a page.
@@ -596,31 +591,23 @@ pub fn parts_of_blocks(k: &Kernel<impl Filesystem>, cells: Range) -> [Range; 2] 
     [head, Range::new(head.end.max(cells.end / block * block), cells.end)]
 }
 
-/// The blocks of the file that lie wholly in a range of its cells.
-pub fn whole_blocks(k: &Kernel<impl Filesystem>, cells: Range) -> Range {
-    let block = k.geometry().block_cells();
-    let (first, end) = (cells.start.div_ceil(block), cells.end / block);
-    Range::new(first, end.max(first))
-}
-
 /// ext4_punch_hole of 6.12 (fs/ext4/inode.c; `[punch-hole]`): the range is written back; under both
 /// locks the whole blocks go from the page cache and from the file, and the parts of blocks at the
 /// ends are zeroed and made dirty. Otherwise than there: the parts come last, as in
 /// xfs_free_file_space, because here a whole page is read to zero a part of it; they wait for
 /// writeback, as iomap_zero_range does; and an error of the writeback is left to fsync.
 pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
-    let (g, block) = (k.geometry(), k.geometry().block_cells());
-    let pages = Range::new(g.page_of(cells.start), cells.end.div_ceil(g.cells));
-    k.fs().writepages(k, pages, WbSync::Integrity).await;
+    let g = k.geometry();
+    k.fs().writepages(k, g.pages_touched(cells), WbSync::Integrity).await;
     mm::filemap_fdatawait(k).await;
     let mut status = Status::Ok;
     k.inode_lock(P::PunchInode).await;
     let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
     if cells.start < k.i_size() {
         mm::lock_out_faults(k).await;
-        let whole = whole_blocks(k, cells);
+        let whole = g.blocks_inside(cells);
         if !whole.is_empty() {
-            let cells = Range::new(whole.start * block, whole.end * block);
+            let cells = g.cells_of_blocks(whole);
             prepare_ends(k, cells).await;
             mm::truncate_pagecache_range(k, cells).await;
             k.at(P::PunchBlocks).await;

@@ -85,8 +85,7 @@ pub struct Mapping {
 impl Mapping {
     /// The cells of the file that it covers.
     fn cells(self, k: &Kernel<impl Filesystem>) -> Range {
-        let block = k.geometry().block_cells();
-        Range::new(self.blocks.start * block, self.blocks.end * block)
+        k.geometry().cells_of_blocks(self.blocks)
     }
 }
 
@@ -428,7 +427,8 @@ fn is_own(k: &Kernel<impl Iomap>, mapping: Mapping) -> bool {
 /// dirty blocks of the page cache below i_size.
 async fn write_delalloc_release(k: &Kernel<impl Iomap>, mut cells: Range) {
     let scanned = cells.clip(Range::new(0, k.i_size()));
-    let pages = if scanned.is_empty() { Range::default() } else { pages_of(k, scanned) };
+    let pages =
+        if scanned.is_empty() { Range::default() } else { k.geometry().pages_touched(scanned) };
     for index in pages.iter() {
         let cell = index * k.geometry().cells;
         let Some(page) = mm::lock_page_of(k, cell).await else { continue };
@@ -466,8 +466,7 @@ fn punch_clean(k: &Kernel<impl Iomap>, page: Frame, cells: Range) {
 /// ->punch, and xfs_bmap_punch_delalloc_range: from the block of the first of these cells on.
 fn punch(k: &Kernel<impl Iomap>, cells: Range) {
     if !cells.is_empty() {
-        let block = k.geometry().block_cells();
-        k.free_reservations(Range::new(cells.start / block, cells.end.div_ceil(block)));
+        k.free_reservations(k.geometry().blocks_touched(cells));
     }
 }
 
@@ -480,7 +479,8 @@ pub async fn zero_range<F: Iomap>(
 ) -> bool {
     k.at_tree(P::ZeroCheck).await;
     let busy = |page: Frame| k.is_dirty(page) || k.is_writeback(page) || k.is_locked(page);
-    let mut dirty = pages_of(k, cells).iter().filter_map(|index| k.slot(index)).any(busy);
+    let pages = k.geometry().pages_touched(cells);
+    let mut dirty = pages.iter().filter_map(|index| k.slot(index)).any(busy);
     let mut zeroed = false;
     while !cells.is_empty() {
         k.at(P::ZeroMap).await;
@@ -492,7 +492,7 @@ pub async fn zero_range<F: Iomap>(
         } else if dirty && !k.reaches_plant(Plant::ZeroSkipsUnwritten) {
             // What flush does; one layer less of the future.
             dirty = false;
-            mm::write_cache_pages(k, pages_of(k, cells), WbSync::Integrity).await;
+            mm::write_cache_pages(k, k.geometry().pages_touched(cells), WbSync::Integrity).await;
             mm::filemap_fdatawait(k).await;
         } else {
             cells.start = mapping.cells(k).end;
@@ -506,12 +506,6 @@ pub async fn zero_range<F: Iomap>(
 pub async fn flush(k: &Kernel<impl Iomap>, pages: Range) {
     mm::write_cache_pages(k, pages, WbSync::Integrity).await;
     mm::filemap_fdatawait(k).await;
-}
-
-/// The pages that these cells of the file lie in.
-pub fn pages_of(k: &Kernel<impl Filesystem>, cells: Range) -> Range {
-    let g = k.geometry();
-    Range::new(g.page_of(cells.start), g.pages_of(cells.end))
 }
 
 /// The pages of the mapping that was looked up last, until it is no longer valid. Returns how far it

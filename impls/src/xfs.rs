@@ -258,8 +258,8 @@ impl Xfs {
         let disk_size = k.disk_size();
         if zeroed || size > disk_size && old != disk_size {
             k.at(P::TruncateFlush).await;
-            let pages = iomap::pages_of(k, Range::new(disk_size, size));
-            iomap::flush(k, pages).await;
+            let beyond = Range::new(disk_size, size);
+            iomap::flush(k, k.geometry().pages_touched(beyond)).await;
         }
         k.at(P::TruncateBlocks).await;
         k.set_disk_size(size);
@@ -271,11 +271,10 @@ impl Xfs {
     /// xfs_free_file_space, with both locks held.
     async fn free_file_space<F: Iomap>(self, k: &Kernel<F>, cells: Range) {
         // xfs_flush_unmap_range
-        iomap::flush(k, iomap::pages_of(k, cells)).await;
+        iomap::flush(k, k.geometry().pages_touched(cells)).await;
         mm::truncate_pagecache_range(k, whole_pages(k, cells)).await;
         k.at(P::PunchBlocks).await;
-        let block = k.geometry().block_cells();
-        k.free_blocks(Range::new(cells.start.div_ceil(block), cells.end / block));
+        k.free_blocks(k.geometry().blocks_inside(cells));
         let cells = cells.clip(Range::new(0, k.i_size()));
         if cells.is_empty() {
             return;
@@ -302,14 +301,13 @@ fn to_zero(k: &Kernel<impl Iomap>, size: u8) -> Option<Range> {
 
 /// These cells of the file, and the rest of the pages that they lie in.
 fn whole_pages(k: &Kernel<impl Iomap>, cells: Range) -> Range {
-    let (pages, per_page) = (iomap::pages_of(k, cells), k.geometry().cells);
+    let (pages, per_page) = (k.geometry().pages_touched(cells), k.geometry().cells);
     Range::new(pages.start * per_page, pages.end * per_page)
 }
 
 /// xfs_alloc_file_space: unwritten blocks where there are none.
 fn alloc_file_space(k: &Kernel<impl Iomap>, cells: Range) -> Status {
-    let block = k.geometry().block_cells();
-    let mut blocks = Range::new(cells.start / block, cells.end.div_ceil(block)).iter();
+    let mut blocks = k.geometry().blocks_touched(cells).iter();
     let enough = blocks.all(|b| k.get_block_unwritten(b).is_some());
     if enough { Status::Ok } else { Status::NoSpace }
 }

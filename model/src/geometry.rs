@@ -277,6 +277,28 @@ impl Geometry {
         size.div_ceil(self.block_cells())
     }
 
+    /// The pages that a range of cells lies in, all of them or in part.
+    pub const fn pages_touched(self, cells: Range) -> Range {
+        Range::new(self.page_of(cells.start), self.pages_of(cells.end))
+    }
+
+    /// The blocks that a range of cells lies in, all of them or in part; counted like the cells: in
+    /// the file, or in a page.
+    pub const fn blocks_touched(self, cells: Range) -> Range {
+        Range::new(cells.start / self.block_cells(), self.blocks_of(cells.end))
+    }
+
+    /// The blocks that lie wholly in a range of cells, counted like them.
+    pub const fn blocks_inside(self, cells: Range) -> Range {
+        let (first, end) = (self.blocks_of(cells.start), cells.end / self.block_cells());
+        Range::new(first, if end < first { first } else { end })
+    }
+
+    /// The cells of a range of blocks, counted like them.
+    pub const fn cells_of_blocks(self, blocks: Range) -> Range {
+        Range::new(blocks.start * self.block_cells(), blocks.end * self.block_cells())
+    }
+
     /// All blocks of the file, one bit each.
     pub const fn all_blocks(self) -> u32 {
         ((1u64 << (self.pages * self.blocks)) - 1) as u32

@@ -15,7 +15,6 @@ use mkwrite_model::remedy::Remedy;
 
 use super::journal::journal;
 use super::{Ext4, Journaled};
-use crate::buffer;
 
 impl Ext4 {
     /// ext4_do_fallocate.
@@ -27,7 +26,7 @@ impl Ext4 {
     ) -> Status {
         k.inode_lock(P::FallocateInode).await;
         let size = self.new_size(k, cells).filter(|_| !keep_size);
-        let status = self.allocate(k, blocks_covering(k, cells), size, false).await;
+        let status = self.allocate(k, k.geometry().blocks_touched(cells), size, false).await;
         k.inode_unlock();
         status
     }
@@ -87,12 +86,12 @@ impl Ext4 {
             mm::lock_out_faults(k).await;
         }
         let size = self.new_size(k, cells);
-        let in_part = buffer::whole_blocks(k, cells) != blocks_covering(k, cells);
+        let in_part = k.geometry().blocks_inside(cells) != k.geometry().blocks_touched(cells);
         let mut status = Status::Ok;
         if in_part || k.remedied(Remedy::ZeroRangeAllocates) {
-            status = self.allocate(k, blocks_covering(k, cells), size, false).await;
+            status = self.allocate(k, k.geometry().blocks_touched(cells), size, false).await;
         }
-        let has_whole = !buffer::whole_blocks(k, cells).is_empty();
+        let has_whole = !k.geometry().blocks_inside(cells).is_empty();
         if status == Status::Ok && (has_whole || self == Ext4::V6_12) {
             if !locks_all {
                 mm::lock_out_faults(k).await;
@@ -100,7 +99,7 @@ impl Ext4 {
             self.begin_hole(k, cells).await;
             mm::truncate_pagecache_range(k, self.cut(k, cells)).await;
             if has_whole {
-                status = self.allocate(k, buffer::whole_blocks(k, cells), size, true).await;
+                status = self.allocate(k, k.geometry().blocks_inside(cells), size, true).await;
             }
             self.end_hole(k);
             if !locks_all {
@@ -124,21 +123,20 @@ impl Ext4 {
     pub(super) async fn punch_hole<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Status {
         let g = k.geometry();
         if self == Ext4::V6_1 {
-            let pages = Range::new(g.page_of(cells.start), cells.end.div_ceil(g.cells));
-            self.writepages(k, pages, WbSync::Integrity).await;
+            self.writepages(k, g.pages_touched(cells), WbSync::Integrity).await;
             mm::filemap_fdatawait(k).await;
         }
         k.inode_lock(P::PunchInode).await;
         if cells.start < k.i_size() {
             let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));
             mm::lock_out_faults(k).await;
-            let has_whole = !buffer::whole_blocks(k, cells).is_empty();
+            let has_whole = !k.geometry().blocks_inside(cells).is_empty();
             if has_whole || self == Ext4::V6_12 {
                 self.begin_hole(k, cells).await;
                 mm::truncate_pagecache_range(k, self.cut(k, cells)).await;
                 if has_whole {
                     k.at(P::PunchBlocks).await;
-                    k.free_blocks(buffer::whole_blocks(k, cells));
+                    k.free_blocks(k.geometry().blocks_inside(cells));
                 }
                 self.end_hole(k);
             }
@@ -151,9 +149,9 @@ impl Ext4 {
 
     /// The cells that go from the page cache: all, or in 6.1 the whole blocks among them.
     fn cut<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Range {
-        let (block, whole) = (k.geometry().block_cells(), buffer::whole_blocks(k, cells));
+        let g = k.geometry();
         match self {
-            Ext4::V6_1 => Range::new(whole.start * block, whole.end * block),
+            Ext4::V6_1 => g.cells_of_blocks(g.blocks_inside(cells)),
             Ext4::V6_12 => cells,
         }
     }
@@ -181,8 +179,8 @@ impl Ext4 {
 
     /// The page at one of the ends of these cells, if it stays and loses whole blocks.
     async fn write_protect_part<F: Journaled>(self, k: &Kernel<F>, cells: Range, n: usize) {
-        let (block, whole) = (k.geometry().block_cells(), buffer::whole_blocks(k, cells));
-        let of_blocks = Range::new(whole.start * block, whole.end * block);
+        let g = k.geometry();
+        let of_blocks = g.cells_of_blocks(g.blocks_inside(cells));
         let Some((index, _)) = mm::parts(k, of_blocks)[n] else { return };
         let first = index * k.geometry().cells;
         let Some(page) = mm::lock_page_of(k, first).await else { return };
@@ -198,10 +196,4 @@ impl Ext4 {
             k.journal_stop();
         }
     }
-}
-
-/// The blocks of the file that a range of its cells touches.
-fn blocks_covering<F: Journaled>(k: &Kernel<F>, cells: Range) -> Range {
-    let block = k.geometry().block_cells();
-    Range::new(cells.start / block, cells.end.div_ceil(block))
 }

@@ -81,7 +81,7 @@ pub(super) async fn commit<F: Journaled>(k: &Kernel<F>) {
     }
     k.at(P::JournalWrite).await;
     if !k.reaches_plant(Plant::FsyncNoInode) {
-        k.write_inode_size(size);
+        k.set_disk_size(size);
     }
     k.commit_unlock();
 }

@@ -146,19 +146,15 @@ impl<F: Filesystem> Kernel<F> {
         self.file().disk_size.get()
     }
 
-    /// Writes this size to the inode on the block device.
+    /// Writes this size to the inode on the block device, where the filesystem keeps it apart from
+    /// i_size.
     pub fn set_disk_size(&self, size: u8) {
         self.file().disk_size.set(size);
     }
 
     /// Writes the inode to the block device (ext2_write_inode).
     pub fn write_inode(&self) {
-        self.write_inode_size(self.i_size());
-    }
-
-    /// The same where the filesystem keeps the size for the inode on the device apart from i_size.
-    pub fn write_inode_size(&self, size: u8) {
-        self.file().disk_size.set(size);
+        self.set_disk_size(self.i_size());
     }
 
     /// Sends the cells of a request to the server from the live page: those it was made with,
