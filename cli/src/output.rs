@@ -78,6 +78,12 @@ pub(crate) fn progress(length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style.expect("a valid template"))
 }
 
+/// A progress bar that counts.
+pub(crate) fn counter(length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}");
+    ProgressBar::new(length as u64).with_style(style.expect("a valid template"))
+}
+
 /// Prints one JSON document of these fields, with its schema number.
 pub(crate) fn document(fields: &impl Serialize) -> Result<()> {
     json(&Document::new(fields))

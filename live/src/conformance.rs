@@ -80,12 +80,14 @@ impl<F: Filesystem> Model<F> {
     }
 }
 
+/// What kernels of today do to the page that holds the end of a file when it grows.
+const ZEROES_TAIL: &[Remedy] = &[Remedy::IsizeExtended, Remedy::ZeroTail];
+/// What they did before 6.12.
+const KEEPS_TAIL: &[Remedy] = &[Remedy::IsizeExtended];
+
 /// Implementations with remedies that filesystems of today are compared with.
-const TODAY: [(&str, &[Remedy]); 3] = [
-    ("tmpfs@6.12", &[]),
-    ("filemap@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail]),
-    ("filemap@6.12", &[Remedy::IsizeExtended]),
-];
+const TODAY: [(&str, &[Remedy]); 3] =
+    [("tmpfs@6.12", &[]), ("filemap@6.12", ZEROES_TAIL), ("filemap@6.12", KEEPS_TAIL)];
 
 fn candidate<F: Filesystem>((name, remedies): (&str, &[Remedy])) -> Option<Target<F>> {
     let target = Target::from(Pair::natural(F::by_name(name)?));
@@ -103,11 +105,9 @@ pub fn nearest<F: Filesystem>(
     let [tmpfs, zeroes_tail, _] = TODAY;
     let known = match filesystem {
         "tmpfs" => tmpfs,
-        "ext4" if kernel >= Version(6, 12) => {
-            ("ext4@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail] as &[_])
-        }
-        "ext4" => ("ext4@6.1", &[Remedy::IsizeExtended] as &[_]),
-        "xfs" => ("xfs@6.12", &[Remedy::IsizeExtended, Remedy::ZeroTail] as &[_]),
+        "ext4" if kernel >= Version(6, 12) => ("ext4@6.12", ZEROES_TAIL),
+        "ext4" => ("ext4@6.1", KEEPS_TAIL),
+        "xfs" => ("xfs@6.12", ZEROES_TAIL),
         "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@6.12", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@6.12", &[] as &[_]),

@@ -6,11 +6,9 @@
 //! ends with the first case that shows it; where the table names a version that has mended it, as
 //! many cases there must not show it.
 
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mkwrite_explain::parallel::parallel;
+use mkwrite_explain::parallel::each;
 use mkwrite_model::Target;
 use mkwrite_model::case::Case;
 use mkwrite_model::implementation::{Filesystem, Pair};
@@ -20,7 +18,7 @@ use mkwrite_oracle::rules::Rule;
 use serde::Deserialize;
 
 use crate::feedback::Signals;
-use crate::hunt::{Found, Plan, Progress, Save, hunt, reproduce};
+use crate::hunt::{Plan, hunt_until, reproduce};
 
 /// The table.
 const TABLE: &str = include_str!("../../corpus/bugs.toml");
@@ -148,40 +146,16 @@ impl<F> Row<F> {
     }
 }
 
-/// Ends a hunt with the first find that is the bug.
-struct First<'a, F> {
-    ledger: &'a Ledger<F>,
-    entry: Option<&'a str>,
-    progress: &'a Progress,
-    found: Mutex<Option<(FindingKey, Found, Duration)>>,
-    begun: Instant,
-}
-
-impl<F: Filesystem> Save for First<'_, F> {
-    fn found(&self, key: &FindingKey, found: &Found) {
-        let is_it = match (self.entry, key.signature.expected) {
-            (Some(name), expected @ Expected::Root(_)) => {
-                self.ledger.entry(expected).is_some_and(|entry| entry.name == name)
-            }
-            (None, Expected::No) => true,
-            _ => false,
-        };
-        if is_it {
-            let mut first = self.found.lock().expect("nothing panics while it is held");
-            first.get_or_insert_with(|| (*key, found.clone(), self.begun.elapsed()));
-            self.progress.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Hunts until the entry is met, or without one something is NEW.
 fn first<F: Filesystem>(plan: &Plan<F>, entry: Option<&str>) -> Option<Hit> {
-    let progress = Progress::default();
-    let (ledger, begun) = (&plan.ledger, Instant::now());
-    let watch = First { ledger, entry, progress: &progress, found: Mutex::new(None), begun };
-    hunt(plan, 1, &progress, &watch);
-    let found = watch.found.into_inner().expect("nothing panicked");
-    found.map(|(key, found, time)| Hit {
+    let is_it = |key: &FindingKey| match (entry, key.signature.expected) {
+        (Some(name), expected @ Expected::Root(_)) => {
+            plan.ledger.entry(expected).is_some_and(|entry| entry.name == name)
+        }
+        (None, Expected::No) => true,
+        _ => false,
+    };
+    hunt_until(plan, is_it).1.map(|(key, found, time)| Hit {
         cases: found.index + 1,
         time,
         rule: key.signature.rule,
@@ -189,38 +163,28 @@ fn first<F: Filesystem>(plan: &Plan<F>, entry: Option<&str>) -> Option<Hit> {
     })
 }
 
-/// Hunts every bug with the seeds 1 to `seeds`, for so many cases each, on `jobs` threads. Shows
-/// how many hunts are done.
+/// Hunts every bug with the seeds 1 to `seeds`, for so many cases each, on `jobs` threads. Says when
+/// a hunt is done.
 pub fn table<F: Filesystem>(
     ledger: &Ledger<F>,
     bugs: Vec<Bug<F>>,
     (seeds, cases): (u64, u64),
     jobs: usize,
-    done: &(impl Fn(usize) + Sync),
+    done: &(impl Fn() + Sync),
 ) -> Vec<Row<F>> {
     let tasks: Vec<(usize, u64)> = (0..bugs.len())
         .filter(|n| !matches!(bugs[*n].how, How::Out(_)))
         .flat_map(|n| (1..=seeds).map(move |seed| (n, seed)))
         .collect();
-    let results = Mutex::new(vec![None; tasks.len()]);
-    parallel(
-        jobs,
-        tasks.len(),
-        || false,
-        || (),
-        |(), n| {
-            let (bug, seed) = tasks[n];
-            let result = one(ledger, &bugs[bug].how, seed, cases);
-            let mut results = results.lock().expect("nothing panics while it is held");
-            results[n] = Some(result);
-            done(results.iter().flatten().count());
-        },
-    );
-    let results = results.into_inner().expect("nothing panicked");
+    let results = each(jobs, tasks.len(), |n| {
+        let (bug, seed) = tasks[n];
+        let result = one(ledger, &bugs[bug].how, seed, cases);
+        done();
+        result
+    });
     let mut rows: Vec<Row<F>> =
         bugs.into_iter().map(|bug| Row { bug, hits: Vec::new(), still_there: false }).collect();
-    for ((bug, _), result) in tasks.iter().zip(results) {
-        let (hit, still_there) = result.expect("each was tried");
+    for ((bug, _), (hit, still_there)) in tasks.iter().zip(results) {
         rows[*bug].hits.push(hit);
         rows[*bug].still_there |= still_there;
     }
@@ -273,7 +237,7 @@ mod tests {
         let some = ["mkwrite-unlock-window", "nr-to-write-fsync", "hw-dirty-bit"];
         let some: Vec<Bug<Builtin>> =
             bugs.into_iter().filter(|bug| some.contains(&&*bug.name)).collect();
-        let rows = table(&ledger, some, (1, 5000), 2, &|_| ());
+        let rows = table(&ledger, some, (1, 5000), 2, &|| ());
         let found: Vec<Option<&str>> =
             rows.iter().map(|row| Some(row.hits.first()?.as_ref()?.rule.id())).collect();
         assert!(rows.iter().all(Row::is_good), "{found:?}");

@@ -13,6 +13,7 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use mkwrite_model::Case;
 use mkwrite_model::Target;
@@ -281,6 +282,36 @@ pub fn hunt<F: Filesystem>(
     }
     outcome.corpus = corpus.into_kept();
     outcome
+}
+
+/// Ends a hunt with the first find that is wanted.
+struct Until<'a, W> {
+    progress: &'a Progress,
+    wanted: W,
+    found: Mutex<Option<(FindingKey, Found, Duration)>>,
+    begun: Instant,
+}
+
+impl<W: Fn(&FindingKey) -> bool + Sync> Save for Until<'_, W> {
+    fn found(&self, key: &FindingKey, found: &Found) {
+        if (self.wanted)(key) {
+            let mut first = self.found.lock().expect("nothing panics while it is held");
+            first.get_or_insert_with(|| (*key, found.clone(), self.begun.elapsed()));
+            self.progress.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Hunts on one thread until something that is wanted is found; what that is, and how long it took.
+pub fn hunt_until<F: Filesystem>(
+    plan: &Plan<F>,
+    wanted: impl Fn(&FindingKey) -> bool + Sync,
+) -> (Hunted, Option<(FindingKey, Found, Duration)>) {
+    let progress = Progress::default();
+    let (found, begun) = (Mutex::new(None), Instant::now());
+    let until = Until { progress: &progress, wanted, found, begun };
+    let outcome = hunt(plan, 1, &progress, &until);
+    (outcome, until.found.into_inner().expect("nothing panicked"))
 }
 
 fn seed<F: Filesystem>(plan: &Plan<F>, index: u64) -> Option<&Case> {

@@ -1,7 +1,6 @@
 //! `mkwrite bugs`: does a hunt from nothing find the bugs that kernels had?
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_report::count;
 use mkwrite_report::json::bugs as json;
@@ -48,15 +47,9 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     let is_asked = |bug: &Bug<F>| args.bugs.is_empty() || args.bugs.contains(&bug.name);
     let bugs: Vec<Bug<F>> = known.iter().filter(|bug| is_asked(bug)).cloned().collect();
     let hunts = bugs.iter().filter(|bug| !matches!(bug.how, How::Out(_))).count();
-    let bar = ProgressBar::new(hunts as u64 * args.seeds);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
-            .expect("a valid template"),
-    );
+    let bar = output::counter(hunts * args.seeds as usize);
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
-    let rows = table(&ledger, bugs, (args.seeds, args.cases), jobs, &|done| {
-        bar.set_position(done as u64);
-    });
+    let rows = table(&ledger, bugs, (args.seeds, args.cases), jobs, &|| bar.inc(1));
     bar.finish_and_clear();
     let bad = rows.iter().filter(|row| !row.is_good()).count();
     if args.json {

@@ -2,7 +2,6 @@
 //! should be one cause; of two bugs at once it should be two.
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_explain::causes::{Cause, Finding, fold};
 use mkwrite_explain::parallel::each;
 use mkwrite_model::implementation::{Filesystem, Pair};
@@ -75,11 +74,7 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         None => plants.iter().map(|plant| vec![*plant]).collect(),
         Some(count) => twos(&plants, count),
     };
-    let bar = ProgressBar::new(sets.len() as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
-            .expect("a valid template"),
-    );
+    let bar = output::counter(sets.len());
     let results = each(super::jobs(), sets.len(), |n| {
         let folded = folded(args, &ledger, sets[n].clone());
         bar.inc(1);

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
 use mkwrite_report::count;
@@ -61,20 +60,14 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
         (true, false) => pairs_that_fit(&callers),
         _ => pairs(&implementations(&args.implementations)?, &callers)?,
     };
-    let bar = ProgressBar::new((plants.len() * pairs.len()) as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos}/{len}")
-            .expect("a valid template"),
-    );
+    let bar = output::counter(plants.len() * pairs.len());
     let jobs = args.jobs.map_or_else(super::jobs, usize::from);
     if let Some((target, rule)) = baseline(&ledger, &pairs, (args.seed, args.cases), jobs).first() {
         bar.finish_and_clear();
         return Err(anyhow!("{rule} is NEW on {target} without any planted bug")
             .context("hunt there, and mend it first: the table would say nothing"));
     }
-    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|done| {
-        bar.set_position(done as u64)
-    });
+    let cells = table(&ledger, &plants, &pairs, (args.seed, args.cases), jobs, &|| bar.inc(1));
     bar.finish_and_clear();
     if args.json {
         let cells = cells.iter().map(report).collect();

@@ -6,18 +6,15 @@
 //! although their step is there; [`HARMLESS`] says which, and why.
 //! [`found`] keeps what is found, for the question into how many causes it is folded.
 
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-
-use mkwrite_explain::parallel::parallel;
+use mkwrite_explain::parallel::each;
 use mkwrite_model::Target;
 use mkwrite_model::implementation::{Filesystem, Pair};
 use mkwrite_model::plant::Plant;
-use mkwrite_oracle::ledger::{Expected, FindingKey, Ledger};
+use mkwrite_oracle::ledger::{Expected, Ledger};
 use mkwrite_oracle::rules::Rule;
 
 use crate::feedback::Signals;
-use crate::hunt::{Found, Plan, Progress, Save, hunt};
+use crate::hunt::{Plan, Progress, hunt, hunt_until};
 
 mod findings;
 mod harmless;
@@ -61,27 +58,6 @@ pub struct Cell<F> {
 /// Cases after which a bug that no run has come to is not applicable.
 const REACHED_WITHIN: u64 = 3000;
 
-/// Ends a hunt with the first NEW signature on a target that has the bug.
-struct First<'a, F> {
-    plan: &'a Plan<F>,
-    progress: &'a Progress,
-    found: Mutex<Option<(FindingKey, u64)>>,
-}
-
-impl<F: Filesystem> Save for First<'_, F> {
-    fn found(&self, key: &FindingKey, found: &Found) {
-        if key.signature.expected == Expected::No
-            && !self.plan.targets[key.target].plants.is_empty()
-        {
-            self.found
-                .lock()
-                .expect("nothing panics while it is held")
-                .get_or_insert((*key, found.index));
-            self.progress.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Pairs to run beside the planted one, without the bug: for the bug that only a comparison shows.
 pub fn references<F: Filesystem>(plant: Plant) -> Vec<Pair<F>> {
     if plant != Rule::Differential.about().plant {
@@ -117,12 +93,13 @@ fn try_plant<F: Filesystem>(
             feedback: Some(Signals::default()),
             ..Plan::new(targets, seed, bound, ledger.clone())
         };
-        let progress = Progress::default();
-        let watch = First { plan: &plan, progress: &progress, found: Mutex::new(None) };
-        let outcome = hunt(&plan, 1, &progress, &watch);
-        if let Some((key, index)) = watch.found.into_inner().expect("nothing panicked") {
+        let (outcome, first) = hunt_until(&plan, |key| {
+            key.signature.expected == Expected::No && !plan.targets[key.target].plants.is_empty()
+        });
+        if let Some((key, found, _)) = first {
             let remedied = !plan.targets[key.target].remedies.is_empty();
-            return PlantResult::New { cases: index + 1, rule: key.signature.rule, remedied };
+            let (cases, rule) = (found.index + 1, key.signature.rule);
+            return PlantResult::New { cases, rule, remedied };
         }
         if !outcome.plant_reached {
             return PlantResult::NotApplicable;
@@ -149,36 +126,21 @@ pub fn baseline<F: Filesystem>(
     new.map(|key| (plan.targets[key.target], key.signature.rule)).collect()
 }
 
-/// Tries every bug on every pair, on `jobs` threads. Shows how many are done.
+/// Tries every bug on every pair, on `jobs` threads. Says when one is done.
 pub fn table<F: Filesystem>(
     ledger: &Ledger<F>,
     plants: &[Plant],
     pairs: &[Pair<F>],
     (seed, cases): (u64, u64),
     jobs: usize,
-    done: &(impl Fn(usize) + Sync),
+    done: &(impl Fn() + Sync),
 ) -> Vec<Cell<F>> {
     let all: Vec<(Plant, Pair<F>)> =
         plants.iter().flat_map(|plant| pairs.iter().map(move |pair| (*plant, *pair))).collect();
-    let outcomes = Mutex::new(vec![None; all.len()]);
-    parallel(
-        jobs,
-        all.len(),
-        || false,
-        || (),
-        |(), n| {
-            let (plant, pair) = all[n];
-            let outcome = try_plant(ledger, plant, pair, seed, cases);
-            let mut outcomes = outcomes.lock().expect("nothing panics while it is held");
-            outcomes[n] = Some(outcome);
-            done(outcomes.iter().flatten().count());
-        },
-    );
-    let outcomes = outcomes.into_inner().expect("nothing panicked");
-    let cell = |((plant, pair), outcome): ((Plant, Pair<F>), Option<PlantResult>)| Cell {
-        plant,
-        pair,
-        outcome: outcome.expect("each was tried"),
-    };
-    all.into_iter().zip(outcomes).map(cell).collect()
+    each(jobs, all.len(), |n| {
+        let (plant, pair) = all[n];
+        let outcome = try_plant(ledger, plant, pair, seed, cases);
+        done();
+        Cell { plant, pair, outcome }
+    })
 }
