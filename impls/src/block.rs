@@ -11,18 +11,17 @@
 //! invalidate_lock around page_mkwrite as that does. Left out: what else ext4 does around it
 //! (freeze, time, journal, delayed allocation).
 
-use mkwrite_model::case::Range;
 use mkwrite_model::era::Era;
 use mkwrite_model::implementation::{
     Code, Convention, Declaration, EINVAL, ENOSPC, Implementation, LOCKED, NOPAGE, OK, SIGBUS,
     SizeGuard, VmOperations,
 };
-use mkwrite_model::kernel::{Frame, Kernel, Status};
-use mkwrite_model::plant::Plant;
+use mkwrite_model::kernel::{Frame, Kernel};
+use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::buffer::{self, BufferHeads};
+use crate::buffer::{self, BufferHeads, GetBlock, Refused};
 
 /// The versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,32 +110,15 @@ impl Block {
         };
         let no_space = if self == Block::V2_6_29 { ENOSPC } else { SIGBUS };
 
-        let early = k.i_size();
-        k.lock_page(page, P::MkwriteLock).await;
-        let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
-        let beyond = match self {
-            Block::V6_12 => k.first_cell(page) >= size,
-            _ => k.first_cell(page) > size,
-        };
-        if !k.still_in_mapping(page) || beyond {
-            k.unlock_page(page);
-            return truncated;
+        let takes_eof = self != Block::V6_12;
+        match buffer::block_page_mkwrite(k, page, GetBlock::Now, takes_eof).await {
+            Err(Refused::Truncated) => return truncated,
+            Err(Refused::NoSpace) => return no_space,
+            Ok(()) => {}
         }
-        let end = (size - k.first_cell(page)).min(k.geometry().cells);
-
-        k.at_page(P::MkwriteAttach, page).await;
-        if buffer::prepare(k, page, Range::new(0, end)).await != Status::Ok {
-            k.unlock_page(page);
-            return no_space;
-        }
-        k.at_page(P::MkwriteDirty, page).await;
-        buffer::commit(k, page, Range::new(0, end)).await;
-
         if self == Block::V6_12 {
             k.set_page_dirty(page).await;
-            if !k.reaches_plant(Plant::NoStableWait) {
-                k.wait_on_page_writeback(page, P::MkwriteWait).await;
-            }
+            mm::wait_for_stable_page(k, page).await;
             return LOCKED;
         }
         if self == Block::V2_6_30 || k.remedied(Remedy::LockedReturn) {

@@ -258,6 +258,45 @@ pub async fn set_page_dirty(k: &Kernel<impl BufferHeads>, page: Frame) -> bool {
     k.set_page_dirty_nobuffers(page).await
 }
 
+/// Why [`block_page_mkwrite`] refuses a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// It left the mapping, or lies beyond the end of the file.
+    Truncated,
+    /// There is no space for its blocks.
+    NoSpace,
+}
+
+/// block_page_mkwrite up to where the blocks below i_size are dirty; the page stays locked, unless it
+/// is refused. `takes_eof`: a page that begins exactly at the end is accepted.
+pub async fn block_page_mkwrite(
+    k: &Kernel<impl BufferHeads>,
+    page: Frame,
+    get: GetBlock,
+    takes_eof: bool,
+) -> Result<(), Refused> {
+    let early = k.i_size();
+    k.lock_page(page, P::MkwriteLock).await;
+    let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
+    let first = k.first_cell(page);
+    let is_beyond = if takes_eof { first > size } else { first >= size };
+    if !k.still_in_mapping(page) || is_beyond {
+        k.unlock_page(page);
+        return Err(Refused::Truncated);
+    }
+    let below_eof = Range::new(0, (size - first).min(k.geometry().cells));
+    k.at_page(P::MkwriteAttach, page).await;
+    let reserves = get == GetBlock::Now || !k.reaches_plant(Plant::MkwriteReservesNothing);
+    let asked = if reserves { below_eof } else { Range::default() };
+    if prepare_by(k, page, asked, get).await != Status::Ok {
+        k.unlock_page(page);
+        return Err(Refused::NoSpace);
+    }
+    k.at_page(P::MkwriteDirty, page).await;
+    commit(k, page, below_eof).await;
+    Ok(())
+}
+
 /// block_prepare_write of these cells: maps or allocates their blocks.
 pub fn prepare(
     k: &Kernel<impl BufferHeads>,

@@ -205,9 +205,7 @@ pub async fn page_mkwrite<F: Iomap>(
         k.at_page(P::MkwriteDirty, page).await;
         k.set_page_dirty(page).await;
     }
-    if k.fs().declaration().stable_pages && !k.reaches_plant(Plant::NoStableWait) {
-        k.wait_on_page_writeback(page, P::MkwriteWait).await;
-    }
+    mm::wait_for_stable_page(k, page).await;
     LOCKED
 }
 

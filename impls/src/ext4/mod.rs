@@ -34,7 +34,7 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
-use crate::buffer::{self, BufferHeads, GetBlock};
+use crate::buffer::{self, BufferHeads, GetBlock, Refused};
 
 pub use journal::Journal;
 use journal::journal;
@@ -104,35 +104,16 @@ impl Ext4 {
     /// block_page_mkwrite, with ext4_da_get_block_prep. 6.1 accepts a page that begins exactly at
     /// the end.
     async fn block_page_mkwrite<F: Journaled>(self, k: &Kernel<F>, page: Frame) -> Code {
-        let early = k.i_size();
-        k.lock_page(page, P::MkwriteLock).await;
-        let size = if k.reaches_plant(Plant::SizeBeforeLock) { early } else { k.i_size() };
-        let first = k.first_cell(page);
-        let is_beyond = match self {
-            Ext4::V6_1 => first > size,
-            Ext4::V6_12 => first >= size,
-        };
-        if !k.still_in_mapping(page) || is_beyond {
-            k.unlock_page(page);
-            return NOPAGE;
+        let takes_eof = self == Ext4::V6_1;
+        match buffer::block_page_mkwrite(k, page, GetBlock::Later, takes_eof).await {
+            Err(Refused::Truncated) => NOPAGE,
+            Err(Refused::NoSpace) => SIGBUS,
+            Ok(()) => {
+                k.set_page_dirty(page).await;
+                mm::wait_for_stable_page(k, page).await;
+                LOCKED
+            }
         }
-        let below_eof = Range::new(0, (size - first).min(k.geometry().cells));
-        k.at_page(P::MkwriteAttach, page).await;
-        let asked = match k.reaches_plant(Plant::MkwriteReservesNothing) {
-            true => Range::new(0, 0),
-            false => below_eof,
-        };
-        if buffer::prepare_by(k, page, asked, GetBlock::Later).await != Status::Ok {
-            k.unlock_page(page);
-            return SIGBUS;
-        }
-        k.at_page(P::MkwriteDirty, page).await;
-        buffer::commit(k, page, below_eof).await;
-        k.set_page_dirty(page).await;
-        if !k.reaches_plant(Plant::NoStableWait) {
-            k.wait_on_page_writeback(page, P::MkwriteWait).await;
-        }
-        LOCKED
     }
 
     /// ext4_zero_partial_blocks: the parts of blocks at the ends of this range of the file.

@@ -123,10 +123,15 @@ pub async fn filemap_page_mkwrite<F: Filesystem>(k: &Kernel<F>, page: Frame) -> 
     }
     k.at_page(P::MkwriteDirty, page).await;
     k.set_page_dirty(page).await;
+    wait_for_stable_page(k, page).await;
+    LOCKED
+}
+
+/// wait_for_stable_page of page_mkwrite, on a device that needs it.
+pub async fn wait_for_stable_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     if k.fs().declaration().stable_pages && !k.reaches_plant(Plant::NoStableWait) {
         k.wait_on_page_writeback(page, P::MkwriteWait).await;
     }
-    LOCKED
 }
 
 impl Pipe {
