@@ -9,7 +9,7 @@
 
 use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{BLOCKS_PER_PAGE_MAX, Range};
-use mkwrite_model::implementation::{Filesystem, Holds, Record, WbSync};
+use mkwrite_model::implementation::{Filesystem, Holds, Record};
 use mkwrite_model::kernel::page::ERROR;
 use mkwrite_model::kernel::{Extent, Frame, Kernel, NO_BLOCK, Request, Stamp, Status};
 use mkwrite_model::mm;
@@ -637,8 +637,7 @@ pub fn parts_of_blocks(k: &Kernel<impl Filesystem>, cells: Range) -> [Range; 2] 
 /// writeback, as iomap_zero_range does; and an error of the writeback is left to fsync.
 pub async fn punch_hole(k: &Kernel<impl BufferHeads>, cells: Range) -> Status {
     let g = k.geometry();
-    k.fs().writepages(k, g.pages_touched(cells), WbSync::Integrity).await;
-    mm::filemap_fdatawait(k).await;
+    mm::write_and_wait(k, g.pages_touched(cells)).await;
     let mut status = Status::Ok;
     k.inode_lock(P::PunchInode).await;
     let cells = cells.clip(Range::new(0, k.i_size().next_multiple_of(g.cells)));

@@ -500,7 +500,8 @@ pub async fn zero_range<F: Iomap>(
 }
 
 /// filemap_write_and_wait_range of these pages, and iomap_writepages; what fails is left to fsync.
-/// The wait is for all pages of the file.
+/// The wait is for all pages of the file. ([`mm::write_and_wait`] goes through the registry, which
+/// would make the future of every actor larger.)
 pub async fn flush(k: &Kernel<impl Iomap>, pages: Range) {
     mm::write_cache_pages(k, pages, WbSync::Integrity).await;
     mm::filemap_fdatawait(k).await;

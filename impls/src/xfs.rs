@@ -374,8 +374,9 @@ impl<F: Iomap> Store<F> for Xfs {
         buffer::stored(k, cell)
     }
 
-    /// With what is reserved; unwritten blocks beyond the end are preallocated, and no part of the
-    /// file.
+    /// With what is reserved. Unwritten blocks beyond the end are no part of the file, and XFS keeps
+    /// them: fallocate(2) has asked for them, or writeback has allocated a whole extent before the
+    /// write(2) that reserved it gave the rest back.
     fn allocated(self, k: &Kernel<F>) -> u32 {
         let extents = &k.file().extents;
         let end = k.geometry().blocks_of(k.i_size());

@@ -7,7 +7,6 @@
 //! left to fsync.
 
 use mkwrite_model::case::Range;
-use mkwrite_model::implementation::{AddressSpaceOperations, WbSync};
 use mkwrite_model::kernel::{Kernel, Status};
 use mkwrite_model::mm;
 use mkwrite_model::point::Point as P;
@@ -123,8 +122,7 @@ impl Ext4 {
     pub(super) async fn punch_hole<F: Journaled>(self, k: &Kernel<F>, cells: Range) -> Status {
         let g = k.geometry();
         if self == Ext4::V6_1 {
-            self.writepages(k, g.pages_touched(cells), WbSync::Integrity).await;
-            mm::filemap_fdatawait(k).await;
+            mm::write_and_wait(k, g.pages_touched(cells)).await;
         }
         k.inode_lock(P::PunchInode).await;
         if cells.start < k.i_size() {

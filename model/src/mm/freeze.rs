@@ -11,9 +11,9 @@
 //! others are left out. Left out too: the third level (what a filesystem does by itself), and who
 //! holds the filesystem frozen.
 
-use super::filemap_fdatawait;
+use super::write_and_wait;
 use crate::case::Range;
-use crate::implementation::{Filesystem, WbSync};
+use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
@@ -50,7 +50,6 @@ pub(crate) async fn freeze<F: Filesystem>(k: &Kernel<F>) -> Status {
 
 /// sync_filesystem.
 async fn write_all<F: Filesystem>(k: &Kernel<F>) {
-    k.fs().writepages(k, Range::new(0, k.geometry().pages), WbSync::Integrity).await;
-    filemap_fdatawait(k).await;
+    write_and_wait(k, Range::new(0, k.geometry().pages)).await;
     k.fs().write_inode(k).await;
 }

@@ -98,6 +98,13 @@ pub async fn generic_file_fsync<F: Filesystem>(k: &Kernel<F>) -> Status {
     if k.facts().fsync_checks_again { k.mapping_take_error() } else { Status::Ok }
 }
 
+/// filemap_write_and_wait_range: what is dirty of these pages is written, and all writeback of the
+/// file awaited. What fails is left to fsync.
+pub async fn write_and_wait<F: Filesystem>(k: &Kernel<F>, pages: Range) {
+    k.fs().writepages(k, pages, WbSync::Integrity).await;
+    filemap_fdatawait(k).await;
+}
+
 /// wait_on_page_writeback_range over the whole file; the mapping's error is the caller's to take.
 pub async fn filemap_fdatawait<F: Filesystem>(k: &Kernel<F>) {
     if k.reaches_plant(Plant::FsyncSkipsWait) {
