@@ -26,11 +26,6 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
         "ext4@*",
         "page_mkwrite and write_end have marked every block below i_size already",
     ),
-    (
-        Plant::TowriteLost,
-        "ext4@6.12*",
-        "only a commit that writes ordered data comes by it, in the middle of another sync: NEW after some 100,000 cases",
-    ),
     (Plant::WriteFillsHoles, "ext4@*", "it may reserve more blocks than it must, and declares so"),
     (
         Plant::DirtyPageOnly,
