@@ -6,7 +6,7 @@ use mkwrite_report::count;
 use mkwrite_report::json::bugs as json;
 use mkwrite_search::bugs::{Bug, Hit, How, Row, all, table};
 
-use crate::output::{self, GREEN, RED, line, note};
+use crate::output::{self, GREEN, RED, hanging, line, note};
 use crate::{Exit, files};
 
 /// Hunt bugs that kernels had, each from nothing: in how many cases are they found?
@@ -98,28 +98,25 @@ fn mended<F: Filesystem>(row: &Row<F>) -> String {
 }
 
 fn print<F: Filesystem>(row: &Row<F>) {
-    let how = &row.bug.how;
     let style = if row.is_good() { GREEN } else { RED };
-    let result = match (how, median(row)) {
+    let result = match (&row.bug.how, median(row)) {
         (How::Out(_), _) => "cannot be said".to_owned(),
         (_, None) => format!("{style}not found{style:#}"),
         (_, Some(hit)) => format!(
-            "{style}found {}{style:#}, {} after {} ({:.1} s), {} {}",
+            "{style}found {}{style:#}, {} after {} ({:.1} s), {}",
             found(row),
             hit.rule.id(),
             count(hit.cases as usize, "case"),
             hit.time.as_secs_f64(),
             count(hit.case.operations().count(), "operation"),
-            mended(row),
         ),
     };
-    line(format!(
-        "{}: {}\n    {}\n    {}",
-        row.bug.name,
-        row.bug.what,
-        place(how),
-        result.trim_end()
-    ));
+    let mended = mended(row);
+    let result = if mended.is_empty() { result } else { format!("{result}; {mended}") };
+    hanging(format!("{}: {}", row.bug.name, row.bug.what), 4);
+    for text in [place(&row.bug.how), result] {
+        hanging(format!("    {text}"), 4);
+    }
 }
 
 fn markdown<F: Filesystem>(rows: &[Row<F>]) -> String {
