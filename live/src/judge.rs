@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{InodeId, Stamp};
 use mkwrite_oracle::history::{Flaw, History, Observed, Obstacles};
 
 use crate::compare::kind;
@@ -248,7 +248,7 @@ fn judge_words(
             }
         }
     };
-    history.begin(case);
+    history.begin(case, InodeId::default());
     // That the space ran out is seen from outside by nobody: where it may, it excuses.
     history
         .set_obstacles(Obstacles { no_space: case.geometry.free != AMPLE, ..Obstacles::default() });

@@ -275,7 +275,7 @@ impl Case {
         self.geometry.size.is_multiple_of(cells)
             && self.operations().all(|(_, _, operation)| match operation.effect() {
                 Effect::Resizes(size) => size.is_multiple_of(cells),
-                Effect::Copies { from, to } if to.end >= least => {
+                Effect::Copies { from, to, .. } if to.end >= least => {
                     [from.start, from.end, to.start, to.end]
                         .iter()
                         .all(|end| end.is_multiple_of(cells))

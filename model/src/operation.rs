@@ -81,6 +81,8 @@ pub enum Effect {
         from: Range,
         /// Where it goes; which of the two is longer does not matter.
         to: Range,
+        /// It is read from the other file of the case.
+        other: bool,
     },
     /// Makes a hole of these cells of the file, which keeps its size.
     Discards(Range),
@@ -140,20 +142,20 @@ impl Effect {
         changes || self.extends_to().is_some()
     }
 
-    /// The cells whose values it returns.
+    /// The cells of its file whose values it returns.
     pub fn returns(self) -> Option<Range> {
         match self {
             Effect::Loads(cells) | Effect::Reads(cells) => Some(cells),
-            Effect::Copies { from, .. } => Some(from),
+            Effect::Copies { from, other: false, .. } => Some(from),
             _ => None,
         }
     }
 
-    /// The cells that it reads by a system call: as many as lie in the file.
+    /// The cells of its file that it reads by a system call: as many as lie in it.
     pub fn reads(self) -> Option<Range> {
         match self {
             Effect::Reads(cells) => Some(cells),
-            Effect::Copies { from, .. } => Some(from),
+            Effect::Copies { from, other: false, .. } => Some(from),
             _ => None,
         }
     }
@@ -188,6 +190,17 @@ impl Effect {
         match self {
             Effect::Stores(cells) => Some(cells),
             _ => self.writes(),
+        }
+    }
+
+    /// The cells of the other file that it reads.
+    pub fn reads_other(self) -> Option<Range> {
+        match self {
+            Effect::Copies { from, to, other: true } => {
+                let most = from.start.saturating_add(to.end - to.start);
+                Some(Range::new(from.start, from.end.min(most)))
+            }
+            _ => None,
         }
     }
 
@@ -359,7 +372,7 @@ operations! {
         "munmap" "munmap(2) of the actor's mapping";
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
-    15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to },
+    15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to, other: false },
         filemap::write(k, slot, to, Some(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
     16 Punch(cells: Cells) 5 compared Discards(cells), fallocate(k, Fallocate::PunchHole, cells),

@@ -16,12 +16,12 @@ use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Range};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Aspect, Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Kernel, Status};
+use mkwrite_model::kernel::{INODES, Kernel, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 
 use crate::conditions::Conditions;
-use crate::judge::Breach;
+use crate::judge::{Breach, each_file};
 use crate::rules::{About, Rule};
 
 /// What the rule says of itself.
@@ -51,8 +51,8 @@ pub struct Summary {
     breached: u32,
     task: u8,
     calls: [Option<Call>; OPERATIONS_MAX],
-    size: u8,
-    blocks: u32,
+    size: [u8; INODES],
+    blocks: [u32; INODES],
     steps: u32,
 }
 
@@ -65,8 +65,8 @@ impl Default for Summary {
             breached: 0,
             task: 0,
             calls,
-            size: 0,
-            blocks: 0,
+            size: [0; INODES],
+            blocks: [0; INODES],
             steps: 0,
         }
     }
@@ -107,9 +107,13 @@ impl Summary {
         self.comparable &= k.fs().declaration().page_cache;
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
-            self.size = k.i_size();
-            let below_eof = Range::new(0, k.geometry().blocks_of(self.size)).bits();
-            self.blocks = k.fs().allocated(k) & below_eof as u32;
+            (self.size, self.blocks) = ([0; INODES], [0; INODES]);
+            each_file(k, || {
+                let (n, size) = (usize::from(k.file().id().number()), k.i_size());
+                let below_eof = Range::new(0, k.geometry().blocks_of(size)).bits();
+                self.size[n] = size;
+                self.blocks[n] = k.fs().allocated(k) & below_eof as u32;
+            });
         }
     }
 
@@ -140,6 +144,7 @@ impl Summary {
             task: mkwrite_model::exec::TaskId(self.task),
             slot: slot as u8,
             step,
+            file: 0,
             page: None,
             cell: None,
             cells: 0,

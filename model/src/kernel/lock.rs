@@ -339,20 +339,25 @@ impl<F: Filesystem> Kernel<F> {
         self.unhold(Class::FreezeWrite);
     }
 
+    /// The object of this kind of the file that the running task works on.
+    fn of_file(&self, first: u8) -> u8 {
+        first + self.file().id().number()
+    }
+
     /// The filesystem's flush lock (NFS_INO_FLUSHING).
     pub async fn flush_lock(&self, at: Point) {
-        self.take(at, object::FLUSH, Mode::Exclusive, Class::Flush).await;
+        self.take(at, self.of_file(object::FLUSH), Mode::Exclusive, Class::Flush).await;
     }
 
     /// Waits until nobody holds the flush lock.
     pub async fn wait_on_flush(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::FLUSH, Mode::Free).await;
+        self.tasks.acquire(at.number(), self.of_file(object::FLUSH), Mode::Free).await;
     }
 
     /// Releases the flush lock.
     pub fn flush_unlock(&self) {
-        self.tasks.release(object::FLUSH);
+        self.tasks.release(self.of_file(object::FLUSH));
         self.unhold(Class::Flush);
     }
 
@@ -360,33 +365,33 @@ impl<F: Filesystem> Kernel<F> {
     /// waited for under it but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::COMMIT, Mode::Exclusive).await;
+        self.tasks.acquire(at.number(), self.of_file(object::COMMIT), Mode::Exclusive).await;
     }
 
     /// Takes the commit lock if it is free.
     pub fn try_commit_lock(&self) -> bool {
-        self.tasks.try_acquire(object::COMMIT)
+        self.tasks.try_acquire(self.of_file(object::COMMIT))
     }
 
     /// Releases the commit lock.
     pub fn commit_unlock(&self) {
-        self.tasks.release(object::COMMIT);
+        self.tasks.release(self.of_file(object::COMMIT));
     }
 
     /// Counts a commit that is under way, where several may be (rpcs_out in later NFS).
     pub fn commit_begin(&self) {
-        self.tasks.share(object::COMMIT);
+        self.tasks.share(self.of_file(object::COMMIT));
     }
 
     /// It is over.
     pub fn commit_end(&self) {
-        self.tasks.release_shared(object::COMMIT);
+        self.tasks.release_shared(self.of_file(object::COMMIT));
     }
 
     /// Waits until none is under way.
     pub async fn wait_on_commit(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::COMMIT, Mode::Free).await;
+        self.tasks.acquire(at.number(), self.of_file(object::COMMIT), Mode::Free).await;
     }
 
     /// jbd2_journal_start: what follows is committed together, when the last handle that was open

@@ -1,6 +1,6 @@
 //! The simulated kernel: state, and the primitives that kernel paths are written with.
 //!
-//! Inodes with their page cache (of which a case uses one), up to three address spaces that map
+//! Inodes with their page cache (one or two), up to three address spaces that map
 //! them, a backing store. The state is what the paths look at and no more; all of it is `Cell`s, so
 //! that the tasks of a run can share one `&Kernel`. A kernel is generic over the filesystems that
 //! it can run; it is made once and reset per run.
@@ -37,7 +37,7 @@ pub use cache::{Pagevec, Status};
 pub use device::{DEVICE_BLOCKS, Device, NO_BLOCK};
 pub use event::{Call, Class, Event, Events, Lack, Loose, Written};
 pub use extent::{Extent, Extents, FILE_BLOCKS};
-pub use inode::{INODES, Inode, InodeId};
+pub use inode::{INODES, Inode, InodeId, PAGES_OF_TWO_MAX};
 pub use io::Request;
 pub use lock::Mm;
 pub use page::{FRAMES, Frame, Stamp};
@@ -57,8 +57,7 @@ pub struct Kernel<F: Filesystem> {
     pub tasks: Tasks<{ object::COUNT }>,
     /// The block device.
     pub device: Device,
-    /// The server.
-    pub server: Server,
+    servers: [Server; INODES],
     pub(crate) pair: Cell<Option<Pair<F>>>,
     plants: Cell<Plants>,
     remedies: Cell<Remedies>,
@@ -87,7 +86,7 @@ impl<F: Filesystem> Default for Kernel<F> {
         Kernel {
             tasks: Tasks::default(),
             device: Device::default(),
-            server: Server::default(),
+            servers: Default::default(),
             pair: Cell::new(None),
             plants: Cell::new(Plants::NONE),
             remedies: Cell::new(Remedies::NONE),
@@ -126,13 +125,13 @@ impl<F: Filesystem> Kernel<F> {
             times.set(0);
         }
         self.free.set(u32::MAX);
-        for inode in &self.inodes {
-            inode.reset(case.geometry.size);
+        for file in self.files() {
+            self.inode(file).reset(case.geometry.size);
         }
         self.clock.set(0);
         for (mm, space) in self.mms.iter().enumerate() {
             space.mapped.set(mm < usize::from(case.geometry.mms));
-            space.file.set(InodeId::default());
+            space.file.set(InodeId::of(case.geometry, mm as u8));
             for pte in &space.ptes {
                 pte.set(Pte::NONE);
             }
@@ -145,7 +144,11 @@ impl<F: Filesystem> Kernel<F> {
         self.frozen.set(false);
         self.misused.set(false);
         self.begin_step();
-        pair.implementation.mount(self);
+        for file in self.files() {
+            let before = self.work_on(file);
+            pair.implementation.mount(self);
+            self.work_on(before);
+        }
         self.begin_step();
     }
 
@@ -177,6 +180,11 @@ impl<F: Filesystem> Kernel<F> {
     #[inline]
     pub fn pair(&self) -> Pair<F> {
         self.pair.get().expect("a run has begun")
+    }
+
+    /// The server's side of the file that the running task works on.
+    pub fn server(&self) -> &Server {
+        &self.servers[usize::from(self.file().id().number())]
     }
 
     /// What this run runs on.

@@ -77,6 +77,11 @@ impl<F: Filesystem> Kernel<F> {
         self.mms[usize::from(mm.0)].ptes[usize::from(index)].set(pte);
     }
 
+    /// The file of the vma of this address space, if there is one.
+    pub fn file_of(&self, mm: Mm) -> InodeId {
+        self.mms[usize::from(mm.0)].file.get()
+    }
+
     /// The file is mapped in this address space.
     pub fn is_file_mapped(&self, mm: Mm) -> bool {
         self.mms[usize::from(mm.0)].mapped.get()

@@ -14,8 +14,7 @@
 use super::by_page;
 use super::fault::find_to_read;
 use super::truncate::{extend, treats_eof_page};
-use crate::case::Range;
-use crate::case::Site;
+use crate::case::{Range, Site};
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Call, Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;

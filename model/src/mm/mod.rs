@@ -17,7 +17,7 @@ pub(crate) mod writeback;
 use crate::case::{Case, Operation, PAGES_MAX, Range};
 use crate::exec::TaskId;
 use crate::implementation::Filesystem;
-use crate::kernel::{Event, Kernel, Mm, Status};
+use crate::kernel::{Event, INODES, InodeId, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::{Point, Point as P, points};
 
@@ -43,42 +43,51 @@ pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskI
     let mm = Mm(program.mm);
     for (slot, &operation) in program.operations.iter().enumerate() {
         if operation != Operation::Empty {
-            run(k, slot as u8, mm, operation).await;
+            run(k, slot as u8, mm, k.file_of(mm), operation).await;
         }
     }
 }
 
-/// What the closing actor does once the others are done and all I/O has completed: one fsync with
-/// the mappings still there, then no mappings, then another fsync if that left anything dirty. One
-/// that fails is tried again, a few times: it may have stopped at the first error.
+/// What the closing actor does once the others are done and all I/O has completed: one fsync of each
+/// file with the mappings still there, then no mappings, then another fsync if that left anything
+/// dirty. One that fails is tried again, a few times: it may have stopped at the first error.
 pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
         slot += 1;
         slot - 1
     };
-    let mut status = run(k, next(), Mm(0), Operation::Fsync).await;
-    for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
-        run(k, next(), mm, Operation::Munmap).await;
+    let mut status = [Status::Ok; INODES];
+    for file in k.files() {
+        status[usize::from(file.number())] = run(k, next(), Mm(0), file, Operation::Fsync).await;
     }
-    for _ in 0..=PAGES_MAX {
-        let dirty = k.cached_pages().any(|page| k.is_dirty(page)) || k.any_tagged_dirty();
-        if !dirty && status == Status::Ok {
-            break;
-        }
-        status = run(k, next(), Mm(0), Operation::Fsync).await;
-        if status == Status::Ok {
-            break;
+    for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
+        run(k, next(), mm, k.file_of(mm), Operation::Munmap).await;
+    }
+    for file in k.files() {
+        let status = &mut status[usize::from(file.number())];
+        for _ in 0..=PAGES_MAX {
+            if *status == Status::Ok && !k.has_dirty_pages(file) {
+                break;
+            }
+            *status = run(k, next(), Mm(0), file, Operation::Fsync).await;
+            if *status == Status::Ok {
+                break;
+            }
         }
     }
 }
 
-async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) -> Status {
+async fn run<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    mm: Mm,
+    file: InodeId,
+    operation: Operation,
+) -> Status {
     k.tasks.begin_slot(slot);
     k.at(Point::OpStart).await;
-    k.task().operation.set(operation);
-    k.task().outcome.begin();
-    k.task().began.set(k.clock());
+    k.begin_operation(file, operation);
     if !k.fs().declaration().page_cache && !operation.effect().is_about_mapping() {
         return Status::Ok; // a device mapping has no file behind it, and nobody is called
     }

@@ -236,7 +236,7 @@ impl Circumstances<'_> {
             (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
-            (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
+            (E::Copies { from, to, other }, S::Invalid) => !other && from.bits() & to.bits() != 0,
             (E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NoSpace) => self.obstacles.no_space,
             (
                 E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_) | E::Zeroes(_),

@@ -31,7 +31,7 @@ mod size;
 
 use mkwrite_model::case::{CELLS_MAX, Case, Effect, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
-use mkwrite_model::kernel::{Stamp, Status};
+use mkwrite_model::kernel::{InodeId, Stamp, Status};
 
 use cell::{Cell, Why};
 pub use errors::Obstacles;
@@ -182,8 +182,8 @@ impl Default for History {
 }
 
 impl History {
-    /// Begins the history of a case: its file, and its callers' address spaces.
-    pub fn begin(&mut self, case: &Case) {
+    /// Begins the history of a file of a case: what it holds, and its callers' address spaces.
+    pub fn begin(&mut self, case: &Case, file: InodeId) {
         let geometry = case.geometry;
         self.geometry = geometry;
         self.mms = [0; CALLERS];
@@ -196,7 +196,7 @@ impl History {
         for cell in 0..geometry.file_cells() {
             let hole = geometry.is_hole(cell / geometry.block_cells());
             let content =
-                if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
+                if hole || cell >= geometry.size { Stamp::ZERO } else { file.content(cell) };
             self.cells[usize::from(cell)].begin(content);
         }
         (self.pending, self.readers) = ([Pending::default(); CALLERS], [0; CELLS_MAX]);
@@ -359,10 +359,12 @@ impl History {
             }
             Effect::Reads(cells) => self.check_read(caller, pending, cells, outcome),
             Effect::Writes(cells) => self.written(caller, pending, cells, outcome),
-            Effect::Copies { from, to } => {
-                let most = from.iter().len().min(to.iter().len()) as u8;
-                let from = Range::new(from.start, from.start + most);
-                self.check_read(caller, pending, from, outcome);
+            Effect::Copies { from, to, other } => {
+                if !other {
+                    let most = from.iter().len().min(to.iter().len()) as u8;
+                    let from = Range::new(from.start, from.start + most);
+                    self.check_read(caller, pending, from, outcome);
+                }
                 self.written(caller, pending, to, outcome);
             }
             Effect::Extends(cells) => self.extended(caller, pending, cells, outcome),
@@ -401,6 +403,23 @@ impl History {
             }
             _ => {}
         }
+        self.forget(caller, pending);
+    }
+
+    /// `caller`'s call on another file has returned, which has read `cells` of this one: as many as
+    /// it says, and all of them below the end unless it failed.
+    pub fn returned_copy(&mut self, caller: TaskId, cells: Range, outcome: &Observed<'_>) {
+        let pending = self.pending[caller.index()];
+        if outcome.status == Status::Ok {
+            self.check_read(caller, pending, cells, outcome);
+        } else {
+            let done = Range::new(cells.start, cells.start + outcome.done);
+            self.check_values(caller, pending, done, outcome);
+        }
+        self.forget(caller, pending);
+    }
+
+    fn forget(&mut self, caller: TaskId, pending: Pending) {
         self.pending[caller.index()] = Pending::default();
         for cell in pending.reads(self.geometry.file_cells()).iter() {
             self.cells[usize::from(cell)].forget_reader(1 << caller.index());

@@ -46,7 +46,7 @@ impl Check for GrownBack {
 
 /// A reply tells a size that the file at the server no longer has.
 fn is_stale<F: Filesystem>(cx: &Cx<'_, F>, size: u8) -> bool {
-    cx.actor_effect().is_none() && cx.k.server.attributes().size < size
+    cx.actor_effect().is_none() && cx.k.server().attributes().size < size
 }
 
 /// A truncate to this size holds the inode lock.
