@@ -387,6 +387,9 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
+    28 CopyOther(from: Cells, to: Cells) 24 compared Copies { from, to, other: true },
+        filemap::write(k, slot, to, Some(from)),
+        "copy_other" "copy_file_range(2) from the other file of the case, which must have two";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.
@@ -423,7 +426,11 @@ impl Operation {
     /// The same operation, or the nearest that a file of this shape can have.
     #[must_use]
     pub(crate) fn fit(self, g: Geometry) -> Operation {
-        self.map(|operand, range| operand.fit(range, g))
+        let able = match self {
+            Operation::CopyOther(from, to) if g.second == 0 => Operation::CopyRange(from, to),
+            able => able,
+        };
+        able.map(|operand, range| operand.fit(range, g))
     }
 }
 

@@ -2,8 +2,9 @@
 //! itself, and data of one never counts as the other's.
 
 use mkwrite_impls::Builtin;
-use mkwrite_model::case::{MMS_MAX, Schedule};
+use mkwrite_model::case::{Effect, MMS_MAX, Range, Schedule};
 use mkwrite_model::exec::TaskId;
+use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::PAGES_OF_TWO_MAX;
 use mkwrite_model::text::{Document, parse};
 use mkwrite_model::{Case, Target};
@@ -78,4 +79,34 @@ fn what_breaks_in_the_first_file_breaks_in_the_second() {
         }
     }
     assert!(compared > 300, "{compared} breaches were compared");
+}
+
+#[test]
+fn a_copy_from_the_other_file_reads_there_and_writes_here() {
+    let text = "mkw 1\nfile pages 2 size 6 mms 2 second 1\nactor A mm 0\nA.0 store 1..2\nA.1 fsync\n\
+        actor B mm 1\nB.0 copy_other 0..8 3..8\nB.1 read 0..8\nB.2 fsync\n";
+    let document = parse(text).unwrap();
+    assert_eq!(
+        document.case.actors[1].operations[0].effect(),
+        Effect::Copies { from: Range::new(0, 8), to: Range::new(3, 8), other: true }
+    );
+    let mut runner = Runner::default();
+    for target in targets_of::<Builtin>(&document).unwrap() {
+        let clean = Target { remedies: Ledger::own().remedies(target.pair), ..target };
+        let (lines, _) = runner.trace(clean, &document.case, &mut ());
+        let has_page_cache = target.pair.implementation.name() != "driver@2.6.30";
+        assert!(runner.judge.is_clean(), "{clean}: {:?}", runner.judge.breaches().next());
+        let copy =
+            lines.iter().find(|line| line.contains("copy_other") && line.contains("returns"));
+        assert_eq!(copy.is_some(), has_page_cache, "{clean}");
+        // Five cells fit, and B's file grows from six cells to eight.
+        assert!(copy.is_none_or(|line| line.contains("returns ok after 5 cells")), "{copy:?}");
+        assert!(!has_page_cache || lines.iter().any(|line| line.contains(" size 8 ")), "{clean}");
+    }
+}
+
+#[test]
+fn without_a_second_file_there_is_no_copy_from_it() {
+    let error = parse("mkw 1\nfile pages 1\nactor A mm 0\nA.0 copy_other 0..1 1..2\n").unwrap_err();
+    assert_eq!(error.to_string(), "line 4, column 1: the case has no second file");
 }

@@ -14,7 +14,7 @@
 use super::by_page;
 use super::fault::find_to_read;
 use super::truncate::{extend, treats_eof_page};
-use crate::case::{Range, Site};
+use crate::case::{Operation, Range, Site};
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
 use crate::kernel::{Call, Frame, Kernel, Pipe, Stamp, Status};
 use crate::plant::Plant;
@@ -278,24 +278,31 @@ fn first_half(cells: Range) -> Range {
 
 /// The first half of copy_file_range(2) within the file, where the filesystem has none of its own
 /// (6.1 fs/read_write.c: generic_copy_file_checks, do_splice_direct): the pages of the source go
-/// into a pipe as they are, with references. Returns the cells to write. There is one file, so a
-/// copy between two cannot be said.
+/// into a pipe as they are, with references. Returns the cells to write. From the other file it is
+/// the same: nothing of the file that is written is locked while the other one is read.
 async fn read_to_copy<F: Filesystem>(k: &Kernel<F>, from: Range, to: Range) -> Range {
+    let own = k.file().id();
+    let is_other = matches!(k.task().operation(), Operation::CopyOther(..));
+    if is_other {
+        k.work_on(own.other());
+    }
     k.at_size(P::CopyCheck).await;
     let end = from.end.min(from.start.saturating_add(to.end - to.start));
     let from = from.clip(Range::new(0, end.min(k.i_size())));
     let mut cells = Range::new(to.start, to.start);
     if from.is_empty() {
+        k.work_on(own);
         return cells;
     }
     k.task().pipe.set(Pipe { from: from.start, to: to.start, ..Pipe::default() });
     let end = to.start + (from.end - from.start);
-    let status = if from.start < end && to.start < from.end {
+    let status = if !is_other && from.start < end && to.start < from.end {
         Status::Invalid
     } else {
         splice(k, from, &mut cells.end).await
     };
     k.task().pipe.update(|pipe| Pipe { status, ..pipe });
+    k.work_on(own);
     cells
 }
 
