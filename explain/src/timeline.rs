@@ -369,7 +369,7 @@ fn state_of_file<F: Filesystem>(k: &Kernel<F>) -> State {
     let live = k.tasks.live();
     State {
         size: k.i_size(),
-        pages: k.frames_of_file().map(page).collect(),
+        pages: Frame::all(k.frames_of_file()).map(page).collect(),
         store: match k.fs().declaration().page_cache {
             true => (0..k.geometry().file_cells())
                 .map(|cell| k.fs().stored(k, cell).to_string())

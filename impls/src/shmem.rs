@@ -59,7 +59,7 @@ impl<F: Filesystem> Implementation<F> for Shmem {
         {
             let first = index * g.cells;
             k.new_cached_page(index, |cell| match is_content(first + cell) {
-                true => k.file().id().content(first + cell),
+                true => k.file_id().content(first + cell),
                 false => Stamp::ZERO,
             });
         }

@@ -21,7 +21,7 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 
 use crate::conditions::Conditions;
-use crate::judge::{Breach, each_file};
+use crate::judge::Breach;
 use crate::rules::{About, Rule};
 
 /// What the rule says of itself.
@@ -108,12 +108,14 @@ impl Summary {
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
             (self.size, self.blocks) = ([0; INODES], [0; INODES]);
-            each_file(k, || {
-                let (n, size) = (usize::from(k.file().id().number()), k.i_size());
-                let below_eof = Range::new(0, k.geometry().blocks_of(size)).bits();
-                self.size[n] = size;
+            let own = k.file_id();
+            for (n, file) in k.files().enumerate() {
+                k.work_on(file);
+                let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits();
+                self.size[n] = k.i_size();
                 self.blocks[n] = k.fs().allocated(k) & below_eof as u32;
-            });
+            }
+            k.work_on(own);
         }
     }
 

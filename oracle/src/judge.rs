@@ -216,7 +216,7 @@ impl<F: Filesystem> Cx<'_, F> {
     fn report_since(&mut self, since: Since, page: Option<u8>, cell: Option<u8>, cells: u64) {
         let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } =
             since;
-        let (rule, file) = (self.rule, self.k.file().id().number());
+        let (rule, file) = (self.rule, self.k.file_id().number());
         let cells = cells << (u32::from(file) * (CELLS_MAX / INODES) as u32);
         self.breaches.push(Breach {
             rule,
@@ -269,9 +269,25 @@ struct OfFile {
     passes: Passes,
 }
 
+impl OfFile {
+    /// A step begins to be judged.
+    #[inline(always)]
+    fn step<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, obstacles: Obstacles) {
+        self.marks.step(step);
+        self.history.set_obstacles(obstacles);
+        self.passes.step(k, step.task);
+    }
+}
+
 /// The judge.
 pub struct Judge {
-    files: [OfFile; INODES],
+    /// The case has two files.
+    has_two: bool,
+    /// The file that is looked at, and what is known of it.
+    file: InodeId,
+    now: OfFile,
+    /// What is known of the other file of a case that has two.
+    other: Box<OfFile>,
     applicable: u64,
     /// Rules that are not switched off.
     enabled: u64,
@@ -286,7 +302,10 @@ pub struct Judge {
 impl Default for Judge {
     fn default() -> Self {
         Judge {
-            files: Default::default(),
+            has_two: false,
+            file: InodeId::default(),
+            now: OfFile::default(),
+            other: Box::default(),
             applicable: 0,
             enabled: u64::MAX,
             pages: PageStates::default(),
@@ -346,7 +365,7 @@ impl Judge {
 
     /// A cell of the last run could not be judged.
     pub fn is_undecided(&self) -> bool {
-        self.files.iter().any(|file| file.history.is_undecided())
+        self.now.history.is_undecided() || self.other.history.is_undecided()
     }
 
     /// There is no run of this case: nothing is known of it, and nothing of the last one is left.
@@ -366,7 +385,7 @@ impl Judge {
         k: &'a Kernel<F>,
         step: Step,
     ) -> (Cx<'a, F>, &'a mut PageStates) {
-        let OfFile { marks, passes, .. } = &self.files[number(k.file().id())];
+        let OfFile { marks, passes, .. } = &self.now;
         let cx = Cx {
             k,
             passes,
@@ -379,23 +398,23 @@ impl Judge {
         (cx, &mut self.pages)
     }
 
-    /// What the judge knows of the file that the running task works on.
-    fn file<F: Filesystem>(&mut self, k: &Kernel<F>) -> &mut OfFile {
-        &mut self.files[number(k.file().id())]
+    /// Looks at this file, and lets the running task work on it. Returns the one before.
+    fn turn_to<F: Filesystem>(&mut self, k: &Kernel<F>, file: InodeId) -> InodeId {
+        if self.file != file {
+            self.file = file;
+            std::mem::swap(&mut self.now, &mut *self.other);
+        }
+        k.work_on(file)
     }
 
-    /// The pages that the step touched, each with the eyes of its file.
-    fn check_touched<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
-        if k.geometry().second == 0 {
-            self.file(k).marks.blocks(k);
-            self.check_pages(k, k.touched(), step);
-            return;
+    /// Does the same for each file of the case, looking at it.
+    fn each_file<F: Filesystem>(&mut self, k: &Kernel<F>, mut same: impl FnMut(&mut Judge)) {
+        let own = k.file_id();
+        for file in k.files() {
+            self.turn_to(k, file);
+            same(self);
         }
-        each_file(k, || {
-            let pages = k.touched_of_file().fold(0, |mask, page| mask | page.bit());
-            self.file(k).marks.blocks(k);
-            self.check_pages(k, pages, step);
-        });
+        self.turn_to(k, own);
     }
 
     fn check_pages<F: Filesystem>(&mut self, k: &Kernel<F>, pages: u32, step: Step) {
@@ -414,14 +433,14 @@ impl Judge {
         }
         for page in Frame::all(unrecorded) {
             let cells = conditions::file_cells(k.geometry(), k.index(page), u8::MAX);
-            self.file(k).marks.without_record(cells);
+            self.now.marks.without_record(cells);
         }
     }
 
     /// Shows an event to all who look at events.
     #[inline(always)]
     fn event<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
-        let OfFile { marks, passes, .. } = self.file(k);
+        let OfFile { marks, passes, .. } = &mut self.now;
         marks.event(k, step.task, event);
         passes.event(k, step.task, event);
         if matches!(event, Event::Return) {
@@ -435,12 +454,12 @@ impl Judge {
     #[inline(always)]
     fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
-            Event::Failed { site } => self.file(k).history.met(step.task, Obstacles::of(site)),
+            Event::Failed { site } => self.now.history.met(step.task, Obstacles::of(site)),
             // That there is no space is for the device to say, or for the case.
             Event::WriteFailed { cells, io }
                 if io || k.device.is_full() || failed(k, Site::Block) =>
             {
-                let history = &mut self.file(k).history;
+                let history = &mut self.now.history;
                 history.write_failed(cells, io, &|cell| {
                     [k.fs().durable(k, cell), k.fs().stored(k, cell)]
                 });
@@ -450,10 +469,9 @@ impl Judge {
             }
             Event::Call => {
                 let operation = k.state(step.task).operation();
-                self.file(k).history.call(step.task, step.slot, operation);
+                self.now.history.call(step.task, step.slot, operation);
                 if let Some(cells) = operation.effect().reads_other() {
-                    let source = &mut self.files[number(k.file().id().other())].history;
-                    source.call(step.task, step.slot, Operation::Read(cells));
+                    self.other.history.call(step.task, step.slot, Operation::Read(cells));
                 }
             }
             Event::Return => self.returned(k, step),
@@ -473,36 +491,22 @@ impl Judge {
             stored: &|cell| k.fs().stored(k, cell),
             visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
         };
-        self.file(k).history.returned(step.task, &observed);
+        self.now.history.returned(step.task, &observed);
         self.take_findings(k, step);
         if let Some(cells) = k.state(step.task).operation().effect().reads_other() {
-            let own = k.work_on(k.file().id().other());
-            self.file(k).history.returned_copy(step.task, cells, &observed);
+            let own = self.turn_to(k, k.file_id().other());
+            self.now.history.returned_copy(step.task, cells, &observed);
             self.take_findings(k, step);
-            k.work_on(own);
+            self.turn_to(k, own);
         }
     }
 
     fn take_findings<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
-        for finding in self.file(k).history.take_findings() {
+        for finding in self.now.history.take_findings() {
             let (mut cx, _) = self.cx(k, step);
             rules::finding(&mut cx, finding.flaw, finding.cell);
         }
     }
-}
-
-fn number(file: InodeId) -> usize {
-    file.number().into()
-}
-
-/// Does the same for each file of the case, while the running task works on it.
-pub(crate) fn each_file<F: Filesystem>(k: &Kernel<F>, mut same: impl FnMut()) {
-    let own = k.file().id();
-    for file in k.files() {
-        k.work_on(file);
-        same();
-    }
-    k.work_on(own);
 }
 
 /// The case had this site fail in the step.
@@ -548,9 +552,11 @@ impl<F: Filesystem> Observer<F> for Judge {
         let target = k.target();
         self.applicable = rules::applicable(&target) & self.enabled;
         self.pages.begin();
-        each_file(k, || {
-            let file = k.file().id();
-            let OfFile { history, marks, passes } = self.file(k);
+        self.has_two = case.geometry.second != 0;
+        self.turn_to(k, InodeId::default());
+        self.each_file(k, |judge| {
+            let file = judge.file;
+            let OfFile { history, marks, passes } = &mut judge.now;
             history.begin(case, file);
             marks.begin(k);
             passes.begin();
@@ -568,35 +574,45 @@ impl<F: Filesystem> Observer<F> for Judge {
             no_memory: k.is_out_of_pages(),
             ..Obstacles::default()
         };
-        each_file(k, || {
-            let OfFile { history, marks, passes } = self.file(k);
-            marks.step(step);
-            history.set_obstacles(obstacles);
-            passes.step(k, step.task);
-        });
-        for event in k.events() {
-            // A call, and its return, are about the file of the call, whichever is worked on.
-            let own = match event {
-                Event::Call | Event::Return => Some(k.work_on(k.state(step.task).home())),
-                _ => None,
-            };
-            by_kind!(event, self.event(k, step, event));
-            own.map(|own| k.work_on(own));
+        if self.has_two {
+            self.turn_to(k, k.file_id());
         }
-        if k.touched() != 0 {
-            self.check_touched(k, step);
+        self.now.step(k, step, obstacles);
+        if self.has_two {
+            let own = self.turn_to(k, k.file_id().other());
+            self.now.step(k, step, obstacles);
+            self.turn_to(k, own);
+        }
+        for event in k.events() {
+            let own = k.file_id();
+            // A call, and its return, are about the file of the call, whichever is worked on.
+            if self.has_two && matches!(event, Event::Call | Event::Return) {
+                self.turn_to(k, k.state(step.task).home());
+            }
+            by_kind!(event, self.event(k, step, event));
+            if self.has_two {
+                self.turn_to(k, own);
+            }
+        }
+        if k.touched() != 0 && !self.has_two {
+            self.now.marks.blocks(k);
+            self.check_pages(k, k.touched(), step);
+        } else if k.touched() != 0 {
+            self.each_file(k, |judge| {
+                judge.now.marks.blocks(k);
+                judge.check_pages(k, k.touched_of_file(), step);
+            });
         }
     }
 
     fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
         self.reached[step.point.index()] += 1;
-        each_file(k, || {
-            let in_use = k.frames_of_file().fold(0, |mask, page| mask | page.bit());
-            self.check_pages(k, in_use, step);
-            rules::quiescent(&mut self.cx(k, step).0);
-            self.file(k).history.quiescent(k.i_size(), &|cell| visible(k, cell));
-            self.take_findings(k, step);
+        self.each_file(k, |judge| {
+            judge.check_pages(k, k.frames_of_file(), step);
+            rules::quiescent(&mut judge.cx(k, step).0);
+            judge.now.history.quiescent(k.i_size(), &|cell| visible(k, cell));
+            judge.take_findings(k, step);
         });
     }
 
@@ -605,10 +621,10 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.reached[step.point.index()] += 1;
         self.end = end;
         if end == End::Done {
-            each_file(k, || {
-                rules::quiescent(&mut self.cx(k, step).0);
-                self.file(k).history.end(&|cell| k.fs().durable(k, cell));
-                self.take_findings(k, step);
+            self.each_file(k, |judge| {
+                rules::quiescent(&mut judge.cx(k, step).0);
+                judge.now.history.end(&|cell| k.fs().durable(k, cell));
+                judge.take_findings(k, step);
             });
         }
         // A hang is reported where the first of the blocked tasks stands.

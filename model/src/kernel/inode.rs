@@ -6,6 +6,7 @@ use std::cell::Cell;
 use super::{Extents, Frame, Kernel, Stamp};
 use crate::bit_set::ones;
 use crate::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
+use crate::exec::TaskId;
 use crate::implementation::{Filesystem, InodeState, Keeps};
 
 /// Inodes of the machine. Most cases use the first alone.
@@ -30,7 +31,7 @@ impl InodeId {
 
     /// The files of a case of this shape.
     pub fn all(g: Geometry) -> impl Iterator<Item = InodeId> + use<> {
-        (0..=u8::from(g.second != 0)).map(InodeId)
+        (0..1 + u8::from(g.second != 0)).map(InodeId)
     }
 
     /// The file that an address space maps.
@@ -194,13 +195,21 @@ impl<F: Filesystem> Kernel<F> {
     /// The inode with this number.
     #[inline]
     pub fn inode(&self, id: InodeId) -> &Inode<F::Inode> {
-        &self.inodes[usize::from(id.number())]
+        // Everybody asks all the time, and two files are rare: no arithmetic.
+        let [first, second] = &self.inodes;
+        if id.0 == 0 { first } else { second }
     }
 
     /// The inode that the running task works on.
     #[inline]
     pub fn file(&self) -> &Inode<F::Inode> {
-        self.inode(self.task().file.get())
+        self.inode(self.file.get())
+    }
+
+    /// The number of the inode that the running task works on.
+    #[inline]
+    pub fn file_id(&self) -> InodeId {
+        self.file.get()
     }
 
     /// The files of the case.
@@ -210,27 +219,44 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The running task works on this file from now on. Returns the one before.
     pub fn work_on(&self, file: InodeId) -> InodeId {
-        self.task().file.replace(file)
+        self.task().file.set(file);
+        self.file.replace(file)
+    }
+
+    /// This task runs now.
+    #[inline]
+    pub(crate) fn resume(&self, task: TaskId) {
+        self.file.set(self.states[task.index()].file.get());
     }
 
     /// The running task begins an operation on this file.
     pub(crate) fn begin_operation(&self, file: InodeId, operation: Operation) {
         let task = self.task();
         task.home.set(file);
-        task.file.set(file);
+        self.work_on(file);
         task.operation.set(operation);
         task.outcome.begin();
         task.began.set(self.clock());
     }
 
-    /// The pages of the file that the running task works on which the step touched.
-    pub fn touched_of_file(&self) -> impl Iterator<Item = Frame> + '_ {
-        Frame::all(self.touched()).filter(|page| self.page(*page).inode.get() == self.file().id())
+    /// The pages of the file that the running task works on which the step touched, one bit each.
+    #[inline]
+    pub fn touched_of_file(&self) -> u32 {
+        self.of_file(self.touched())
     }
 
-    /// The frames in use whose pages belong, or belonged, to that file.
-    pub fn frames_of_file(&self) -> impl Iterator<Item = Frame> + '_ {
-        self.frames_in_use().filter(|page| self.page(*page).inode.get() == self.file().id())
+    /// The frames in use whose pages belong, or belonged, to that file, one bit each.
+    pub fn frames_of_file(&self) -> u32 {
+        self.of_file(self.frames_in_use().fold(0, |mask, page| mask | page.bit()))
+    }
+
+    #[inline]
+    fn of_file(&self, pages: u32) -> u32 {
+        if self.geometry().second == 0 {
+            return pages;
+        }
+        let is_its = |page: &Frame| self.page(*page).inode.get() == self.file_id();
+        Frame::all(pages).filter(is_its).fold(0, |mask, page| mask | page.bit())
     }
 
     /// The file has pages to write.

@@ -183,7 +183,7 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
         k.tasks.begin_slot(served);
         k.tasks.acquire(Point::IoTransfer.number(), object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
-        k.task().file.set(k.host(request.page).id());
+        k.work_on(k.host(request.page).id());
         if request.fails {
             k.write_failed(request.page, k.cells_of(&request), true);
         } else {

@@ -69,6 +69,8 @@ pub struct Kernel<F: Filesystem> {
     frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
     inodes: [Inode<F::Inode>; INODES],
+    /// What the running task works on: kept here, because everybody asks all the time.
+    file: Cell<InodeId>,
     clock: Cell<u32>,
     mms: [AddressSpace; MMS_MAX],
     requests: [Cell<Option<Request>>; IO_MAX],
@@ -97,6 +99,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             frames: std::array::from_fn(|_| Page::default()),
             free: Cell::new(u32::MAX),
             inodes: Inode::all(),
+            file: Cell::new(InodeId::default()),
             clock: Cell::new(0),
             mms: Default::default(),
             requests: [const { Cell::new(None) }; IO_MAX],
@@ -116,6 +119,7 @@ impl<F: Filesystem> Kernel<F> {
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
         let Target { pair, plants, remedies } = target;
         self.tasks.reset();
+        self.file.set(InodeId::default());
         self.pair.set(Some(pair));
         self.plants.set(plants);
         self.remedies.set(remedies);
@@ -184,7 +188,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The server's side of the file that the running task works on.
     pub fn server(&self) -> &Server {
-        &self.servers[usize::from(self.file().id().number())]
+        &self.servers[usize::from(self.file_id().number())]
     }
 
     /// What this run runs on.
@@ -282,17 +286,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A scheduling point whose next step looks up, or changes, this slot of the page tree.
     pub fn at_slot(&self, point: Point, index: u8) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::slot(self.file().id(), index))
+        self.tasks.point(point.number(), object::slot(self.file_id(), index))
     }
 
     /// A scheduling point whose next step reads or writes i_size.
     pub fn at_size(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::SIZE + self.file().id().number())
+        self.tasks.point(point.number(), object::SIZE + self.file_id().number())
     }
 
     /// A scheduling point whose next step looks the whole tree over.
     pub fn at_tree(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::TREE + self.file().id().number())
+        self.tasks.point(point.number(), object::TREE + self.file_id().number())
     }
 
     /// Notes a fact of this step.

@@ -309,7 +309,7 @@ impl<F: Filesystem> Kernel<F> {
         let p = self.page(page);
         p.flags.set(0);
         p.index.set(index);
-        p.inode.set(self.file().id());
+        p.inode.set(self.file_id());
         p.refcount.set(0);
         p.mapcount.set(0);
         p.transient.set(0);

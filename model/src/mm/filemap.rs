@@ -281,7 +281,7 @@ fn first_half(cells: Range) -> Range {
 /// into a pipe as they are, with references. Returns the cells to write. From the other file it is
 /// the same: nothing of the file that is written is locked while the other one is read.
 async fn read_to_copy<F: Filesystem>(k: &Kernel<F>, from: Range, to: Range) -> Range {
-    let own = k.file().id();
+    let own = k.file_id();
     let is_other = matches!(k.task().operation(), Operation::CopyOther(..));
     if is_other {
         k.work_on(own.other());

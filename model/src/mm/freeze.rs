@@ -50,7 +50,7 @@ pub(crate) async fn freeze<F: Filesystem>(k: &Kernel<F>) -> Status {
 
 /// sync_filesystem.
 async fn write_all<F: Filesystem>(k: &Kernel<F>) {
-    let own = k.file().id();
+    let own = k.file_id();
     for file in k.files() {
         k.work_on(file);
         write_and_wait(k, Range::new(0, k.geometry().pages)).await;
