@@ -87,6 +87,7 @@ conditions! {
     LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
+    RacedWrite      "raced-write"       raced_write       "it was stored to through a mapping while a write(2) to it was under way";
 }
 
 mkwrite_model::bit_set! {
@@ -187,6 +188,8 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells that were stored to while a write(2) to them was under way.
+    raced: u64,
     /// Cells that a write(2) left between the old end of the file and its start.
     gaps: u64,
     /// Cells of a dirty block at the end of the file whose space a write(2) gave back.
@@ -240,6 +243,7 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            raced: 0,
             gaps: 0,
             eof_released: 0,
             overwritten: 0,
@@ -347,7 +351,10 @@ impl Marks {
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
                 if self.writing != 0 {
-                    self.writes.iter_mut().for_each(|write| write.stored |= cells.bits());
+                    for write in &mut self.writes {
+                        write.stored |= cells.bits();
+                        self.raced |= write.cells & cells.bits();
+                    }
                 }
                 let page = k.geometry().page_of(cells.start);
                 if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
@@ -364,7 +371,7 @@ impl Marks {
             Event::Transferred { slot } => {
                 if let Some(request) = k.request(slot).filter(|request| !request.fails) {
                     self.unwritten &=
-                        !file_cells(k.geometry(), k.index(request.page), k.cells_of(&request));
+                        !file_cells(k.geometry(), k.index_of(&request), k.cells_of(&request));
                 }
             }
             _ => {}
@@ -623,6 +630,10 @@ impl Marks {
 
     fn in_gap<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.gaps)
+    }
+
+    fn raced_write<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.raced)
     }
 
     fn eof_released<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {

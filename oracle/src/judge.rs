@@ -429,7 +429,7 @@ impl Judge {
                         durable_size: &|| k.fs().synced_size(k, since),
                         stored: &|cell| k.fs().stored(k, cell),
                         visible: &|cell| {
-                            Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell)))
+                            Some(visible(k, cell).unwrap_or_else(|| k.fs().readable(k, cell)))
                         },
                     },
                 );

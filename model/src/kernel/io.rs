@@ -1,6 +1,8 @@
 //! The I/O in flight. A request is submitted by writepage and completes later, in any order, by an
 //! I/O task. The data of a request is read from the live page in one step that may come any time
-//! before completion, so stores made during writeback may or may not be in it.
+//! before completion, so stores made during writeback may or may not be in it. A request that
+//! carries a copy names the index of its page instead: it outlives the page, and what it carries is
+//! in the filesystem's state of the inode.
 //!
 //! Left out: torn writes inside a page, read requests (a page is read in one step, with the page
 //! locked). The inode on a block device is its size alone, written in one step.
@@ -23,6 +25,8 @@ const _: () = assert!(PAGES_MAX <= IO_MAX, "there are as many I/O tasks as pages
 pub struct Request {
     /// The page under writeback.
     pub page: Frame,
+    /// The page's index, of a request that carries a copy: another page may be in the frame by now.
+    pub copy_of: Option<u8>,
     /// Cells of the page that a network filesystem sends.
     pub cells: Range,
     /// Device blocks that a block filesystem writes, by block of the page.
@@ -44,6 +48,7 @@ impl Request {
         let blocks = [NO_BLOCK; BLOCKS_PER_PAGE_MAX];
         Request {
             page,
+            copy_of: None,
             cells: Range::new(0, 0),
             blocks,
             end: 0,
@@ -88,8 +93,8 @@ impl<F: Filesystem> Kernel<F> {
         // Both sites count requests.
         let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
         let request = Request { stable: request.stable || stable, fails, ..request };
-        let index = usize::from(self.index(request.page));
-        let slot = std::iter::once(index)
+        let index = self.index_of(&request);
+        let slot = std::iter::once(usize::from(index))
             .chain(0..IO_MAX)
             .find(|slot| self.requests[*slot].get().is_none())
             .expect("there are as many I/O tasks as pages");
@@ -109,6 +114,11 @@ impl<F: Filesystem> Kernel<F> {
     /// The request of an I/O slot.
     pub fn request(&self, slot: u8) -> Option<Request> {
         self.requests[usize::from(slot)].get()
+    }
+
+    /// The index of the page that a request writes.
+    pub fn index_of(&self, request: &Request) -> u8 {
+        request.copy_of.unwrap_or_else(|| self.index(request.page))
     }
 
     /// The cells of its page that a request writes, one bit each.
@@ -176,7 +186,7 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
         k.task().file.set(k.host(request.page).id());
         if request.fails {
-            k.write_failed(request.page, k.cells_of(&request), true);
+            k.write_failed_at(k.index_of(&request), k.cells_of(&request), true);
         } else {
             k.fs().transfer(k, request).await;
         }
