@@ -1,7 +1,7 @@
-//! FUSE: fuse_page_mkwrite, and writeback of copies. 6.12 fs/fuse/file.c and dir.c, without and
-//! with the writeback cache.
+//! FUSE: fuse_page_mkwrite, and writeback of copies. fs/fuse/file.c and dir.c of 6.12 and 6.18,
+//! without and with the writeback cache.
 //!
-//! Nothing is tied to a dirty page. writepage copies the page into a request, adds the request to
+//! 6.12: nothing is tied to a dirty page. writepage copies the page into a request, adds the request to
 //! those of the inode (`fi->writepages`, by index) and to the queue, and ends PG_writeback at once:
 //! so a server that does not answer keeps nobody from reclaim or from sync of other files. Who must
 //! not overtake the request asks for it by its index: page_mkwrite with the page locked, READ, and
@@ -19,6 +19,11 @@
 //! (attr_version, FUSE_I_SIZE_UNSTABLE). With the cache write(2) makes pages dirty, and nobody
 //! believes the server about the size.
 //!
+//! 6.18 copies nothing: the request is the page's, PG_writeback ends with the reply, and is what
+//! everybody waits for. Writeback goes by fs/iomap, which zeroes the page beyond i_size first: also
+//! what write(2) without the cache has put there and i_size has not followed yet. With the cache
+//! write(2) goes by fs/iomap, too, and does not wait for writeback.
+//!
 //! The server has what is written in its cache until an FSYNC, and the size as SETATTR, FALLOCATE
 //! and WRITE make it. It answers in any order.
 //!
@@ -28,7 +33,8 @@
 //! LOOKUP and GETATTR; other clients, notifications of the server, direct I/O, DAX, passthrough; a
 //! file that nobody has open for writing any more; ->flush at close(2), and that errors of
 //! filemap_write_and_wait are reported by fallocate(2). With the cache a page that is about to be
-//! filled as a whole is read first. fuse_vma_close writes also where the inode is not dirty.
+//! filled as a whole is read first. fuse_vma_close writes also where the inode is not dirty. Of 6.18
+//! also: large folios; what iomap takes back when a write(2) fails.
 
 use std::cell::Cell;
 
@@ -47,6 +53,8 @@ use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point as P;
 use mkwrite_model::remedy::Remedy;
 
+use crate::buffer;
+
 /// The versions, each without and with the writeback cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fuse {
@@ -54,25 +62,30 @@ pub enum Fuse {
     V6_12,
     /// 6.12 with the writeback cache.
     V6_12Cached,
+    /// 6.18.
+    V6_18,
+    /// 6.18 with the writeback cache.
+    V6_18Cached,
 }
 
 /// The content of a page, as a request carries it.
 type Content = [Stamp; CELLS_PER_PAGE_MAX];
 
-/// A copy of a page that is to be written (struct fuse_writepage_args).
+/// A page that is to be written (struct fuse_writepage_args).
 #[derive(Clone, Copy)]
-struct Copied {
+struct Write {
     page: Frame,
-    content: Content,
+    /// A copy of it, if there is one.
+    copy: Option<Content>,
 }
 
 /// What FUSE keeps of an inode (struct fuse_inode).
 #[derive(Default)]
 pub struct FuseInode {
     /// The requests that are queued or in flight, by index (writepages).
-    writes: [Cell<Option<Copied>>; PAGES_MAX],
+    writes: [Cell<Option<Write>>; PAGES_MAX],
     /// Those that wait behind them.
-    behind: [Cell<Option<Copied>>; PAGES_MAX],
+    behind: [Cell<Option<Write>>; PAGES_MAX],
     /// Which are queued (queued_writes), one bit per index.
     queued: Cell<u64>,
     /// None may be sent (FUSE_NOWRITE).
@@ -130,13 +143,14 @@ fn content(k: &Kernel<impl FuseInodes>, page: Frame) -> Content {
 }
 
 /// fuse_writepage_args_page_fill, fuse_writepage_add: the page, which is locked and under
-/// writeback, is copied into a request. Returns whether it is the only one for its index.
-fn add(k: &Kernel<impl FuseInodes>, page: Frame) -> bool {
-    let mut content = content(k, page);
+/// writeback, is copied. Returns whether it is the only copy for its index.
+fn add_copy(k: &Kernel<impl FuseInodes>, page: Frame) -> bool {
+    let mut copy = content(k, page);
     if k.remedied(Remedy::ZeroTail) {
-        content[usize::from(k.length_below_eof(page))..].fill(Stamp::ZERO);
+        copy[usize::from(k.length_below_eof(page))..].fill(Stamp::ZERO);
     }
-    let (index, copied) = (k.index(page), Some(Copied { page, content }));
+    let index = k.index(page);
+    let copied = Some(Write { page, copy: Some(copy) });
     let write = &inode(k).writes[usize::from(index)];
     if write.get().is_some() {
         inode(k).behind[usize::from(index)].set(copied);
@@ -165,20 +179,22 @@ fn send(k: &Kernel<impl FuseInodes>, index: u8) {
     let g = k.geometry();
     let end = k.i_size().saturating_sub(index * g.cells).min(g.cells);
     match inode(k).writes[usize::from(index)].get() {
-        Some(copied) if end != 0 => {
+        Some(Write { page, copy }) if end != 0 => {
             k.commit_begin();
-            let cells = Range::new(0, end);
-            k.submit(Request { cells, copy_of: Some(index), ..Request::new(copied.page) });
+            let (cells, copy_of) = (Range::new(0, end), copy.map(|_| index));
+            k.submit(Request { cells, copy_of, ..Request::new(page) });
         }
-        _ => forget(k, index), // truncated off completely
+        _ => finish(k, index), // truncated off completely
     }
 }
 
-/// No request carries a copy of the page at this index any more.
-fn forget(k: &Kernel<impl FuseInodes>, index: u8) {
-    inode(k).writes[usize::from(index)].set(None);
+/// fuse_writepage_finish: nothing is to be written of the page at this index any more.
+fn finish(k: &Kernel<impl FuseInodes>, index: u8) {
     inode(k).behind[usize::from(index)].set(None);
-    k.copy_end(index);
+    match inode(k).writes[usize::from(index)].take() {
+        Some(Write { page, copy: None }) => k.end_page_writeback(page),
+        _ => k.copy_end(index),
+    }
 }
 
 /// fuse_set_nowrite.
@@ -200,16 +216,6 @@ async fn sync_writes(k: &Kernel<impl FuseInodes>) {
     release_nowrite(k);
 }
 
-/// fuse_send_write_pages, for one page: the server takes the data from the page as it is.
-async fn send_write(k: &Kernel<impl FuseInodes>, page: Frame, cells: Range) {
-    let index = k.index(page);
-    k.wait_on_copy(index, P::CopyWait).await;
-    k.at_page(P::WriteSend, page).await;
-    let content = content(k, page);
-    k.at_size(P::WriteServed).await;
-    serve(k, index, &content, cells, false);
-}
-
 /// fuse_write_update_attr: the file reaches at least to this cell.
 fn reaches(k: &Kernel<impl FuseInodes>, end: u8) {
     inode(k).changed();
@@ -220,10 +226,60 @@ fn reaches(k: &Kernel<impl FuseInodes>, end: u8) {
 
 impl Fuse {
     /// All of them, oldest first.
-    pub const VERSIONS: &[Fuse] = &[Fuse::V6_12, Fuse::V6_12Cached];
+    pub const VERSIONS: &[Fuse] = &[Fuse::V6_12, Fuse::V6_12Cached, Fuse::V6_18, Fuse::V6_18Cached];
 
     fn has_writeback_cache(self) -> bool {
-        self == Fuse::V6_12Cached
+        matches!(self, Fuse::V6_12Cached | Fuse::V6_18Cached)
+    }
+
+    fn copies(self) -> bool {
+        matches!(self, Fuse::V6_12 | Fuse::V6_12Cached)
+    }
+
+    /// fuse_wait_on_page_writeback, later folio_wait_writeback.
+    async fn wait(self, k: &Kernel<impl FuseInodes>, page: Frame) {
+        if self.copies() {
+            k.wait_on_copy(k.index(page), P::CopyWait).await;
+        } else {
+            k.wait_on_page_writeback(page, P::CopyWait).await;
+        }
+    }
+
+    /// fuse_writepages_fill of 6.12: the page is copied, and what is to be sent is the copy.
+    async fn write_copy(self, k: &Kernel<impl FuseInodes>, page: Frame) {
+        buffer::start_writeback(k, page).await;
+        let alone = add_copy(k, page);
+        let ends = !alone || k.reaches_plant(Plant::CopyNotQueued);
+        if ends {
+            k.end_page_writeback(page);
+        }
+        buffer::unlock_started(k, page).await;
+        if alone {
+            k.at_page(P::WritepageSubmit, page).await;
+            queue(k, k.index(page));
+        }
+        if !ends {
+            k.at_page(P::WritepageEnd, page).await;
+            k.end_page_writeback(page);
+        }
+    }
+
+    /// iomap_writeback_folio, and the request for the page; whether there is one.
+    async fn add(self, k: &Kernel<impl FuseInodes>, page: Frame) -> bool {
+        let Some(size) = buffer::clip_to_eof(k, page).await else { return false };
+        buffer::start_writeback(k, page).await;
+        inode(k).writes[usize::from(k.index(page))].set(Some(Write { page, copy: None }));
+        k.note_submitted(page, size);
+        true
+    }
+
+    /// fuse_send_write_pages, for one page: the server takes the data from the page as it is.
+    async fn send_write(self, k: &Kernel<impl FuseInodes>, page: Frame, cells: Range) {
+        self.wait(k, page).await;
+        k.at_page(P::WriteSend, page).await;
+        let content = content(k, page);
+        k.at_size(P::WriteServed).await;
+        serve(k, k.index(page), &content, cells, false);
     }
 }
 
@@ -242,9 +298,18 @@ impl<F: FuseInodes> Implementation<F> for Fuse {
             record: "nothing",
             source: "6.12 fs/fuse/file.c, dir.c [fuse-page-mkwrite, fuse-copies, fuse-nowrite, fuse-write-through]",
         };
+        const V6_18: Declaration = Declaration {
+            name: "fuse@6.18",
+            natural: Era::V6_18,
+            era: Era::V6_18,
+            source: "6.18 fs/fuse/file.c, dir.c [fuse-page-mkwrite, fuse-iomap, fuse-nowrite, fuse-write-through]",
+            ..V6_12
+        };
         match self {
             Fuse::V6_12 => &V6_12,
             Fuse::V6_12Cached => &Declaration { name: "fuse-writeback@6.12", ..V6_12 },
+            Fuse::V6_18 => &V6_18,
+            Fuse::V6_18Cached => &Declaration { name: "fuse-writeback@6.18", ..V6_18 },
         }
     }
 }
@@ -256,7 +321,7 @@ impl<F: FuseInodes> VmOperations<F> for Fuse {
             k.unlock_page(page);
             return NOPAGE;
         }
-        k.wait_on_copy(k.index(page), P::CopyWait).await;
+        self.wait(k, page).await;
         if k.remedied(Remedy::DirtyInMkwrite) {
             k.at_page(P::MkwriteDirty, page).await;
             k.set_page_dirty(page).await;
@@ -271,31 +336,24 @@ impl<F: FuseInodes> VmOperations<F> for Fuse {
 }
 
 impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
-    /// fuse_writepages_fill, and fuse_writepages_send of that page.
     async fn writepage(self, k: &Kernel<F>, page: Frame, _: WbSync) -> Status {
-        k.at_page(P::WritepageStart, page).await;
-        k.set_page_writeback(page);
-        let alone = add(k, page);
-        let ends = !alone || k.reaches_plant(Plant::CopyNotQueued);
-        if ends {
-            k.end_page_writeback(page);
-        }
-        k.at_page(P::WritepageUnlock, page).await;
-        k.unlock_page(page);
-        if alone {
+        if self.copies() {
+            self.write_copy(k, page).await;
+        } else if self.add(k, page).await {
+            buffer::unlock_started(k, page).await;
             k.at_page(P::WritepageSubmit, page).await;
             queue(k, k.index(page));
-        }
-        if !ends {
-            k.at_page(P::WritepageEnd, page).await;
-            k.end_page_writeback(page);
+        } else {
+            k.unlock_page(page);
         }
         Status::Ok
     }
 
-    /// fuse_do_readpage.
+    /// fuse_do_readpage. A page of 6.18 that is under writeback is cached and up to date.
     async fn readpage(self, k: &Kernel<F>, page: Frame) {
-        k.wait_on_copy(k.index(page), P::CopyWait).await;
+        if self.copies() {
+            k.wait_on_copy(k.index(page), P::CopyWait).await;
+        }
         let version = inode(k).version.get();
         k.at_page(P::ReadServed, page).await;
         let (first, cells) = (k.first_cell(page), k.geometry().cells);
@@ -329,29 +387,36 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
             return mm::find_or_add_page(k, index, true).await;
         }
         let page = mm::grab_page(k, index).await?;
-        k.wait_on_copy(index, P::CopyWait).await;
+        if self.copies() {
+            k.wait_on_copy(index, P::CopyWait).await;
+        }
         Ok(page)
     }
 
-    /// fuse_write_end; without the writeback cache a page that is not up to date is sent before it
-    /// is unlocked.
+    /// fuse_write_end, or iomap_write_end; without the writeback cache a page that is not up to date
+    /// is sent before it is unlocked.
     async fn write_end(self, k: &Kernel<F>, page: Frame, cells: Range) {
         if self.has_writeback_cache() {
             let was_dirty = k.is_dirty(page);
-            mm::raise_size(k, page, cells, was_dirty).await;
+            if self.copies() {
+                mm::raise_size(k, page, cells, was_dirty).await;
+            }
             k.at_page(P::WriteDirty, page).await;
             k.set_page_dirty(page).await;
+            if !self.copies() {
+                mm::raise_size(k, page, cells, was_dirty).await;
+            }
             return;
         }
         if k.is_whole_page(cells) {
             k.set_flag(page, UPTODATE);
         }
         if k.remedied(Remedy::LockedWrite) {
-            send_write(k, page, cells).await;
+            self.send_write(k, page, cells).await;
             k.at_size(P::WriteSize).await;
             reaches(k, k.first_cell(page) + cells.end);
         } else if !k.is_uptodate(page) {
-            send_write(k, page, cells).await;
+            self.send_write(k, page, cells).await;
         }
     }
 
@@ -360,7 +425,7 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
             return;
         }
         if k.is_uptodate(page) && !k.remedied(Remedy::LockedWrite) {
-            send_write(k, page, cells).await;
+            self.send_write(k, page, cells).await;
         }
         let end = k.first_cell(page) + cells.end;
         if end == inode(k).writing.get().end {
@@ -392,16 +457,19 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
         if !k.clear_page_dirty_for_io(page).await {
             return;
         }
-        let index = k.index(page);
-        k.wait_on_copy(index, P::CopyWait).await;
-        k.at_page(P::WritepageStart, page).await;
-        k.set_page_writeback(page);
-        if add(k, page) {
-            queue(k, index);
+        if self.copies() {
+            self.wait(k, page).await;
+            buffer::start_writeback(k, page).await;
+            if add_copy(k, page) {
+                queue(k, k.index(page));
+            }
+            k.at_page(P::WritepageEnd, page).await;
+            k.end_page_writeback(page);
+        } else if self.add(k, page).await {
+            k.at_page(P::WritepageSubmit, page).await;
+            queue(k, k.index(page));
         }
-        k.at_page(P::WritepageEnd, page).await;
-        k.end_page_writeback(page);
-        k.wait_on_copy(index, P::CopyWait).await;
+        self.wait(k, page).await;
     }
 }
 
@@ -495,8 +563,9 @@ impl<F: FuseInodes> InodeOperations<F> for Fuse {
 impl<F: FuseInodes> RequestOperations<F> for Fuse {
     async fn transfer(self, k: &Kernel<F>, request: Request) {
         let index = k.index_of(&request);
-        if let Some(copied) = inode(k).writes[usize::from(index)].get() {
-            serve(k, index, &copied.content, request.cells, request.stable);
+        if let Some(Write { page, copy }) = inode(k).writes[usize::from(index)].get() {
+            let content = copy.unwrap_or_else(|| content(k, page));
+            serve(k, index, &content, request.cells, request.stable);
         }
     }
 
@@ -510,10 +579,10 @@ impl<F: FuseInodes> RequestOperations<F> for Fuse {
         while let Some(next) = inode.behind[usize::from(index)].take() {
             inode.writes[usize::from(index)].set(Some(next));
             k.at_slot(P::IoTransfer, index).await;
-            serve(k, index, &next.content, request.cells, request.stable);
+            self.transfer(k, request).await;
             k.at_slot(P::IoRecord, index).await;
         }
-        forget(k, index);
+        finish(k, index);
         k.commit_end();
     }
 }
@@ -537,12 +606,11 @@ impl<F: FuseInodes> Store<F> for Fuse {
         let (index, of_page) = (g.page_of(cell), cell % g.cells);
         let own = |request: &Request| request.copy_of == Some(index);
         let sent = (0..PAGES_MAX as u8).filter_map(|slot| k.request(slot)).find(own);
-        let carried = sent.map_or(cell < k.i_size(), |request| {
-            !request.fails && request.cells.end > of_page
-        });
-        let copied = inode(k).behind[usize::from(index)].get();
-        match copied.or(inode(k).writes[usize::from(index)].get()) {
-            Some(copied) if carried => copied.content[usize::from(of_page)],
+        let carried =
+            sent.map_or(cell < k.i_size(), |request| !request.fails && request.cells.end > of_page);
+        let last = inode(k).behind[usize::from(index)].get();
+        match last.or(inode(k).writes[usize::from(index)].get()) {
+            Some(Write { copy: Some(copy), .. }) if carried => copy[usize::from(of_page)],
             _ => k.server.read(cell),
         }
     }

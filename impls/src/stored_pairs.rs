@@ -42,4 +42,6 @@ const NAMES: &[(&str, &str)] = &[
     ("xfs@6.12", "6.12"),
     ("fuse@6.12", "6.12"),
     ("fuse-writeback@6.12", "6.12"),
+    ("fuse@6.18", "6.18"),
+    ("fuse-writeback@6.18", "6.18"),
 ];

@@ -87,6 +87,7 @@ conditions! {
     LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
+    SizeToFollow    "size-to-follow"    size_to_follow    "a write(2) to there was under way, beyond i_size, when the page was written back";
     RacedWrite      "raced-write"       raced_write       "it was stored to through a mapping while a write(2) to it was under way";
 }
 
@@ -188,6 +189,8 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells of a write(2) under way that were beyond i_size when their page was written back.
+    unsized_writes: u64,
     /// Cells that were stored to while a write(2) to them was under way.
     raced: u64,
     /// Cells that a write(2) left between the old end of the file and its start.
@@ -243,6 +246,7 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            unsized_writes: 0,
             raced: 0,
             gaps: 0,
             eof_released: 0,
@@ -363,6 +367,12 @@ impl Marks {
                 }
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
+            Event::WritebackStarted { page, .. } if self.writing != 0 => {
+                let of_page = file_cells(k.geometry(), k.index(page), u8::MAX);
+                let beyond = u64::MAX.checked_shl(k.i_size().into()).unwrap_or(0);
+                let written = self.writes.iter().fold(0, |cells, write| cells | write.cells);
+                self.unsized_writes |= written & of_page & beyond;
+            }
             Event::Removed { page, .. } => self.eof.removed(k, page),
             Event::WriteFailed { cells, io } => {
                 self.unwritten |= cells;
@@ -630,6 +640,10 @@ impl Marks {
 
     fn in_gap<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.gaps)
+    }
+
+    fn size_to_follow<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.unsized_writes)
     }
 
     fn raced_write<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
