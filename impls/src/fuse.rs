@@ -606,11 +606,10 @@ impl<F: FuseInodes> Store<F> for Fuse {
         let (index, of_page) = (g.page_of(cell), cell % g.cells);
         let own = |request: &Request| request.copy_of == Some(index);
         let sent = (0..PAGES_MAX as u8).filter_map(|slot| k.request(slot)).find(own);
-        let carried =
-            sent.map_or(cell < k.i_size(), |request| !request.fails && request.cells.end > of_page);
+        let end = sent.map_or(k.i_size(), |request| index * g.cells + request.cells.end);
         let last = inode(k).behind[usize::from(index)].get();
         match last.or(inode(k).writes[usize::from(index)].get()) {
-            Some(Write { copy: Some(copy), .. }) if carried => copy[usize::from(of_page)],
+            Some(Write { copy: Some(copy), .. }) if cell < end => copy[usize::from(of_page)],
             _ => k.server.read(cell),
         }
     }

@@ -87,7 +87,7 @@ conditions! {
     LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
-    SizeToFollow    "size-to-follow"    size_to_follow    "a write(2) to there was under way, beyond i_size, when the page was written back";
+    SizeToFollow    "size-to-follow"    size_to_follow    "a write(2) to there was under way, beyond i_size, when the page was cleaned to be written back";
     RacedWrite      "raced-write"       raced_write       "it was stored to through a mapping while a write(2) to it was under way";
 }
 
@@ -351,6 +351,12 @@ impl Marks {
                 for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
                     fault.cleaned = true;
                 }
+                if self.writing != 0 {
+                    let of_page = file_cells(k.geometry(), k.index(page), u8::MAX);
+                    let beyond = u64::MAX.checked_shl(k.i_size().into()).unwrap_or(0);
+                    let written = self.writes.iter().fold(0, |cells, write| cells | write.cells);
+                    self.unsized_writes |= written & of_page & beyond;
+                }
             }
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
@@ -367,12 +373,6 @@ impl Marks {
                 }
             }
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
-            Event::WritebackStarted { page, .. } if self.writing != 0 => {
-                let of_page = file_cells(k.geometry(), k.index(page), u8::MAX);
-                let beyond = u64::MAX.checked_shl(k.i_size().into()).unwrap_or(0);
-                let written = self.writes.iter().fold(0, |cells, write| cells | write.cells);
-                self.unsized_writes |= written & of_page & beyond;
-            }
             Event::Removed { page, .. } => self.eof.removed(k, page),
             Event::WriteFailed { cells, io } => {
                 self.unwritten |= cells;
