@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "nfs.toml" "tmpfs.toml" "xfs.toml" }
+files! { "all.toml" "block.toml" "driver.toml" "ext3.toml" "ext4.toml" "fsblock.toml" "fuse.toml" "nfs.toml" "tmpfs.toml" "xfs.toml" }
 
 /// A registry of the implementations of this repository, and of others beside them, for the
 /// differential rule:
@@ -44,6 +44,7 @@ macro_rules! with_builtin {
                 Shmem($crate::Shmem),
                 Ext4($crate::Ext4),
                 Xfs($crate::Xfs),
+                Fuse($crate::Fuse),
                 $($own)*
             }
             $(#[$private_meta])*
@@ -59,6 +60,7 @@ macro_rules! with_builtin {
                 nfs: $crate::Client,
                 ext4: $crate::Journal,
                 writer: $crate::Writer,
+                fuse: $crate::FuseInode,
                 $($($state)*)?
             }
             ledger [$crate::LEDGER, $($ledger),*]

@@ -111,7 +111,10 @@ pub fn nearest<F: Filesystem>(
         "btrfs" => zeroes_tail,
         "nfs" if kernel >= Version(6, 18) => ("nfs@6.12", &[Remedy::NfsLastPage] as &[_]),
         "nfs" => ("nfs@6.12", &[] as &[_]),
-        "fuse" | "fuse-writeback" => ("filemap@3.10", &[] as &[_]),
+        "fuse" if kernel >= Version(6, 17) => ("fuse@6.18", &[] as &[_]),
+        "fuse" => ("fuse@6.12", &[] as &[_]),
+        "fuse-writeback" if kernel >= Version(6, 17) => ("fuse-writeback@6.18", &[] as &[_]),
+        "fuse-writeback" => ("fuse-writeback@6.12", &[] as &[_]),
         _ => return probe(blocks, solo),
     };
     Ok(candidate(known))

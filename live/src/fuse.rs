@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,23 @@ struct Files {
 
 fn error(error: io::Error) -> Errno {
     Errno::from_i32(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// fallocate(2) of these bytes. The folder's filesystem need not know how to zero a range: a hole
+/// reads as zero, too. What is there is as good as allocated.
+fn fallocate(file: &File, mode: i32, bytes: Range<u64>) -> io::Result<()> {
+    let (from, length) = (bytes.start as libc::off_t, (bytes.end - bytes.start) as libc::off_t);
+    if mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0 {
+        let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: a file of this process; no memory is involved.
+        if unsafe { libc::fallocate(file.as_raw_fd(), punch, from, length) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    if mode & libc::FALLOC_FL_KEEP_SIZE == 0 && bytes.end > file.metadata()?.size() {
+        file.set_len(bytes.end)?;
+    }
+    Ok(())
 }
 
 impl Files {
@@ -284,6 +302,25 @@ impl Filesystem for Files {
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         reply.ok();
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let done = self
+            .file(number)
+            .and_then(|file| fallocate(&file, mode, offset..offset + length).map_err(error));
+        match done {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
+        }
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

@@ -78,8 +78,8 @@ remedies! {
         "none: 6.12.117 fs/ext4/extents.c: ext4_zero_range does so only where the range ends inside a block [ext4-fallocate]";
     FallocateExtends "fallocate-extends" "fallocate(2) that makes the file longer treats the page that held its end as truncate does: it is write-protected, and zeroed beyond the end"
         "6.13 fs/ext4/extents.c: ext4_alloc_file_blocks (commit c7fc0366c656) [ext4-fallocate]";
-    PunchRefused    "punch-refused"    "fallocate(2) punches no holes"
-        "none: NFS before version 4.2 has no DEALLOCATE; with it nothing excludes stores (6.12 fs/nfs/nfs42proc.c: nfs42_proc_deallocate) [nfs-deallocate]";
+    PunchRefused    "punch-refused"    "fallocate(2) punches no holes, and on FUSE zeroes no ranges"
+        "none: NFS before version 4.2 has no DEALLOCATE; with it nothing excludes stores (6.12 fs/nfs/nfs42proc.c: nfs42_proc_deallocate), nor on FUSE (6.12 fs/fuse/file.c: fuse_file_fallocate) [nfs-deallocate, fuse-fallocate]";
     NfsLastPage     "nfs-last-page"    "whoever extends the file write-protects the last page and zeroes it beyond the old end, and raises i_size before it unlocks it"
         "6.18 fs/nfs/file.c: nfs_truncate_last_folio (commit b1817b18ff20), which raises i_size before it locks the page [nfs-last-page]";
     ReserveFirst    "reserve-first"    "page_mkwrite of iomap gets space for all of the page below i_size before it marks the page dirty"
@@ -88,6 +88,10 @@ remedies! {
         "none: 6.12 fs/iomap/buffered-io.c: iomap_write_delalloc_release cuts the dirty range at i_size, and XFS rounds that down [iomap-write]";
     DiskSizeFirst   "disk-size-first"  "truncate writes a new size that is larger than that on the device to the device before it cuts the page cache"
         "none: 6.12 fs/xfs/xfs_iops.c: xfs_setattr_size logs the size last [xfs-setattr]";
+    DirtyInMkwrite  "dirty-in-mkwrite" "page_mkwrite of FUSE marks the page dirty itself, before its pte becomes writable"
+        "3.10 mm/filemap.c: filemap_page_mkwrite does; 6.12 fs/fuse/file.c: fuse_page_mkwrite leaves it to the fault path [fuse-page-mkwrite, generic-page-mkwrite]";
+    LockedWrite     "locked-write"     "write(2) on FUSE keeps its page locked until the server has answered and i_size is raised"
+        "none: 6.12 fs/fuse/file.c: fuse_fill_write_pages unlocks a page that is up to date before the WRITE is sent [fuse-write-through]";
 }
 
 impl fmt::Display for Remedy {

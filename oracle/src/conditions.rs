@@ -87,6 +87,8 @@ conditions! {
     LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
+    SizeToFollow    "size-to-follow"    size_to_follow    "a write(2) to there was under way, beyond i_size, when the page was cleaned to be written back";
+    RacedWrite      "raced-write"       raced_write       "it was stored to through a mapping while a write(2) to it was under way";
 }
 
 mkwrite_model::bit_set! {
@@ -187,6 +189,10 @@ pub(crate) struct Marks {
     beyond_since_call: [u64; TASKS],
     /// The blocks that were allocated when this was last noted.
     allocated: u64,
+    /// Cells of a write(2) under way that were beyond i_size when their page was written back.
+    unsized_writes: u64,
+    /// Cells that were stored to while a write(2) to them was under way.
+    raced: u64,
     /// Cells that a write(2) left between the old end of the file and its start.
     gaps: u64,
     /// Cells of a dirty block at the end of the file whose space a write(2) gave back.
@@ -240,6 +246,8 @@ impl Default for Marks {
             beyond_since_call: [0; TASKS],
             allocated: 0,
             part_punched: 0,
+            unsized_writes: 0,
+            raced: 0,
             gaps: 0,
             eof_released: 0,
             overwritten: 0,
@@ -343,11 +351,20 @@ impl Marks {
                 for fault in self.faults.iter_mut().flatten().filter(|fault| fault.page == page) {
                     fault.cleaned = true;
                 }
+                if self.writing != 0 {
+                    let of_page = file_cells(k.geometry(), k.index(page), u8::MAX);
+                    let beyond = u64::MAX.checked_shl(k.i_size().into()).unwrap_or(0);
+                    let written = self.writes.iter().fold(0, |cells, write| cells | write.cells);
+                    self.unsized_writes |= written & of_page & beyond;
+                }
             }
             Event::Stored { cells } => {
                 self.eof.stored(cells, k.i_size());
                 if self.writing != 0 {
-                    self.writes.iter_mut().for_each(|write| write.stored |= cells.bits());
+                    for write in &mut self.writes {
+                        write.stored |= cells.bits();
+                        self.raced |= write.cells & cells.bits();
+                    }
                 }
                 let page = k.geometry().page_of(cells.start);
                 if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
@@ -364,7 +381,7 @@ impl Marks {
             Event::Transferred { slot } => {
                 if let Some(request) = k.request(slot).filter(|request| !request.fails) {
                     self.unwritten &=
-                        !file_cells(k.geometry(), k.index(request.page), k.cells_of(&request));
+                        !file_cells(k.geometry(), k.index_of(&request), k.cells_of(&request));
                 }
             }
             _ => {}
@@ -623,6 +640,14 @@ impl Marks {
 
     fn in_gap<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.gaps)
+    }
+
+    fn size_to_follow<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.unsized_writes)
+    }
+
+    fn raced_write<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.raced)
     }
 
     fn eof_released<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {

@@ -489,7 +489,7 @@ impl Judge {
             durable: &|cell| k.fs().synced(k, cell, since),
             durable_size: &|| k.fs().synced_size(k, since),
             stored: &|cell| k.fs().stored(k, cell),
-            visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().stored(k, cell))),
+            visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().readable(k, cell))),
         };
         self.now.history.returned(step.task, &observed);
         self.take_findings(k, step);

@@ -135,7 +135,7 @@ impl Shapes {
     fn changes<F: Filesystem>(&mut self, k: &Kernel<F>, shape: Shape, cells: Range) {
         let g = k.geometry();
         for request in requests(k) {
-            let here = cells.clip(g.cells_of(k.index(request.page)));
+            let here = cells.clip(g.cells_of(k.index_of(&request)));
             let block = |cell: u8| 1u8 << (cell % g.cells / g.block_cells());
             let blocks = here.iter().fold(0, |mask, cell| mask | block(cell));
             let is_beside = blocks != 0 && blocks & carried(k, request) == 0;

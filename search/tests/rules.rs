@@ -76,6 +76,9 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ReleaseSaysYes, Rule::CalledLocked),
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
+    (Plant::CopyNotQueued, Rule::Exposed),
+    (Plant::ShortReadShrinks, Rule::SizeChange),
+    (Plant::PunchNoFlush, Rule::Exposed),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

@@ -46,7 +46,7 @@ points! {
     68  WritepageStart  "writepage.start"        "writepage: set_page_writeback";
     69  WritepageSubmit "writepage.submit"       "writepage: submit the I/O";
     70  WritepageUnlock "writepage.unlock_page"  "writepage: unlock_page";
-    71  WritepageEnd    "writepage.end"          "writepage: nothing was submitted; end_page_writeback";
+    71  WritepageEnd    "writepage.end"          "writepage: nothing was submitted, or a copy; end_page_writeback";
     75  IoAttributes    "io.attributes"          "completion: look at the file's size in the server's reply";
     77  IoRecord        "io.record"              "completion: free or change the record";
     78  IoEnd           "io.end_writeback"       "completion: end_page_writeback";
@@ -72,6 +72,13 @@ points! {
     307 TruncateFlush   "truncate.flush"         "setattr: write back what lies beyond the size on the device";
     103 TruncateSetattr "truncate.setattr"       "setattr: the server cuts or extends its file";
     102 TruncateRefresh "truncate.refresh"       "setattr: take the size from the server's reply";
+    350 CopyWait        "copy.wait"              "FUSE: wait until no request carries a copy of the page";
+    351 WriteSend       "write.send"             "write(2) on FUSE: the server takes a WRITE, and its data from the page";
+    352 WriteServed     "write.served"           "write(2) on FUSE: the server has written it";
+    353 ReadServed      "read.served"            "FUSE: the server answers a READ";
+    354 ReadReply       "read.reply"             "FUSE: a READ that was short says where the file ends";
+    355 NowriteSet      "nowrite.set"            "FUSE: from now on WRITEs of writeback are queued";
+    356 NowriteWait     "nowrite.wait"           "FUSE: wait until none is in flight, then go on; the queue is sent";
 }
 
 /// A filesystem at a kernel version, within the registry `F`: what it says of itself. Its

@@ -165,6 +165,10 @@ operations! { $
             mm::raise_size(k, page, cells, was_dirty).await;
         }
 
+        /// write_end, or write_short, is done and the page unlocked: these of its cells are filled.
+        /// There is still a reference to it.
+        fn write_unlocked(self, k, page: Frame, cells: Range) {}
+
         /// In place of write_end where the copy of write(2) ended too early: `copied`, the first
         /// of the cells that write_begin got space for, are filled.
         fn write_short(self, k, page: Frame, cells: Range, copied: Range) {
@@ -220,6 +224,9 @@ operations! { $
         fn fault(self, k, index: u8) -> Result<Frame, Code> {
             mm::filemap_fault(k, index).await
         }
+
+        /// ->close: a mapping is gone. mmap_lock is held for writing.
+        fn close(self, k) {}
     }
 }
 
@@ -319,6 +326,12 @@ operations! { $
         /// What a cell of the page cache would hold if it were read from the store now.
         fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
             self.durable(k, cell)
+        }
+
+        /// What a read would return of a cell that is not cached: what the store has once the
+        /// requests are done that a read waits for.
+        fn readable(self, k: &Kernel<F>, cell: u8) -> Stamp {
+            self.stored(k, cell)
         }
 
         /// The size of the file on the store, for good.

@@ -221,7 +221,13 @@ impl<F: Filesystem> Kernel<F> {
 
     /// These cells of the page, one bit each, could not be written.
     pub fn write_failed(&self, page: Frame, cells: u8, io: bool) {
-        self.event(Event::WriteFailed { cells: u64::from(cells) << self.first_cell(page), io });
+        self.write_failed_at(self.index(page), cells, io);
+    }
+
+    /// The same of the page at this index, whatever page that is by now.
+    pub(crate) fn write_failed_at(&self, index: u8, cells: u8, io: bool) {
+        let cells = u64::from(cells) << (index * self.geometry().cells);
+        self.event(Event::WriteFailed { cells, io });
     }
 
     /// mapping_set_error: the next fsync reports it, once.

@@ -23,6 +23,9 @@ const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits"
 pub struct InodeId(u8);
 
 impl InodeId {
+    /// The first of a case, and mostly the only one.
+    pub const FIRST: InodeId = InodeId(0);
+
     /// Below [`INODES`].
     #[inline]
     pub const fn number(self) -> u8 {

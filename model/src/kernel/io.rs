@@ -1,6 +1,8 @@
 //! The I/O in flight. A request is submitted by writepage and completes later, in any order, by an
 //! I/O task. The data of a request is read from the live page in one step that may come any time
-//! before completion, so stores made during writeback may or may not be in it.
+//! before completion, so stores made during writeback may or may not be in it. A request that
+//! carries a copy names the index of its page instead: it outlives the page, and what it carries is
+//! in the filesystem's state of the inode.
 //!
 //! Left out: torn writes inside a page, read requests (a page is read in one step, with the page
 //! locked). The inode on a block device is its size alone, written in one step.
@@ -23,6 +25,10 @@ const _: () = assert!(PAGES_MAX <= IO_MAX, "there are as many I/O tasks as pages
 pub struct Request {
     /// The page under writeback.
     pub page: Frame,
+    /// The file that it belongs to.
+    pub file: InodeId,
+    /// The page's index, of a request that carries a copy: another page may be in the frame by now.
+    pub copy_of: Option<u8>,
     /// Cells of the page that a network filesystem sends.
     pub cells: Range,
     /// Device blocks that a block filesystem writes, by block of the page.
@@ -44,6 +50,8 @@ impl Request {
         let blocks = [NO_BLOCK; BLOCKS_PER_PAGE_MAX];
         Request {
             page,
+            file: InodeId::FIRST,
+            copy_of: None,
             cells: Range::new(0, 0),
             blocks,
             end: 0,
@@ -96,9 +104,9 @@ impl<F: Filesystem> Kernel<F> {
         // Both sites count requests.
         let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
         let request = Request { stable: request.stable || stable, fails, ..request };
-        let file = self.host(request.page).id().number();
-        let index = usize::from(file * self.geometry().pages + self.index(request.page));
-        let slot = std::iter::once(index)
+        let (file, index) = (self.host(request.page).id(), self.index_of(&request));
+        let request = Request { file, ..request };
+        let slot = std::iter::once(usize::from(file.number() * self.geometry().pages + index))
             .chain(0..IO_MAX)
             .find(|slot| self.requests[*slot].get().is_none())
             .expect("there are as many I/O tasks as pages");
@@ -118,6 +126,11 @@ impl<F: Filesystem> Kernel<F> {
     /// The request of an I/O slot.
     pub fn request(&self, slot: u8) -> Option<Request> {
         self.requests[usize::from(slot)].get()
+    }
+
+    /// The index of the page that a request writes.
+    pub fn index_of(&self, request: &Request) -> u8 {
+        request.copy_of.unwrap_or_else(|| self.index(request.page))
     }
 
     /// The cells of its page that a request writes, one bit each.
@@ -183,9 +196,9 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
         k.tasks.begin_slot(served);
         k.tasks.acquire(Point::IoTransfer.number(), object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
-        k.work_on(k.host(request.page).id());
+        k.work_on(request.file);
         if request.fails {
-            k.write_failed(request.page, k.cells_of(&request), true);
+            k.write_failed_at(k.index_of(&request), k.cells_of(&request), true);
         } else {
             k.fs().transfer(k, request).await;
         }

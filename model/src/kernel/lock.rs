@@ -378,7 +378,8 @@ impl<F: Filesystem> Kernel<F> {
         self.tasks.release(self.object_of_file(object::COMMIT));
     }
 
-    /// Counts a commit that is under way, where several may be (rpcs_out in later NFS).
+    /// Counts a commit that is under way, where several may be (rpcs_out in later NFS); FUSE counts
+    /// the WRITEs in flight so (writectr).
     pub fn commit_begin(&self) {
         self.tasks.share(self.object_of_file(object::COMMIT));
     }
@@ -392,6 +393,23 @@ impl<F: Filesystem> Kernel<F> {
     pub async fn wait_on_commit(&self, at: Point) {
         self.might_sleep();
         self.tasks.acquire(at.number(), self.object_of_file(object::COMMIT), Mode::Free).await;
+    }
+
+    /// A request carries a copy of the page at this index of the file.
+    pub fn copy_begin(&self, index: u8) {
+        self.tasks.set_busy(object::slot(self.file_id(), index));
+    }
+
+    /// No request does any more; wakes the tasks that wait for that.
+    pub fn copy_end(&self, index: u8) {
+        self.tasks.release(object::slot(self.file_id(), index));
+    }
+
+    /// Waits until no request carries a copy of the page at this index.
+    pub async fn wait_on_copy(&self, index: u8, at: Point) {
+        self.might_sleep();
+        let slot = object::slot(self.file_id(), index);
+        self.tasks.acquire(at.number(), slot, Mode::Free).await;
     }
 
     /// jbd2_journal_start: what follows is committed together, when the last handle that was open

@@ -264,6 +264,9 @@ async fn write_page<F: Filesystem>(
         k.i_size_write(end);
     }
     let start = k.first_cell(page) + cells.start;
+    if !cells.is_empty() {
+        k.fs().write_unlocked(k, page, cells).await;
+    }
     k.put_page(page);
     if old < start && !cells.is_empty() {
         k.fs().size_extended(k, old, start).await;

@@ -81,9 +81,13 @@ pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     }
 }
 
-/// invalidate_inode_pages2_range, as direct I/O and revalidation call it: with the inode lock held.
-pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
-    k.inode_lock(P::Invalidate2Inode).await;
+/// invalidate_inode_pages2_range, as direct I/O and revalidation call it: with the inode lock held,
+/// which who has it keeps.
+pub async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
+    let locks = !k.is_inode_locked_by_us();
+    if locks {
+        k.inode_lock(P::Invalidate2Inode).await;
+    }
     let mut status = Status::Ok;
     k.at_tree(P::InvalidateFind).await;
     let batch = k.pagevec_lookup(pages);
@@ -96,7 +100,9 @@ pub(crate) async fn invalidate_inode_pages2<F: Filesystem>(k: &Kernel<F>, pages:
         k.unlock_page(page);
         k.put_page(page);
     }
-    k.inode_unlock();
+    if locks {
+        k.inode_unlock();
+    }
     status
 }
 

@@ -27,6 +27,7 @@ pub(crate) async fn munmap<F: Filesystem>(k: &Kernel<F>, mm: Mm) -> Status {
         k.i_mmap_lock(P::MunmapDone).await;
         k.set_file_mapped(mm, false);
         k.i_mmap_unlock();
+        k.fs().close(k).await;
     }
     k.mmap_write_unlock(mm);
     Status::Ok

@@ -27,6 +27,7 @@ pub use filemap::{
     filemap_page_mkwrite, find_or_add_page, grab_page, raise_size, wait_for_stable_page,
 };
 pub use fsync::{file_write_and_wait, filemap_fdatawait, generic_file_fsync, write_and_wait};
+pub use invalidate::invalidate_inode_pages2;
 pub use truncate::{
     extend, grab_part_of_block, grow, lock_page_of, pagecache_isize_extended, parts,
     truncate_pagecache, vmtruncate,
