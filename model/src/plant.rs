@@ -146,6 +146,14 @@ plants! {
     InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
     ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
     FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    PinDirtiedEarly     "pin-dirtied-early"     "block@2.6.30"  "a driver marks a pinned page dirty before its device has written to it, and not after [pinned-pages]";
+    PinUncounted        "pin-uncounted"         "block@2.6.30"  "remove_mapping does not mind the reference of whoever has pinned the page [pinned-pages]";
+    ReclaimsPinned      "reclaims-pinned"       "ext4@6.12"     "reclaim takes the private data of a page that is pinned for a device (before d824ec2a1546) [pinned-pages]";
+    MkcleanNoFlush      "mkclean-no-flush"      "block@2.6.30"  "page_mkclean does not flush the TLBs of other CPUs [tlb-flush]";
+    UnmapNoFlush        "unmap-no-flush"        "block@2.6.30"  "truncate and invalidate unmap pages and do not flush the TLBs of other CPUs [tlb-flush]";
+    ZapFlushesLate      "zap-flushes-late"      "block@6.12"    "munmap flushes the TLBs of other CPUs when it has let go of the pte lock (before 1cf35d47712d) [tlb-flush]";
+    MremapFlushesLate   "mremap-flushes-late"   "block@6.12"    "mremap flushes the TLBs of other CPUs when it has let go of the pte lock (before 5d1904204c99) [tlb-flush]";
+    MprotectForgetsNotify "mprotect-forgets-notify" "block@2.6.30" "mprotect makes all ptes of a mapping writable when it becomes so, whoever wants to know of stores [write-notify]";
     PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 

@@ -76,6 +76,14 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ReleaseSaysYes, Rule::CalledLocked),
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
+    (Plant::PinDirtiedEarly, Rule::Untracked),
+    (Plant::PinUncounted, Rule::Lost),
+    (Plant::ReclaimsPinned, Rule::DirtyWithoutRecord),
+    (Plant::MkcleanNoFlush, Rule::MkcleanComplete),
+    (Plant::UnmapNoFlush, Rule::FreedInUse),
+    (Plant::ZapFlushesLate, Rule::WritableClean),
+    (Plant::MremapFlushesLate, Rule::WritableClean),
+    (Plant::MprotectForgetsNotify, Rule::WritableClean),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

@@ -21,6 +21,7 @@ pub mod rmap;
 mod server;
 mod sound;
 mod task;
+mod tlb;
 
 use std::cell::Cell;
 
@@ -132,10 +133,7 @@ impl<F: Filesystem> Kernel<F> {
         self.clock.set(0);
         for (mm, space) in self.mms.iter().enumerate() {
             space.mapped.set(mm < usize::from(case.geometry.mms));
-            space.file.set(InodeId::default());
-            for pte in &space.ptes {
-                pte.set(Pte::NONE);
-            }
+            space.reset(case.actors.iter().filter(|actor| usize::from(actor.mm) == mm).count() as u8);
         }
         self.reset_store(case);
         for state in &self.states {
