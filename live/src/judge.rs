@@ -90,7 +90,8 @@ enum PastEof {
 fn past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> PastEof {
     let Some((task, slot)) = found.origin() else { return PastEof::No };
     match case.operation(task, slot).effect() {
-        Effect::Stores(cells) if cells.contains(cell) && found.cell() == cell => {}
+        Effect::Stores(cells) | Effect::Pins(cells)
+            if cells.contains(cell) && found.cell() == cell => {}
         _ => return PastEof::No,
     }
     let (g, store) = (case.geometry, run.record(task, slot));

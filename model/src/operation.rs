@@ -14,7 +14,9 @@ use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::fallocate::{Fallocate, fallocate};
 use crate::mm::freeze::freeze;
-use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
+use crate::mm::{
+    filemap, fsync, invalidate, mmap, mprotect, mremap, pin, reclaim, truncate, user, writeback,
+};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +73,8 @@ pub enum Effect {
     Stores(Range),
     /// Loads these cells through the actor's mapping.
     Loads(Range),
+    /// Has a device write these cells, by pages of the actor's mapping.
+    Pins(Range),
     /// Reads these cells by a system call.
     Reads(Range),
     /// Writes these cells by a system call, which extends the file to the last of them.
@@ -121,12 +125,16 @@ pub enum Effect {
     Maps,
     /// Takes it away.
     Unmaps,
+    /// Moves it.
+    Moves,
+    /// Makes it read-only, and then writable again.
+    Protects,
 }
 
 impl Effect {
     /// It goes through the actor's mapping, so that it can fault.
     pub fn is_through_mapping(self) -> bool {
-        matches!(self, Effect::Stores(_) | Effect::Loads(_))
+        matches!(self, Effect::Stores(_) | Effect::Loads(_) | Effect::Pins(_))
     }
 
     /// What it returns is promised to its caller. What writeback and removal say of themselves is
@@ -185,12 +193,26 @@ impl Effect {
         }
     }
 
+    /// The cells that it puts into the file by the actor's mapping.
+    pub fn stores(self) -> Option<Range> {
+        match self {
+            Effect::Stores(cells) | Effect::Pins(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
+    /// It may take whole pages out of the page cache, whoever refers to them, and with them what a
+    /// device writes there meanwhile.
+    pub fn detaches(self) -> bool {
+        matches!(
+            self,
+            Effect::Discards(_) | Effect::Zeroes(_) | Effect::Drops { launders: true, .. }
+        )
+    }
+
     /// The cells that it gives new values.
     pub fn gives(self) -> Option<Range> {
-        match self {
-            Effect::Stores(cells) => Some(cells),
-            _ => self.writes(),
-        }
+        self.stores().or(self.writes())
     }
 
     /// The cells of the other file that it reads.
@@ -206,7 +228,8 @@ impl Effect {
 
     /// It is about the mapping, not about the file: a device mapping has it too.
     pub fn is_about_mapping(self) -> bool {
-        self.is_through_mapping() || matches!(self, Effect::Maps | Effect::Unmaps)
+        self.is_through_mapping()
+            || matches!(self, Effect::Maps | Effect::Unmaps | Effect::Moves | Effect::Protects)
     }
 }
 
@@ -387,6 +410,12 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
+    23 Pin(cells: Cells) 14 compared Pins(cells), pin::pin(k, slot, mm, cells),
+        "pin" "a device writes to the actor's mapping by pinned pages, which are made dirty late (direct read(2) of another file)";
+    24 Mremap() 6 compared Moves, mremap::mremap(k, mm),
+        "mremap" "mremap(2): move the actor's mapping to another address";
+    25 Mprotect() 6 compared Protects, mprotect::mprotect(k, mm),
+        "mprotect" "mprotect(2): make the actor's mapping read-only, and writable again";
     28 CopyOther(from: Cells, to: Cells) 24 compared Copies { from, to, other: true },
         filemap::write(k, slot, to, Some(from)),
         "copy_other" "copy_file_range(2) from the other file of the case, which must have two";

@@ -79,6 +79,14 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::CopyNotQueued, Rule::Exposed),
     (Plant::ShortReadShrinks, Rule::SizeChange),
     (Plant::PunchNoFlush, Rule::Exposed),
+    (Plant::PinDirtiedEarly, Rule::Untracked),
+    (Plant::PinUncounted, Rule::Lost),
+    (Plant::ReclaimsPinned, Rule::DirtyWithoutRecord),
+    (Plant::MkcleanNoFlush, Rule::MkcleanComplete),
+    (Plant::UnmapNoFlush, Rule::FreedInUse),
+    (Plant::ZapFlushesLate, Rule::WritableClean),
+    (Plant::MremapFlushesLate, Rule::WritableClean),
+    (Plant::MprotectForgetsNotify, Rule::WritableClean),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

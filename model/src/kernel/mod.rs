@@ -21,6 +21,7 @@ pub mod rmap;
 mod server;
 mod sound;
 mod task;
+mod tlb;
 
 use std::cell::Cell;
 
@@ -135,10 +136,8 @@ impl<F: Filesystem> Kernel<F> {
         self.clock.set(0);
         for (mm, space) in self.mms.iter().enumerate() {
             space.mapped.set(mm < usize::from(case.geometry.mms));
-            space.file.set(InodeId::of(case.geometry, mm as u8));
-            for pte in &space.ptes {
-                pte.set(Pte::NONE);
-            }
+            let users = case.actors.iter().filter(|actor| usize::from(actor.mm) == mm).count();
+            space.reset(InodeId::of(case.geometry, mm as u8), users as u8);
         }
         self.reset_store(case);
         for state in &self.states {

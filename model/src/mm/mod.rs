@@ -9,6 +9,9 @@ pub(crate) mod freeze;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
 pub(crate) mod mmap;
+pub(crate) mod mprotect;
+pub(crate) mod mremap;
+pub(crate) mod pin;
 pub(crate) mod reclaim;
 pub(crate) mod truncate;
 pub(crate) mod user;
@@ -47,6 +50,7 @@ pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskI
             run(k, slot as u8, mm, k.file_of(mm), operation).await;
         }
     }
+    k.exit_mm(mm);
 }
 
 /// What the closing actor does once the others are done and all I/O has completed: one fsync of each

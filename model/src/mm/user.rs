@@ -2,7 +2,7 @@
 //!
 //! A store goes through a present, writable pte in one step: it changes the page and sets the pte's
 //! dirty bit, takes no lock and tells nobody. Otherwise it faults, and the instruction is executed
-//! again.
+//! again. A TLB entry that has outlived its pte is used instead of it (`kernel/tlb.rs`).
 
 use super::by_page;
 use super::fault::handle_mm_fault;
@@ -28,7 +28,7 @@ pub(crate) async fn access<F: Filesystem>(
     for (index, cells) in by_page(k, cells) {
         loop {
             k.at_slot(point, index).await;
-            let pte = k.pte(mm, index);
+            let (pte, is_stale) = k.translation(mm, index);
             if let Some(page) = pte.page()
                 && (pte.is_writable() || !write)
             {
@@ -40,8 +40,13 @@ pub(crate) async fn access<F: Filesystem>(
                     }
                     k.task().outcome.push(k.cell(page, cell));
                 }
+                if write && k.is_free(page) {
+                    k.event(Event::UsedFreed { page });
+                }
                 if write {
-                    k.hardware_dirty(mm, index);
+                    if !is_stale {
+                        k.hardware_dirty(mm, index);
+                    }
                     k.event(Event::Stored {
                         cells: Range::new(first + cells.start, first + cells.end),
                     });

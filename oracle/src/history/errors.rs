@@ -209,6 +209,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) obstacles: Obstacles,
     /// Its address space.
     pub(super) mapped: Mapped,
+    /// Its mapping may have been read-only.
+    pub(super) protected: bool,
     /// It stopped at a page that may have lain beyond the end of the file.
     pub(super) beyond: bool,
     /// It did all that it was asked to do.
@@ -225,12 +227,20 @@ impl Circumstances<'_> {
         use {Effect as E, Status as S};
         let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
         match (effect, status) {
-            (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
+            (E::Stores(_) | E::Loads(_) | E::Pins(_), S::Ok) => self.whole && mapped,
             (E::Stores(_), S::Sigbus) => {
                 mapped && (self.beyond || self.obstacles.no_space || self.obstacles.no_read)
             }
             (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.obstacles.no_read),
-            (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
+            (E::Stores(_), S::Segv) => unmapped || self.protected,
+            (E::Loads(_), S::Segv) => unmapped,
+            (E::Pins(_), S::Fault) => {
+                unmapped
+                    || self.protected
+                    || self.beyond
+                    || self.obstacles.no_space
+                    || self.obstacles.no_read
+            }
             (E::Writes(_), S::Ok) => self.whole,
             (E::Writes(_), S::Fault) => self.obstacles.no_buffer,
             (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
@@ -245,6 +255,7 @@ impl Circumstances<'_> {
             (
                 E::Stores(_)
                 | E::Loads(_)
+                | E::Pins(_)
                 | E::Reads(_)
                 | E::Writes(_)
                 | E::Copies { .. }
@@ -254,7 +265,9 @@ impl Circumstances<'_> {
                 | E::Extends(_),
                 S::NoMemory,
             ) => self.obstacles.no_memory,
-            (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
+            (E::Syncs { mapping: true } | E::Protects, S::NoMemory) => unmapped,
+            (E::Moves, S::Fault) => unmapped,
+            (E::Moves | E::Protects, S::Ok) => mapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
             (E::Syncs { .. }, S::NoSpace) => {
@@ -289,6 +302,7 @@ mod tests {
     const TABLE: &[(O, Results, Results, Results)] = &[
         (O::Store(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
         (O::Load(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
+        (O::Pin(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Fault], &[S::Fault]),
         (O::Read(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
         (O::Write(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault], &[S::Ok]),
         (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
@@ -321,6 +335,8 @@ mod tests {
         (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),
         (O::Invalidate2(CELL), &[S::Ok, S::Busy], &[S::Ok, S::Busy], &[S::Ok, S::Busy]),
         (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
+        (O::Mremap, &[S::Ok], &[S::Ok, S::Fault], &[S::Fault]),
+        (O::Mprotect, &[S::Ok], &[S::Ok, S::NoMemory], &[S::NoMemory]),
     ];
 
     #[test]
@@ -342,6 +358,7 @@ mod tests {
         let calm = Circumstances {
             obstacles: Obstacles::default(),
             mapped: Mapped::YES,
+            protected: false,
             beyond: false,
             whole: true,
             errors: &none,

@@ -129,6 +129,10 @@ struct Pending {
     errors: AtCall,
     /// A write that the call itself began found no space.
     own: bool,
+    /// Since the call, another call may have taken pages out of the page cache.
+    detached: bool,
+    /// Since the call, its mapping may have been read-only.
+    protected: bool,
 }
 
 impl Pending {
@@ -257,9 +261,17 @@ impl History {
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
             own: false,
+            detached: false,
+            protected: self.is_protecting(mm),
         };
+        self.detach(caller, operation.effect());
+        if operation.effect() == Effect::Protects {
+            for (pending, of) in self.pending.iter_mut().zip(self.mms) {
+                pending.protected |= of == mm;
+            }
+        }
         match operation.effect() {
-            Effect::Stores(cells) => {
+            Effect::Stores(cells) | Effect::Pins(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
@@ -303,6 +315,23 @@ impl History {
         }
     }
 
+    /// Some call makes the mapping of this address space read-only for a while.
+    fn is_protecting(&self, mm: u8) -> bool {
+        let calls = self.pending.iter().zip(self.mms).filter(|(_, of)| *of == mm);
+        calls.into_iter().any(|(pending, _)| pending.operation.effect() == Effect::Protects)
+    }
+
+    /// A call begins: what a device writes meanwhile may go with its page, by this call or by another
+    /// one that runs.
+    fn detach(&mut self, caller: TaskId, effect: Effect) {
+        if effect.detaches() {
+            self.pending.iter_mut().for_each(|pending| pending.detached = true);
+        } else if let Effect::Pins(_) = effect {
+            let others = self.pending.iter().any(|pending| pending.operation.effect().detaches());
+            self.pending[caller.index()].detached = others;
+        }
+    }
+
     fn add(&mut self, caller: TaskId, cell: u8, value: Stamp) {
         self.add_if(caller, cell, value, true);
     }
@@ -325,7 +354,7 @@ impl History {
             let p = &mut self.pending[caller];
             let (before, slot) = (p.most, p.slot);
             (p.least, p.most) = (p.least.min(least), p.most.max(most));
-            if let Effect::Stores(cells) = p.operation.effect() {
+            if let Some(cells) = p.operation.effect().stores() {
                 for cell in cells.clip(Range::new(before, most)).iter() {
                     let task = TaskId(caller as u8);
                     self.add(task, cell, Stamp::new(task, slot, cell));
@@ -346,10 +375,11 @@ impl History {
         self.check_status(caller, &pending, outcome);
         let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
         match pending.operation.effect() {
-            Effect::Stores(cells) => {
+            effect @ (Effect::Stores(cells) | Effect::Pins(cells)) => {
+                let stays = !pending.detached || matches!(effect, Effect::Stores(_));
                 for cell in cells.iter() {
                     let took_place = done(cells).contains(cell);
-                    let certain = cell < pending.least;
+                    let certain = stays && cell < pending.least;
                     let value = Stamp::new(caller, slot, cell);
                     self.settle(caller, cell, value, took_place, certain);
                 }
@@ -499,7 +529,10 @@ impl History {
         let (g, effect) = (self.geometry, pending.operation.effect());
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
         let cells = match effect {
-            Effect::Stores(cells) | Effect::Loads(cells) | Effect::Writes(cells) => cells,
+            Effect::Stores(cells)
+            | Effect::Loads(cells)
+            | Effect::Pins(cells)
+            | Effect::Writes(cells) => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
@@ -510,6 +543,7 @@ impl History {
         let circumstances = Circumstances {
             obstacles: pending.obstacles,
             mapped: pending.mapped,
+            protected: pending.protected,
             beyond: pending.least <= page_start(reached),
             whole: reached >= cells.end,
             errors: &self.errors,
@@ -517,7 +551,10 @@ impl History {
             own: pending.own,
         };
         if !circumstances.allows(effect, outcome.status) {
-            let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
+            // A fault that ends a system call is told by EFAULT.
+            let faulted = outcome.status == Status::Fault && effect.stores().is_some();
+            let is_sigbus = outcome.status == Status::Sigbus || faulted;
+            let flaw = if is_sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {

@@ -32,7 +32,7 @@ impl Check for GrownBack {
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from
-            && matches!(cx.actor_effect(), None | Some(Effect::Stores(_) | Effect::Loads(_)))
+            && cx.actor_effect().is_none_or(Effect::is_through_mapping)
             && (is_truncating_to(cx.k, from) || is_stale(cx, to))
         {
             let what = match cx.actor_effect() {
