@@ -13,8 +13,10 @@ use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::fallocate::{Fallocate, fallocate};
+use crate::mm::filemap::{self, Source};
 use crate::mm::freeze::freeze;
-use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
+use crate::mm::user::{self, Access};
+use crate::mm::{fsync, invalidate, mmap, reclaim, truncate, writeback};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +82,13 @@ pub enum Effect {
         /// What is read.
         from: Range,
         /// Where it goes; which of the two is longer does not matter.
+        to: Range,
+    },
+    /// Writes cells by a system call whose buffer lies in the actor's mapping of the same file.
+    WritesMapped {
+        /// Where the buffer lies.
+        from: Range,
+        /// Where it goes, as many as there are in the buffer.
         to: Range,
     },
     /// Makes a hole of these cells of the file, which keeps its size.
@@ -162,7 +171,7 @@ impl Effect {
     pub fn writes(self) -> Option<Range> {
         match self {
             Effect::Writes(cells) => Some(cells),
-            Effect::Copies { to, .. } => Some(to),
+            Effect::Copies { to, .. } | Effect::WritesMapped { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -326,13 +335,13 @@ macro_rules! operations {
 
 operations! {
     (k, slot, mm)
-    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, true),
+    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, Access::Store),
         "store" "store through the actor's mapping";
-    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, false),
+    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, Access::Load),
         "load" "load through the actor's mapping";
     3  Read(cells: Cells) 12 compared Reads(cells), filemap::read(k, cells),
         "read" "read(2)";
-    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, None),
+    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, Source::Buffer),
         "write" "write(2), extends the file beyond i_size";
     5  Truncate(size: Size) 26 compared Resizes(size), truncate::truncate(k, size),
         "truncate" "ftruncate(2) to a size in cells, down or up";
@@ -360,7 +369,7 @@ operations! {
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
     15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to },
-        filemap::write(k, slot, to, Some(from)),
+        filemap::write(k, slot, to, Source::File(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
     16 Punch(cells: Cells) 5 compared Discards(cells), fallocate(k, Fallocate::PunchHole, cells),
         "punch" "fallocate(2): punch a hole, keep the size; EOPNOTSUPP where the filesystem has no such thing";
@@ -374,12 +383,21 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
+    21 WriteMapped(from: Cells, to: Cells) 8 compared
+        WritesMapped { from, to: as_long_as(from, to) },
+        filemap::write(k, slot, as_long_as(from, to), Source::Mapping(mm)),
+        "write_mapped" "write(2) from a buffer that lies in the actor's mapping of the same file, as long as the shorter of both";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.
 async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.fs().writepages(k, pages, WbSync::Integrity).await;
     Status::Ok
+}
+
+/// The second range, not longer than the first.
+fn as_long_as(from: Range, to: Range) -> Range {
+    Range::new(to.start, to.end.min(to.start.saturating_add(from.end.saturating_sub(from.start))))
 }
 
 fn two(ranges: &[Range]) -> Operands {

@@ -76,6 +76,7 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ReleaseSaysYes, Rule::CalledLocked),
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
+    (Plant::CopyFaultsLocked, Rule::LockOrder),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

@@ -173,7 +173,9 @@ impl Program {
 
     /// What may come out, if calls that came one after the other in the model's run do so.
     pub(crate) fn outcomes(&self, ordered: bool) -> Result<Outcomes> {
-        let is_copy = |call: &&Call| matches!(call.operation.effect(), Effect::Copies { .. });
+        let is_copy = |call: &&Call| {
+            matches!(call.operation.effect(), Effect::Copies { .. } | Effect::WritesMapped { .. })
+        };
         if let Some(call) = self.calls.iter().find(is_copy) {
             return Err(anyhow!("{}: what may come of a copy is not worked out", self.words(call))
                 .context("take it out of the case, or --as fsx leaves it out"));
@@ -190,7 +192,8 @@ impl Program {
         let name = call.operation.kind().name;
         let range = call.operation.range();
         let what = match call.operation.effect() {
-            Effect::Copies { .. } | Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
+            Effect::Copies { .. } | Effect::WritesMapped { .. } => name.to_owned(),
+            Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
             Effect::Maps | Effect::Unmaps | Effect::Nothing => name.to_owned(),
             Effect::Resizes(size) => format!("{name} {}", bytes(size)),
             Effect::WritesBack { .. } | Effect::Drops { .. } => {

@@ -231,15 +231,25 @@ impl Circumstances<'_> {
             }
             (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.obstacles.no_read),
             (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
-            (E::Writes(_), S::Ok) => self.whole,
-            (E::Writes(_), S::Fault) => self.obstacles.no_buffer,
-            (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
+            (E::Writes(_) | E::WritesMapped { .. }, S::Ok) => self.whole,
+            (E::Writes(_) | E::WritesMapped { .. }, S::Fault) if self.obstacles.no_buffer => true,
+            // The buffer cannot be read.
+            (E::WritesMapped { .. }, S::Fault) => {
+                let Obstacles { no_read, no_memory, .. } = self.obstacles;
+                unmapped || self.beyond || no_read || no_memory
+            }
+            (E::Writes(_) | E::WritesMapped { .. }, S::NoSpace) => self.obstacles.no_space,
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
             (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
             (E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NoSpace) => self.obstacles.no_space,
             (
-                E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_) | E::Zeroes(_),
+                E::Reads(_)
+                | E::Writes(_)
+                | E::WritesMapped { .. }
+                | E::Copies { .. }
+                | E::Discards(_)
+                | E::Zeroes(_),
                 S::Io,
             ) => self.obstacles.no_read,
             (
@@ -247,6 +257,7 @@ impl Circumstances<'_> {
                 | E::Loads(_)
                 | E::Reads(_)
                 | E::Writes(_)
+                | E::WritesMapped { .. }
                 | E::Copies { .. }
                 | E::Discards(_)
                 | E::Zeroes(_)
@@ -291,6 +302,12 @@ mod tests {
         (O::Load(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
         (O::Read(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
         (O::Write(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault], &[S::Ok]),
+        (
+            O::WriteMapped(CELL, CELL),
+            &[S::Ok],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
+            &[S::Ok, S::Fault],
+        ),
         (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
         (
             O::Punch(CELL),

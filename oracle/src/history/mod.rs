@@ -264,7 +264,9 @@ impl History {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Effect::Writes(cells) | Effect::Copies { to: cells, .. } => {
+            Effect::Writes(cells)
+            | Effect::Copies { to: cells, .. }
+            | Effect::WritesMapped { to: cells, .. } => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
@@ -358,7 +360,9 @@ impl History {
                 self.check_values(caller, pending, done(cells), outcome);
             }
             Effect::Reads(cells) => self.check_read(caller, pending, cells, outcome),
-            Effect::Writes(cells) => self.written(caller, pending, cells, outcome),
+            Effect::Writes(cells) | Effect::WritesMapped { to: cells, .. } => {
+                self.written(caller, pending, cells, outcome);
+            }
             Effect::Copies { from, to } => {
                 let most = from.iter().len().min(to.iter().len()) as u8;
                 let from = Range::new(from.start, from.start + most);
@@ -480,10 +484,21 @@ impl History {
         let (g, effect) = (self.geometry, pending.operation.effect());
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
         let cells = match effect {
-            Effect::Stores(cells) | Effect::Loads(cells) | Effect::Writes(cells) => cells,
+            Effect::Stores(cells)
+            | Effect::Loads(cells)
+            | Effect::Writes(cells)
+            | Effect::WritesMapped { to: cells, .. } => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
+        // The last cell that it touched through the mapping.
+        let touched = match effect {
+            Effect::WritesMapped { from, to } => {
+                let end = to.end.min(page_start(reached) + g.cells);
+                from.start + (end - to.start) - 1
+            }
+            _ => reached,
+        };
         let through_mapping = effect.is_through_mapping();
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
@@ -491,7 +506,7 @@ impl History {
         let circumstances = Circumstances {
             obstacles: pending.obstacles,
             mapped: pending.mapped,
-            beyond: pending.least <= page_start(reached),
+            beyond: pending.least <= page_start(touched),
             whole: reached >= cells.end,
             errors: &self.errors,
             errors_at_call: pending.errors,
