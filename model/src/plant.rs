@@ -146,6 +146,7 @@ plants! {
     InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
     ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
     FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
+    SetattrKeepsLock    "setattr-keeps-lock"    "ext4@6.12"     "setattr that finds no memory returns with invalidate_lock held (ext4 before 7e91ae31e2d2) [setattr-error]";
     CopyFaultsLocked    "copy-faults-locked"    "filemap@3.10"  "the copy of write(2) takes a fault on its buffer with the page locked (before 08291429cfa6) [copy-from-mapping]";
     PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }

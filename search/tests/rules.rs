@@ -77,6 +77,7 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
     (Plant::CopyFaultsLocked, Rule::LockOrder),
+    (Plant::SetattrKeepsLock, Rule::LockLeak),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen

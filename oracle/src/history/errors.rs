@@ -187,7 +187,7 @@ impl Obstacles {
     pub(crate) fn of(site: Site) -> Obstacles {
         Obstacles {
             no_space: site == Site::Block,
-            no_memory: site == Site::Page,
+            no_memory: matches!(site, Site::Page | Site::Setattr),
             no_read: site == Site::Read,
             no_buffer: site == Site::Copy,
         }
@@ -262,7 +262,8 @@ impl Circumstances<'_> {
                 | E::Discards(_)
                 | E::Zeroes(_)
                 | E::Reserves(_)
-                | E::Extends(_),
+                | E::Extends(_)
+                | E::Resizes(_),
                 S::NoMemory,
             ) => self.obstacles.no_memory,
             (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
@@ -308,7 +309,7 @@ mod tests {
             &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
             &[S::Ok, S::Fault],
         ),
-        (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+        (O::Truncate(0), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
         (
             O::Punch(CELL),
             &[S::Ok, S::NotSupported],

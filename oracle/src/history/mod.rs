@@ -384,12 +384,18 @@ impl History {
                 }
             }
             Effect::Resizes(size) => {
-                self.size.return_set(caller);
+                let took_place = outcome.status == Status::Ok;
+                match took_place {
+                    true => self.size.return_set(caller),
+                    false => self.size.fail_set(caller),
+                }
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
-                    self.settle(caller, cell, Stamp::ZERO, true, true);
+                    self.settle(caller, cell, Stamp::ZERO, took_place, true);
                 }
-                self.check_exposed(pending, outcome);
+                if took_place {
+                    self.check_exposed(pending, outcome);
+                }
             }
             Effect::Syncs { .. } if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
