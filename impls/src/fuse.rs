@@ -476,7 +476,7 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
 
 impl<F: FuseInodes> InodeOperations<F> for Fuse {
     /// fuse_do_setattr.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         set_nowrite(k).await;
         inode(k).unstable.set(true);
         k.at(P::TruncateSetattr).await;
@@ -499,6 +499,7 @@ impl<F: FuseInodes> InodeOperations<F> for Fuse {
             mm::invalidate_inode_pages2(k, Range::new(0, PAGES_MAX as u8)).await;
         }
         inode(k).unstable.set(false);
+        Status::Ok
     }
 
     /// fuse_file_fallocate.

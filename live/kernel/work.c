@@ -27,7 +27,7 @@
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
 	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch", "zero_range", "prealloc", "fallocate", "freeze",
-	"pin", "mremap", "mprotect",
+	"write_mapped", "pin", "mremap", "mprotect",
 };
 
 /* ---- words */
@@ -176,6 +176,31 @@ static int copy_range(const struct operation *op, int actor, int slot, struct re
 	return 0;
 }
 
+/* Page by page the buffer is touched; what is written is another one, because the mapping has other marks. */
+static int write_mapped(const struct operation *op, int actor, int slot, struct result *result)
+{
+	const int in_page = PAGE / cell_bytes(), in_cell = cell_bytes() / 8;
+	const int length = op->b - op->a < op->d - op->c ? op->b - op->a : op->d - op->c;
+	int done = 0, failure = 0;
+
+	while (!failure && done < length) {
+		const int to = op->c + done, rest = in_page - to % in_page;
+		const int n = rest < length - done ? rest : length - done;
+		const struct operation touch = { LOAD, op->a + done, op->a + done + n, 0, 0 };
+		const struct operation put = { WRITE, to, to + n, 0, 0 };
+
+		failure = access_cells(&touch, actor, slot, result) ? EFAULT : 0;
+		result->words = 0;
+		if (!failure)
+			failure = transfer(&put, actor, slot, result);
+		done += result->words / in_cell;
+		if (result->words < n * in_cell)
+			break;
+	}
+	result->words = done * in_cell;
+	return failure;
+}
+
 static int map(bool accessible)
 {
 	size_t all = (size_t)test->pages * PAGE;
@@ -214,6 +239,8 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 		return transfer(op, actor, slot, result);
 	case COPY_RANGE:
 		return copy_range(op, actor, slot, result);
+	case WRITE_MAPPED:
+		return write_mapped(op, actor, slot, result);
 	case TRUNCATE:
 		failure = ftruncate(file, op->a * cell_bytes());
 		break;

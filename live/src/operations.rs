@@ -141,6 +141,12 @@ pub const ROWS: &[Row] = &[
         |_, _, _| Ok(0),
     ),
     row(
+        Operation::WriteMapped(NONE, NONE),
+        "page by page: loads of the buffer, then `pwrite` from another, because the mapping has other \
+         marks; EFAULT where a load faults",
+        write_mapped,
+    ),
+    row(
         Operation::Pin(NONE),
         "`process_vm_writev` to the mapping of the own process, page by page: it pins the page, \
          copies, and marks it dirty as a driver does",
@@ -612,6 +618,29 @@ fn copy_range(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, 
     actor.words_written = bytes / word::BYTES;
     actor.buffer.bytes_mut(words).copy_from_slice(&read[..words * word::BYTES]);
     Ok(actor.cells_in(bytes))
+}
+
+/// Page by page, as write(2) touches its buffer.
+fn write_mapped(actor: &mut Actor<'_>, slot: u8, operation: Operation) -> Result<u8, Failure> {
+    let [from, _] = operation.operands();
+    let (mut done, mut words) = (0, 0);
+    for cells in actor.by_page(operation.effect().writes().unwrap_or_default()) {
+        let length = cells.end - cells.start;
+        let buffer = Range::new(from.start + done, from.start + done + length);
+        if load(actor, slot, Operation::Load(buffer)).is_err() {
+            return Err(Failure { status: Status::Fault, errno: 0, done });
+        }
+        actor.fill(slot, cells);
+        let written = write(actor, slot, Operation::Write(cells))
+            .map_err(|failure| Failure { done, ..failure })?;
+        words += actor.words_written;
+        actor.words_written = words;
+        done += written;
+        if written < length {
+            break;
+        }
+    }
+    Ok(done)
 }
 
 fn msync(actor: &mut Actor<'_>, _: u8, _: Operation) -> Result<u8, Failure> {

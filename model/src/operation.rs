@@ -13,10 +13,10 @@ use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::fallocate::{Fallocate, fallocate};
+use crate::mm::filemap::{self, Source};
 use crate::mm::freeze::freeze;
-use crate::mm::{
-    filemap, fsync, invalidate, mmap, mprotect, mremap, pin, reclaim, truncate, user, writeback,
-};
+use crate::mm::user::{self, Access};
+use crate::mm::{fsync, invalidate, mmap, mprotect, mremap, pin, reclaim, truncate, writeback};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +87,13 @@ pub enum Effect {
         to: Range,
         /// It is read from the other file of the case.
         other: bool,
+    },
+    /// Writes cells by a system call whose buffer lies in the actor's mapping of the same file.
+    WritesMapped {
+        /// Where the buffer lies.
+        from: Range,
+        /// Where it goes, as many as there are in the buffer.
+        to: Range,
     },
     /// Makes a hole of these cells of the file, which keeps its size.
     Discards(Range),
@@ -172,7 +179,7 @@ impl Effect {
     pub fn writes(self) -> Option<Range> {
         match self {
             Effect::Writes(cells) => Some(cells),
-            Effect::Copies { to, .. } => Some(to),
+            Effect::Copies { to, .. } | Effect::WritesMapped { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -362,13 +369,13 @@ macro_rules! operations {
 
 operations! {
     (k, slot, mm)
-    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, true),
+    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, Access::Store),
         "store" "store through the actor's mapping";
-    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, false),
+    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, Access::Load),
         "load" "load through the actor's mapping";
     3  Read(cells: Cells) 12 compared Reads(cells), filemap::read(k, cells),
         "read" "read(2)";
-    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, None),
+    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, Source::Buffer),
         "write" "write(2), extends the file beyond i_size";
     5  Truncate(size: Size) 26 compared Resizes(size), truncate::truncate(k, size),
         "truncate" "ftruncate(2) to a size in cells, down or up";
@@ -396,7 +403,7 @@ operations! {
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
     15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to, other: false },
-        filemap::write(k, slot, to, Some(from)),
+        filemap::write(k, slot, to, Source::File(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
     16 Punch(cells: Cells) 5 compared Discards(cells), fallocate(k, Fallocate::PunchHole, cells),
         "punch" "fallocate(2): punch a hole, keep the size; EOPNOTSUPP where the filesystem has no such thing";
@@ -410,6 +417,10 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
+    21 WriteMapped(from: Cells, to: Cells) 8 compared
+        WritesMapped { from, to: as_long_as(from, to) },
+        filemap::write(k, slot, as_long_as(from, to), Source::Mapping(mm)),
+        "write_mapped" "write(2) from a buffer that lies in the actor's mapping of the same file, as long as the shorter of both";
     23 Pin(cells: Cells) 14 compared Pins(cells), pin::pin(k, slot, mm, cells),
         "pin" "a device writes to the actor's mapping by pinned pages, which are made dirty late (direct read(2) of another file)";
     24 Mremap() 6 compared Moves, mremap::mremap(k, mm),
@@ -417,7 +428,7 @@ operations! {
     25 Mprotect() 6 compared Protects, mprotect::mprotect(k, mm),
         "mprotect" "mprotect(2): make the actor's mapping read-only, and writable again";
     28 CopyOther(from: Cells, to: Cells) 24 compared Copies { from, to, other: true },
-        filemap::write(k, slot, to, Some(from)),
+        filemap::write(k, slot, to, Source::File(from)),
         "copy_other" "copy_file_range(2) from the other file of the case, which must have two";
 }
 
@@ -425,6 +436,11 @@ operations! {
 async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.fs().writepages(k, pages, WbSync::Integrity).await;
     Status::Ok
+}
+
+/// The second range, not longer than the first.
+fn as_long_as(from: Range, to: Range) -> Range {
+    Range::new(to.start, to.end.min(to.start.saturating_add(from.end.saturating_sub(from.start))))
 }
 
 fn two(ranges: &[Range]) -> Operands {

@@ -157,6 +157,8 @@ plants! {
     ZapFlushesLate      "zap-flushes-late"      "block@6.12"    "munmap flushes the TLBs of other CPUs when it has let go of the pte lock (before 1cf35d47712d) [tlb-flush]";
     MremapFlushesLate   "mremap-flushes-late"   "block@6.12"    "mremap flushes the TLBs of other CPUs when it has let go of the pte lock (before 5d1904204c99) [tlb-flush]";
     MprotectForgetsNotify "mprotect-forgets-notify" "block@2.6.30" "mprotect makes all ptes of a mapping writable when it becomes so, whoever wants to know of stores [write-notify]";
+    SetattrKeepsLock    "setattr-keeps-lock"    "ext4@6.12"     "setattr that finds no memory returns with invalidate_lock held (ext4 before 7e91ae31e2d2) [setattr-error]";
+    CopyFaultsLocked    "copy-faults-locked"    "filemap@3.10"  "the copy of write(2) takes a fault on its buffer with the page locked (before 08291429cfa6) [copy-from-mapping]";
     PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 

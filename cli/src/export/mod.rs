@@ -176,7 +176,10 @@ impl Program {
         let is_open = |call: &&Call| {
             matches!(
                 call.operation.effect(),
-                Effect::Copies { .. } | Effect::Pins(_) | Effect::Protects
+                Effect::Copies { .. }
+                    | Effect::WritesMapped { .. }
+                    | Effect::Pins(_)
+                    | Effect::Protects
             )
         };
         if let Some(call) = self.calls.iter().find(is_open) {
@@ -199,7 +202,8 @@ impl Program {
         let name = call.operation.kind().name;
         let range = call.operation.range();
         let what = match call.operation.effect() {
-            Effect::Copies { .. } | Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
+            Effect::Copies { .. } | Effect::WritesMapped { .. } => name.to_owned(),
+            Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
             Effect::Maps | Effect::Unmaps | Effect::Moves | Effect::Protects => name.to_owned(),
             Effect::Nothing => name.to_owned(),
             Effect::Resizes(size) => format!("{name} {}", bytes(size)),

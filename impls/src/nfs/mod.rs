@@ -567,10 +567,16 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
 impl<F: WriteRequests> InodeOperations<F> for Nfs {
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
     /// length.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         if size == k.i_size() && self >= Nfs::V6_12 {
             self.wb_all(k).await;
-            return k.at(P::TruncateSetattr).await; // only the times go to the server
+            k.at(P::TruncateSetattr).await; // only the times go to the server
+            return Status::Ok;
+        }
+        // nfs_alloc_fattr; before 3.0 what the server replies has its place on the stack.
+        if self >= Nfs::V3_0 && k.setattr_fails() {
+            self.wb_all(k).await;
+            return Status::NoMemory;
         }
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
@@ -593,6 +599,7 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
         }
         client(k).see(k.server().attributes().changes);
         client(k).set_sized(Some(k.server().attributes().changes));
+        Status::Ok
     }
 
     /// nfs42_proc_deallocate: the file is flushed, the server makes the hole, the page cache follows.

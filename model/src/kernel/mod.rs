@@ -25,7 +25,7 @@ mod tlb;
 
 use std::cell::Cell;
 
-use crate::case::{Case, Faults, Geometry, MMS_MAX, Site};
+use crate::case::{Case, Effect, Faults, Geometry, MMS_MAX, Site};
 use crate::era::{Era, Facts};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::implementation::{Adapter, Filesystem, Pair};
@@ -253,6 +253,20 @@ impl<F: Filesystem> Kernel<F> {
         let times = &self.times[site as usize];
         let n = times.replace(times.get() + 1);
         n < 16 && self.faults.get().of(site) >> n & 1 != 0
+    }
+
+    /// setattr comes to its first allocation; returns whether there is no memory. In an ftruncate(2)
+    /// alone: others that change the size have nobody to tell.
+    pub fn setattr_fails(&self) -> bool {
+        matches!(self.task().operation().effect(), Effect::Resizes(_)) && self.fails(Site::Setattr)
+    }
+
+    /// The way out of a setattr that has found no memory, under invalidate_lock.
+    pub fn setattr_failed(&self) -> Status {
+        if !self.reaches_plant(Plant::SetattrKeepsLock) {
+            self.invalidate_unlock();
+        }
+        Status::NoMemory
     }
 
     /// The state of the running task.

@@ -122,9 +122,10 @@ fn by_page<F: Filesystem>(
 ) -> impl Iterator<Item = (u8, Range)> + use<F> {
     let g = k.geometry();
     let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
+    let per_page = g.cells; // tasks keep this iterator over their steps, so it is small
     (g.page_of(cells.start)..last).map(move |page| {
-        let of_page = cells.clip(g.cells_of(page));
-        let first = page * g.cells;
+        let first = page * per_page;
+        let of_page = cells.clip(Range::new(first, first + per_page));
         (page, Range::new(of_page.start - first, of_page.end - first))
     })
 }

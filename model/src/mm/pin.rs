@@ -13,8 +13,9 @@
 //! that: stable pages are not judged there. Left out: pins for long (refused for files since 6.5),
 //! pins by a process that forks, hardware that faults.
 
+use super::by_page;
 use super::fault::handle_mm_fault;
-use super::{by_page, user};
+use super::user::{Access, access};
 use crate::case::Range;
 use crate::implementation::{ERROR, Filesystem, OOM};
 use crate::kernel::{Event, Frame, Kernel, Mm, Stamp, Status};
@@ -36,7 +37,7 @@ const DEVICE_STEPS: usize = 4;
 /// The device writes to a range of cells of the mapping: one page at a time.
 pub(crate) async fn pin<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, cells: Range) -> Status {
     if k.remedied(Remedy::PinBounced) {
-        return status_of(user::access(k, slot, mm, cells, true).await);
+        return status_of(access(k, slot, mm, cells, Access::Store).await);
     }
     for (index, cells) in by_page(k, cells) {
         let page = match get_user_page(k, mm, index).await {

@@ -187,7 +187,7 @@ impl Obstacles {
     pub(crate) fn of(site: Site) -> Obstacles {
         Obstacles {
             no_space: site == Site::Block,
-            no_memory: site == Site::Page,
+            no_memory: matches!(site, Site::Page | Site::Setattr),
             no_read: site == Site::Read,
             no_buffer: site == Site::Copy,
         }
@@ -241,15 +241,25 @@ impl Circumstances<'_> {
                     || self.obstacles.no_space
                     || self.obstacles.no_read
             }
-            (E::Writes(_), S::Ok) => self.whole,
-            (E::Writes(_), S::Fault) => self.obstacles.no_buffer,
-            (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
+            (E::Writes(_) | E::WritesMapped { .. }, S::Ok) => self.whole,
+            (E::Writes(_) | E::WritesMapped { .. }, S::Fault) if self.obstacles.no_buffer => true,
+            // The buffer cannot be read.
+            (E::WritesMapped { .. }, S::Fault) => {
+                let Obstacles { no_read, no_memory, .. } = self.obstacles;
+                unmapped || self.beyond || no_read || no_memory
+            }
+            (E::Writes(_) | E::WritesMapped { .. }, S::NoSpace) => self.obstacles.no_space,
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
             (E::Copies { from, to, other }, S::Invalid) => !other && from.bits() & to.bits() != 0,
             (E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NoSpace) => self.obstacles.no_space,
             (
-                E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_) | E::Zeroes(_),
+                E::Reads(_)
+                | E::Writes(_)
+                | E::WritesMapped { .. }
+                | E::Copies { .. }
+                | E::Discards(_)
+                | E::Zeroes(_),
                 S::Io,
             ) => self.obstacles.no_read,
             (
@@ -258,11 +268,13 @@ impl Circumstances<'_> {
                 | E::Pins(_)
                 | E::Reads(_)
                 | E::Writes(_)
+                | E::WritesMapped { .. }
                 | E::Copies { .. }
                 | E::Discards(_)
                 | E::Zeroes(_)
                 | E::Reserves(_)
-                | E::Extends(_),
+                | E::Extends(_)
+                | E::Resizes(_),
                 S::NoMemory,
             ) => self.obstacles.no_memory,
             (E::Syncs { mapping: true } | E::Protects, S::NoMemory) => unmapped,
@@ -305,7 +317,13 @@ mod tests {
         (O::Pin(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Fault], &[S::Fault]),
         (O::Read(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
         (O::Write(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault], &[S::Ok]),
-        (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+        (
+            O::WriteMapped(CELL, CELL),
+            &[S::Ok],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
+            &[S::Ok, S::Fault],
+        ),
+        (O::Truncate(0), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
         (
             O::Punch(CELL),
             &[S::Ok, S::NotSupported],

@@ -276,7 +276,9 @@ impl History {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Effect::Writes(cells) | Effect::Copies { to: cells, .. } => {
+            Effect::Writes(cells)
+            | Effect::Copies { to: cells, .. }
+            | Effect::WritesMapped { to: cells, .. } => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
@@ -388,7 +390,9 @@ impl History {
                 self.check_values(caller, pending, done(cells), outcome);
             }
             Effect::Reads(cells) => self.check_read(caller, pending, cells, outcome),
-            Effect::Writes(cells) => self.written(caller, pending, cells, outcome),
+            Effect::Writes(cells) | Effect::WritesMapped { to: cells, .. } => {
+                self.written(caller, pending, cells, outcome);
+            }
             Effect::Copies { from, to, other } => {
                 if !other {
                     let most = from.iter().len().min(to.iter().len()) as u8;
@@ -412,12 +416,18 @@ impl History {
                 }
             }
             Effect::Resizes(size) => {
-                self.size.return_set(caller);
+                let took_place = outcome.status == Status::Ok;
+                match took_place {
+                    true => self.size.return_set(caller),
+                    false => self.size.fail_set(caller),
+                }
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
-                    self.settle(caller, cell, Stamp::ZERO, true, true);
+                    self.settle(caller, cell, Stamp::ZERO, took_place, true);
                 }
-                self.check_exposed(pending, outcome);
+                if took_place {
+                    self.check_exposed(pending, outcome);
+                }
             }
             Effect::Syncs { .. } if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
@@ -532,10 +542,19 @@ impl History {
             Effect::Stores(cells)
             | Effect::Loads(cells)
             | Effect::Pins(cells)
-            | Effect::Writes(cells) => cells,
+            | Effect::Writes(cells)
+            | Effect::WritesMapped { to: cells, .. } => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
+        // The last cell that it touched through the mapping.
+        let touched = match effect {
+            Effect::WritesMapped { from, to } => {
+                let end = to.end.min(page_start(reached) + g.cells);
+                from.start + (end - to.start) - 1
+            }
+            _ => reached,
+        };
         let through_mapping = effect.is_through_mapping();
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
@@ -544,7 +563,7 @@ impl History {
             obstacles: pending.obstacles,
             mapped: pending.mapped,
             protected: pending.protected,
-            beyond: pending.least <= page_start(reached),
+            beyond: pending.least <= page_start(touched),
             whole: reached >= cells.end,
             errors: &self.errors,
             errors_at_call: pending.errors,

@@ -522,3 +522,21 @@ fn a_store_is_refused_only_while_the_mapping_is_read_only() {
     s.call(B, 1, Operation::Store(CELL0));
     assert_eq!(s.ret(B, Status::Segv, 0, &[], &[]), [Flaw::NotDue]);
 }
+
+/// A truncate that has failed has set nothing: the old size and what was there are the only ones.
+#[test]
+fn a_truncate_that_fails_leaves_size_and_content() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Truncate(1));
+    assert_eq!((s.history.size.least(), s.history.size.most()), (1, 4), "under way");
+    assert_eq!(s.ret(A, Status::NoMemory, 0, &[], &[]), [Flaw::NotDue], "there is memory");
+    assert_eq!((s.history.size.least(), s.history.size.most()), (4, 4));
+    let lost = [Stamp::initial(0), Stamp::ZERO];
+    s.call(A, 1, Operation::Read(Range::new(0, 2)));
+    assert_eq!(s.ret(A, Status::Ok, 2, &lost, &[]), [Flaw::Stale]);
+    s.call(A, 2, Operation::Truncate(1));
+    s.history.met(A, Obstacles { no_memory: true, ..Obstacles::default() });
+    assert_eq!(s.ret(A, Status::NoMemory, 0, &[], &[]), []);
+    s.call(A, 3, Operation::Read(Range::new(2, 4)));
+    assert_eq!(s.ret(A, Status::Ok, 2, &[Stamp::initial(2), Stamp::initial(3)], &[]), []);
+}
