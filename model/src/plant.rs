@@ -146,9 +146,9 @@ plants! {
     InvalidateUnlocked  "invalidate-unlocked"   "block@2.6.30"  "truncate unlocks the page that it cuts inside for invalidatepage";
     ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
     FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
-    CopyNotQueued       "copy-not-queued"       "fuse@6.12"     "writepage of FUSE ends writeback when the page is copied and its request not queued yet (before 4a4ac4eba101, 2d033eaa0073) [fuse-copies]";
+    CopyNotQueued       "copy-not-queued"       "fuse-writeback@6.12" "writepage of FUSE ends writeback when the page is copied and its request not queued yet (before 4a4ac4eba101, 2d033eaa0073) [fuse-copies]";
     ShortReadShrinks    "short-read-shrinks"    "fuse@6.12"     "a READ that was short lowers i_size, also if the file has changed since it was sent [fuse-short-read]";
-    PunchNoFlush        "punch-no-flush"        "fuse@6.12"     "a punch on FUSE neither writes the range back first nor waits for requests in flight (until 3.11; 'fuse: wait for writeback in fuse_file_fallocate()') [fuse-fallocate]";
+    PunchNoFlush        "punch-no-flush"        "fuse@6.12"     "a punch on FUSE neither writes the range back first nor waits for requests in flight ('fuse: wait for writeback in fuse_file_fallocate()', 2013) [fuse-fallocate]";
     PinDirtiedEarly     "pin-dirtied-early"     "block@2.6.30"  "a driver marks a pinned page dirty before its device has written to it, and not after [pinned-pages]";
     PinUncounted        "pin-uncounted"         "block@2.6.30"  "remove_mapping does not mind the reference of whoever has pinned the page [pinned-pages]";
     ReclaimsPinned      "reclaims-pinned"       "ext4@6.12"     "reclaim takes the private data of a page that is pinned for a device (before d824ec2a1546) [pinned-pages]";

@@ -76,7 +76,7 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ReleaseSaysYes, Rule::CalledLocked),
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
-    (Plant::CopyNotQueued, Rule::Exposed),
+    (Plant::CopyNotQueued, Rule::NotDurable),
     (Plant::ShortReadShrinks, Rule::SizeChange),
     (Plant::PunchNoFlush, Rule::Exposed),
     (Plant::PinDirtiedEarly, Rule::Untracked),
