@@ -229,11 +229,11 @@ fn released(stage: &mut Stage<'_>) -> Parts {
 fn pinned(stage: &mut Stage<'_>) -> Parts {
     let (all, page) = (stage.g.cells_of(stage.page), Range::new(stage.page, stage.page + 1));
     let others = match stage.r.random_range(0..4) {
-        0 | 1 => vec![Op::Fsync, Op::Reclaim(page)],
-        2 => vec![Op::Fsync, Op::Munmap, Op::Invalidate(page)],
+        0..3 => vec![Op::Fsync, Op::Reclaim(page)],
         _ => vec![stage.flush()],
     };
-    [vec![Op::Pin(all), Op::Fsync], others]
+    // Once the page is mapped most of a pin is the device.
+    [vec![Op::Pin(all), Op::Pin(all), Op::Pin(all), Op::Fsync], others]
 }
 
 /// Two threads store to the page; one takes its pte away or changes it, while the other goes on

@@ -219,7 +219,8 @@ pub(crate) struct Marks {
     /// Cells of pages that a device wrote to, or that became dirty by it, without page_mkwrite.
     pinned: u64,
     stripped: u64,
-    /// Cells that were stored to by a TLB entry that had outlived its pte: which was taken, or moved.
+    /// Cells that were stored to by a TLB entry that had outlived its pte: which was taken, or
+    /// moved.
     stored_stale: [u64; 2],
     /// Cells that fallocate(2) has asked blocks for, since they were last cut off.
     pub(crate) preallocated: u64,
@@ -371,24 +372,7 @@ impl Marks {
                     self.unsized_writes |= written & of_page & beyond;
                 }
             }
-            Event::Stored { cells } => {
-                match k.state(task).operation().effect() {
-                    Effect::Pins(_) => self.device_wrote(k, cells),
-                    _ => self.stored_by_stale(k, cells),
-                }
-                self.eof.stored(cells, k.i_size());
-                if self.writing != 0 {
-                    for write in &mut self.writes {
-                        write.stored |= cells.bits();
-                        self.raced |= write.cells & cells.bits();
-                    }
-                }
-                let page = k.geometry().page_of(cells.start);
-                if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
-                    self.stored_late |= cells.bits();
-                    self.overwritten &= !cells.bits();
-                }
-            }
+            Event::Stored { cells } => self.stored(k, task, cells),
             Event::SizeWritten { from, to, .. } => self.size_written(k, task, from, to),
             Event::Removed { page, .. } => self.eof.removed(k, page),
             Event::WriteFailed { cells, io } => {
@@ -579,6 +563,26 @@ impl Marks {
         let index = k.geometry().page_of(cells.start);
         if k.slot(index).is_some_and(|page| !k.is_dirty(page) || k.is_locked(page)) {
             self.pinned |= file_cells(k.geometry(), index, u8::MAX);
+        }
+    }
+
+    /// A CPU, or a device, has stored to these cells, of one page.
+    fn stored<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, cells: Range) {
+        match k.state(task).operation().effect() {
+            Effect::Pins(_) => self.device_wrote(k, cells),
+            _ => self.stored_by_stale(k, cells),
+        }
+        self.eof.stored(cells, k.i_size());
+        if self.writing != 0 {
+            for write in &mut self.writes {
+                write.stored |= cells.bits();
+                self.raced |= write.cells & cells.bits();
+            }
+        }
+        let page = k.geometry().page_of(cells.start);
+        if self.faults().any(|fault| fault.pte.is_some() && k.index(fault.page) == page) {
+            self.stored_late |= cells.bits();
+            self.overwritten &= !cells.bits();
         }
     }
 

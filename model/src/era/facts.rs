@@ -75,8 +75,8 @@ pub struct Facts {
     /// page_mkwrite waits while the filesystem is frozen, and freezing waits for it (`[freeze-levels]`). Since
     /// 3.6; here from 6.1 on, because the races before that are left out.
     pub freezes: bool,
-    /// invalidate_mapping_pages leaves a page alone that others hold a reference to, and with it its
-    /// private data (`[invalidate]`). Since 5.18; before, it finds that out last.
+    /// invalidate_mapping_pages leaves a page alone that others hold a reference to, and with it
+    /// its private data (`[invalidate]`). Since 5.18; before, it finds that out last.
     pub invalidate_counts_references: bool,
     /// invalidate_inode_pages2 removes no page that others hold a reference to, as in 2.6.18.
     pub invalidate2_counts_references: bool,
@@ -85,8 +85,8 @@ pub struct Facts {
     /// Reclaim writes dirty pages of files (`[reclaim]`). The filesystems that are modelled here have
     /// no ->writepage any more in 6.12, and 6.16 has none at all: that leaves them to the flusher.
     pub reclaim_writes: bool,
-    /// Reclaim leaves a page alone that is pinned for a device, once it is unmapped (`[pinned-pages]`). Since
-    /// 6.4.
+    /// Reclaim leaves a page alone that is pinned for a device, once it is unmapped
+    /// (`[pinned-pages]`). Since 6.4.
     pub reclaim_skips_pinned: bool,
 }
 

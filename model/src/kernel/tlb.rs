@@ -88,8 +88,8 @@ impl<F: Filesystem> Kernel<F> {
         self.tlb(mm).stale.get() != 0
     }
 
-    /// What a CPU that runs the address space translates by: an entry that has outlived its pte, and
-    /// then stores set no dirty bit, or the pte.
+    /// What a CPU that runs the address space translates by: an entry that has outlived its pte,
+    /// and then stores set no dirty bit, or the pte.
     #[inline]
     pub(crate) fn translation(&self, mm: Mm, index: u8) -> (Pte, bool) {
         let tlb = self.tlb(mm);
@@ -105,7 +105,8 @@ impl<F: Filesystem> Kernel<F> {
         Mm::all().any(|mm| stale(mm) && self.stale_pages(mm).any(|of| of == page))
     }
 
-    /// Stores to the page can tell nobody: a pte is writable, or was, and some CPU still goes by it.
+    /// Stores to the page can tell nobody: a pte is writable, or was, and some CPU still goes by
+    /// it.
     #[inline]
     pub fn lets_stores_through(&self, page: Frame) -> bool {
         let stale = |mm: Mm| self.has_stale(mm) && self.stale_pages(mm).any(|of| of == page);

@@ -1,9 +1,9 @@
 //! munmap and mmap of the whole file; 2.6.30 mm/memory.c, zap_pte_range (`[pte-dirty-bit]`).
 //!
 //! munmap zaps the ptes with mmap_lock held for writing; a dirty pte makes its page dirty, without
-//! page_mkwrite and without the page lock. When the TLBs of other CPUs are flushed differs: up to 6.1
-//! stores go through after page_mkclean can no longer find the pte (`[tlb-flush]`). Pages are not
-//! freed before that.
+//! page_mkwrite and without the page lock. When the TLBs of other CPUs are flushed differs: up to
+//! 6.1 stores go through after page_mkclean can no longer find the pte (`[tlb-flush]`). Pages are
+//! not freed before that.
 
 use crate::case::{PAGES_MAX, Range};
 use crate::era::ZapFlush;

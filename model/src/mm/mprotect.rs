@@ -1,5 +1,5 @@
-//! mprotect(2) of the whole mapping to read-only, and back: 2.6.30 mm/mprotect.c, mprotect_fixup and
-//! change_pte_range (`[write-notify]`).
+//! mprotect(2) of the whole mapping to read-only, and back: 2.6.30 mm/mprotect.c, mprotect_fixup
+//! and change_pte_range (`[write-notify]`).
 //!
 //! Where somebody wants to know of the first store to a page, a vma that becomes writable again
 //! leaves its ptes read-only, but for those that are dirty: their pages are dirty, too. In between

@@ -1,14 +1,15 @@
 //! mremap(2) of the whole mapping to another address: 3.10 and 6.12 mm/mremap.c, move_ptes
 //! (`[tlb-flush]`).
 //!
-//! With mmap_lock held for writing each pte is taken from its old place and put at the new one, with
-//! its dirty bit. Stores by the old address go through until the TLBs are flushed. 3.2 to 4.8 flush
-//! when they have let go of the pte lock: in between page_mkclean cleans the pte at the new place and
-//! knows nothing of entries for the old one. Before that each pte was flushed as it was moved.
+//! With mmap_lock held for writing each pte is taken from its old place and put at the new one,
+//! with its dirty bit. Stores by the old address go through until the TLBs are flushed. 3.2 to 4.8
+//! flush when they have let go of the pte lock: in between page_mkclean cleans the pte at the new
+//! place and knows nothing of entries for the old one. Before that each pte was flushed as it was
+//! moved.
 //!
-//! Here an address is a page of the file wherever the mapping is, and whoever has faulted by the old
-//! address uses the new one: a real program would be killed. Left out: a mapping that is cut or made
-//! longer.
+//! Here an address is a page of the file wherever the mapping is, and whoever has faulted by the
+//! old address uses the new one: a real program would be killed. Left out: a mapping that is cut or
+//! made longer.
 
 use crate::implementation::Filesystem;
 use crate::kernel::{Kernel, Mm, Status};

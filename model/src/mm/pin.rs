@@ -1,5 +1,6 @@
 //! A page that a device writes to: get_user_pages for writing, DMA, set_page_dirty_lock, put_page.
-//! 2.6.30 mm/memory.c: __get_user_pages; mm/page-writeback.c: set_page_dirty_lock (`[pinned-pages]`).
+//! 2.6.30 mm/memory.c: __get_user_pages; mm/page-writeback.c: set_page_dirty_lock
+//! (`[pinned-pages]`).
 //!
 //! The page is faulted in for writing, so page_mkwrite hears of it, and pinned by a reference. The
 //! device writes to it later, by its address in memory: no pte is asked. Writeback may have cleaned

@@ -218,7 +218,8 @@ impl History {
         }
     }
 
-    /// `caller` has itself begun a write that found no space: it may return that, whoever else does.
+    /// `caller` has itself begun a write that found no space: it may return that, whoever else
+    /// does.
     pub fn found_no_space(&mut self, caller: TaskId) {
         if let Some(pending) = self.pending.get_mut(caller.index()) {
             pending.own = true;
@@ -323,8 +324,8 @@ impl History {
         calls.into_iter().any(|(pending, _)| pending.operation.effect() == Effect::Protects)
     }
 
-    /// A call begins: what a device writes meanwhile may go with its page, by this call or by another
-    /// one that runs.
+    /// A call begins: what a device writes meanwhile may go with its page, by this call or by
+    /// another one that runs.
     fn detach(&mut self, caller: TaskId, effect: Effect) {
         if effect.detaches() {
             self.pending.iter_mut().for_each(|pending| pending.detached = true);

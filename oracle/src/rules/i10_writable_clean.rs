@@ -1,5 +1,5 @@
-//! I10: an unlocked page of a tracked mapping that some pte maps writable, or did when a TLB entry was
-//! made that has not been flushed yet, is PG_dirty.
+//! I10: an unlocked page of a tracked mapping that some pte maps writable, or did when a TLB entry
+//! was made that has not been flushed yet, is PG_dirty.
 //!
 //! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first
 //! and calls set_page_dirty later without the page lock; until then that fault is excused.

@@ -58,6 +58,16 @@ pub const HARMLESS: &[(Plant, &str, &str)] = &[
     (Plant::FsyncSkipsWait, "tmpfs@*", "nothing is ever under writeback"),
     (Plant::CancelUncounted, "tmpfs@*", "dirty pages are not counted"),
     (Plant::SizeAfterUnlock, "tmpfs@*", "no writeback looks at i_size in between"),
+    (Plant::ReclaimsPinned, "block@*", "what was taken is made anew, with every block dirty"),
+    (Plant::ReclaimsPinned, "filemap@*", "what was taken is made anew, with every block dirty"),
+    (Plant::ReclaimsPinned, "xfs@*", "what was taken is made anew, with every block dirty"),
+    (Plant::ReclaimsPinned, "tmpfs@*", "pages have no private data"),
+    (Plant::PinDirtiedEarly, "tmpfs@*", "nothing cleans a page"),
+    (Plant::PinDirtiedEarly, "driver@*", "a device mapping is never written back"),
+    (Plant::ZapFlushesLate, "tmpfs@*", "nothing cleans a page"),
+    (Plant::ZapFlushesLate, "driver@*", "a device mapping is never written back"),
+    (Plant::MremapFlushesLate, "tmpfs@*", "nothing cleans a page"),
+    (Plant::MremapFlushesLate, "driver@*", "a device mapping is never written back"),
 ];
 
 /// Why this bug does no harm on this pair, if so.
