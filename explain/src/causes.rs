@@ -1,19 +1,22 @@
 //! Folds findings into causes: one defect breaks many rules, at many points, on many pairs.
 //!
-//! Each finding has a case that was made as small as it can be and still show it. So if that run
-//! breaks what another finding is about, the other needs nothing more than this one, and both are
-//! one cause. Across pairs the same is asked of a cause's case, run on the other pair: another
-//! version of the filesystem, or code that several share. And two causes are one if isolation finds
-//! the same two steps for both: both go away when these are exchanged. The finding that stands for
-//! a cause is the smallest whose breach comes first in its run, on a pair without remedies if there
-//! is one. `mkwrite causes` measures it
-//! (docs/causes.md).
+//! A finding is folded into another because it follows from it, and not because both break in one
+//! case. From the smallest case of each kind of finding, on each filesystem, a walk
+//! ([`crate::company`]) looks at cases near it. A kind that breaks where nothing broke before *comes
+//! first*. Of the others each finding follows from the one that comes first which breaks before it
+//! where it shows and not where it does not. What nearly always breaks in the same step is one
+//! cause; so are findings that come first and break the same rule in the same words on one
+//! filesystem. Across pairs the case of a cause is run on the others: another version of the
+//! filesystem, or code that several share. And two causes are one if isolation finds the same two
+//! steps for both: both go away when these are exchanged. The finding that stands for a cause is
+//! the smallest that comes first, on a pair without remedies if there is one. `mkwrite causes`
+//! measures it (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!
-//! Left out: two defects that never show apart are one cause here, and so are many of which the
-//! smallest cases of the one show the other, too. And a defect that shows in each
-//! of two ways, neither of which a smallest case of the other shows, on no pair, is two.
+//! Left out: of two defects that give a finding of the same rule at the same point only one has it;
+//! and where one of them breaks a rule in every run that the other needs, the other seems to follow
+//! from it. A defect that comes first in two ways, by two rules, is two causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +28,7 @@ use mkwrite_oracle::ledger::{Expected, Ledger, Signature};
 use mkwrite_oracle::rules::Rule;
 use mkwrite_oracle::run::{Runner, ScheduledBy};
 
+use crate::company::{Company, Kind, kind};
 use crate::isolate::isolate;
 use crate::realign::translate;
 use crate::shrink::Size;
@@ -51,12 +55,13 @@ pub struct Cause {
     pub findings: Vec<usize>,
 }
 
-/// What a finding is about, whatever the pair.
-type Kind = (Rule, Point);
-
 /// On so many filesystems the same case must break the same, for it to be code that they share.
 /// Fewer may each have a defect of their own that costs the same.
 const SHARED: usize = 3;
+
+/// Kinds of findings that are walked from at the most; each walk takes some milliseconds. Of more,
+/// only their own cases say what they follow from.
+const WALKS: usize = 150;
 
 /// Roots that are isolated at the most; each takes up to some tenths of a second.
 const ISOLATED: usize = 40;
@@ -67,11 +72,16 @@ pub fn fold<F: Filesystem>(ledger: &Ledger<F>, findings: &[Finding<F>]) -> Vec<C
     let mut folding = Folding::new(ledger, findings);
     folding.by_entry();
     folding.differences();
-    folding.within_pairs();
+    folding.walk();
+    folding.by_first();
+    folding.followers();
     folding.across_pairs();
     folding.by_isolation();
     folding.causes()
 }
+
+/// A kind of finding on a filesystem, whatever the version.
+type Key = (&'static str, Kind);
 
 struct Folding<'a, F: Filesystem> {
     ledger: &'a Ledger<F>,
@@ -79,27 +89,29 @@ struct Folding<'a, F: Filesystem> {
     runner: Runner<F>,
     /// The targets that have new findings, and these by kind.
     targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
-    /// For each new finding, what its own case breaks.
+    /// For each new finding, what its own case breaks, by step.
     breaks: Vec<Vec<Kind>>,
-    /// Which finding of a cause stands for it, the one with the least: it follows from another, its
-    /// pair is remedied, and its size.
-    ranks: Vec<(bool, bool, Size)>,
+    /// Of each kind the finding that was walked from, and what came of it.
+    walks: BTreeMap<Key, (usize, Company)>,
     /// For each finding another of its cause, or itself if it is the first.
     group: Vec<usize>,
 }
 
 impl<'a, F: Filesystem> Folding<'a, F> {
     fn new(ledger: &'a Ledger<F>, findings: &'a [Finding<F>]) -> Folding<'a, F> {
-        let group = (0..findings.len()).collect();
-        let (targets, breaks, ranks) = (Vec::new(), Vec::new(), Vec::new());
-        let mut folding =
-            Folding { ledger, findings, runner: Runner::default(), targets, breaks, ranks, group };
-        for (n, Finding { target, signature, case, .. }) in findings.iter().enumerate() {
-            let (mut breaks, mut follows) =
-                (Vec::new(), matches!(signature.expected, Expected::Consequence(_)));
+        let mut folding = Folding {
+            ledger,
+            findings,
+            runner: Runner::default(),
+            targets: Vec::new(),
+            breaks: Vec::new(),
+            walks: BTreeMap::new(),
+            group: (0..findings.len()).collect(),
+        };
+        for (n, Finding { target, case, .. }) in findings.iter().enumerate() {
+            let mut breaks = Vec::new();
             if folding.is_new(n) {
-                breaks = folding.run(*target, case);
-                follows = breaks.first() != Some(&folding.kind(n));
+                breaks = folding.run(*target, case).iter().map(kind).collect();
                 let known = folding.targets.iter().position(|(known, _)| known == target);
                 let known = known.unwrap_or_else(|| {
                     folding.targets.push((*target, BTreeMap::new()));
@@ -109,7 +121,6 @@ impl<'a, F: Filesystem> Folding<'a, F> {
                 folding.targets[known].1.insert(kind, n);
             }
             folding.breaks.push(breaks);
-            folding.ranks.push((follows, !target.remedies.is_empty(), Size::of(case)));
         }
         folding
     }
@@ -132,12 +143,28 @@ impl<'a, F: Filesystem> Folding<'a, F> {
         self.findings[n].signature.expected == Expected::No
     }
 
-    /// What breaks on a target that the ledger does not expect, in order.
-    fn run(&mut self, target: Target<F>, case: &Case) -> Vec<Kind> {
+    fn key(&self, n: usize) -> Key {
+        (self.findings[n].target.pair.implementation.family(), self.kind(n))
+    }
+
+    /// What breaks on a target that the ledger does not expect, by step.
+    fn run(&mut self, target: Target<F>, case: &Case) -> Vec<Breach> {
         self.runner.run(target, case, ScheduledBy::Own);
         let judged = self.ledger.judged(target, &self.runner.judge);
         let new = judged.filter(|(_, expected)| *expected == Expected::No);
-        new.map(|(breach, _)| (breach.rule, breach.point)).collect()
+        let mut all: Vec<Breach> = new.map(|(breach, _)| breach).collect();
+        all.sort_by_key(|breach| breach.step);
+        all
+    }
+
+    /// Which finding of a cause stands for it, the one with the least: it follows from another, its
+    /// pair is remedied, and its size.
+    fn rank(&self, n: usize) -> (bool, bool, bool, Size, usize) {
+        let Finding { target, signature, case, .. } = &self.findings[n];
+        let follows = matches!(signature.expected, Expected::Consequence(_))
+            || self.is_new(n) && self.breaks[n].first() != Some(&self.kind(n));
+        let comes_first = self.walks.get(&self.key(n)).is_none_or(|(_, it)| it.comes_first());
+        (!comes_first, follows, !target.remedies.is_empty(), Size::of(case), n)
     }
 
     /// The new findings that stand for their causes now.
@@ -172,28 +199,79 @@ impl<'a, F: Filesystem> Folding<'a, F> {
         }
     }
 
-    fn within_pairs(&mut self) {
-        let mut joined = Vec::new();
-        for (_, own) in &self.targets {
+    /// Walks from the smallest case of each kind.
+    fn walk(&mut self) {
+        let mut smallest: BTreeMap<Key, usize> = BTreeMap::new();
+        for n in self.targets.iter().flat_map(|(_, own)| own.values().copied()) {
+            let best = smallest.entry(self.key(n)).or_insert(n);
+            if self.rank(n) < self.rank(*best) {
+                *best = n;
+            }
+        }
+        for (walked, (key, n)) in smallest.into_iter().enumerate() {
+            let Finding { target, case, .. } = &self.findings[n];
+            let company = Company::of(case, key.1, walked < WALKS, |case| self.run(*target, case));
+            self.walks.insert(key, (n, company));
+        }
+    }
+
+    /// Joins what breaks in the same step, and findings that come first: the same on other versions
+    /// of the filesystem, and of the same rule in the same words.
+    fn by_first(&mut self) {
+        let (mut joined, mut seen) = (Vec::new(), BTreeMap::new());
+        for own in self.targets.iter().map(|(_, own)| own) {
             for n in own.values() {
+                let (key, (first, company)) = (self.key(*n), &self.walks[&self.key(*n)]);
                 joined
-                    .extend(self.breaks[*n].iter().filter_map(|kind| Some((*n, *own.get(kind)?))));
+                    .extend(company.always_with().filter_map(|kind| Some((*n, *own.get(&kind)?))));
+                if company.comes_first() {
+                    let what = (key.0, key.1.0, self.findings[*n].breach.what);
+                    joined.push((*n, *first));
+                    joined.push((*n, *seen.entry(what).or_insert(*n)));
+                }
             }
         }
         joined.into_iter().for_each(|(n, other)| self.join(n, other));
     }
 
-    /// Runs the case of each cause on every other target that has new findings.
+    /// Joins each finding that does not come first with what it follows from.
+    fn followers(&mut self) {
+        let mut joined = Vec::new();
+        for own in self.targets.iter().map(|(_, own)| own) {
+            for n in own.values() {
+                let ((family, _), (_, company)) = (self.key(*n), &self.walks[&self.key(*n)]);
+                if company.comes_first() {
+                    continue;
+                }
+                let firsts = self
+                    .walks
+                    .iter()
+                    .filter(|((of, _), (_, other))| *of == family && other.comes_first());
+                let score =
+                    |kind: Kind| Some((self.breaks[*n].contains(&kind), company.follows(kind)?));
+                let best = firsts
+                    .filter_map(|((_, kind), (at, _))| Some((score(*kind)?, *kind, *at)))
+                    .max_by_key(|(score, ..)| *score);
+                // The one on the same pair, if it was found there.
+                joined.extend(best.map(|(_, kind, at)| (*n, *own.get(&kind).unwrap_or(&at))));
+            }
+        }
+        joined.into_iter().for_each(|(n, other)| self.join(n, other));
+    }
+
+    /// Runs the case of each cause on every other pair that has new findings: there it is the same
+    /// kind, or what breaks first.
     fn across_pairs(&mut self) {
         let targets = std::mem::take(&mut self.targets);
         for root in self.roots() {
             let Finding { target: from, case, .. } = &self.findings[root];
-            let family = from.pair.implementation.family();
-            let mut same = Vec::new();
-            for (to, others) in targets.iter().filter(|(to, _)| to != from) {
+            let ((family, own), mut same) = (self.key(root), Vec::new());
+            for (to, others) in targets.iter().filter(|(to, _)| to.pair != from.pair) {
                 let case = translate(&mut self.runner, *from, *to, case).case;
-                let found = self.run(*to, &case).into_iter().filter_map(|kind| others.get(&kind));
-                same.extend(found.map(|other| (to.pair.implementation.family(), *other)));
+                let broken: Vec<Kind> = self.run(*to, &case).iter().map(kind).collect();
+                let there = broken.iter().find(|kind| **kind == own).or(broken.first());
+                let other = there.and_then(|kind| others.get(kind));
+                same.extend(other.map(|other| (to.pair.implementation.family(), *other)));
             }
             let families: BTreeSet<&str> = same.iter().map(|(of, _)| *of).chain([family]).collect();
             for (of, other) in same {
@@ -235,11 +313,8 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     }
 
     fn cause(&self, mut findings: Vec<usize>) -> Cause {
-        let root = findings
-            .iter()
-            .copied()
-            .min_by_key(|n| (&self.ranks[*n], *n))
-            .expect("a cause has a finding");
+        let root = findings.iter().copied().min_by_key(|n| self.rank(*n));
+        let root = root.expect("a cause has a finding");
         findings.retain(|n| *n != root);
         findings.insert(0, root);
         Cause { root, findings }

@@ -8,10 +8,12 @@
 //!   [`rate`]: how many schedules break
 //! - [`finding`]: its case on disk, and the name of its file
 //! - [`explain`]: all of that in words; [`triage`]: many inputs, one smallest case per signature
+//! - [`causes`]: findings folded into what most likely is one defect (`company`: what breaks besides)
 //! - [`parallel`]: tasks on several threads, for all of these
 
 pub mod bisect;
 pub mod causes;
+mod company;
 pub mod cure;
 pub mod explain;
 pub mod finding;
