@@ -74,6 +74,16 @@ pub(crate) fn read<F: Filesystem>(path: &Path) -> Result<Document> {
     }
 }
 
+/// Reads a case of one file: what is not the model has no other.
+pub(crate) fn read_of_one_file<F: Filesystem>(path: &Path) -> Result<Document> {
+    let document = read::<F>(path)?;
+    if document.case.geometry.second != 0 {
+        return Err(anyhow!("{}: two files are for the model alone", path.display())
+            .context("take `second` out of the statement `file`, and copies from the other file"));
+    }
+    Ok(document)
+}
+
 /// Reads a case whose schedule may name points that do not exist any more: those lines are taken
 /// out, and named.
 pub(crate) fn read_with_stale<F: Filesystem>(path: &Path) -> Result<(Document, Vec<Stale>)> {

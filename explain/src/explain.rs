@@ -84,7 +84,7 @@ pub fn explain<F: Filesystem>(
 ) -> Explanation {
     let case = &document.case;
     runner.compare_with(compared(document).ok().flatten());
-    let timeline = watch(runner, target, case);
+    let mut timeline = watch(runner, target, case, 0);
     let breaches: Vec<_> = ledger.judged(target, &runner.judge).collect();
     let wanted = breaches
         .iter()
@@ -93,6 +93,11 @@ pub fn explain<F: Filesystem>(
     let named =
         document.expects.iter().find_map(|expect| breaches.iter().find(|(b, _)| shows(expect, b)));
     let main = wanted.or(new).or(named).or(breaches.first()).copied();
+    if let Some((Breach { file, .. }, _)) = main
+        && file != 0
+    {
+        timeline = watch(runner, target, case, file);
+    }
     let isolation = main.and_then(|(breach, expected)| {
         let signature =
             Signature { point: Some(breach.point), ..ledger.signature(&breach, expected) };
@@ -142,7 +147,8 @@ fn tell(
     let mut story = Vec::new();
     let about = main.about();
     if let Some(moment) = timeline.steps.get(main.step as usize) {
-        let page = main.page.map_or(String::new(), |page| format!("page {page}: "));
+        let file = if main.file == 0 { "" } else { " of the second file, which is shown here" };
+        let page = main.page.map_or(String::new(), |page| format!("page {page}{file}: "));
         story.push(format!("{} breaks a rule: {page}{}.", step_in_words(moment), main.what));
     }
     story.push(format!("The rule {}: {} ({}).", about.id, about.title, about.source));

@@ -125,11 +125,15 @@ pub fn isolate<F: Filesystem>(
     case: &Case,
     signature: Signature,
 ) -> Option<Isolation> {
-    let failing = watch(runner, target, case);
+    let failing = watch(runner, target, case, 0);
     let known: Vec<Breach> = runner.judge.breaches().collect();
     let breach = ledger
         .judged(target, &runner.judge)
         .find_map(|(b, expected)| signature.matches(&b, expected).then_some(b))?;
+    let failing = match breach.file {
+        0 => failing,
+        file => watch(runner, target, case, file),
+    };
     let same = |a: &Breach, b: &Breach| {
         a.rule == b.rule && a.point == b.point && a.operation == b.operation
     };
@@ -162,7 +166,7 @@ pub fn isolate<F: Filesystem>(
         let upto = (breach.step as usize + 1).min(picks.len());
         let complete = (0..upto).all(|step| same(step).is_some());
         if complete || fallback.is_none() {
-            let passing = watch_picks(runner, target, case, &moved);
+            let passing = watch_picks(runner, target, case, breach.file, &moved);
             let (failing, also) = (failing.clone(), runner.judge.breaches().collect());
             let (passing_pair, distance) = ((p1, p2), candidate.distance());
             let found = Isolation { failing, passing, also, first, second, passing_pair, distance };

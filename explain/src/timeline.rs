@@ -139,6 +139,9 @@ impl Moment {
 /// A run, step by step.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Timeline {
+    /// The file whose state it shows: 0, or 1 for the second.
+    #[serde(skip)]
+    pub file: u8,
     /// The state before the first step.
     pub initial: State,
     /// The steps.
@@ -166,9 +169,14 @@ struct Walk {
     looked: bool,
 }
 
-/// Runs a case with its own schedule, judged: every step as data.
-pub fn watch<F: Filesystem>(runner: &mut Runner<F>, target: Target<F>, case: &Case) -> Timeline {
-    let mut timeline = Timeline::default();
+/// Runs a case with its own schedule, judged: every step as data, with the state of this file.
+pub fn watch<F: Filesystem>(
+    runner: &mut Runner<F>,
+    target: Target<F>,
+    case: &Case,
+    file: u8,
+) -> Timeline {
+    let mut timeline = Timeline { file, ..Timeline::default() };
     runner.watch(target, case, &mut timeline);
     timeline
 }
@@ -178,9 +186,10 @@ pub fn watch_picks<F: Filesystem>(
     runner: &mut Runner<F>,
     target: Target<F>,
     case: &Case,
+    file: u8,
     picks: &[TaskId],
 ) -> Timeline {
-    let mut timeline = Timeline::default();
+    let mut timeline = Timeline { file, ..Timeline::default() };
     let mut observer = (&mut runner.judge, &mut timeline);
     runner.machine.run(Setup { case, target }, &mut Picks::new(picks), &mut observer);
     timeline
@@ -263,7 +272,8 @@ impl Timeline {
 
 impl<F: Filesystem> Observer<F> for Timeline {
     fn begin(&mut self, k: &Kernel<F>, _: &Case) {
-        *self = Timeline { initial: state(k), ..Timeline::default() };
+        let file = self.file;
+        *self = Timeline { file, initial: state(k, file), ..Timeline::default() };
     }
 
     fn step(&mut self, k: &Kernel<F>, step: Step) {
@@ -273,7 +283,7 @@ impl<F: Filesystem> Observer<F> for Timeline {
             None if task == mkwrite_model::exec::CLOSER => "closing program".to_owned(),
             None => k.state(task).operation().to_string(),
         };
-        let state = state(k);
+        let state = state(k, self.file);
         let changes =
             changes(self.steps.last().map_or(&self.initial, |moment| &moment.state), &state);
         let mut events: Vec<String> =
@@ -311,7 +321,16 @@ impl<F: Filesystem> Observer<F> for Timeline {
     }
 }
 
-fn state<F: Filesystem>(k: &Kernel<F>) -> State {
+fn state<F: Filesystem>(k: &Kernel<F>, file: u8) -> State {
+    let shown = k.files().nth(file.into()).unwrap_or_default();
+    let own = k.work_on(shown);
+    let state = state_of_file(k);
+    k.work_on(own);
+    state
+}
+
+/// The state of the file that the running task works on, and what is nobody's or all files'.
+fn state_of_file<F: Filesystem>(k: &Kernel<F>) -> State {
     let page = |page: Frame| {
         let (index, cached) = (k.index(page), k.has(page, CACHED));
         let pte = |mm: Mm| {
@@ -350,7 +369,7 @@ fn state<F: Filesystem>(k: &Kernel<F>) -> State {
     let live = k.tasks.live();
     State {
         size: k.i_size(),
-        pages: k.frames_in_use().map(page).collect(),
+        pages: Frame::all(k.frames_of_file()).map(page).collect(),
         store: match k.fs().declaration().page_cache {
             true => (0..k.geometry().file_cells())
                 .map(|cell| k.fs().stored(k, cell).to_string())

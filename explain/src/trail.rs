@@ -85,7 +85,7 @@ mod tests {
         let target = targets_of::<Builtin>(&document).unwrap()[0];
         let (mut runner, mut trail) = (Runner::default(), Trail::default());
         let missed = runner.follow(target, &document.case, &mut trail);
-        let timeline = watch(&mut runner, target, &document.case);
+        let timeline = watch(&mut runner, target, &document.case, 0);
         assert_eq!(missed, []);
         assert!(trail.visits().eq(timeline.steps.iter().map(|moment| moment.visit())));
         assert!(trail.picks().eq(timeline.picks()));

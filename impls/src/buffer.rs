@@ -209,8 +209,9 @@ macro_rules! buffer_heads {
             }
 
             impl<F: buffer::BufferHeads> InodeOperations<F> for $filesystem {
-                async fn setattr(self, k: &Kernel<F>, size: u8) {
+                async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
                     buffer::setattr(k, size).await;
+                    Status::Ok
                 }
                 async fn truncate(self, k: &Kernel<F>, size: u8) {
                     buffer::truncate_blocks(k, size).await;

@@ -68,7 +68,10 @@ impl<F: DriverPages> Implementation<F> for Driver {
 impl<F: DriverPages> VmOperations<F> for Driver {
     /// The driver's page, whatever page it is; the VM locks it.
     async fn fault(self, k: &Kernel<F>, index: u8) -> Result<Frame, Code> {
-        let is_at = |page: &Frame| k.index(*page) == index && !k.has(*page, CACHED);
+        let file = k.file_id();
+        let is_at = |page: &Frame| {
+            k.index(*page) == index && k.host(*page).id() == file && !k.has(*page, CACHED)
+        };
         let page = k.frames_in_use().find(is_at).ok_or(SIGBUS)?;
         k.get_page(page);
         k.lock_page(page, P::FaultLock).await;

@@ -130,7 +130,7 @@ fn inode(k: &Kernel<impl FuseInodes>) -> &FuseInode {
 fn serve(k: &Kernel<impl FuseInodes>, index: u8, content: &Content, cells: Range, stable: bool) {
     let first = index * k.geometry().cells;
     for cell in cells.iter() {
-        k.server.write(first + cell, content[usize::from(cell)], stable);
+        k.server().write(first + cell, content[usize::from(cell)], stable);
     }
 }
 
@@ -357,9 +357,10 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
         let version = inode(k).version.get();
         k.at_page(P::ReadServed, page).await;
         let (first, cells) = (k.first_cell(page), k.geometry().cells);
-        let size = k.server.attributes().size;
+        let size = k.server().attributes().size;
         for cell in 0..cells {
-            let stamp = if first + cell < size { k.server.read(first + cell) } else { Stamp::ZERO };
+            let stamp =
+                if first + cell < size { k.server().read(first + cell) } else { Stamp::ZERO };
             k.set_cell(page, cell, stamp);
         }
         if size >= first + cells || self.has_writeback_cache() {
@@ -445,7 +446,7 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
             reaches(k, end);
         }
         // A remedy may have made the file longer than the server knows; setattr puts that right.
-        inode(k).unstable.set(k.i_size() > k.server.attributes().size);
+        inode(k).unstable.set(k.i_size() > k.server().attributes().size);
     }
 
     /// Nothing was got for it.
@@ -475,11 +476,11 @@ impl<F: FuseInodes> AddressSpaceOperations<F> for Fuse {
 
 impl<F: FuseInodes> InodeOperations<F> for Fuse {
     /// fuse_do_setattr.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         set_nowrite(k).await;
         inode(k).unstable.set(true);
         k.at(P::TruncateSetattr).await;
-        k.server.set_size(size);
+        k.server().set_size(size);
         k.at_size(P::TruncateRefresh).await;
         inode(k).changed();
         let old = k.i_size();
@@ -498,6 +499,7 @@ impl<F: FuseInodes> InodeOperations<F> for Fuse {
             mm::invalidate_inode_pages2(k, Range::new(0, PAGES_MAX as u8)).await;
         }
         inode(k).unstable.set(false);
+        Status::Ok
     }
 
     /// fuse_file_fallocate.
@@ -520,10 +522,10 @@ impl<F: FuseInodes> InodeOperations<F> for Fuse {
         }
         k.at(if clears { P::PunchBlocks } else { P::FallocateBlocks }).await;
         if clears {
-            k.server.deallocate(cells);
+            k.server().deallocate(cells);
         }
-        if extends && cells.end > k.server.attributes().size {
-            k.server.set_size(cells.end);
+        if extends && cells.end > k.server().attributes().size {
+            k.server().set_size(cells.end);
         }
         if extends {
             k.at_size(P::FallocateSize).await;
@@ -550,7 +552,7 @@ impl<F: FuseInodes> InodeOperations<F> for Fuse {
         }
         if status == Status::Ok && !k.reaches_plant(Plant::FsyncNoCommit) {
             k.at(P::CommitSend).await;
-            k.server.commit();
+            k.server().commit();
         }
         k.inode_unlock();
         status
@@ -593,11 +595,11 @@ impl<F: FuseInodes> Store<F> for Fuse {
     }
 
     fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        k.server.stable(cell)
+        k.server().stable(cell)
     }
 
     fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        k.server.read(cell)
+        k.server().read(cell)
     }
 
     /// A READ waits for the requests of its page.
@@ -610,12 +612,12 @@ impl<F: FuseInodes> Store<F> for Fuse {
         let last = inode(k).behind[usize::from(index)].get();
         match last.or(inode(k).writes[usize::from(index)].get()) {
             Some(Write { copy: Some(copy), .. }) if cell < end => copy[usize::from(of_page)],
-            _ => k.server.read(cell),
+            _ => k.server().read(cell),
         }
     }
 
     fn durable_size(self, k: &Kernel<F>) -> u8 {
-        k.server.stable_size()
+        k.server().stable_size()
     }
 
     fn allocated(self, _: &Kernel<F>) -> u32 {

@@ -59,7 +59,7 @@ impl<F: Filesystem> Implementation<F> for Shmem {
         {
             let first = index * g.cells;
             k.new_cached_page(index, |cell| match is_content(first + cell) {
-                true => Stamp::initial(first + cell),
+                true => k.file_id().content(first + cell),
                 false => Stamp::ZERO,
             });
         }
@@ -109,12 +109,13 @@ impl<F: Filesystem> InodeOperations<F> for Shmem {
     }
 
     /// shmem_setattr: only a size that is not larger touches the page cache.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         if size > k.i_size() {
             mm::grow(k, size).await;
         } else {
             mm::vmtruncate(k, size).await;
         }
+        Status::Ok
     }
 
     /// noop_fsync.

@@ -205,11 +205,16 @@ impl<F: Iomap> AddressSpaceOperations<F> for Xfs {
 }
 
 impl<F: Iomap> InodeOperations<F> for Xfs {
-    /// xfs_vn_setattr.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    /// xfs_vn_setattr. What is zeroed first may find no memory; that a transaction finds none, when
+    /// i_size has changed already, is left out.
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         k.invalidate_lock(P::TruncateInvalidateLock).await;
+        if to_zero(k, size).is_some() && k.setattr_fails() {
+            return k.setattr_failed();
+        }
         self.setattr_size(k, size).await;
         k.invalidate_unlock();
+        Status::Ok
     }
 
     /// xfs_file_fallocate.

@@ -2,7 +2,7 @@
 //! else's runs change because it is there.
 
 use mkwrite_impls::{BufferHeads, Builtin};
-use mkwrite_model::era::{Era, Facts, Mkclean, TruncateOrder};
+use mkwrite_model::era::{Era, Facts, Mkclean, TruncateOrder, ZapFlush};
 use mkwrite_model::generate::{Generator, random};
 use mkwrite_model::implementation::{
     Convention, Declaration, Filesystem, Implementation, Pair, SizeGuard, VmOperations,
@@ -15,7 +15,7 @@ use mkwrite_model::{Case, Machine, Setup, Target};
 
 const OTHER: Era = Era::new(&FACTS);
 
-/// What 2.6.18, 2.6.24, 3.1 and 6.16 have otherwise, in one.
+/// What 2.6.18, 2.6.24, 3.1, 3.10 and 6.16 have otherwise, in one.
 static FACTS: Facts = Facts {
     name: "other",
     mkclean: Mkclean::Peeks,
@@ -25,6 +25,9 @@ static FACTS: Facts = Facts {
     invalidate2_counts_references: true,
     invalidate2_error: Status::Io,
     reclaim_writes: false,
+    reclaim_skips_pinned: true,
+    zap_flush: ZapFlush::BeforeRmap,
+    mremap_flushes_late: true,
     ..*Era::V2_6_30.facts()
 };
 
@@ -141,6 +144,32 @@ fn reclaim_writes_or_leaves_dirty_pages_to_the_flusher() {
     let program = format!("{ONE}A.1 reclaim 0..1\norder A.0 *\norder A.1 *\n");
     let submits = |version| passed(version, &program, "reclaim 0", &["writepage.submit"]).len();
     assert_eq!((submits(Sample::Usual), submits(Sample::Other)), (1, 0));
+}
+
+/// Two threads: while one takes the pte away, or moves it, the other can store by its TLB entry.
+#[test]
+fn munmap_and_mremap_flush_late_or_in_time_where_there_are_other_cpus() {
+    let flushes = |version, operation: &str, mm: u8| {
+        let program = format!(
+            "{ONE}A.1 {operation}\nactor B mm {mm}\nB.0 load 0..1\norder A.0 *\norder A.1 *\n"
+        );
+        passed(version, &program, operation, &["flush_tlb"]).len()
+    };
+    for (version, munmap, mremap) in [(Sample::Usual, 1, 0), (Sample::Other, 0, 1)] {
+        assert_eq!(
+            (flushes(version, "munmap", 0), flushes(version, "mremap", 0)),
+            (munmap, mremap)
+        );
+        assert_eq!((flushes(version, "munmap", 1), flushes(version, "mremap", 1)), (0, 0));
+    }
+}
+
+#[test]
+fn reclaim_takes_the_private_data_of_a_pinned_page_or_leaves_it_alone() {
+    let program = "actor A mm 0\nA.0 pin 0..1\nactor B mm 0\nB.0 writeback 0..1\nB.1 reclaim 0..1\n\
+                   order A.0 pin.device\norder B.0 *\norder io0.0 *\norder B.1 *\norder A.0 *\n";
+    let releases = |version| passed(version, program, "reclaim 0", &["invalidate.release"]).len();
+    assert_eq!((releases(Sample::Usual), releases(Sample::Other)), (1, 0));
 }
 
 /// The hashes of the runs of some cases on a filesystem under its own caller.

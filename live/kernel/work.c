@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -26,6 +27,7 @@
 const char *const kinds[KINDS] = {
 	"-", "store", "load", "read", "write", "truncate", "writeback", "sync_range", "fsync", "msync", "invalidate",
 	"invalidate2", "reclaim", "munmap", "mmap", "copy_range", "punch", "zero_range", "prealloc", "fallocate", "freeze",
+	"write_mapped", "pin", "mremap", "mprotect",
 };
 
 /* ---- words */
@@ -72,6 +74,7 @@ static int64_t size_of(int fd)
 /* Of the process of an address space. */
 static int file = -1;
 static char *base;
+static _Atomic bool mapped;
 
 static __thread sigjmp_buf fault;
 static __thread volatile sig_atomic_t may_fault;
@@ -103,6 +106,28 @@ static int access_cells(const struct operation *op, int actor, int slot, struct 
 	}
 	may_fault = 0;
 	return error;
+}
+
+/* process_vm_writev pins each page, copies, and marks it dirty, as a driver does. */
+static int pin_cells(const struct operation *op, int actor, int slot, struct result *result)
+{
+	const int in_page = PAGE / cell_bytes();
+
+	for (int a = op->a, b; a < op->b; a = b) {
+		size_t bytes;
+		struct iovec local, remote;
+
+		b = (a / in_page + 1) * in_page < op->b ? (a / in_page + 1) * in_page : op->b;
+		bytes = (size_t)(b - a) * cell_bytes();
+		for (int cell = a; cell < b; cell++)
+			fill(buffer + (cell - a) * cell_bytes() / 8, stamp_of(actor, slot, cell));
+		local = (struct iovec){ buffer, bytes };
+		remote = (struct iovec){ base + a * cell_bytes(), bytes };
+		if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) < 0)
+			return errno;
+		result->words += bytes / 8;
+	}
+	return 0;
 }
 
 static int transfer(const struct operation *op, int actor, int slot, struct result *result)
@@ -151,13 +176,45 @@ static int copy_range(const struct operation *op, int actor, int slot, struct re
 	return 0;
 }
 
+/* Page by page the buffer is touched; what is written is another one, because the mapping has other marks. */
+static int write_mapped(const struct operation *op, int actor, int slot, struct result *result)
+{
+	const int in_page = PAGE / cell_bytes(), in_cell = cell_bytes() / 8;
+	const int length = op->b - op->a < op->d - op->c ? op->b - op->a : op->d - op->c;
+	int done = 0, failure = 0;
+
+	while (!failure && done < length) {
+		const int to = op->c + done, rest = in_page - to % in_page;
+		const int n = rest < length - done ? rest : length - done;
+		const struct operation touch = { LOAD, op->a + done, op->a + done + n, 0, 0 };
+		const struct operation put = { WRITE, to, to + n, 0, 0 };
+
+		failure = access_cells(&touch, actor, slot, result) ? EFAULT : 0;
+		result->words = 0;
+		if (!failure)
+			failure = transfer(&put, actor, slot, result);
+		done += result->words / in_cell;
+		if (result->words < n * in_cell)
+			break;
+	}
+	result->words = done * in_cell;
+	return failure;
+}
+
 static int map(bool accessible)
 {
 	size_t all = (size_t)test->pages * PAGE;
 	void *at = accessible ? mmap(base, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0)
 			      : mmap(base, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
+	if (at != MAP_FAILED)
+		mapped = accessible;
 	return at == MAP_FAILED;
+}
+
+static int protect(int protection)
+{
+	return mprotect(base, (size_t)test->pages * PAGE, protection);
 }
 
 static int allocate(const struct operation *op, int mode)
@@ -175,11 +232,15 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 	case STORE:
 	case LOAD:
 		return access_cells(op, actor, slot, result);
+	case PIN:
+		return pin_cells(op, actor, slot, result);
 	case READ:
 	case WRITE:
 		return transfer(op, actor, slot, result);
 	case COPY_RANGE:
 		return copy_range(op, actor, slot, result);
+	case WRITE_MAPPED:
+		return write_mapped(op, actor, slot, result);
 	case TRUNCATE:
 		failure = ftruncate(file, op->a * cell_bytes());
 		break;
@@ -199,6 +260,15 @@ static int perform(const struct operation *op, int actor, int slot, struct resul
 		failure = ioctl(file, FIFREEZE, 0);
 		if (!failure)
 			failure = ioctl(file, FITHAW, 0);
+		break;
+	case MREMAP:	/* nothing: other threads would find no mapping at the old address */
+		return mapped ? 0 : EFAULT;
+	case MPROTECT:
+		if (!mapped)
+			return ENOMEM;
+		failure = protect(PROT_READ);
+		if (!failure)
+			failure = protect(PROT_READ | PROT_WRITE);
 		break;
 	case WRITEBACK:
 		failure = sync_file_range(file, from, bytes, SYNC_FILE_RANGE_WRITE);

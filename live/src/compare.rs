@@ -125,7 +125,7 @@ impl Before {
 
     fn pass(&mut self, operation: Operation, call: &Call, cell_bytes: usize) {
         match operation.effect() {
-            Effect::Stores(cells) => {
+            Effect::Stores(cells) | Effect::Pins(cells) => {
                 for cell in cells.start..cells.start + call.done {
                     let bit = 1 << cell;
                     self.beyond =

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use mkwrite_model::case::{AMPLE, Case, Effect, Operation};
 use mkwrite_model::exec::TaskId;
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{InodeId, Stamp};
 use mkwrite_oracle::history::{Flaw, History, Observed, Obstacles};
 
 use crate::compare::kind;
@@ -90,7 +90,8 @@ enum PastEof {
 fn past_eof(case: &Case, run: &TeamRun<'_>, cell: u8, found: Stamp) -> PastEof {
     let Some((task, slot)) = found.origin() else { return PastEof::No };
     match case.operation(task, slot).effect() {
-        Effect::Stores(cells) if cells.contains(cell) && found.cell() == cell => {}
+        Effect::Stores(cells) | Effect::Pins(cells)
+            if cells.contains(cell) && found.cell() == cell => {}
         _ => return PastEof::No,
     }
     let (g, store) = (case.geometry, run.record(task, slot));
@@ -248,7 +249,7 @@ fn judge_words(
             }
         }
     };
-    history.begin(case);
+    history.begin(case, InodeId::default());
     // That the space ran out is seen from outside by nobody: where it may, it excuses.
     history
         .set_obstacles(Obstacles { no_space: case.geometry.free != AMPLE, ..Obstacles::default() });

@@ -140,6 +140,37 @@ pub const ROWS: &[Row] = &[
         "nothing: a filesystem of this machine would be frozen for everybody",
         |_, _, _| Ok(0),
     ),
+    row(
+        Operation::WriteMapped(NONE, NONE),
+        "page by page: loads of the buffer, then `pwrite` from another, because the mapping has other \
+         marks; EFAULT where a load faults",
+        write_mapped,
+    ),
+    row(
+        Operation::Pin(NONE),
+        "`process_vm_writev` to the mapping of the own process, page by page: it pins the page, \
+         copies, and marks it dirty as a driver does",
+        pin,
+    ),
+    row(
+        Operation::Mremap,
+        "nothing: other threads would find no mapping at the old address; EFAULT without one",
+        |actor, _, _| actor.mapped_or(libc::EFAULT),
+    ),
+    row(
+        Operation::Mprotect,
+        "`mprotect` with PROT_READ, then with PROT_READ and PROT_WRITE; ENOMEM without a mapping",
+        |actor, _, _| {
+            actor.mapped_or(libc::ENOMEM)?;
+            actor.protect(libc::PROT_READ)?;
+            actor.protect(libc::PROT_READ | libc::PROT_WRITE)
+        },
+    ),
+    row(
+        Operation::CopyOther(NONE, NONE),
+        "never called: a case with two files is for the model alone",
+        |_, _, _| Ok(0),
+    ),
 ];
 
 fn fallocate(actor: &mut Actor<'_>, mode: i32, operation: Operation) -> Result<u8, Failure> {
@@ -163,7 +194,9 @@ const fn row(
 
 /// The row of an operation.
 pub fn row_of(operation: Operation) -> &'static Row {
-    &ROWS[usize::from(operation.kind().code)]
+    let code = operation.kind().code;
+    let row = ROWS.iter().find(|row| row.operation.kind().code == code);
+    row.expect("every operation has its row")
 }
 
 /// The table as it stands in docs/live.md.
@@ -469,6 +502,19 @@ impl<'a> Actor<'a> {
         })
     }
 
+    /// This error if there is no mapping.
+    fn mapped_or(&self, errno: i32) -> Result<u8, Failure> {
+        match self.space.is_mapped() {
+            true => Ok(0),
+            false => Err(io::Error::from_raw_os_error(errno).into()),
+        }
+    }
+
+    fn protect(&self, protection: libc::c_int) -> Result<u8, Failure> {
+        // SAFETY: the reserved addresses, which hold a mapping of the file.
+        done(unsafe { libc::mprotect(self.space.base.cast(), PAGES_MAX * PAGE, protection) })
+    }
+
     /// Each page's cells of a range.
     fn by_page(&self, cells: Range) -> impl Iterator<Item = Range> + use<> {
         let g = self.geometry;
@@ -494,6 +540,29 @@ fn store(actor: &mut Actor<'_>, slot: u8, operation: Operation) -> Result<u8, Fa
         };
         actor.words_written += copied.map_or_else(|fault| fault.words, |()| words);
         copied.map_err(|fault| Failure::fault(fault, done))?;
+        done += cells.end - cells.start;
+    }
+    Ok(done)
+}
+
+fn pin(actor: &mut Actor<'_>, slot: u8, operation: Operation) -> Result<u8, Failure> {
+    let mut done = 0;
+    for cells in actor.by_page(operation.range()) {
+        actor.fill(slot, cells);
+        let words = actor.words(cells);
+        let iov_len = words * word::BYTES;
+        let local = libc::iovec { iov_base: actor.buffer.0.as_mut_ptr().cast(), iov_len };
+        // SAFETY: the buffer has room for the cells, and they lie inside the reserved addresses; a
+        // page that is not there is an error of the call.
+        let written = unsafe {
+            let to = actor.space.base.byte_add(actor.offset(cells.start) as usize);
+            let remote = libc::iovec { iov_base: to.cast(), iov_len };
+            libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0)
+        };
+        if written < 0 {
+            return Err(Failure { done, ..io::Error::last_os_error().into() });
+        }
+        actor.words_written += words;
         done += cells.end - cells.start;
     }
     Ok(done)
@@ -551,10 +620,31 @@ fn copy_range(actor: &mut Actor<'_>, _: u8, operation: Operation) -> Result<u8, 
     Ok(actor.cells_in(bytes))
 }
 
-fn msync(actor: &mut Actor<'_>, _: u8, _: Operation) -> Result<u8, Failure> {
-    if !actor.space.is_mapped() {
-        return Err(io::Error::from_raw_os_error(libc::ENOMEM).into());
+/// Page by page, as write(2) touches its buffer.
+fn write_mapped(actor: &mut Actor<'_>, slot: u8, operation: Operation) -> Result<u8, Failure> {
+    let [from, _] = operation.operands();
+    let (mut done, mut words) = (0, 0);
+    for cells in actor.by_page(operation.effect().writes().unwrap_or_default()) {
+        let length = cells.end - cells.start;
+        let buffer = Range::new(from.start + done, from.start + done + length);
+        if load(actor, slot, Operation::Load(buffer)).is_err() {
+            return Err(Failure { status: Status::Fault, errno: 0, done });
+        }
+        actor.fill(slot, cells);
+        let written = write(actor, slot, Operation::Write(cells))
+            .map_err(|failure| Failure { done, ..failure })?;
+        words += actor.words_written;
+        actor.words_written = words;
+        done += written;
+        if written < length {
+            break;
+        }
     }
+    Ok(done)
+}
+
+fn msync(actor: &mut Actor<'_>, _: u8, _: Operation) -> Result<u8, Failure> {
+    actor.mapped_or(libc::ENOMEM)?;
     let bytes = usize::from(actor.geometry.pages) * PAGE;
     // SAFETY: inside the reserved addresses.
     done(unsafe { libc::msync(actor.space.base.cast(), bytes, libc::MS_SYNC) })

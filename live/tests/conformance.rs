@@ -64,8 +64,10 @@ fn a_bug_planted_in_the_model_is_new() {
         let report = on_folder(folder.path(), Some(plant));
         assert_ne!(new(&report), [""; 0], "{} is not seen", plant.name());
         for found in report.unexplained() {
+            // Five where a page is written, clean, written again, zeroed and stored to: neither one nor
+            // two of them can go.
             assert!(
-                found.case.operations().count() <= 4,
+                found.case.operations().count() <= 5,
                 "{} is not made small: {:?}",
                 plant.name(),
                 found.case

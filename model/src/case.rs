@@ -275,7 +275,7 @@ impl Case {
         self.geometry.size.is_multiple_of(cells)
             && self.operations().all(|(_, _, operation)| match operation.effect() {
                 Effect::Resizes(size) => size.is_multiple_of(cells),
-                Effect::Copies { from, to } if to.end >= least => {
+                Effect::Copies { from, to, .. } if to.end >= least => {
                     [from.start, from.end, to.start, to.end]
                         .iter()
                         .all(|end| end.is_multiple_of(cells))
@@ -300,7 +300,7 @@ impl Case {
         for operation in self.actors.iter_mut().flat_map(|actor| &mut actor.operations) {
             match operation.effect() {
                 // How much is copied depends on both ranges, and on the size.
-                Effect::Copies { to, .. } if to.end >= least => {
+                Effect::Copies { to, .. } | Effect::WritesMapped { to, .. } if to.end >= least => {
                     let down = |cell: u8| cell / cells * cells;
                     *operation =
                         operation.map(|_, range| Range::new(down(range.start), up(range.end)));

@@ -69,10 +69,13 @@ impl Generator {
         let r = &mut random(seed, index, 0);
         case.limits = Limits::default();
         case.geometry = Geometry::draw(r);
-        let g = case.geometry;
         case.faults = Faults::draw(r, seed, index);
         let later = &mut random(seed, index, LATER);
         let has_later = one_in(later, 4);
+        if has_later && one_in(later, SECOND_ONE_IN) {
+            case.geometry.second = later.random_range(0..case.geometry.mms);
+        }
+        let g = case.geometry;
         let weights = swarm(r, has_later.then_some(&mut *later));
         let hot = r.random_range(0..g.pages);
         let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
@@ -114,6 +117,8 @@ impl Generator {
 /// filesystem has, come up in one case of four and draw from a stream of their own, so the cases
 /// that have none stay what they are.
 const IN_STREAM: u8 = 16;
+/// One in this many of them has a second file, if it has two address spaces.
+const SECOND_ONE_IN: u32 = 4;
 /// That stream.
 const LATER: u64 = 0x200;
 

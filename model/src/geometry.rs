@@ -15,6 +15,7 @@ use crate::case::{
     AMPLE, BLOCKS_PER_PAGE_MAX, CELLS_PER_PAGE_MAX, FREE_MAX, Limits, MMS_MAX, PAGES_MAX, Range,
 };
 use crate::generate::{Random, one_in, pick};
+use crate::kernel::PAGES_OF_TWO_MAX;
 
 /// How a value is written in text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,6 +234,16 @@ fields! {
         simpler 0;
         bytes v & g.all_blocks(), v;
     }
+    second: u8 = 0, Place::Byte(14), Number otherwise
+        "the first address space that maps a second file of the same shape; 0: there is none"
+        "The address spaces from this one on map a second file of the same shape; 0: there is none." {
+        set g.second = v as u8;
+        fit if v < g.mms.into() && g.pages <= PAGES_OF_TWO_MAX { v } else { 0 };
+        draw 0u8; // the generator draws it where cases have later operations
+        mutate r.random_range(0..g.mms);
+        simpler 0;
+        bytes if v & !3 == SECOND { v & 3 } else { 0 }, if v == 0 { 0 } else { v | SECOND };
+    }
 }
 
 // How often each value comes out of a random byte.
@@ -241,6 +252,9 @@ const PAGES: Table =
 const CELLS: Table = Table::new(&[(1, 32), (2, 48), (8, 32), (4, 144)]);
 const BLOCKS: Table = Table::new(&[(1, 96), (4, 64), (2, 96)]);
 const MMS: Table = Table::new(&[(1, 128), (3, 32), (2, 96)]);
+
+/// Marks the byte of the second file: whatever else stands there means none.
+const SECOND: u32 = 0xA4;
 
 fn previous_power_of_two(n: u32) -> u32 {
     1 << n.ilog2()

@@ -255,6 +255,7 @@ where
 
             let at = k.tasks.at(task);
             k.begin_step();
+            k.resume(task);
             self.step(k, task);
             if cfg!(debug_assertions) {
                 k.assert_sound();

@@ -13,8 +13,10 @@ use crate::case::{Geometry, Range};
 use crate::implementation::{Filesystem, WbSync};
 use crate::kernel::{Kernel, Mm, Status};
 use crate::mm::fallocate::{Fallocate, fallocate};
+use crate::mm::filemap::{self, Source};
 use crate::mm::freeze::freeze;
-use crate::mm::{filemap, fsync, invalidate, mmap, reclaim, truncate, user, writeback};
+use crate::mm::user::{self, Access};
+use crate::mm::{fsync, invalidate, mmap, mprotect, mremap, pin, reclaim, truncate, writeback};
 
 /// What an operand of an operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +73,8 @@ pub enum Effect {
     Stores(Range),
     /// Loads these cells through the actor's mapping.
     Loads(Range),
+    /// Has a device write these cells, by pages of the actor's mapping.
+    Pins(Range),
     /// Reads these cells by a system call.
     Reads(Range),
     /// Writes these cells by a system call, which extends the file to the last of them.
@@ -80,6 +84,15 @@ pub enum Effect {
         /// What is read.
         from: Range,
         /// Where it goes; which of the two is longer does not matter.
+        to: Range,
+        /// It is read from the other file of the case.
+        other: bool,
+    },
+    /// Writes cells by a system call whose buffer lies in the actor's mapping of the same file.
+    WritesMapped {
+        /// Where the buffer lies.
+        from: Range,
+        /// Where it goes, as many as there are in the buffer.
         to: Range,
     },
     /// Makes a hole of these cells of the file, which keeps its size.
@@ -119,12 +132,16 @@ pub enum Effect {
     Maps,
     /// Takes it away.
     Unmaps,
+    /// Moves it.
+    Moves,
+    /// Makes it read-only, and then writable again.
+    Protects,
 }
 
 impl Effect {
     /// It goes through the actor's mapping, so that it can fault.
     pub fn is_through_mapping(self) -> bool {
-        matches!(self, Effect::Stores(_) | Effect::Loads(_))
+        matches!(self, Effect::Stores(_) | Effect::Loads(_) | Effect::Pins(_))
     }
 
     /// What it returns is promised to its caller. What writeback and removal say of themselves is
@@ -140,20 +157,20 @@ impl Effect {
         changes || self.extends_to().is_some()
     }
 
-    /// The cells whose values it returns.
+    /// The cells of its file whose values it returns.
     pub fn returns(self) -> Option<Range> {
         match self {
             Effect::Loads(cells) | Effect::Reads(cells) => Some(cells),
-            Effect::Copies { from, .. } => Some(from),
+            Effect::Copies { from, other: false, .. } => Some(from),
             _ => None,
         }
     }
 
-    /// The cells that it reads by a system call: as many as lie in the file.
+    /// The cells of its file that it reads by a system call: as many as lie in it.
     pub fn reads(self) -> Option<Range> {
         match self {
             Effect::Reads(cells) => Some(cells),
-            Effect::Copies { from, .. } => Some(from),
+            Effect::Copies { from, other: false, .. } => Some(from),
             _ => None,
         }
     }
@@ -162,7 +179,7 @@ impl Effect {
     pub fn writes(self) -> Option<Range> {
         match self {
             Effect::Writes(cells) => Some(cells),
-            Effect::Copies { to, .. } => Some(to),
+            Effect::Copies { to, .. } | Effect::WritesMapped { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -183,17 +200,43 @@ impl Effect {
         }
     }
 
+    /// The cells that it puts into the file by the actor's mapping.
+    pub fn stores(self) -> Option<Range> {
+        match self {
+            Effect::Stores(cells) | Effect::Pins(cells) => Some(cells),
+            _ => None,
+        }
+    }
+
+    /// It may take whole pages out of the page cache, whoever refers to them, and with them what a
+    /// device writes there meanwhile.
+    pub fn detaches(self) -> bool {
+        matches!(
+            self,
+            Effect::Discards(_) | Effect::Zeroes(_) | Effect::Drops { launders: true, .. }
+        )
+    }
+
     /// The cells that it gives new values.
     pub fn gives(self) -> Option<Range> {
+        self.stores().or(self.writes())
+    }
+
+    /// The cells of the other file that it reads.
+    pub fn reads_other(self) -> Option<Range> {
         match self {
-            Effect::Stores(cells) => Some(cells),
-            _ => self.writes(),
+            Effect::Copies { from, to, other: true } => {
+                let most = from.start.saturating_add(to.end - to.start);
+                Some(Range::new(from.start, from.end.min(most)))
+            }
+            _ => None,
         }
     }
 
     /// It is about the mapping, not about the file: a device mapping has it too.
     pub fn is_about_mapping(self) -> bool {
-        self.is_through_mapping() || matches!(self, Effect::Maps | Effect::Unmaps)
+        self.is_through_mapping()
+            || matches!(self, Effect::Maps | Effect::Unmaps | Effect::Moves | Effect::Protects)
     }
 }
 
@@ -326,13 +369,13 @@ macro_rules! operations {
 
 operations! {
     (k, slot, mm)
-    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, true),
+    1  Store(cells: Cells) 60 compared Stores(cells), user::access(k, slot, mm, cells, Access::Store),
         "store" "store through the actor's mapping";
-    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, false),
+    2  Load(cells: Cells) 12 compared Loads(cells), user::access(k, slot, mm, cells, Access::Load),
         "load" "load through the actor's mapping";
     3  Read(cells: Cells) 12 compared Reads(cells), filemap::read(k, cells),
         "read" "read(2)";
-    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, None),
+    4  Write(cells: Cells) 22 compared Writes(cells), filemap::write(k, slot, cells, Source::Buffer),
         "write" "write(2), extends the file beyond i_size";
     5  Truncate(size: Size) 26 compared Resizes(size), truncate::truncate(k, size),
         "truncate" "ftruncate(2) to a size in cells, down or up";
@@ -359,8 +402,8 @@ operations! {
         "munmap" "munmap(2) of the actor's mapping";
     14 Mmap() 5 free Maps, mmap::mmap(k, mm),
         "mmap" "mmap(2) of the file, shared and writable";
-    15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to },
-        filemap::write(k, slot, to, Some(from)),
+    15 CopyRange(from: Cells, to: Cells) 6 compared Copies { from, to, other: false },
+        filemap::write(k, slot, to, Source::File(from)),
         "copy_range" "copy_file_range(2) within the file, as far as it reaches and both ranges do";
     16 Punch(cells: Cells) 5 compared Discards(cells), fallocate(k, Fallocate::PunchHole, cells),
         "punch" "fallocate(2): punch a hole, keep the size; EOPNOTSUPP where the filesystem has no such thing";
@@ -374,12 +417,30 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
+    21 WriteMapped(from: Cells, to: Cells) 8 compared
+        WritesMapped { from, to: as_long_as(from, to) },
+        filemap::write(k, slot, as_long_as(from, to), Source::Mapping(mm)),
+        "write_mapped" "write(2) from a buffer that lies in the actor's mapping of the same file, as long as the shorter of both";
+    23 Pin(cells: Cells) 14 compared Pins(cells), pin::pin(k, slot, mm, cells),
+        "pin" "a device writes to the actor's mapping by pinned pages, which are made dirty late (direct read(2) of another file)";
+    24 Mremap() 6 compared Moves, mremap::mremap(k, mm),
+        "mremap" "mremap(2): move the actor's mapping to another address";
+    25 Mprotect() 6 compared Protects, mprotect::mprotect(k, mm),
+        "mprotect" "mprotect(2): make the actor's mapping read-only, and writable again";
+    28 CopyOther(from: Cells, to: Cells) 24 compared Copies { from, to, other: true },
+        filemap::write(k, slot, to, Source::File(from)),
+        "copy_other" "copy_file_range(2) from the other file of the case, which must have two";
 }
 
 /// Writeback that waits for earlier writeback of the pages, not for its own.
 async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.fs().writepages(k, pages, WbSync::Integrity).await;
     Status::Ok
+}
+
+/// The second range, not longer than the first.
+fn as_long_as(from: Range, to: Range) -> Range {
+    Range::new(to.start, to.end.min(to.start.saturating_add(from.end.saturating_sub(from.start))))
 }
 
 fn two(ranges: &[Range]) -> Operands {
@@ -410,7 +471,11 @@ impl Operation {
     /// The same operation, or the nearest that a file of this shape can have.
     #[must_use]
     pub(crate) fn fit(self, g: Geometry) -> Operation {
-        self.map(|operand, range| operand.fit(range, g))
+        let able = match self {
+            Operation::CopyOther(from, to) if g.second == 0 => Operation::CopyRange(from, to),
+            able => able,
+        };
+        able.map(|operand, range| operand.fit(range, g))
     }
 }
 

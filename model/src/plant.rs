@@ -149,6 +149,16 @@ plants! {
     CopyNotQueued       "copy-not-queued"       "fuse-writeback@6.12" "writepage of FUSE ends writeback when the page is copied and its request not queued yet (before 4a4ac4eba101, 2d033eaa0073) [fuse-copies]";
     ShortReadShrinks    "short-read-shrinks"    "fuse@6.12"     "a READ that was short lowers i_size, also if the file has changed since it was sent [fuse-short-read]";
     PunchNoFlush        "punch-no-flush"        "fuse@6.12"     "a punch on FUSE neither writes the range back first nor waits for requests in flight ('fuse: wait for writeback in fuse_file_fallocate()', 2013) [fuse-fallocate]";
+    PinDirtiedEarly     "pin-dirtied-early"     "block@2.6.30"  "a driver marks a pinned page dirty before its device has written to it, and not after [pinned-pages]";
+    PinUncounted        "pin-uncounted"         "block@2.6.30"  "remove_mapping does not mind the reference of whoever has pinned the page [pinned-pages]";
+    ReclaimsPinned      "reclaims-pinned"       "ext4@6.12"     "reclaim takes the private data of a page that is pinned for a device (before d824ec2a1546) [pinned-pages]";
+    MkcleanNoFlush      "mkclean-no-flush"      "block@2.6.30"  "page_mkclean does not flush the TLBs of other CPUs [tlb-flush]";
+    UnmapNoFlush        "unmap-no-flush"        "block@2.6.30"  "truncate and invalidate unmap pages and do not flush the TLBs of other CPUs [tlb-flush]";
+    ZapFlushesLate      "zap-flushes-late"      "block@6.12"    "munmap flushes the TLBs of other CPUs when it has let go of the pte lock (before 1cf35d47712d) [tlb-flush]";
+    MremapFlushesLate   "mremap-flushes-late"   "block@6.12"    "mremap flushes the TLBs of other CPUs when it has let go of the pte lock (before 5d1904204c99) [tlb-flush]";
+    MprotectForgetsNotify "mprotect-forgets-notify" "block@2.6.30" "mprotect makes all ptes of a mapping writable when it becomes so, whoever wants to know of stores [write-notify]";
+    SetattrKeepsLock    "setattr-keeps-lock"    "ext4@6.12"     "setattr that finds no memory returns with invalidate_lock held (ext4 before 7e91ae31e2d2) [setattr-error]";
+    CopyFaultsLocked    "copy-faults-locked"    "filemap@3.10"  "the copy of write(2) takes a fault on its buffer with the page locked (before 08291429cfa6) [copy-from-mapping]";
     PunchKeepsPages     "punch-keeps-pages"     "block@6.12"    "a punch leaves the pages of its range in the page cache";
 }
 

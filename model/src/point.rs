@@ -57,6 +57,9 @@ const BLOCKS: &[&[Row]] = &[
     mm::reclaim::POINTS,
     mm::filemap::POINTS,
     mm::mmap::POINTS,
+    mm::mprotect::POINTS,
+    mm::mremap::POINTS,
+    mm::pin::POINTS,
     POINTS,
 ];
 

@@ -86,6 +86,12 @@ remedies! {
         "none: 6.12 fs/iomap/buffered-io.c: iomap_page_mkwrite marks it dirty with each mapping [iomap-folio-state]";
     ReleaseRoundsUp "release-rounds-up" "what a write(2) on iomap that ended early gives back begins behind the block that holds the end of the file, if that is dirty"
         "none: 6.12 fs/iomap/buffered-io.c: iomap_write_delalloc_release cuts the dirty range at i_size, and XFS rounds that down [iomap-write]";
+    PinBounced      "pin-bounced"      "a device writes to memory of its own, and what it wrote is stored to the mapping as a user would, with page_mkwrite"
+        "none: pages of files are pinned to this day (6.12 Documentation/core-api/pin_user_pages.rst) [pinned-pages]";
+    PinnedKept      "pinned-kept"      "reclaim leaves a page alone that is pinned for a device"
+        "6.4 mm/vmscan.c: shrink_folio_list (commit d824ec2a1546) [pinned-pages]";
+    FlushFirst      "flush-first"      "munmap and mremap flush the TLBs of other CPUs under the pte lock, and munmap before the page no longer counts as mapped"
+        "3.15 and 6.2 mm/memory.c: zap_pte_range (commits 1cf35d47712d, 5df397dec7c4); 4.9 mm/mremap.c: move_ptes (commit 5d1904204c99) [tlb-flush]";
     DiskSizeFirst   "disk-size-first"  "truncate writes a new size that is larger than that on the device to the device before it cuts the page cache"
         "none: 6.12 fs/xfs/xfs_iops.c: xfs_setattr_size logs the size last [xfs-setattr]";
     DirtyInMkwrite  "dirty-in-mkwrite" "page_mkwrite of FUSE marks the page dirty itself, before its pte becomes writable"

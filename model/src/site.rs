@@ -9,9 +9,10 @@
 //! reference and the lists follow. A new site draws from a stream of its own, so the cases in which
 //! it draws nothing stay what they are.
 //!
-//! Left out: waits that a signal ends; records whose allocation fails. What truncate reads, or
-//! allocates, to zero the last block does not fail: it has nobody to tell (2.6.30 fs/ext2/inode.c:
-//! ext2_truncate).
+//! Left out: waits that a signal ends; records whose allocation fails; a setattr that fails when it
+//! has changed i_size already (6.12 fs/xfs/xfs_iops.c, fs/ext4/inode.c: xfs_setattr_size,
+//! ext4_truncate). What truncate reads, or allocates, to zero the last block does not fail where it
+//! has nobody to tell (2.6.30 fs/ext2/inode.c: ext2_truncate).
 
 use rand::RngExt;
 
@@ -99,6 +100,8 @@ sites! {
         "allocation of a block" "an allocation of a block that fails (ENOSPC)";
     5 Copy "copy" fault error 4 if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
         "copy" "a copy from the user's buffer in write(2) that ends half way through a page (EFAULT)";
+    6 Setattr "setattr" fault error 4 if one_in(r, 32) { 1 << r.random_range(0..4) } else { 0 },
+        "allocation of setattr" "an allocation of ftruncate(2), before it changes the size, that fails (ENOMEM)";
 }
 
 /// Sites that draw from the generator's own stream: those that it began with.

@@ -15,6 +15,8 @@ struct Stage<'a> {
     page: u8,
     /// The first copy of a write(2) is short.
     short: bool,
+    /// All actors are threads of one address space.
+    threads: bool,
 }
 
 /// The programs of its two actors.
@@ -25,9 +27,9 @@ type Theme = fn(&mut Stage<'_>) -> Parts;
 /// The themes, each with its share.
 const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 1)];
 
-/// Those of cases that have later kinds of operations: about space that is reserved, and mappings
-/// that go stale.
-const LATER: &[(Theme, u32)] = &[(remapped, 2), (released, 1)];
+/// Those of cases that have later kinds of operations: about space that is reserved, mappings that
+/// go stale, pinned pages, and ptes that change.
+const LATER: &[(Theme, u32)] = &[(remapped, 2), (released, 1), (pinned, 4), (late, 2)];
 
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
@@ -42,7 +44,7 @@ pub(crate) fn begin_later(case: &mut Case, r: &mut Random, page: u8) {
 fn put(case: &mut Case, r: &mut Random, page: u8, themes: &[(Theme, u32)]) {
     let draw = r.random_range(0..themes.iter().map(|(_, share)| share).sum());
     let theme = by_weight(themes.iter().copied(), draw);
-    let mut stage = Stage { r, g: case.geometry, page, short: false };
+    let mut stage = Stage { r, g: case.geometry, page, short: false, threads: false };
     stage.settle();
     let parts = theme(&mut stage);
     case.geometry = stage.g;
@@ -51,6 +53,9 @@ fn put(case: &mut Case, r: &mut Random, page: u8, themes: &[(Theme, u32)]) {
     }
     while case.actors.len() < parts.len() {
         case.actors.push(Actor::default());
+    }
+    if stage.threads {
+        case.actors.iter_mut().for_each(|actor| actor.mm = 0);
     }
     for actor in &mut case.actors {
         actor.operations.truncate(r.random_range(0..2));
@@ -218,4 +223,28 @@ fn released(stage: &mut Stage<'_>) -> Parts {
     let write = Op::Write(Range::new(stage.first(), second.end));
     let store = Op::Store(second);
     [vec![write], vec![Op::Load(second), store, stage.flush()]]
+}
+
+/// A device writes to the page while it is written back, and perhaps stripped; then it is synced.
+fn pinned(stage: &mut Stage<'_>) -> Parts {
+    let (all, page) = (stage.g.cells_of(stage.page), Range::new(stage.page, stage.page + 1));
+    let others = match stage.r.random_range(0..4) {
+        0 | 1 => vec![Op::Fsync, Op::Reclaim(page)],
+        2 => vec![Op::Fsync, Op::Munmap, Op::Invalidate(page)],
+        _ => vec![stage.flush()],
+    };
+    [vec![Op::Pin(all), Op::Fsync], others]
+}
+
+/// Two threads store to the page; one takes its pte away or changes it, while the other goes on
+/// storing and the page is written back.
+fn late(stage: &mut Stage<'_>) -> Parts {
+    stage.threads = true;
+    let all = stage.g.cells_of(stage.page);
+    let change = match stage.r.random_range(0..3) {
+        0 => Op::Munmap,
+        1 => Op::Mremap,
+        _ => Op::Mprotect,
+    };
+    [vec![Op::Store(all), change], vec![stage.flush(), Op::Store(all), stage.flush()]]
 }

@@ -14,7 +14,7 @@ use crate::exec::TaskId;
 use crate::implementation::{Code, Convention, Filesystem};
 use crate::kernel::event::Step;
 use crate::kernel::page::{CACHED, ERROR};
-use crate::kernel::{Class, Event, Frame, Kernel, Mm};
+use crate::kernel::{Class, Event, Frame, InodeId, Kernel, Mm};
 use crate::machine::{End, Observer};
 
 /// The hash of a run, in the making.
@@ -39,8 +39,8 @@ impl<F: Filesystem> Observer<F> for TraceHash {
         // Codes of one byte stand in hashes as they always did.
         self.add(if high == 0 { &facts[..5] } else { &facts });
         for page in Frame::all(k.touched()) {
-            let tags = u8::from(k.is_tagged_dirty(k.index(page)))
-                | u8::from(k.is_tagged_writeback(k.index(page))) << 1;
+            let [dirty, writeback] = k.tags_of(page);
+            let tags = u8::from(dirty) | u8::from(writeback) << 1;
             let owner = k.page_lock_owner(page).map_or(u8::MAX, |task| task.0);
             let state = [
                 page.0,
@@ -123,7 +123,8 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
 /// A page in one line.
 pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
     let index = k.index(page);
-    let mut s = format!("page {index} frame {}", page.0);
+    let file = if k.host(page).id() == InodeId::default() { "" } else { "file 1 " };
+    let mut s = format!("{file}page {index} frame {}", page.0);
     if k.is_free(page) {
         s.push_str(" free");
         return s;
@@ -143,8 +144,8 @@ pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
         let _ = write!(s, " {name}");
     }
     if k.has(page, CACHED) {
-        let tags = [(k.is_tagged_dirty(index), 'D'), (k.is_tagged_writeback(index), 'W')];
-        let tags: String = tags.iter().filter(|(set, _)| *set).map(|(_, tag)| *tag).collect();
+        let tags = k.tags_of(page).into_iter().zip(['D', 'W']);
+        let tags: String = tags.filter(|(set, _)| *set).map(|(_, tag)| tag).collect();
         let _ = write!(s, " tags [{tags}]");
     }
     let _ = write!(s, " refs {}", k.refcount(page));

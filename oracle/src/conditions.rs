@@ -11,6 +11,7 @@ use mkwrite_model::era::DirtiesLate;
 use mkwrite_model::exec::{TASKS, TaskId, bits};
 use mkwrite_model::implementation::{Code, Filesystem};
 use mkwrite_model::kernel::event::Step;
+use mkwrite_model::kernel::page::PRIVATE;
 use mkwrite_model::kernel::{Event, Frame, Kernel, Status};
 
 /// What a breach is about.
@@ -85,6 +86,10 @@ conditions! {
     InGap           "in-gap"            in_gap            "a write(2) that began beyond the end of the file left it between the old end and its start";
     EofReleased     "eof-released"      eof_released      "a write(2) that ended early gave back what was reserved for the block that holds the end of the file, which was dirty";
     LastWriteFailed "last-write-failed" last_write_failed "the last write of it to the store failed: there was no space, or an I/O error";
+    Pinned          "pinned"            pinned            "a device wrote to its page while that was clean or locked, or whoever had pinned it made it dirty when it was clean, or what page_mkwrite had brought for it was gone";
+    Stripped        "stripped"          stripped          "its page had no private data any more when whoever had pinned it made it dirty";
+    UnmappedLate    "unmapped-late"     unmapped_late     "munmap had taken a pte of its page, and a TLB entry of that had not been flushed, or was stored through";
+    MovedLate       "moved-late"        moved_late        "the same, of a pte that mremap had moved";
     InTruncate      "in-truncate"       in_truncate       "a truncate of the file was under way";
     DirtiedInTruncate "dirtied-in-truncate" dirtied_in_truncate "somebody else made a page dirty, or was between its flag and its tag, while a truncate of the file was under way";
     SizeToFollow    "size-to-follow"    size_to_follow    "a write(2) to there was under way, beyond i_size, when the page was cleaned to be written back";
@@ -211,6 +216,11 @@ pub(crate) struct Marks {
     short_copied: u64,
     /// Cells that a request could not write.
     failed: u64,
+    /// Cells of pages that a device wrote to, or that became dirty by it, without page_mkwrite.
+    pinned: u64,
+    stripped: u64,
+    /// Cells that were stored to by a TLB entry that had outlived its pte: which was taken, or moved.
+    stored_stale: [u64; 2],
     /// Cells that fallocate(2) has asked blocks for, since they were last cut off.
     pub(crate) preallocated: u64,
     /// Cells whose last write to the store failed: the store may hold anything that it held before.
@@ -256,6 +266,9 @@ impl Default for Marks {
             half_zeroed: 0,
             short_copied: 0,
             failed: 0,
+            pinned: 0,
+            stripped: 0,
+            stored_stale: [0; 2],
             preallocated: 0,
             unwritten: 0,
             step: 0,
@@ -359,6 +372,10 @@ impl Marks {
                 }
             }
             Event::Stored { cells } => {
+                match k.state(task).operation().effect() {
+                    Effect::Pins(_) => self.device_wrote(k, cells),
+                    _ => self.stored_by_stale(k, cells),
+                }
                 self.eof.stored(cells, k.i_size());
                 if self.writing != 0 {
                     for write in &mut self.writes {
@@ -522,6 +539,9 @@ impl Marks {
     }
 
     fn dirty_set<F: Filesystem>(&mut self, k: &Kernel<F>, task: TaskId, page: Frame, newly: bool) {
+        if k.is_pinned(page) && matches!(k.state(task).operation().effect(), Effect::Pins(_)) {
+            self.pin_dirtied(k, page, newly);
+        }
         if newly {
             self.tagging[task.index()] = Some((page, self.step));
         }
@@ -538,6 +558,36 @@ impl Marks {
         }
         if !newly {
             self.close(k, task);
+        }
+    }
+
+    /// Whoever had pinned this page has made it dirty: for the first time since page_mkwrite, or
+    /// what page_mkwrite had brought is no longer there.
+    fn pin_dirtied<F: Filesystem>(&mut self, k: &Kernel<F>, page: Frame, newly: bool) {
+        let (record, cells) =
+            (k.fs().record(k, page), file_cells(k.geometry(), k.index(page), u8::MAX));
+        if newly || record.missing | record.uncovered != 0 {
+            self.pinned |= cells;
+        }
+        if k.in_mapping(page) && !k.has(page, PRIVATE) {
+            self.stripped |= cells;
+        }
+    }
+
+    /// A device has written to these cells, of one page.
+    fn device_wrote<F: Filesystem>(&mut self, k: &Kernel<F>, cells: Range) {
+        let index = k.geometry().page_of(cells.start);
+        if k.slot(index).is_some_and(|page| !k.is_dirty(page) || k.is_locked(page)) {
+            self.pinned |= file_cells(k.geometry(), index, u8::MAX);
+        }
+    }
+
+    /// A CPU has stored to these cells, of one page.
+    fn stored_by_stale<F: Filesystem>(&mut self, k: &Kernel<F>, cells: Range) {
+        for moved in [false, true] {
+            if stale(k, k.geometry().page_of(cells.start), moved) {
+                self.stored_stale[usize::from(moved)] |= cells.bits();
+            }
         }
     }
 
@@ -561,7 +611,7 @@ impl Marks {
         if let Some(cells) = effect.writes() {
             self.gaps |= Range::new(from, cells.start.max(from)).bits();
         }
-        if let Effect::Stores(cells) = effect {
+        if let Some(cells) = effect.stores() {
             let first = g.page_of(cells.start) * g.cells;
             self.raised |= self.truncates.tasks & !task.bit() != 0 && to > first;
         }
@@ -654,6 +704,33 @@ impl Marks {
         about.hits(self.eof_released)
     }
 
+    fn pinned<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
+        let is_due = |page: Frame| {
+            let cells = file_cells(k.geometry(), k.index(page), u8::MAX);
+            let bare = !k.is_dirty(page) || !k.has(page, PRIVATE);
+            k.is_pinned(page) && bare && about.hits(cells)
+        };
+        about.hits(self.pinned) || k.cached_pages().any(is_due)
+    }
+
+    fn stripped<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
+        about.hits(self.stripped)
+    }
+
+    fn unmapped_late<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
+        self.flushed_late(k, about, false)
+    }
+
+    fn moved_late<F: Filesystem>(&self, k: &Kernel<F>, about: Subject) -> bool {
+        self.flushed_late(k, about, true)
+    }
+
+    fn flushed_late<F: Filesystem>(&self, k: &Kernel<F>, about: Subject, moved: bool) -> bool {
+        let g = k.geometry();
+        let now = |page: &u8| about.hits(file_cells(g, *page, u8::MAX)) && stale(k, *page, moved);
+        about.hits(self.stored_stale[usize::from(moved)]) || (0..g.pages).any(|page| now(&page))
+    }
+
     fn last_write_failed<F: Filesystem>(&self, _: &Kernel<F>, about: Subject) -> bool {
         about.hits(self.unwritten)
     }
@@ -665,6 +742,11 @@ impl Marks {
     fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.truncates.dirtied
     }
+}
+
+/// Some CPU goes by a pte of this page of the file that was taken, or moved.
+fn stale<F: Filesystem>(k: &Kernel<F>, index: u8, moved: bool) -> bool {
+    k.slot(index).is_some_and(|page| k.is_stale(page, moved))
 }
 
 /// What lay beyond i_size, in the last page.

@@ -16,7 +16,7 @@ use mkwrite_model::case::{AMPLE, Case, OPERATIONS_MAX, Range};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Aspect, Filesystem, Pair};
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Kernel, Status};
+use mkwrite_model::kernel::{INODES, Kernel, Status};
 use mkwrite_model::plant::Plant;
 use mkwrite_model::point::Point;
 
@@ -51,8 +51,8 @@ pub struct Summary {
     breached: u32,
     task: u8,
     calls: [Option<Call>; OPERATIONS_MAX],
-    size: u8,
-    blocks: u32,
+    size: [u8; INODES],
+    blocks: [u32; INODES],
     steps: u32,
 }
 
@@ -65,8 +65,8 @@ impl Default for Summary {
             breached: 0,
             task: 0,
             calls,
-            size: 0,
-            blocks: 0,
+            size: [0; INODES],
+            blocks: [0; INODES],
             steps: 0,
         }
     }
@@ -107,9 +107,15 @@ impl Summary {
         self.comparable &= k.fs().declaration().page_cache;
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
-            self.size = k.i_size();
-            let below_eof = Range::new(0, k.geometry().blocks_of(self.size)).bits();
-            self.blocks = k.fs().allocated(k) & below_eof as u32;
+            (self.size, self.blocks) = ([0; INODES], [0; INODES]);
+            let own = k.file_id();
+            for (n, file) in k.files().enumerate() {
+                k.work_on(file);
+                let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits();
+                self.size[n] = k.i_size();
+                self.blocks[n] = k.fs().allocated(k) & below_eof as u32;
+            }
+            k.work_on(own);
         }
     }
 
@@ -140,6 +146,7 @@ impl Summary {
             task: mkwrite_model::exec::TaskId(self.task),
             slot: slot as u8,
             step,
+            file: 0,
             page: None,
             cell: None,
             cells: 0,

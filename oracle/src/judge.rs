@@ -5,11 +5,11 @@
 //! set of conditions. The judge allocates nothing and keeps no log: its state is a bounded,
 //! canonical function of the run so far.
 
-use mkwrite_model::case::{Case, Effect, Range, Site};
+use mkwrite_model::case::{CELLS_MAX, Case, Effect, Operation, Range, Site};
 use mkwrite_model::exec::{CLOSER, TASKS, TaskId, bits};
 use mkwrite_model::implementation::Filesystem;
 use mkwrite_model::kernel::event::Step;
-use mkwrite_model::kernel::{Event, FRAMES, Frame, Kernel, Stamp};
+use mkwrite_model::kernel::{Event, FRAMES, Frame, INODES, InodeId, Kernel, Stamp};
 use mkwrite_model::point::Point;
 use mkwrite_model::{End, Observer};
 
@@ -37,11 +37,14 @@ pub struct Breach {
     pub slot: u8,
     /// The step's number.
     pub step: u32,
+    /// The file that it is about: 0, or 1 for the second of a case that has two.
+    pub file: u8,
     /// The page of the file, if it is about one.
     pub page: Option<u8>,
     /// The cell of the file, if it is about one.
     pub cell: Option<u8>,
-    /// The cells of the file that it is about, one bit each: the one cell, or those of the page.
+    /// The cells that it is about, one bit each: the one cell, or those of the page. Those of a second
+    /// file come behind all that the first can have.
     pub cells: u64,
     /// The conditions of the ledger that held when it happened.
     pub when: Conditions,
@@ -213,7 +216,8 @@ impl<F: Filesystem> Cx<'_, F> {
     fn report_since(&mut self, since: Since, page: Option<u8>, cell: Option<u8>, cells: u64) {
         let Since { step: Step { task, point, slot, number: step, .. }, operation, when, what } =
             since;
-        let rule = self.rule;
+        let (rule, file) = (self.rule, self.k.file_id().number());
+        let cells = cells << (u32::from(file) * (CELLS_MAX / INODES) as u32);
         self.breaches.push(Breach {
             rule,
             point,
@@ -221,6 +225,7 @@ impl<F: Filesystem> Cx<'_, F> {
             task,
             slot,
             step,
+            file,
             page,
             cell,
             cells,
@@ -243,7 +248,7 @@ impl Breaches {
         self.first = self.first.min(breach.step);
         // Breaches under different conditions stay apart: the ledger may expect one and not the
         // other.
-        let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.page);
+        let key = |b: &Breach| (b.rule, b.point, b.operation, b.when, b.file, b.page);
         match self.items[..self.len].iter_mut().flatten().find(|b| key(b) == key(&breach)) {
             // The one that is kept is about the cells of both.
             Some(known) => known.cells |= breach.cells,
@@ -256,15 +261,37 @@ impl Breaches {
     }
 }
 
+/// What the judge knows of a file.
+#[derive(Default)]
+struct OfFile {
+    history: History,
+    marks: Marks,
+    passes: Passes,
+}
+
+impl OfFile {
+    /// A step begins to be judged.
+    #[inline(always)]
+    fn step<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, obstacles: Obstacles) {
+        self.marks.step(step);
+        self.history.set_obstacles(obstacles);
+        self.passes.step(k, step.task);
+    }
+}
+
 /// The judge.
 pub struct Judge {
-    history: History,
+    /// The case has two files.
+    has_two: bool,
+    /// The file that is looked at, and what is known of it.
+    file: InodeId,
+    now: OfFile,
+    /// What is known of the other file of a case that has two.
+    other: Box<OfFile>,
     applicable: u64,
     /// Rules that are not switched off.
     enabled: u64,
     pages: PageStates,
-    marks: Marks,
-    passes: Passes,
     breaches: Breaches,
     reached: [u32; Point::COUNT],
     last: Step,
@@ -275,12 +302,13 @@ pub struct Judge {
 impl Default for Judge {
     fn default() -> Self {
         Judge {
-            history: History::default(),
+            has_two: false,
+            file: InodeId::default(),
+            now: OfFile::default(),
+            other: Box::default(),
             applicable: 0,
             enabled: u64::MAX,
             pages: PageStates::default(),
-            marks: Marks::default(),
-            passes: Passes::default(),
             breaches: Breaches { items: [None; BREACHES_MAX], len: 0, first: u32::MAX },
             reached: [0; Point::COUNT],
             last: NOWHERE,
@@ -337,7 +365,7 @@ impl Judge {
 
     /// A cell of the last run could not be judged.
     pub fn is_undecided(&self) -> bool {
-        self.history.is_undecided()
+        self.now.history.is_undecided() || self.other.history.is_undecided()
     }
 
     /// There is no run of this case: nothing is known of it, and nothing of the last one is left.
@@ -351,21 +379,42 @@ impl Judge {
         &self.summary
     }
 
+    /// What rules see of the file that the running task works on.
     fn cx<'a, F: Filesystem>(
         &'a mut self,
         k: &'a Kernel<F>,
         step: Step,
     ) -> (Cx<'a, F>, &'a mut PageStates) {
+        let OfFile { marks, passes, .. } = &self.now;
         let cx = Cx {
             k,
-            passes: &self.passes,
+            passes,
             rule: Rule::ALL[0],
             applicable: self.applicable,
             step,
-            marks: &self.marks,
+            marks,
             breaches: &mut self.breaches,
         };
         (cx, &mut self.pages)
+    }
+
+    /// Looks at this file, and lets the running task work on it. Returns the one before.
+    fn turn_to<F: Filesystem>(&mut self, k: &Kernel<F>, file: InodeId) -> InodeId {
+        if self.file != file {
+            self.file = file;
+            std::mem::swap(&mut self.now, &mut *self.other);
+        }
+        k.work_on(file)
+    }
+
+    /// Does the same for each file of the case, looking at it.
+    fn each_file<F: Filesystem>(&mut self, k: &Kernel<F>, mut same: impl FnMut(&mut Judge)) {
+        let own = k.file_id();
+        for file in k.files() {
+            self.turn_to(k, file);
+            same(self);
+        }
+        self.turn_to(k, own);
     }
 
     fn check_pages<F: Filesystem>(&mut self, k: &Kernel<F>, pages: u32, step: Step) {
@@ -383,15 +432,17 @@ impl Judge {
             };
         }
         for page in Frame::all(unrecorded) {
-            self.marks.without_record(conditions::file_cells(k.geometry(), k.index(page), u8::MAX));
+            let cells = conditions::file_cells(k.geometry(), k.index(page), u8::MAX);
+            self.now.marks.without_record(cells);
         }
     }
 
     /// Shows an event to all who look at events.
     #[inline(always)]
     fn event<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
-        self.marks.event(k, step.task, event);
-        self.passes.event(k, step.task, event);
+        let OfFile { marks, passes, .. } = &mut self.now;
+        marks.event(k, step.task, event);
+        passes.event(k, step.task, event);
         if matches!(event, Event::Return) {
             self.summary.returned(k, step);
         }
@@ -403,44 +454,55 @@ impl Judge {
     #[inline(always)]
     fn check_history<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step, event: Event) {
         match event {
-            Event::Failed { site } => self.history.met(step.task, Obstacles::of(site)),
+            Event::Failed { site } => self.now.history.met(step.task, Obstacles::of(site)),
             // That there is no space is for the device to say, or for the case.
             Event::WriteFailed { cells, io }
                 if io || k.device.is_full() || failed(k, Site::Block) =>
             {
-                self.history.write_failed(cells, io, &|cell| {
+                let history = &mut self.now.history;
+                history.write_failed(cells, io, &|cell| {
                     [k.fs().durable(k, cell), k.fs().stored(k, cell)]
                 });
                 if !io {
-                    self.history.found_no_space(step.task);
+                    history.found_no_space(step.task);
                 }
             }
-            Event::Call => self.history.call(step.task, step.slot, k.state(step.task).operation()),
-            Event::Return => {
-                let outcome = k.outcome(step.task);
-                let since = k.state(step.task).began();
-                self.history.returned(
-                    step.task,
-                    &history::Observed {
-                        status: outcome.status(),
-                        done: outcome.done(),
-                        value: &|n| outcome.value(n),
-                        durable: &|cell| k.fs().synced(k, cell, since),
-                        durable_size: &|| k.fs().synced_size(k, since),
-                        stored: &|cell| k.fs().stored(k, cell),
-                        visible: &|cell| {
-                            Some(visible(k, cell).unwrap_or_else(|| k.fs().readable(k, cell)))
-                        },
-                    },
-                );
-                self.take_findings(k, step);
+            Event::Call => {
+                let operation = k.state(step.task).operation();
+                self.now.history.call(step.task, step.slot, operation);
+                if let Some(cells) = operation.effect().reads_other() {
+                    self.other.history.call(step.task, step.slot, Operation::Read(cells));
+                }
             }
+            Event::Return => self.returned(k, step),
             _ => {}
         }
     }
 
+    fn returned<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
+        let outcome = k.outcome(step.task);
+        let since = k.state(step.task).began();
+        let observed = history::Observed {
+            status: outcome.status(),
+            done: outcome.done(),
+            value: &|n| outcome.value(n),
+            durable: &|cell| k.fs().synced(k, cell, since),
+            durable_size: &|| k.fs().synced_size(k, since),
+            stored: &|cell| k.fs().stored(k, cell),
+            visible: &|cell| Some(visible(k, cell).unwrap_or_else(|| k.fs().readable(k, cell))),
+        };
+        self.now.history.returned(step.task, &observed);
+        self.take_findings(k, step);
+        if let Some(cells) = k.state(step.task).operation().effect().reads_other() {
+            let own = self.turn_to(k, k.file_id().other());
+            self.now.history.returned_copy(step.task, cells, &observed);
+            self.take_findings(k, step);
+            self.turn_to(k, own);
+        }
+    }
+
     fn take_findings<F: Filesystem>(&mut self, k: &Kernel<F>, step: Step) {
-        for finding in self.history.take_findings() {
+        for finding in self.now.history.take_findings() {
             let (mut cx, _) = self.cx(k, step);
             rules::finding(&mut cx, finding.flaw, finding.cell);
         }
@@ -489,10 +551,16 @@ impl<F: Filesystem> Observer<F> for Judge {
     fn begin(&mut self, k: &Kernel<F>, case: &Case) {
         let target = k.target();
         self.applicable = rules::applicable(&target) & self.enabled;
-        self.history.begin(case);
         self.pages.begin();
-        self.marks.begin(k);
-        self.passes.begin();
+        self.has_two = case.geometry.second != 0;
+        self.turn_to(k, InodeId::default());
+        self.each_file(k, |judge| {
+            let file = judge.file;
+            let OfFile { history, marks, passes } = &mut judge.now;
+            history.begin(case, file);
+            marks.begin(k);
+            passes.begin();
+        });
         (self.breaches.len, self.breaches.first) = (0, u32::MAX);
         self.end = End::Done;
         self.summary.begin(case);
@@ -501,30 +569,51 @@ impl<F: Filesystem> Observer<F> for Judge {
     fn step(&mut self, k: &Kernel<F>, step: Step) {
         self.reached[step.point.index()] += 1;
         self.last = step;
-        self.marks.step(step);
-        self.history.set_obstacles(Obstacles {
+        let obstacles = Obstacles {
             no_space: k.device.is_full(),
             no_memory: k.is_out_of_pages(),
             ..Obstacles::default()
-        });
-        self.passes.step(k, step.task);
-        for event in k.events() {
-            by_kind!(event, self.event(k, step, event));
+        };
+        if self.has_two {
+            self.turn_to(k, k.file_id());
         }
-        if k.touched() != 0 {
-            self.marks.blocks(k);
+        self.now.step(k, step, obstacles);
+        if self.has_two {
+            let own = self.turn_to(k, k.file_id().other());
+            self.now.step(k, step, obstacles);
+            self.turn_to(k, own);
+        }
+        for event in k.events() {
+            let own = k.file_id();
+            // A call, and its return, are about the file of the call, whichever is worked on.
+            if self.has_two && matches!(event, Event::Call | Event::Return) {
+                self.turn_to(k, k.state(step.task).home());
+            }
+            by_kind!(event, self.event(k, step, event));
+            if self.has_two {
+                self.turn_to(k, own);
+            }
+        }
+        if k.touched() != 0 && !self.has_two {
+            self.now.marks.blocks(k);
             self.check_pages(k, k.touched(), step);
+        } else if k.touched() != 0 {
+            self.each_file(k, |judge| {
+                judge.now.marks.blocks(k);
+                judge.check_pages(k, k.touched_of_file(), step);
+            });
         }
     }
 
     fn quiescent(&mut self, k: &Kernel<F>) {
         let step = Step { point: Point::RunQuiescent, number: self.last.number, ..NOWHERE };
         self.reached[step.point.index()] += 1;
-        let in_use = k.frames_in_use().fold(0, |mask, page| mask | page.bit());
-        self.check_pages(k, in_use, step);
-        rules::quiescent(&mut self.cx(k, step).0);
-        self.history.quiescent(k.i_size(), &|cell| visible(k, cell));
-        self.take_findings(k, step);
+        self.each_file(k, |judge| {
+            judge.check_pages(k, k.frames_of_file(), step);
+            rules::quiescent(&mut judge.cx(k, step).0);
+            judge.now.history.quiescent(k.i_size(), &|cell| visible(k, cell));
+            judge.take_findings(k, step);
+        });
     }
 
     fn end(&mut self, k: &Kernel<F>, end: End) {
@@ -532,9 +621,11 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.reached[step.point.index()] += 1;
         self.end = end;
         if end == End::Done {
-            rules::quiescent(&mut self.cx(k, step).0);
-            self.history.end(&|cell| k.fs().durable(k, cell));
-            self.take_findings(k, step);
+            self.each_file(k, |judge| {
+                rules::quiescent(&mut judge.cx(k, step).0);
+                judge.now.history.end(&|cell| k.fs().durable(k, cell));
+                judge.take_findings(k, step);
+            });
         }
         // A hang is reported where the first of the blocked tasks stands.
         let actors = k.tasks.blocked() & ((1 << TASKS) - 1);

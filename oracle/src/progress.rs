@@ -30,7 +30,8 @@ impl Passes {
         if self.removals == [0; TASKS] {
             return;
         }
-        let touched = Frame::all(k.touched()).fold(0, |mask, page| mask | 1u8 << k.index(page));
+        let touched =
+            Frame::all(k.touched_of_file()).fold(0, |mask, page| mask | 1u8 << k.index(page));
         let kept = self.removals[task.index()];
         self.removals.iter_mut().for_each(|pages| *pages &= !touched);
         self.removals[task.index()] = kept;

@@ -79,6 +79,16 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::CopyNotQueued, Rule::NotDurable),
     (Plant::ShortReadShrinks, Rule::SizeChange),
     (Plant::PunchNoFlush, Rule::Exposed),
+    (Plant::PinDirtiedEarly, Rule::Untracked),
+    (Plant::PinUncounted, Rule::Lost),
+    (Plant::ReclaimsPinned, Rule::DirtyWithoutRecord),
+    (Plant::MkcleanNoFlush, Rule::MkcleanComplete),
+    (Plant::UnmapNoFlush, Rule::FreedInUse),
+    (Plant::ZapFlushesLate, Rule::WritableClean),
+    (Plant::MremapFlushesLate, Rule::WritableClean),
+    (Plant::MprotectForgetsNotify, Rule::WritableClean),
+    (Plant::CopyFaultsLocked, Rule::LockOrder),
+    (Plant::SetattrKeepsLock, Rule::LockLeak),
 ];
 
 /// Rules whose planted bug another rule sees too, and such a rule. The bugs of the others are seen
@@ -173,7 +183,7 @@ struct Hunt {
 /// Cases in which a rule must find its bug.
 const CASES: u64 = 15_000;
 /// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
-const RARE: &[Plant] = &[Plant::StaleWriteMap];
+const RARE: &[Plant] = &[Plant::StaleWriteMap, Plant::TowriteLost];
 /// Cases after which it is said that no other rule has seen the bug.
 const ALONE: u64 = 2000;
 

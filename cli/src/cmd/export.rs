@@ -36,7 +36,7 @@ fn forms() -> impl clap::builder::TypedValueParser {
 
 /// Runs the subcommand.
 pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
-    let document = files::read::<F>(&args.file)?;
+    let document = files::read_of_one_file::<F>(&args.file)?;
     let form = FORMS.iter().find(|form| form.name == args.form).expect("clap has checked it");
     let ledger = files::own_ledger::<F>()?;
     let target = targets(&ledger, &[], &[], &Switches::default(), &document)?.first().copied();

@@ -131,7 +131,8 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
             .context("--full is for tmpfs, ext4 and xfs"));
     }
     // Read everything before anything runs: bad input changes nothing.
-    let documents = args.files.iter().map(|path| Ok((path.as_path(), files::read::<F>(path)?)));
+    let documents =
+        args.files.iter().map(|path| Ok((path.as_path(), files::read_of_one_file::<F>(path)?)));
     let documents = documents.collect::<Result<Vec<_>>>()?;
     let work = Work { args, ledger, documents };
     if args.install

@@ -215,7 +215,10 @@ fn expression(program: &Program, n: usize, call: &Call) -> String {
         (_, Effect::Drops { .. }) => format!("({dropped}, OK)"),
         (_, Effect::Maps) => format!("place({mm}, 1)"),
         (_, Effect::Unmaps) => format!("place({mm}, 0)"),
-        (_, Effect::Copies { .. } | Effect::Freezes | Effect::Nothing) => "OK".to_owned(),
+        (_, Effect::Copies { .. } | Effect::WritesMapped { .. } | Effect::Pins(_))
+        | (_, Effect::Moves | Effect::Protects | Effect::Freezes | Effect::Nothing) => {
+            "OK".to_owned()
+        }
     }
 }
 

@@ -173,10 +173,22 @@ impl Program {
 
     /// What may come out, if calls that came one after the other in the model's run do so.
     pub(crate) fn outcomes(&self, ordered: bool) -> Result<Outcomes> {
-        let is_copy = |call: &&Call| matches!(call.operation.effect(), Effect::Copies { .. });
-        if let Some(call) = self.calls.iter().find(is_copy) {
-            return Err(anyhow!("{}: what may come of a copy is not worked out", self.words(call))
-                .context("take it out of the case, or --as fsx leaves it out"));
+        let is_open = |call: &&Call| {
+            matches!(
+                call.operation.effect(),
+                Effect::Copies { .. }
+                    | Effect::WritesMapped { .. }
+                    | Effect::Pins(_)
+                    | Effect::Protects
+            )
+        };
+        if let Some(call) = self.calls.iter().find(is_open) {
+            let name = call.operation.kind().name;
+            return Err(anyhow!(
+                "{}: what may come of a {name} is not worked out",
+                self.words(call)
+            )
+            .context("take it out of the case, or --as fsx leaves it out"));
         }
         outcomes(self, ordered).ok_or_else(|| {
             anyhow!("there are too many orders in which its calls may come")
@@ -190,8 +202,10 @@ impl Program {
         let name = call.operation.kind().name;
         let range = call.operation.range();
         let what = match call.operation.effect() {
-            Effect::Copies { .. } | Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
-            Effect::Maps | Effect::Unmaps | Effect::Nothing => name.to_owned(),
+            Effect::Copies { .. } | Effect::WritesMapped { .. } => name.to_owned(),
+            Effect::Syncs { .. } | Effect::Freezes => name.to_owned(),
+            Effect::Maps | Effect::Unmaps | Effect::Moves | Effect::Protects => name.to_owned(),
+            Effect::Nothing => name.to_owned(),
             Effect::Resizes(size) => format!("{name} {}", bytes(size)),
             Effect::WritesBack { .. } | Effect::Drops { .. } => {
                 format!(

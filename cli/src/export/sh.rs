@@ -161,6 +161,7 @@ fn commands(program: &Program, call: &Call) -> Vec<String> {
         (_, Effect::Drops { .. }) => one(format!("fadvise -d {pages}")),
         (_, Effect::Maps) => one(format!("mmap -rw 0 {whole}")),
         (_, Effect::Unmaps) => one("munmap".to_owned()),
-        (_, Effect::Copies { .. } | Effect::Freezes | Effect::Nothing) => Vec::new(),
+        (_, Effect::Copies { .. } | Effect::WritesMapped { .. } | Effect::Pins(_))
+        | (_, Effect::Moves | Effect::Protects | Effect::Freezes | Effect::Nothing) => Vec::new(),
     }
 }

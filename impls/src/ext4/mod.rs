@@ -260,10 +260,14 @@ impl Ext4 {
 }
 
 impl<F: Journaled> InodeOperations<F> for Ext4 {
-    /// ext4_setattr: i_size and the size in the inode change together.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    /// ext4_setattr: i_size and the size in the inode change together, in a handle for which there
+    /// may be no memory.
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         k.invalidate_lock(P::TruncateInvalidateLock).await;
         let (old, block) = (k.i_size(), k.geometry().block_cells());
+        if size != old && k.setattr_fails() {
+            return k.setattr_failed();
+        }
         if size > old {
             if self.zeroes_at_extension(k) {
                 self.zero_part_of_block(k, Range::new(old, old.next_multiple_of(block))).await;
@@ -282,6 +286,7 @@ impl<F: Journaled> InodeOperations<F> for Ext4 {
             self.truncate_blocks(k, size).await;
         }
         k.invalidate_unlock();
+        Status::Ok
     }
 
     /// ext4_truncate_failed_write, when the pages are gone.

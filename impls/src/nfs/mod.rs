@@ -257,7 +257,7 @@ impl Nfs {
         let (client, reply) = (client(k), io.reply);
         if self >= Nfs::V6_12 {
             let ends_file = k.first_cell(io.page) + io.cells.end == reply.size;
-            if reply.changes == k.server.attributes().changes {
+            if reply.changes == k.server().attributes().changes {
                 client.reply();
             }
             if reply.changes != client.seen() && !ends_file {
@@ -313,7 +313,7 @@ impl Nfs {
 /// The SETATTR of nfs_setattr: at the server the file is cut or extended.
 async fn send_setattr(k: &Kernel<impl WriteRequests>, size: u8) {
     k.at(P::TruncateSetattr).await;
-    k.server.set_size(size);
+    k.server().set_size(size);
     client(k).ask(size);
 }
 
@@ -374,7 +374,7 @@ async fn commit(k: &Kernel<impl WriteRequests>) {
         return;
     }
     k.at(P::CommitSend).await;
-    k.server.commit();
+    k.server().commit();
     while let Some(page) = Frame::all(pages).next() {
         pages &= !page.bit();
         k.at_page(P::CommitDone, page).await;
@@ -499,7 +499,7 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
     async fn readpage(self, k: &Kernel<F>, page: Frame) {
         let (first, below_eof) = (k.first_cell(page), k.length_below_eof(page));
         for cell in 0..k.geometry().cells {
-            let stamp = if cell < below_eof { k.server.read(first + cell) } else { Stamp::ZERO };
+            let stamp = if cell < below_eof { k.server().read(first + cell) } else { Stamp::ZERO };
             k.set_cell(page, cell, stamp);
         }
     }
@@ -567,10 +567,16 @@ impl<F: WriteRequests> AddressSpaceOperations<F> for Nfs {
 impl<F: WriteRequests> InodeOperations<F> for Nfs {
     /// nfs_setattr. A request that is made between the flush and truncate_inode_pages keeps the old
     /// length.
-    async fn setattr(self, k: &Kernel<F>, size: u8) {
+    async fn setattr(self, k: &Kernel<F>, size: u8) -> Status {
         if size == k.i_size() && self >= Nfs::V6_12 {
             self.wb_all(k).await;
-            return k.at(P::TruncateSetattr).await; // only the times go to the server
+            k.at(P::TruncateSetattr).await; // only the times go to the server
+            return Status::Ok;
+        }
+        // nfs_alloc_fattr; before 3.0 what the server replies has its place on the stack.
+        if self >= Nfs::V3_0 && k.setattr_fails() {
+            self.wb_all(k).await;
+            return Status::NoMemory;
         }
         let shrinks = size < k.i_size();
         if shrinks && k.remedied(Remedy::TruncateFirst) {
@@ -583,7 +589,7 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
                 self.wb_all(k).await;
             }
             send_setattr(k, size).await;
-            client(k).see(k.server.attributes().changes);
+            client(k).see(k.server().attributes().changes);
             if !shrinks && k.remedied(Remedy::NfsLastPage) {
                 extend(k, size).await;
             } else {
@@ -591,8 +597,9 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
             }
             self.refresh(k, size).await;
         }
-        client(k).see(k.server.attributes().changes);
-        client(k).set_sized(Some(k.server.attributes().changes));
+        client(k).see(k.server().attributes().changes);
+        client(k).set_sized(Some(k.server().attributes().changes));
+        Status::Ok
     }
 
     /// nfs42_proc_deallocate: the file is flushed, the server makes the hole, the page cache follows.
@@ -606,8 +613,8 @@ impl<F: WriteRequests> InodeOperations<F> for Nfs {
         k.inode_lock(P::PunchInode).await;
         self.wb_all(k).await;
         k.at(P::PunchBlocks).await;
-        k.server.deallocate(cells);
-        let size = k.server.attributes().size.max(k.i_size());
+        k.server().deallocate(cells);
+        let size = k.server().attributes().size.max(k.i_size());
         if cells.end > k.i_size() {
             k.at_size(P::PunchSize).await;
             k.i_size_write(cells.end);
@@ -676,7 +683,7 @@ impl<F: WriteRequests> RequestOperations<F> for Nfs {
             (None, Some(_)) => k.i_size(),
             (None, None) => u8::MAX, // i_size is lowered first, and SETATTR not sent yet
         };
-        if end > right && end > k.server.attributes().size {
+        if end > right && end > k.server().attributes().size {
             k.event(Event::Regrown { right });
         }
         k.transfer_cells(request);
@@ -766,15 +773,15 @@ impl<F: WriteRequests> Store<F> for Nfs {
     }
 
     fn durable(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        k.server.stable(cell)
+        k.server().stable(cell)
     }
 
     fn stored(self, k: &Kernel<F>, cell: u8) -> Stamp {
-        k.server.read(cell)
+        k.server().read(cell)
     }
 
     fn durable_size(self, k: &Kernel<F>) -> u8 {
-        k.server.stable_size()
+        k.server().stable_size()
     }
 
     /// An fsync answers for a crash of client or server, not of both. A page that is dirtied again
@@ -782,17 +789,17 @@ impl<F: WriteRequests> Store<F> for Nfs {
     /// not commit what was sent; but then the server has it in its cache, and the client still has
     /// the request and will send it again.
     fn synced(self, k: &Kernel<F>, cell: u8, since: u32) -> Stamp {
-        if dirtied_again(k, cell, since) { k.server.read(cell) } else { k.server.stable(cell) }
+        if dirtied_again(k, cell, since) { k.server().read(cell) } else { k.server().stable(cell) }
     }
 
     /// The same for the size. A truncate that has yet to send its SETATTR, and may have dropped the
     /// request that was to extend the file, will make the size what it is to be.
     fn synced_size(self, k: &Kernel<F>, since: u32) -> u8 {
-        let Attributes { size, .. } = k.server.attributes();
+        let Attributes { size, .. } = k.server().attributes();
         if client(k).sized().is_none() && client(k).asked().is_none() {
             return k.i_size();
         }
-        if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server.stable_size() }
+        if size != 0 && dirtied_again(k, size - 1, since) { size } else { k.server().stable_size() }
     }
 
     fn allocated(self, _: &Kernel<F>) -> u32 {

@@ -33,6 +33,10 @@ pub struct Facts {
 
     /// How page_mkclean meets a pte (`[mkclean]`).
     pub mkclean: Mkclean,
+    /// When munmap flushes the TLBs of other CPUs (`[tlb-flush]`).
+    pub zap_flush: ZapFlush,
+    /// mremap flushes them when it has let go of the pte lock (`[tlb-flush]`). 3.2 to 4.8.
+    pub mremap_flushes_late: bool,
     /// write_cache_pages first tags what it will write (TOWRITE), so that pages that become dirty
     /// meanwhile are not its business (`[towrite]`). Since 2.6.36.
     pub tags_towrite: bool,
@@ -71,6 +75,9 @@ pub struct Facts {
     /// page_mkwrite waits while the filesystem is frozen, and freezing waits for it (`[freeze-levels]`). Since
     /// 3.6; here from 6.1 on, because the races before that are left out.
     pub freezes: bool,
+    /// invalidate_mapping_pages leaves a page alone that others hold a reference to, and with it its
+    /// private data (`[invalidate]`). Since 5.18; before, it finds that out last.
+    pub invalidate_counts_references: bool,
     /// invalidate_inode_pages2 removes no page that others hold a reference to, as in 2.6.18.
     pub invalidate2_counts_references: bool,
     /// What it fails with (`[invalidate]`): EIO in 2.6.18, later EBUSY.
@@ -78,6 +85,9 @@ pub struct Facts {
     /// Reclaim writes dirty pages of files (`[reclaim]`). The filesystems that are modelled here have
     /// no ->writepage any more in 6.12, and 6.16 has none at all: that leaves them to the flusher.
     pub reclaim_writes: bool,
+    /// Reclaim leaves a page alone that is pinned for a device, once it is unmapped (`[pinned-pages]`). Since
+    /// 6.4.
+    pub reclaim_skips_pinned: bool,
 }
 
 /// The fault paths that differ in structure.
@@ -119,6 +129,17 @@ pub enum Mkclean {
     Peeks,
     /// It takes the lock first (2.6.27 and later).
     Locks,
+}
+
+/// When munmap flushes the TLBs of other CPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ZapFlush {
+    /// When it has let go of the pte lock (to 3.14).
+    AfterLock,
+    /// Under the pte lock, when the page no longer counts as mapped (3.15 to 6.1).
+    AfterRmap,
+    /// Before that (6.2 and later).
+    BeforeRmap,
 }
 
 /// When fsync waits for the pages under writeback.

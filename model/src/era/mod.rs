@@ -24,7 +24,7 @@ use crate::kernel::{Frame, Kernel, Mm, Pte, Status};
 
 pub(crate) use shared::POINTS;
 
-pub use facts::{DirtiesLate, Facts, FaultPath, FsyncWait, Mkclean, TruncateOrder};
+pub use facts::{DirtiesLate, Facts, FaultPath, FsyncWait, Mkclean, TruncateOrder, ZapFlush};
 
 /// A kernel, as far as it differs from others.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,8 @@ eras! {
         time_in_mkwrite: false,
         throttles_unlocked: false,
         mkclean: Mkclean::Locks,
+        zap_flush: ZapFlush::AfterLock,
+        mremap_flushes_late: false,
         tags_towrite: false,
         writes_past_errors: false,
         fsync_wait: FsyncWait::AfterOp,
@@ -67,9 +69,11 @@ eras! {
         truncate_unmaps_again: true,
         invalidate_lock: false,
         freezes: false,
+        invalidate_counts_references: false,
         invalidate2_counts_references: false,
         invalidate2_error: Status::Busy,
         reclaim_writes: true,
+        reclaim_skips_pinned: false,
     }
     V2_6_30_RC {
         name: "2.6.30-rc",
@@ -104,6 +108,7 @@ eras! {
         name: "3.10",
         help: "as 3.0, but page_mkwrite updates the file's time itself",
         time_in_mkwrite: true,
+        mremap_flushes_late: true,
         fsync_wait: FsyncWait::InOp,
         fsync_locks_inode: false,
         ..*Era::V3_0.0
@@ -112,6 +117,8 @@ eras! {
         name: "4.19",
         help: "as 3.10, but a page without page_mkwrite is dirtied locked, after its pte",
         fault: FaultPath::Shared,
+        zap_flush: ZapFlush::AfterRmap,
+        mremap_flushes_late: false,
         fsync_checks_again: true,
         truncates_equal_size: true,
         isize_extended: true,
@@ -125,12 +132,15 @@ eras! {
         writepage_discards: false,
         invalidate_lock: true,
         freezes: true,
+        invalidate_counts_references: true,
         ..*Era::V4_19.0
     }
     V6_12 {
         name: "6.12",
         help: "as 6.1",
+        zap_flush: ZapFlush::BeforeRmap,
         reclaim_writes: false,
+        reclaim_skips_pinned: true,
         ..*Era::V6_1.0
     }
     V6_18 {

@@ -234,10 +234,12 @@ operations! { $
     /// struct inode_operations, and what of file_operations and super_operations is about the
     /// inode.
     async trait InodeOperations by forward_inode_operations {
-        /// ->setattr with a new size, with the inode lock held (inode_setattr).
-        fn setattr(self, k, size: u8) {
+        /// ->setattr with a new size, with the inode lock held (inode_setattr). If it fails the size
+        /// is what it was.
+        fn setattr(self, k, size: u8) -> Status {
             mm::vmtruncate(k, size).await;
             self.truncate(k, size).await;
+            Status::Ok
         }
 
         /// ->truncate, after the page cache was truncated to `size`.

@@ -181,6 +181,12 @@ impl<F: Filesystem> Kernel<F> {
         self.file().writeback_tags.has(index)
     }
 
+    /// The tags DIRTY and WRITEBACK at the place of this page, which may have left it.
+    pub fn tags_of(&self, page: Frame) -> [bool; 2] {
+        let (host, index) = (self.host(page), self.index(page));
+        [&host.dirty_tags, &host.writeback_tags].map(|tags| tags.has(index))
+    }
+
     /// Some page of the file has the tag DIRTY.
     pub fn any_tagged_dirty(&self) -> bool {
         self.file().dirty_tags.any()

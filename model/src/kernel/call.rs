@@ -20,7 +20,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The running task holds invalidate_lock exclusively.
     fn is_invalidate_locked_by_us(&self) -> bool {
-        let lock = object::INVALIDATE + self.file().id().number();
+        let lock = object::INVALIDATE + self.file_id().number();
         self.tasks.holder(lock) == Some(self.tasks.current())
     }
 

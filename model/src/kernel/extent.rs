@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 
-use super::{Inode, Kernel, Stamp};
+use super::{Kernel, Stamp};
 use crate::bit_set::ones;
 use crate::case::{BLOCKS_PER_PAGE_MAX, PAGES_MAX, Range, Site};
 use crate::implementation::Filesystem;
@@ -247,6 +247,6 @@ impl<F: Filesystem> Kernel<F> {
 
     /// What is wrong with the ownership of blocks: each is free, or has one place in a file.
     pub fn audit_blocks(&self) -> Option<&'static str> {
-        self.device.audit(self.inodes.iter().map(|inode: &Inode<_>| &inode.extents))
+        self.device.audit(self.files().map(|file| &self.inode(file).extents))
     }
 }

@@ -3,37 +3,55 @@
 
 use std::cell::Cell;
 
-use super::{Extents, Frame, Kernel};
+use super::{Extents, Frame, Kernel, Stamp};
 use crate::bit_set::ones;
-use crate::case::{PAGES_MAX, Range};
+use crate::case::{CELLS_MAX, Geometry, Operation, PAGES_MAX, Range};
+use crate::exec::TaskId;
 use crate::implementation::{Filesystem, InodeState, Keeps};
 
-/// Inodes of the machine. A case uses the first.
-pub const INODES: usize = 1;
+/// Inodes of the machine. Most cases use the first alone.
+pub const INODES: usize = 2;
+
+/// Pages that a file can have in a case with two: together no more than one file can have.
+pub const PAGES_OF_TWO_MAX: u8 = (PAGES_MAX / INODES) as u8;
 
 const NO_FRAME: u8 = u8::MAX;
 const _: () = assert!(PAGES_MAX <= u8::BITS as usize, "tags are masks of 8 bits");
 
-/// An inode's number. While the machine has one, nobody looks at it at run time.
-#[derive(Clone, Copy, Debug, Default)]
+/// An inode's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct InodeId(u8);
 
 impl InodeId {
+    /// The first of a case, and mostly the only one.
+    pub const FIRST: InodeId = InodeId(0);
+
     /// Below [`INODES`].
     #[inline]
     pub const fn number(self) -> u8 {
         self.0 % INODES as u8
     }
-}
 
-impl PartialEq for InodeId {
-    #[inline]
-    fn eq(&self, other: &InodeId) -> bool {
-        self.number() == other.number()
+    /// The files of a case of this shape.
+    pub fn all(g: Geometry) -> impl Iterator<Item = InodeId> + use<> {
+        (0..1 + u8::from(g.second != 0)).map(InodeId)
+    }
+
+    /// The file that an address space maps.
+    pub const fn of(g: Geometry, mm: u8) -> InodeId {
+        InodeId((g.second != 0 && mm >= g.second) as u8)
+    }
+
+    /// The other file of a case that has two.
+    pub const fn other(self) -> InodeId {
+        InodeId(1 - self.0)
+    }
+
+    /// What a cell of it holds before the run.
+    pub const fn content(self, cell: u8) -> Stamp {
+        Stamp::initial(cell + self.number() * (CELLS_MAX / INODES) as u8)
     }
 }
-
-impl Eq for InodeId {}
 
 /// Tags of the page tree, one bit per index.
 #[derive(Default)]
@@ -180,13 +198,74 @@ impl<F: Filesystem> Kernel<F> {
     /// The inode with this number.
     #[inline]
     pub fn inode(&self, id: InodeId) -> &Inode<F::Inode> {
-        &self.inodes[usize::from(id.number())]
+        // Everybody asks all the time, and two files are rare: no arithmetic.
+        let [first, second] = &self.inodes;
+        if id.0 == 0 { first } else { second }
     }
 
     /// The inode that the running task works on.
     #[inline]
     pub fn file(&self) -> &Inode<F::Inode> {
-        if INODES == 1 { &self.inodes[0] } else { self.inode(self.task().file.get()) }
+        self.inode(self.file.get())
+    }
+
+    /// The number of the inode that the running task works on.
+    #[inline]
+    pub fn file_id(&self) -> InodeId {
+        self.file.get()
+    }
+
+    /// The files of the case.
+    pub fn files(&self) -> impl Iterator<Item = InodeId> + use<F> {
+        InodeId::all(self.geometry())
+    }
+
+    /// The running task works on this file from now on. Returns the one before.
+    pub fn work_on(&self, file: InodeId) -> InodeId {
+        self.task().file.set(file);
+        self.file.replace(file)
+    }
+
+    /// This task runs now.
+    #[inline]
+    pub(crate) fn resume(&self, task: TaskId) {
+        self.file.set(self.states[task.index()].file.get());
+    }
+
+    /// The running task begins an operation on this file.
+    pub(crate) fn begin_operation(&self, file: InodeId, operation: Operation) {
+        let task = self.task();
+        task.home.set(file);
+        self.work_on(file);
+        task.operation.set(operation);
+        task.outcome.begin();
+        task.began.set(self.clock());
+    }
+
+    /// The pages of the file that the running task works on which the step touched, one bit each.
+    #[inline]
+    pub fn touched_of_file(&self) -> u32 {
+        self.of_file(self.touched())
+    }
+
+    /// The frames in use whose pages belong, or belonged, to that file, one bit each.
+    pub fn frames_of_file(&self) -> u32 {
+        self.of_file(self.frames_in_use().fold(0, |mask, page| mask | page.bit()))
+    }
+
+    #[inline]
+    fn of_file(&self, pages: u32) -> u32 {
+        if self.geometry().second == 0 {
+            return pages;
+        }
+        let is_its = |page: &Frame| self.page(*page).inode.get() == self.file_id();
+        Frame::all(pages).filter(is_its).fold(0, |mask, page| mask | page.bit())
+    }
+
+    /// The file has pages to write.
+    pub(crate) fn has_dirty_pages(&self, file: InodeId) -> bool {
+        let file = self.inode(file);
+        file.dirty_tags.any() || file.cached_pages().any(|page| self.is_dirty(page))
     }
 
     /// page->mapping->host: the inode that the page belongs to; as [`Kernel::index`], also of a

@@ -7,8 +7,8 @@
 //! Left out: torn writes inside a page, read requests (a page is read in one step, with the page
 //! locked). The inode on a block device is its size alone, written in one step.
 
-use super::{Attributes, Event, Extent, Frame, Kernel, NO_BLOCK, Stamp, object};
-use crate::case::{BLOCKS_PER_PAGE_MAX, Case, PAGES_MAX, Range, Site};
+use super::{Attributes, Event, Extent, Frame, InodeId, Kernel, NO_BLOCK, Stamp, object};
+use crate::case::{BLOCKS_PER_PAGE_MAX, Case, Geometry, PAGES_MAX, Range, Site};
 use crate::exec::{IO_MAX, Mode, TaskId};
 use crate::implementation::Filesystem;
 use crate::plant::Plant;
@@ -25,6 +25,8 @@ const _: () = assert!(PAGES_MAX <= IO_MAX, "there are as many I/O tasks as pages
 pub struct Request {
     /// The page under writeback.
     pub page: Frame,
+    /// The file that it belongs to.
+    pub file: InodeId,
     /// The page's index, of a request that carries a copy: another page may be in the frame by now.
     pub copy_of: Option<u8>,
     /// Cells of the page that a network filesystem sends.
@@ -48,6 +50,7 @@ impl Request {
         let blocks = [NO_BLOCK; BLOCKS_PER_PAGE_MAX];
         Request {
             page,
+            file: InodeId::FIRST,
             copy_of: None,
             cells: Range::new(0, 0),
             blocks,
@@ -62,17 +65,27 @@ impl Request {
 impl<F: Filesystem> Kernel<F> {
     pub(super) fn reset_store(&self, case: &Case) {
         self.device.reset(case.geometry.free);
-        self.server.reset();
         for slot in 0..IO_MAX as u8 {
             self.requests[usize::from(slot)].set(None);
             self.tasks.set_busy(object::IO + slot);
         }
-        let g = case.geometry;
+        let mut used = 0;
+        for file in self.files() {
+            self.reset_file(case.geometry, file);
+            used += self.inode(file).extents.blocks().count() as u8;
+        }
+        self.device.capacity.set(case.geometry.free.saturating_add(used));
+    }
+
+    /// What a file has on the device, and on the server.
+    fn reset_file(&self, g: Geometry, file: InodeId) {
+        let (extents, server) =
+            (&self.inode(file).extents, &self.servers[usize::from(file.number())]);
+        server.reset();
         for cell in (0..g.size).filter(|cell| !g.is_hole(cell / g.block_cells())) {
-            let stamp = Stamp::initial(cell);
-            self.server.write(cell, stamp, true);
+            let stamp = file.content(cell);
+            server.write(cell, stamp, true);
             let file_block = cell / g.block_cells();
-            let extents = &self.file().extents;
             let block = extents.block(file_block).unwrap_or_else(|| {
                 let block = self.device.take();
                 extents.set(file_block, Extent::Written(block));
@@ -81,10 +94,8 @@ impl<F: Filesystem> Kernel<F> {
             self.device.write(block, cell % g.block_cells(), stamp);
         }
         // Holes at the end are part of the server's file.
-        self.server.size.set(g.size);
-        self.server.stable_size.set(g.size);
-        let used = self.file().extents.blocks().count() as u8;
-        self.device.capacity.set(g.free.saturating_add(used));
+        server.size.set(g.size);
+        server.stable_size.set(g.size);
     }
 
     /// submit_bio, or the RPC of a WRITE: the request completes later. Takes stable replies and
@@ -93,8 +104,9 @@ impl<F: Filesystem> Kernel<F> {
         // Both sites count requests.
         let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
         let request = Request { stable: request.stable || stable, fails, ..request };
-        let index = self.index_of(&request);
-        let slot = std::iter::once(usize::from(index))
+        let (file, index) = (self.host(request.page).id(), self.index_of(&request));
+        let request = Request { file, ..request };
+        let slot = std::iter::once(usize::from(file.number() * self.geometry().pages + index))
             .chain(0..IO_MAX)
             .find(|slot| self.requests[*slot].get().is_none())
             .expect("there are as many I/O tasks as pages");
@@ -172,7 +184,7 @@ impl<F: Filesystem> Kernel<F> {
     pub fn transfer_cells(&self, request: Request) {
         let first = self.first_cell(request.page);
         for cell in request.cells.iter() {
-            self.server.write(first + cell, self.cell(request.page, cell), request.stable);
+            self.server().write(first + cell, self.cell(request.page, cell), request.stable);
         }
     }
 }
@@ -184,13 +196,13 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
         k.tasks.begin_slot(served);
         k.tasks.acquire(Point::IoTransfer.number(), object::IO + slot, Mode::Free).await;
         let request = k.request(slot).expect("an I/O task runs only when it has a request");
-        k.task().file.set(k.host(request.page).id());
+        k.work_on(request.file);
         if request.fails {
             k.write_failed_at(k.index_of(&request), k.cells_of(&request), true);
         } else {
             k.fs().transfer(k, request).await;
         }
-        let request = Request { reply: k.server.attributes(), ..request };
+        let request = Request { reply: k.server().attributes(), ..request };
         k.event(Event::Transferred { slot });
         k.touch(request.page);
         k.fs().complete(k, request).await;
@@ -202,5 +214,6 @@ pub(crate) async fn io_task<F: Filesystem>(k: &Kernel<F>, slot: u8) {
 
 /// The I/O tasks that a case can need: one per page.
 pub(crate) fn io_tasks(case: &Case) -> impl Iterator<Item = TaskId> {
-    (0..usize::from(case.geometry.pages)).map(TaskId::io)
+    let files = InodeId::all(case.geometry).count();
+    (0..files * usize::from(case.geometry.pages)).map(TaskId::io)
 }

@@ -209,18 +209,18 @@ impl<F: Filesystem> Kernel<F> {
 
     /// i_mmap_lock: no vma of the file comes or goes, rmap can walk them.
     pub async fn i_mmap_lock(&self, at: Point) {
-        self.take(at, object::I_MMAP + self.file().id().number(), Mode::Exclusive, Class::IMmap)
+        self.take(at, object::I_MMAP + self.file_id().number(), Mode::Exclusive, Class::IMmap)
             .await;
     }
 
     /// Releases i_mmap_lock.
     pub fn i_mmap_unlock(&self) {
-        self.tasks.release(object::I_MMAP + self.file().id().number());
+        self.tasks.release(object::I_MMAP + self.file_id().number());
         self.unhold(Class::IMmap);
     }
 
     fn inode_object(&self) -> u8 {
-        object::INODE + self.file().id().number()
+        object::INODE + self.file_id().number()
     }
 
     /// i_mutex.
@@ -245,7 +245,7 @@ impl<F: Filesystem> Kernel<F> {
     }
 
     fn invalidate_object(&self) -> u8 {
-        object::INVALIDATE + self.file().id().number()
+        object::INVALIDATE + self.file_id().number()
     }
 
     /// filemap_invalidate_lock: nothing is read into the page cache until it is released. An era
@@ -339,20 +339,25 @@ impl<F: Filesystem> Kernel<F> {
         self.unhold(Class::FreezeWrite);
     }
 
+    /// The object of this kind of the file that the running task works on.
+    fn object_of_file(&self, first: u8) -> u8 {
+        first + self.file_id().number()
+    }
+
     /// The filesystem's flush lock (NFS_INO_FLUSHING).
     pub async fn flush_lock(&self, at: Point) {
-        self.take(at, object::FLUSH, Mode::Exclusive, Class::Flush).await;
+        self.take(at, self.object_of_file(object::FLUSH), Mode::Exclusive, Class::Flush).await;
     }
 
     /// Waits until nobody holds the flush lock.
     pub async fn wait_on_flush(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::FLUSH, Mode::Free).await;
+        self.tasks.acquire(at.number(), self.object_of_file(object::FLUSH), Mode::Free).await;
     }
 
     /// Releases the flush lock.
     pub fn flush_unlock(&self) {
-        self.tasks.release(object::FLUSH);
+        self.tasks.release(self.object_of_file(object::FLUSH));
         self.unhold(Class::Flush);
     }
 
@@ -360,50 +365,50 @@ impl<F: Filesystem> Kernel<F> {
     /// waited for under it but the server's reply.
     pub async fn commit_lock(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::COMMIT, Mode::Exclusive).await;
+        self.tasks.acquire(at.number(), self.object_of_file(object::COMMIT), Mode::Exclusive).await;
     }
 
     /// Takes the commit lock if it is free.
     pub fn try_commit_lock(&self) -> bool {
-        self.tasks.try_acquire(object::COMMIT)
+        self.tasks.try_acquire(self.object_of_file(object::COMMIT))
     }
 
     /// Releases the commit lock.
     pub fn commit_unlock(&self) {
-        self.tasks.release(object::COMMIT);
+        self.tasks.release(self.object_of_file(object::COMMIT));
     }
 
     /// Counts a commit that is under way, where several may be (rpcs_out in later NFS); FUSE counts
     /// the WRITEs in flight so (writectr).
     pub fn commit_begin(&self) {
-        self.tasks.share(object::COMMIT);
+        self.tasks.share(self.object_of_file(object::COMMIT));
     }
 
     /// It is over.
     pub fn commit_end(&self) {
-        self.tasks.release_shared(object::COMMIT);
+        self.tasks.release_shared(self.object_of_file(object::COMMIT));
     }
 
     /// Waits until none is under way.
     pub async fn wait_on_commit(&self, at: Point) {
         self.might_sleep();
-        self.tasks.acquire(at.number(), object::COMMIT, Mode::Free).await;
+        self.tasks.acquire(at.number(), self.object_of_file(object::COMMIT), Mode::Free).await;
     }
 
     /// A request carries a copy of the page at this index of the file.
     pub fn copy_begin(&self, index: u8) {
-        self.tasks.set_busy(object::slot(self.file().id(), index));
+        self.tasks.set_busy(object::slot(self.file_id(), index));
     }
 
     /// No request does any more; wakes the tasks that wait for that.
     pub fn copy_end(&self, index: u8) {
-        self.tasks.release(object::slot(self.file().id(), index));
+        self.tasks.release(object::slot(self.file_id(), index));
     }
 
     /// Waits until no request carries a copy of the page at this index.
     pub async fn wait_on_copy(&self, index: u8, at: Point) {
         self.might_sleep();
-        let slot = object::slot(self.file().id(), index);
+        let slot = object::slot(self.file_id(), index);
         self.tasks.acquire(at.number(), slot, Mode::Free).await;
     }
 

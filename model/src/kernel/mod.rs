@@ -1,6 +1,6 @@
 //! The simulated kernel: state, and the primitives that kernel paths are written with.
 //!
-//! Inodes with their page cache (of which a case uses one), up to three address spaces that map
+//! Inodes with their page cache (one or two), up to three address spaces that map
 //! them, a backing store. The state is what the paths look at and no more; all of it is `Cell`s, so
 //! that the tasks of a run can share one `&Kernel`. A kernel is generic over the filesystems that
 //! it can run; it is made once and reset per run.
@@ -21,10 +21,11 @@ pub mod rmap;
 mod server;
 mod sound;
 mod task;
+mod tlb;
 
 use std::cell::Cell;
 
-use crate::case::{Case, Faults, Geometry, MMS_MAX, Site};
+use crate::case::{Case, Effect, Faults, Geometry, MMS_MAX, Site};
 use crate::era::{Era, Facts};
 use crate::exec::{IO_MAX, Step, TASKS, TaskId, Tasks};
 use crate::implementation::{Adapter, Filesystem, Pair};
@@ -37,7 +38,7 @@ pub use cache::{Pagevec, Status};
 pub use device::{DEVICE_BLOCKS, Device, NO_BLOCK};
 pub use event::{Call, Class, Event, Events, Lack, Loose, Written};
 pub use extent::{Extent, Extents, FILE_BLOCKS};
-pub use inode::{INODES, Inode, InodeId};
+pub use inode::{INODES, Inode, InodeId, PAGES_OF_TWO_MAX};
 pub use io::Request;
 pub use lock::Mm;
 pub use page::{FRAMES, Frame, Stamp};
@@ -57,8 +58,7 @@ pub struct Kernel<F: Filesystem> {
     pub tasks: Tasks<{ object::COUNT }>,
     /// The block device.
     pub device: Device,
-    /// The server.
-    pub server: Server,
+    servers: [Server; INODES],
     pub(crate) pair: Cell<Option<Pair<F>>>,
     plants: Cell<Plants>,
     remedies: Cell<Remedies>,
@@ -70,6 +70,8 @@ pub struct Kernel<F: Filesystem> {
     frames: [Page<F::Private>; FRAMES],
     free: Cell<u32>,
     inodes: [Inode<F::Inode>; INODES],
+    /// What the running task works on: kept here, because everybody asks all the time.
+    file: Cell<InodeId>,
     clock: Cell<u32>,
     mms: [AddressSpace; MMS_MAX],
     requests: [Cell<Option<Request>>; IO_MAX],
@@ -87,7 +89,7 @@ impl<F: Filesystem> Default for Kernel<F> {
         Kernel {
             tasks: Tasks::default(),
             device: Device::default(),
-            server: Server::default(),
+            servers: Default::default(),
             pair: Cell::new(None),
             plants: Cell::new(Plants::NONE),
             remedies: Cell::new(Remedies::NONE),
@@ -98,6 +100,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             frames: std::array::from_fn(|_| Page::default()),
             free: Cell::new(u32::MAX),
             inodes: Inode::all(),
+            file: Cell::new(InodeId::default()),
             clock: Cell::new(0),
             mms: Default::default(),
             requests: [const { Cell::new(None) }; IO_MAX],
@@ -117,6 +120,7 @@ impl<F: Filesystem> Kernel<F> {
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
         let Target { pair, plants, remedies } = target;
         self.tasks.reset();
+        self.file.set(InodeId::default());
         self.pair.set(Some(pair));
         self.plants.set(plants);
         self.remedies.set(remedies);
@@ -126,16 +130,14 @@ impl<F: Filesystem> Kernel<F> {
             times.set(0);
         }
         self.free.set(u32::MAX);
-        for inode in &self.inodes {
-            inode.reset(case.geometry.size);
+        for file in self.files() {
+            self.inode(file).reset(case.geometry.size);
         }
         self.clock.set(0);
         for (mm, space) in self.mms.iter().enumerate() {
             space.mapped.set(mm < usize::from(case.geometry.mms));
-            space.file.set(InodeId::default());
-            for pte in &space.ptes {
-                pte.set(Pte::NONE);
-            }
+            let users = case.actors.iter().filter(|actor| usize::from(actor.mm) == mm).count();
+            space.reset(InodeId::of(case.geometry, mm as u8), users as u8);
         }
         self.reset_store(case);
         for state in &self.states {
@@ -145,7 +147,11 @@ impl<F: Filesystem> Kernel<F> {
         self.frozen.set(false);
         self.misused.set(false);
         self.begin_step();
-        pair.implementation.mount(self);
+        for file in self.files() {
+            let before = self.work_on(file);
+            pair.implementation.mount(self);
+            self.work_on(before);
+        }
         self.begin_step();
     }
 
@@ -177,6 +183,11 @@ impl<F: Filesystem> Kernel<F> {
     #[inline]
     pub fn pair(&self) -> Pair<F> {
         self.pair.get().expect("a run has begun")
+    }
+
+    /// The server's side of the file that the running task works on.
+    pub fn server(&self) -> &Server {
+        &self.servers[usize::from(self.file_id().number())]
     }
 
     /// What this run runs on.
@@ -244,6 +255,20 @@ impl<F: Filesystem> Kernel<F> {
         n < 16 && self.faults.get().of(site) >> n & 1 != 0
     }
 
+    /// setattr comes to its first allocation; returns whether there is no memory. In an ftruncate(2)
+    /// alone: others that change the size have nobody to tell.
+    pub fn setattr_fails(&self) -> bool {
+        matches!(self.task().operation().effect(), Effect::Resizes(_)) && self.fails(Site::Setattr)
+    }
+
+    /// The way out of a setattr that has found no memory, under invalidate_lock.
+    pub fn setattr_failed(&self) -> Status {
+        if !self.reaches_plant(Plant::SetattrKeepsLock) {
+            self.invalidate_unlock();
+        }
+        Status::NoMemory
+    }
+
     /// The state of the running task.
     #[inline]
     pub fn task(&self) -> &TaskState {
@@ -274,17 +299,17 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A scheduling point whose next step looks up, or changes, this slot of the page tree.
     pub fn at_slot(&self, point: Point, index: u8) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::slot(self.file().id(), index))
+        self.tasks.point(point.number(), object::slot(self.file_id(), index))
     }
 
     /// A scheduling point whose next step reads or writes i_size.
     pub fn at_size(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::SIZE + self.file().id().number())
+        self.tasks.point(point.number(), object::SIZE + self.file_id().number())
     }
 
     /// A scheduling point whose next step looks the whole tree over.
     pub fn at_tree(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::TREE + self.file().id().number())
+        self.tasks.point(point.number(), object::TREE + self.file_id().number())
     }
 
     /// Notes a fact of this step.

@@ -13,9 +13,9 @@ pub(crate) const PTE: u8 = MMAP + MMS_MAX as u8;
 pub(crate) const INODE: u8 = PTE + MMS_MAX as u8;
 pub(crate) const I_MMAP: u8 = INODE + INODES as u8;
 pub(crate) const FLUSH: u8 = I_MMAP + INODES as u8;
-pub(crate) const COMMIT: u8 = FLUSH + 1;
+pub(crate) const COMMIT: u8 = FLUSH + INODES as u8;
 /// invalidate_lock, by inode.
-pub(crate) const INVALIDATE: u8 = COMMIT + 1;
+pub(crate) const INVALIDATE: u8 = COMMIT + INODES as u8;
 /// The first level of freezing: who writes by a system call.
 pub(crate) const FREEZE_WRITE: u8 = INVALIDATE + INODES as u8;
 /// The second: page_mkwrite.
@@ -44,13 +44,13 @@ pub fn name(object: u8) -> String {
         o if o < INODE => format!("pte lock of mm {}", nth(PTE)),
         o if o < I_MMAP => "inode lock".to_owned(),
         o if o < FLUSH => "i_mmap lock".to_owned(),
-        FLUSH => "flush lock".to_owned(),
-        COMMIT => "commit lock".to_owned(),
+        o if o < COMMIT => "flush lock".to_owned(),
+        o if o < INVALIDATE => "commit lock".to_owned(),
         o if o < FREEZE_WRITE => "invalidate_lock".to_owned(),
         FREEZE_WRITE => "freezing of writers".to_owned(),
         FREEZE_FAULT => "freezing of faults".to_owned(),
         o if o < SLOT => format!("request of io{}", nth(IO)),
-        o if o < SIZE => format!("page {}", nth(SLOT)),
+        o if o < SIZE => format!("page {}", nth(SLOT) % PAGES_MAX as u8),
         o if o < TREE => "i_size".to_owned(),
         JOURNAL => "handles of the journal".to_owned(),
         _ => "the page tree".to_owned(),

@@ -124,6 +124,8 @@ pub struct Page<P> {
     pub(crate) mapcount: Cell<u8>,
     /// References held by tasks on their way.
     pub(crate) transient: Cell<u16>,
+    /// Those of them that pin the page for a device.
+    pub(crate) pins: Cell<u8>,
     pub(crate) private: Cell<P>,
     pub(crate) data: [Cell<Stamp>; CELLS_PER_PAGE_MAX],
 }
@@ -137,6 +139,7 @@ impl<P: Copy + Default> Default for Page<P> {
             refcount: Cell::new(0),
             mapcount: Cell::new(0),
             transient: Cell::new(0),
+            pins: Cell::new(0),
             private: Cell::new(P::default()),
             data: [const { Cell::new(Stamp::ZERO) }; CELLS_PER_PAGE_MAX],
         }
@@ -309,10 +312,11 @@ impl<F: Filesystem> Kernel<F> {
         let p = self.page(page);
         p.flags.set(0);
         p.index.set(index);
-        p.inode.set(self.file().id());
+        p.inode.set(self.file_id());
         p.refcount.set(0);
         p.mapcount.set(0);
         p.transient.set(0);
+        p.pins.set(0);
         p.private.set(F::Private::default());
         for cell in &p.data {
             cell.set(Stamp::ZERO);
@@ -363,6 +367,25 @@ impl<F: Filesystem> Kernel<F> {
         }
         self.forget_transient(page);
         self.drop_reference(page);
+    }
+
+    /// This task holds one more reference, for a device that will write to the page.
+    pub(crate) fn pin_page(&self, page: Frame) {
+        self.get_page(page);
+        let pins = &self.page(page).pins;
+        pins.set(pins.get() + 1);
+    }
+
+    /// It drops that reference.
+    pub(crate) fn unpin_page(&self, page: Frame) {
+        let pins = &self.page(page).pins;
+        pins.set(pins.get().saturating_sub(1));
+        self.put_page(page);
+    }
+
+    /// A device may write to the page (folio_maybe_dma_pinned).
+    pub fn is_pinned(&self, page: Frame) -> bool {
+        self.page(page).pins.get() != 0
     }
 
     /// This task's reference becomes that of a pte or of the page cache.

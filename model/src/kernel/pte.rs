@@ -3,16 +3,18 @@
 //!
 //! A vma wants write-notify if page_mkwrite exists or the mapping is dirty-tracked: then a pte is
 //! made writable only by a write fault. In others (tmpfs) a read fault makes it writable too, and
-//! clean. Left out: private mappings, fork, mprotect, mremap, the accessed bit, stale TLB entries.
+//! clean. Left out: private mappings, fork, the accessed bit. TLB entries: `tlb.rs`.
 
 use std::cell::Cell;
 
 use super::event::Event;
 use super::lock::Mm;
 use super::page::{Frame, MAPPING};
+use super::tlb::Tlb;
 use super::{Inode, InodeId, Kernel};
 use crate::case::PAGES_MAX;
 use crate::implementation::Filesystem;
+use crate::plant::Plant;
 
 /// A page table entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +55,11 @@ pub struct AddressSpace {
     pub(crate) mapped: Cell<bool>,
     /// The file of the vma.
     pub(crate) file: Cell<InodeId>,
+    /// The vma may be written to (VM_WRITE).
+    pub(crate) writable: Cell<bool>,
+    /// The actors that run in it.
+    pub(crate) users: Cell<u8>,
+    pub(super) tlb: Tlb,
     pub(crate) ptes: [Cell<Pte>; PAGES_MAX],
 }
 
@@ -61,12 +68,75 @@ impl Default for AddressSpace {
         AddressSpace {
             mapped: Cell::new(false),
             file: Cell::new(InodeId::default()),
+            writable: Cell::new(true),
+            users: Cell::new(0),
+            tlb: Tlb::default(),
             ptes: [const { Cell::new(Pte::NONE) }; PAGES_MAX],
         }
     }
 }
 
+impl AddressSpace {
+    /// A run begins, in which it maps this file and so many actors run in it.
+    pub(super) fn reset(&self, file: InodeId, users: u8) {
+        self.file.set(file);
+        self.writable.set(true);
+        self.users.set(users);
+        self.tlb.reset();
+        self.ptes.iter().for_each(|pte| pte.set(Pte::NONE));
+    }
+}
+
 impl<F: Filesystem> Kernel<F> {
+    fn space(&self, mm: Mm) -> &AddressSpace {
+        &self.mms[usize::from(mm.0)]
+    }
+
+    /// An actor of this address space is done.
+    pub(crate) fn exit_mm(&self, mm: Mm) {
+        let users = &self.space(mm).users;
+        users.set(users.get().saturating_sub(1));
+    }
+
+    /// More than one actor runs in it, so that there are other CPUs to tell of what changes.
+    pub(crate) fn is_shared(&self, mm: Mm) -> bool {
+        self.space(mm).users.get() > 1
+    }
+
+    /// Its vma may be written to.
+    pub(crate) fn is_vma_writable(&self, mm: Mm) -> bool {
+        self.space(mm).writable.get()
+    }
+
+    pub(crate) fn set_vma_writable(&self, mm: Mm, writable: bool) {
+        self.space(mm).writable.set(writable);
+    }
+
+    /// change_protection: no pte lets stores through any more; dirty bits stay.
+    pub(crate) fn protect_ptes(&self, mm: Mm) {
+        self.change_ptes(mm, |pte| Pte { flags: pte.flags & !WRITE, ..pte });
+    }
+
+    /// change_protection, when the vma has become writable: a pte that is dirty becomes writable,
+    /// for its page is known to be dirty. Others ask page_mkwrite first, where somebody wants to
+    /// know of stores.
+    pub(crate) fn unprotect_ptes(&self, mm: Mm) {
+        let all = !self.tracks_dirty() || self.reaches_plant(Plant::MprotectForgetsNotify);
+        self.change_ptes(mm, |pte| match all || pte.is_dirty() {
+            true => Pte { flags: pte.flags | WRITE, ..pte },
+            false => pte,
+        });
+    }
+
+    fn change_ptes(&self, mm: Mm, change: impl Fn(Pte) -> Pte) {
+        for cell in &self.space(mm).ptes {
+            if let Some(page) = cell.get().page() {
+                cell.set(change(cell.get()));
+                self.touch(page);
+            }
+        }
+    }
+
     /// The pte of page `index` of the file.
     #[inline]
     pub fn pte(&self, mm: Mm, index: u8) -> Pte {
@@ -75,6 +145,11 @@ impl<F: Filesystem> Kernel<F> {
 
     fn set_pte(&self, mm: Mm, index: u8, pte: Pte) {
         self.mms[usize::from(mm.0)].ptes[usize::from(index)].set(pte);
+    }
+
+    /// The file of the vma of this address space, if there is one.
+    pub fn file_of(&self, mm: Mm) -> InodeId {
+        self.mms[usize::from(mm.0)].file.get()
     }
 
     /// The file is mapped in this address space.
@@ -99,7 +174,7 @@ impl<F: Filesystem> Kernel<F> {
         Mm::all().map(move |mm| self.pte(mm, index)).filter(move |pte| pte.page() == Some(page))
     }
 
-    /// The CPU stores through a writable pte: the hardware sets the dirty bit and tells nobody.
+    /// The CPU stores by a writable pte: the hardware sets the dirty bit and tells nobody.
     pub(crate) fn hardware_dirty(&self, mm: Mm, index: u8) {
         let pte = self.pte(mm, index);
         self.set_pte(mm, index, Pte { flags: pte.flags | DIRTY, ..pte });

@@ -39,6 +39,12 @@ impl<F: Filesystem> Kernel<F> {
                     }
                 }
                 self.pte_lock(mm, Point::MkcleanPte).await;
+                let index = self.index(page);
+                if self.pte(mm, index).page() == Some(page)
+                    && self.reaches_plant(Plant::MkcleanNoFlush)
+                {
+                    self.leave_stale(mm, index);
+                }
                 let cleans = self.clean_pte(mm, page, self.reaches_plant(Plant::MkcleanKeepsDirty));
                 self.pte_unlock(mm);
                 cleaned |= cleans;
@@ -63,6 +69,9 @@ impl<F: Filesystem> Kernel<F> {
                 continue;
             }
             self.pte_lock(mm, Point::UnmapPte).await;
+            if self.reaches_plant(Plant::UnmapNoFlush) {
+                pages.iter().for_each(|index| self.leave_stale(mm, index));
+            }
             self.zap_range(mm, pages).await;
             self.pte_unlock(mm);
         }

@@ -15,6 +15,8 @@ pub struct TaskState {
     pub(crate) written: Cell<Written>,
     /// The file that it works on.
     pub(crate) file: Cell<InodeId>,
+    /// The file of its operation.
+    pub(crate) home: Cell<InodeId>,
     /// When the operation began.
     pub(crate) began: Cell<u32>,
     /// The operation that runs, for actors.
@@ -38,6 +40,7 @@ pub(crate) struct Pipe {
 impl TaskState {
     pub(super) fn reset(&self) {
         self.file.set(InodeId::default());
+        self.home.set(InodeId::default());
         self.held.set(0);
         self.page_locks.set(0);
         self.references.set(0);
@@ -69,6 +72,11 @@ impl TaskState {
     /// The result of the operation that the task runs, so far.
     pub fn outcome(&self) -> &Returned {
         &self.outcome
+    }
+
+    /// The file that its operation is about. It may work on the other for a while, to copy from it.
+    pub fn home(&self) -> InodeId {
+        self.home.get()
     }
 
     /// The operation that the task runs.

@@ -33,8 +33,8 @@ pub(super) async fn handle_mm_fault<F: Filesystem>(
     write: bool,
 ) -> Code {
     k.mmap_read_lock(mm, P::FaultMmapLock).await;
-    let code =
-        if k.is_file_mapped(mm) { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
+    let allowed = k.is_file_mapped(mm) && (k.is_vma_writable(mm) || !write);
+    let code = if allowed { handle_pte_fault(k, mm, index, write).await } else { SIGSEGV };
     k.event(Event::FaultReturned);
     if !code.has(COMPLETED) {
         k.mmap_read_unlock(mm);

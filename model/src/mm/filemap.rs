@@ -4,9 +4,14 @@
 //! read looks the page up, reads i_size after the page is uptodate, and copies without the page
 //! lock. write holds the inode lock, and per page: write_begin locks it, reads it if needed and
 //! gets space; the copy; write_end dirties it and raises i_size while it is still locked. Left out:
-//! readahead; reading only the blocks that a partial write needs (the whole page is read); faults
-//! on the user's buffer other than that it goes away half way through a page, which ends the write
-//! (it is never a mapping of the same file).
+//! readahead; reading only the blocks that a partial write needs (the whole page is read).
+//!
+//! The buffer of write(2) is memory that is always there, but for a copy that ends half way through
+//! a page, which ends the write; or it is a mapping of the same file (`[copy-from-mapping]`). That is
+//! touched before write_begin; the copy, which may not fault with the page locked, gets as far as
+//! there are ptes, and what it lacks is touched and copied in another round. Left out: that 6.12
+//! copies a buffer that can be touched in part so far, and 6.18 touches it only where the copy got
+//! nothing.
 //!
 //! Here is also the generic page_mkwrite of 3.10, which mappings that have none get as a remedy,
 //! too.
@@ -14,10 +19,10 @@
 use super::by_page;
 use super::fault::find_to_read;
 use super::truncate::{extend, treats_eof_page};
-use crate::case::Range;
-use crate::case::Site;
+use super::user::{Access, access};
+use crate::case::{Effect, Operation, Range, Site};
 use crate::implementation::{Code, Filesystem, LOCKED, NOPAGE};
-use crate::kernel::{Call, Frame, Kernel, Pipe, Stamp, Status};
+use crate::kernel::{Call, Frame, Kernel, Mm, Pipe, Stamp, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -145,72 +150,141 @@ impl Pipe {
     }
 }
 
+/// Where what is written comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// A buffer of the user's own.
+    Buffer,
+    /// Other cells of the file.
+    File(Range),
+    /// A buffer that lies in this address space's mapping of the file. What it holds does not matter.
+    Mapping(Mm),
+}
+
 /// write(2): generic_file_aio_write and generic_perform_write. Its result is what it writes.
 ///
-/// And copy_file_range(2), which is a write(2) of what it has read first, from `copied`; its result
-/// is what it has read. (One function, because each layer makes the future of every actor larger.)
-pub(crate) async fn write<F: Filesystem>(
+/// And copy_file_range(2), which is a write(2) of what it has read first; its result is what it has
+/// read. (One function, because each layer makes the future of every actor larger.)
+#[allow(clippy::manual_async_fn)] // an async function keeps its arguments twice
+pub(crate) fn write<F: Filesystem>(
     k: &Kernel<F>,
     slot: u8,
     mut cells: Range,
-    copied: Option<Range>,
-) -> Status {
-    if let Some(from) = copied {
-        cells = read_to_copy(k, from, cells).await;
-        if cells.is_empty() {
-            return empty_pipe(k, Status::Ok);
-        }
-    }
-    let unlocked = k.reaches_plant(Plant::WriteNoInodeLock);
-    if !unlocked {
-        k.inode_lock(P::WriteInode).await;
-    }
-    k.fs().write_checks(k, cells).await;
-    let size = k.i_size();
-    let fills_gap =
-        treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
-    if fills_gap {
-        // The rest of the last page becomes part of the file first, as cont_write_begin has it
-        // (2.6.30 fs/buffer.c).
-        extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
-    }
-    let mut status = Status::Ok;
-    'pages: for (index, mut rest) in by_page(k, cells) {
-        while !rest.is_empty() {
-            match write_page(k, slot, index, rest).await {
-                Ok(end) => rest.start = end,
-                Err(error) => status = error,
+    source: Source,
+) -> impl Future<Output = Status> {
+    async move {
+        if let Source::File(from) = source {
+            cells = read_to_copy(k, from, cells).await;
+            if cells.is_empty() {
+                return empty_pipe(k, Status::Ok);
             }
-            if status != Status::Ok {
-                k.fs().write_ended(k, of_file(k, index, rest), written(k, index, rest)).await;
-                // What filled the gap goes again, and the blocks beyond the end that write_begin
-                // got.
-                let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
-                    && k.task().outcome.done() == 0
-                    && k.i_size() > size;
-                let had_page = !matches!(status, Status::NoMemory | Status::Io);
-                if gap_alone {
-                    k.calls_with_inode(Call::Setattr);
-                    k.fs().setattr(k, size).await; // also at a server, which may know of it by now
-                } else if had_page {
-                    k.fs().write_failed(k, of_file(k, index, rest)).await;
+        }
+        let unlocked = k.reaches_plant(Plant::WriteNoInodeLock);
+        if !unlocked {
+            k.inode_lock(P::WriteInode).await;
+        }
+        k.fs().write_checks(k, cells).await;
+        let size = k.i_size();
+        let fills_gap =
+            treats_eof_page(k) && cells.start > size && !size.is_multiple_of(k.geometry().cells);
+        if fills_gap {
+            // The rest of the last page becomes part of the file first, as cont_write_begin has it
+            // (2.6.30 fs/buffer.c).
+            extend(k, cells.start.min(size.next_multiple_of(k.geometry().cells))).await;
+        }
+        let mut status = Status::Ok;
+        'pages: for (index, mut rest) in by_page(k, cells) {
+            while !rest.is_empty() {
+                let (mm, buffer) = buffer_of(k, source, index, rest);
+                let touched = access(k, slot, mm, buffer, Access::FaultIn).await;
+                let old = k.i_size();
+                let begun = match touched {
+                    Status::Ok => begin(k, index, rest).await,
+                    _ => Err(Status::Fault),
+                };
+                let copied = match begun {
+                    Ok((page, asked)) => {
+                        let (mm, buffer) = faulted_locked(k, source, index, asked);
+                        access(k, slot, mm, buffer, Access::FaultIn).await;
+                        fill(k, slot, page, asked, source, old).await
+                    }
+                    Err(error) => Err(error),
+                };
+                match copied {
+                    Ok(missed) if missed.is_empty() => rest.start = missed.start,
+                    Ok(missed) => {
+                        rest.start = missed.start;
+                        k.fs().write_failed(k, of_file(k, index, missed)).await;
+                    }
+                    Err(error) => status = error,
                 }
-                break 'pages;
+                if status != Status::Ok {
+                    k.fs().write_ended(k, of_file(k, index, rest), written(k, index, rest)).await;
+                    // What filled the gap goes again, and the blocks beyond the end that write_begin
+                    // got.
+                    let gap_alone = (fills_gap || k.remedied(Remedy::NfsLastPage))
+                        && k.task().outcome.done() == 0
+                        && k.i_size() > size;
+                    let had_page =
+                        touched == Status::Ok && !matches!(status, Status::NoMemory | Status::Io);
+                    if gap_alone {
+                        k.calls_with_inode(Call::Setattr);
+                        k.fs().setattr(k, size).await; // also at a server, which may know of it by now
+                    } else if had_page {
+                        k.fs().write_failed(k, of_file(k, index, rest)).await;
+                    }
+                    break 'pages;
+                }
+                k.at(P::WriteThrottle).await;
+                k.balance_dirty_pages(true);
             }
-            k.at(P::WriteThrottle).await;
-            k.balance_dirty_pages(true);
         }
+        if !unlocked {
+            k.inode_unlock();
+        }
+        empty_pipe(k, status)
     }
-    if !unlocked {
-        k.inode_unlock();
-    }
-    empty_pipe(k, status)
 }
 
 /// These cells of a page, counted from its start, as cells of the file.
 fn of_file<F: Filesystem>(k: &Kernel<F>, index: u8, cells: Range) -> Range {
     let first = index * k.geometry().cells;
     Range::new(first + cells.start, first + cells.end)
+}
+
+/// Where the buffer has what goes to these cells of a page: the address space, and the cells of the
+/// file that are mapped there; none if it is the user's own.
+fn buffer_of<F: Filesystem>(k: &Kernel<F>, source: Source, index: u8, cells: Range) -> (Mm, Range) {
+    match (source, k.task().operation().effect()) {
+        (Source::Mapping(mm), Effect::WritesMapped { from, to }) => {
+            let start = of_file(k, index, cells).start - to.start + from.start;
+            (mm, Range::new(start, start + (cells.end - cells.start)))
+        }
+        _ => (Mm(0), Range::default()),
+    }
+}
+
+/// How far a copy to these cells of a page gets that may not fault: to the first page of the buffer
+/// that has no pte.
+fn reachable<F: Filesystem>(k: &Kernel<F>, source: Source, index: u8, cells: Range) -> Range {
+    let (mm, buffer) = buffer_of(k, source, index, cells);
+    let lacks = |cell: &u8| k.pte(mm, k.geometry().page_of(*cell)).page().is_none();
+    match buffer.iter().find(lacks) {
+        Some(cell) => Range::new(cells.start, cells.start + (cell - buffer.start)),
+        None => cells,
+    }
+}
+
+/// What of the buffer is touched with the page locked: nothing, but for a planted bug.
+fn faulted_locked<F: Filesystem>(
+    k: &Kernel<F>,
+    source: Source,
+    index: u8,
+    cells: Range,
+) -> (Mm, Range) {
+    let lacks = reachable(k, source, index, cells) != cells;
+    let (mm, buffer) = buffer_of(k, source, index, cells);
+    (mm, if lacks && k.reaches_plant(Plant::CopyFaultsLocked) { buffer } else { Range::default() })
 }
 
 /// How many of these cells of a page the write(2) that runs has written; it came to the first.
@@ -220,39 +294,49 @@ fn written<F: Filesystem>(k: &Kernel<F>, index: u8, rest: Range) -> u8 {
     (cells.start + k.task().outcome.done()).saturating_sub(of_file(k, index, rest).start)
 }
 
-/// One page of it, or the part of it that write_begin has prepared: write_begin, the copy,
-/// write_end. Returns where in the page it ended.
-async fn write_page<F: Filesystem>(
+/// write_begin: the page, and of these of its cells those that it is prepared for.
+async fn begin<F: Filesystem>(
     k: &Kernel<F>,
-    slot: u8,
     index: u8,
-    mut asked: Range,
-) -> Result<u8, Status> {
-    let old = k.i_size();
+    asked: Range,
+) -> Result<(Frame, Range), Status> {
     k.calls_with_inode(Call::WriteBegin);
     let page = k.fs().write_begin(k, index, asked).await?;
-    asked = k.fs().prepared(k, page, asked).await;
-    let early = k.reaches_plant(Plant::WriteBeginUnlocked);
-    if early {
+    let asked = k.fs().prepared(k, page, asked).await;
+    if k.reaches_plant(Plant::WriteBeginUnlocked) {
         k.unlock_page(page);
     }
     k.calls_locked(Call::WriteBegin, page);
     k.at_page(P::WriteCopy, page).await;
+    Ok((page, asked))
+}
+
+/// The copy into these cells of the page, and write_end; `old` is the size before. Returns the cells
+/// that the copy did not get to; they begin where it ended.
+async fn fill<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    page: Frame,
+    asked: Range,
+    source: Source,
+    old: u8,
+) -> Result<Range, Status> {
     let pipe = k.task().pipe.get();
-    let is_short = pipe.pages == 0 && k.fails(Site::Copy);
-    let cells = if is_short { first_half(asked) } else { asked };
+    let goes_away = pipe.pages == 0 && k.fails(Site::Copy);
+    let cells = if goes_away { first_half(asked) } else { asked };
+    let cells = reachable(k, source, k.index(page), cells);
     for cell in cells.iter() {
         let of_file = k.first_cell(page) + cell;
         let stamp = Stamp::new(k.tasks.current(), slot, of_file);
         k.task().outcome.push(if pipe.pages == 0 { stamp } else { pipe.read(k, of_file) });
         k.set_cell(page, cell, stamp);
     }
-    if early {
+    if k.is_planted(Plant::WriteBeginUnlocked) {
         k.lock_page(page, P::WriteLock).await;
     }
     k.calls_locked(Call::WriteEnd, page);
     k.calls_with_inode(Call::WriteEnd);
-    if is_short {
+    if cells != asked {
         k.fs().write_short(k, page, asked, cells).await;
     } else {
         k.fs().write_end(k, page, cells).await;
@@ -272,7 +356,7 @@ async fn write_page<F: Filesystem>(
     if old < start && !cells.is_empty() {
         k.fs().size_extended(k, old, start).await;
     }
-    if is_short { Err(Status::Fault) } else { Ok(cells.end) }
+    if goes_away { Err(Status::Fault) } else { Ok(Range::new(cells.end, asked.end)) }
 }
 
 /// The first half of these cells, none of a single one: what is copied if the copy is short.
@@ -282,24 +366,31 @@ fn first_half(cells: Range) -> Range {
 
 /// The first half of copy_file_range(2) within the file, where the filesystem has none of its own
 /// (6.1 fs/read_write.c: generic_copy_file_checks, do_splice_direct): the pages of the source go
-/// into a pipe as they are, with references. Returns the cells to write. There is one file, so a
-/// copy between two cannot be said.
+/// into a pipe as they are, with references. Returns the cells to write. From the other file it is
+/// the same: nothing of the file that is written is locked while the other one is read.
 async fn read_to_copy<F: Filesystem>(k: &Kernel<F>, from: Range, to: Range) -> Range {
+    let own = k.file_id();
+    let is_other = matches!(k.task().operation(), Operation::CopyOther(..));
+    if is_other {
+        k.work_on(own.other());
+    }
     k.at_size(P::CopyCheck).await;
     let end = from.end.min(from.start.saturating_add(to.end - to.start));
     let from = from.clip(Range::new(0, end.min(k.i_size())));
     let mut cells = Range::new(to.start, to.start);
     if from.is_empty() {
+        k.work_on(own);
         return cells;
     }
     k.task().pipe.set(Pipe { from: from.start, to: to.start, ..Pipe::default() });
     let end = to.start + (from.end - from.start);
-    let status = if from.start < end && to.start < from.end {
+    let status = if !is_other && from.start < end && to.start < from.end {
         Status::Invalid
     } else {
         splice(k, from, &mut cells.end).await
     };
     k.task().pipe.update(|pipe| Pipe { status, ..pipe });
+    k.work_on(own);
     cells
 }
 

@@ -50,6 +50,11 @@ pub(crate) async fn freeze<F: Filesystem>(k: &Kernel<F>) -> Status {
 
 /// sync_filesystem.
 async fn write_all<F: Filesystem>(k: &Kernel<F>) {
-    write_and_wait(k, Range::new(0, k.geometry().pages)).await;
-    k.fs().write_inode(k).await;
+    let own = k.file_id();
+    for file in k.files() {
+        k.work_on(file);
+        write_and_wait(k, Range::new(0, k.geometry().pages)).await;
+        k.fs().write_inode(k).await;
+    }
+    k.work_on(own);
 }

@@ -33,7 +33,10 @@ pub(crate) async fn invalidate_mapping_pages<F: Filesystem>(k: &Kernel<F>, pages
         k.at_page(P::InvalidateTrylock, page).await;
         if k.trylock_page(page) {
             let dirty = k.is_dirty(page) && !k.is_planted(Plant::InvalidateDirty);
-            if k.in_mapping(page) && !dirty && !k.is_writeback(page) && !k.is_mapped(page) {
+            let alone = k.refcount(page) == 2 + i16::from(k.has(page, PRIVATE));
+            let used = k.facts().invalidate_counts_references && !alone;
+            if k.in_mapping(page) && !dirty && !k.is_writeback(page) && !k.is_mapped(page) && !used
+            {
                 invalidate_complete_page(k, page).await;
             }
             k.unlock_page(page);
@@ -67,7 +70,8 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
 /// are frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
 pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     k.tree_lock();
-    let unused = k.in_mapping(page) && k.refcount(page) == 2;
+    let unused = k.in_mapping(page)
+        && (k.refcount(page) == 2 || k.is_pinned(page) && k.reaches_plant(Plant::PinUncounted));
     if unused && k.reaches_plant(Plant::CountLeavesOut) {
         return;
     }

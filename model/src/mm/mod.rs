@@ -9,6 +9,9 @@ pub(crate) mod freeze;
 pub(crate) mod fsync;
 pub(crate) mod invalidate;
 pub(crate) mod mmap;
+pub(crate) mod mprotect;
+pub(crate) mod mremap;
+pub(crate) mod pin;
 pub(crate) mod reclaim;
 pub(crate) mod truncate;
 pub(crate) mod user;
@@ -17,7 +20,7 @@ pub(crate) mod writeback;
 use crate::case::{Case, Operation, PAGES_MAX, Range};
 use crate::exec::TaskId;
 use crate::implementation::Filesystem;
-use crate::kernel::{Event, Kernel, Mm, Status};
+use crate::kernel::{Event, InodeId, Kernel, Mm, Status};
 use crate::operation::perform;
 use crate::point::{Point, Point as P, points};
 
@@ -44,42 +47,51 @@ pub(crate) async fn actor<F: Filesystem>(k: &Kernel<F>, case: &Case, task: TaskI
     let mm = Mm(program.mm);
     for (slot, &operation) in program.operations.iter().enumerate() {
         if operation != Operation::Empty {
-            run(k, slot as u8, mm, operation).await;
+            run(k, slot as u8, mm, k.file_of(mm), operation).await;
         }
     }
+    k.exit_mm(mm);
 }
 
-/// What the closing actor does once the others are done and all I/O has completed: one fsync with
-/// the mappings still there, then no mappings, then another fsync if that left anything dirty. One
-/// that fails is tried again, a few times: it may have stopped at the first error.
+/// What the closing actor does once the others are done and all I/O has completed: one fsync of each
+/// file with the mappings still there, then no mappings, then another fsync if that left anything
+/// dirty. One that fails is tried again, a few times: it may have stopped at the first error.
 pub(crate) async fn closer<F: Filesystem>(k: &Kernel<F>) {
     let mut slot = 0;
     let mut next = || {
         slot += 1;
         slot - 1
     };
-    let mut status = run(k, next(), Mm(0), Operation::Fsync).await;
-    for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
-        run(k, next(), mm, Operation::Munmap).await;
+    let mut failed = 0u8; // a bit per file
+    for file in k.files() {
+        let status = run(k, next(), Mm(0), file, Operation::Fsync).await;
+        failed |= u8::from(status != Status::Ok) << file.number();
     }
-    for _ in 0..=PAGES_MAX {
-        let dirty = k.cached_pages().any(|page| k.is_dirty(page)) || k.any_tagged_dirty();
-        if !dirty && status == Status::Ok {
-            break;
-        }
-        status = run(k, next(), Mm(0), Operation::Fsync).await;
-        if status == Status::Ok {
-            break;
+    for mm in Mm::all().filter(|mm| k.is_file_mapped(*mm)) {
+        run(k, next(), mm, k.file_of(mm), Operation::Munmap).await;
+    }
+    for file in k.files() {
+        for tries in 0..=PAGES_MAX as u8 {
+            let again = tries > 0 || failed >> file.number() & 1 != 0;
+            if !again && !k.has_dirty_pages(file)
+                || run(k, next(), Mm(0), file, Operation::Fsync).await == Status::Ok
+            {
+                break;
+            }
         }
     }
 }
 
-async fn run<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, operation: Operation) -> Status {
+async fn run<F: Filesystem>(
+    k: &Kernel<F>,
+    slot: u8,
+    mm: Mm,
+    file: InodeId,
+    operation: Operation,
+) -> Status {
     k.tasks.begin_slot(slot);
     k.at(Point::OpStart).await;
-    k.task().operation.set(operation);
-    k.task().outcome.begin();
-    k.task().began.set(k.clock());
+    k.begin_operation(file, operation);
     if !k.fs().declaration().page_cache && !operation.effect().is_about_mapping() {
         return Status::Ok; // a device mapping has no file behind it, and nobody is called
     }
@@ -110,9 +122,10 @@ fn by_page<F: Filesystem>(
 ) -> impl Iterator<Item = (u8, Range)> + use<F> {
     let g = k.geometry();
     let last = if cells.is_empty() { 0 } else { g.page_of(cells.end - 1) + 1 };
+    let per_page = g.cells; // tasks keep this iterator over their steps, so it is small
     (g.page_of(cells.start)..last).map(move |page| {
-        let of_page = cells.clip(g.cells_of(page));
-        let first = page * g.cells;
+        let first = page * per_page;
+        let of_page = cells.clip(Range::new(first, first + per_page));
         (page, Range::new(of_page.start - first, of_page.end - first))
     })
 }

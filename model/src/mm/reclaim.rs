@@ -11,6 +11,7 @@ use crate::kernel::page::PRIVATE;
 use crate::kernel::{Frame, Kernel, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
+use crate::remedy::Remedy;
 
 points! {
     120 ReclaimFind    "reclaim.find"    "shrink_page_list: isolate a page, take a reference";
@@ -40,6 +41,10 @@ async fn shrink_page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> bool {
     }
     if k.is_mapped(page) && k.in_mapping(page) {
         k.try_to_unmap(page).await;
+    }
+    let skips_pinned = k.facts().reclaim_skips_pinned || k.remedied(Remedy::PinnedKept);
+    if skips_pinned && k.is_pinned(page) && !k.reaches_plant(Plant::ReclaimsPinned) {
+        return false;
     }
     if k.is_dirty(page) {
         k.at_page(P::ReclaimPageout, page).await;

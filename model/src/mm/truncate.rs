@@ -42,14 +42,15 @@ pub(crate) async fn truncate<F: Filesystem>(k: &Kernel<F>, size: u8) -> Status {
     if !unlocked {
         k.inode_lock(P::TruncateInode).await;
     }
+    let mut status = Status::Ok;
     if size != k.i_size() || k.facts().truncates_equal_size || k.remedied(Remedy::ZeroTail) {
         k.calls_with_inode(Call::Setattr);
-        k.fs().setattr(k, size).await;
+        status = k.fs().setattr(k, size).await;
     }
     if !unlocked {
         k.inode_unlock();
     }
-    Status::Ok
+    status
 }
 
 /// vmtruncate, later truncate_setsize, with the inode lock held; also what a failed write(2) trims

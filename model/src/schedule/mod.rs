@@ -87,6 +87,7 @@ impl Default for Priorities {
 }
 
 impl Priorities {
+    #[inline(always)]
     fn highest(
         &mut self,
         runnable: u32,

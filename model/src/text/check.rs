@@ -151,7 +151,12 @@ impl Builder {
             }
         }
         for (task, slot, operation, span) in &self.operations {
-            if fixed.operation(*task, *slot) != *operation {
+            let nearest = fixed.operation(*task, *slot);
+            if nearest.kind().code != operation.kind().code {
+                let help = "say in `file` from which address space on it is mapped: `second 1`";
+                return error(span, "the case has no second file", help);
+            }
+            if nearest != *operation {
                 let g = case.geometry;
                 let plural = if g.pages == 1 { "" } else { "s" };
                 let all =

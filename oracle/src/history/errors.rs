@@ -187,7 +187,7 @@ impl Obstacles {
     pub(crate) fn of(site: Site) -> Obstacles {
         Obstacles {
             no_space: site == Site::Block,
-            no_memory: site == Site::Page,
+            no_memory: matches!(site, Site::Page | Site::Setattr),
             no_read: site == Site::Read,
             no_buffer: site == Site::Copy,
         }
@@ -209,6 +209,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) obstacles: Obstacles,
     /// Its address space.
     pub(super) mapped: Mapped,
+    /// Its mapping may have been read-only.
+    pub(super) protected: bool,
     /// It stopped at a page that may have lain beyond the end of the file.
     pub(super) beyond: bool,
     /// It did all that it was asked to do.
@@ -225,36 +227,59 @@ impl Circumstances<'_> {
         use {Effect as E, Status as S};
         let (mapped, unmapped) = (self.mapped.may_be(Mapped::YES), self.mapped.may_be(Mapped::NO));
         match (effect, status) {
-            (E::Stores(_) | E::Loads(_), S::Ok) => self.whole && mapped,
+            (E::Stores(_) | E::Loads(_) | E::Pins(_), S::Ok) => self.whole && mapped,
             (E::Stores(_), S::Sigbus) => {
                 mapped && (self.beyond || self.obstacles.no_space || self.obstacles.no_read)
             }
             (E::Loads(_), S::Sigbus) => mapped && (self.beyond || self.obstacles.no_read),
-            (E::Stores(_) | E::Loads(_), S::Segv) => unmapped,
-            (E::Writes(_), S::Ok) => self.whole,
-            (E::Writes(_), S::Fault) => self.obstacles.no_buffer,
-            (E::Writes(_), S::NoSpace) => self.obstacles.no_space,
+            (E::Stores(_), S::Segv) => unmapped || self.protected,
+            (E::Loads(_), S::Segv) => unmapped,
+            (E::Pins(_), S::Fault) => {
+                unmapped
+                    || self.protected
+                    || self.beyond
+                    || self.obstacles.no_space
+                    || self.obstacles.no_read
+            }
+            (E::Writes(_) | E::WritesMapped { .. }, S::Ok) => self.whole,
+            (E::Writes(_) | E::WritesMapped { .. }, S::Fault) if self.obstacles.no_buffer => true,
+            // The buffer cannot be read.
+            (E::WritesMapped { .. }, S::Fault) => {
+                let Obstacles { no_read, no_memory, .. } = self.obstacles;
+                unmapped || self.beyond || no_read || no_memory
+            }
+            (E::Writes(_) | E::WritesMapped { .. }, S::NoSpace) => self.obstacles.no_space,
             (E::Copies { .. }, S::NoSpace) => self.obstacles.no_space,
             // Ranges that overlap; unless the file ends before they do.
-            (E::Copies { from, to }, S::Invalid) => from.bits() & to.bits() != 0,
+            (E::Copies { from, to, other }, S::Invalid) => !other && from.bits() & to.bits() != 0,
             (E::Zeroes(_) | E::Reserves(_) | E::Extends(_), S::NoSpace) => self.obstacles.no_space,
             (
-                E::Reads(_) | E::Writes(_) | E::Copies { .. } | E::Discards(_) | E::Zeroes(_),
+                E::Reads(_)
+                | E::Writes(_)
+                | E::WritesMapped { .. }
+                | E::Copies { .. }
+                | E::Discards(_)
+                | E::Zeroes(_),
                 S::Io,
             ) => self.obstacles.no_read,
             (
                 E::Stores(_)
                 | E::Loads(_)
+                | E::Pins(_)
                 | E::Reads(_)
                 | E::Writes(_)
+                | E::WritesMapped { .. }
                 | E::Copies { .. }
                 | E::Discards(_)
                 | E::Zeroes(_)
                 | E::Reserves(_)
-                | E::Extends(_),
+                | E::Extends(_)
+                | E::Resizes(_),
                 S::NoMemory,
             ) => self.obstacles.no_memory,
-            (E::Syncs { mapping: true }, S::NoMemory) => unmapped,
+            (E::Syncs { mapping: true } | E::Protects, S::NoMemory) => unmapped,
+            (E::Moves, S::Fault) => unmapped,
+            (E::Moves | E::Protects, S::Ok) => mapped,
             (E::Syncs { mapping: true }, _) if !mapped => false,
             (E::Syncs { .. }, S::Io) => self.errors.is_due(self.errors_at_call, true),
             (E::Syncs { .. }, S::NoSpace) => {
@@ -289,9 +314,16 @@ mod tests {
     const TABLE: &[(O, Results, Results, Results)] = &[
         (O::Store(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
         (O::Load(CELL), &[S::Ok], &[S::Ok, S::Sigbus, S::Segv, S::NoMemory], &[S::Segv]),
+        (O::Pin(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Fault], &[S::Fault]),
         (O::Read(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::Ok]),
         (O::Write(CELL), &[S::Ok], &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault], &[S::Ok]),
-        (O::Truncate(0), &[S::Ok], &[S::Ok], &[S::Ok]),
+        (
+            O::WriteMapped(CELL, CELL),
+            &[S::Ok],
+            &[S::Ok, S::NoMemory, S::NoSpace, S::Io, S::Fault],
+            &[S::Ok, S::Fault],
+        ),
+        (O::Truncate(0), &[S::Ok], &[S::Ok, S::NoMemory], &[S::Ok]),
         (
             O::Punch(CELL),
             &[S::Ok, S::NotSupported],
@@ -321,6 +353,8 @@ mod tests {
         (O::Msync, &[S::Ok], &[S::Ok, S::NoMemory, S::Io], &[S::NoMemory]),
         (O::Invalidate2(CELL), &[S::Ok, S::Busy], &[S::Ok, S::Busy], &[S::Ok, S::Busy]),
         (O::Munmap, &[S::Ok], &[S::Ok], &[S::Ok]),
+        (O::Mremap, &[S::Ok], &[S::Ok, S::Fault], &[S::Fault]),
+        (O::Mprotect, &[S::Ok], &[S::Ok, S::NoMemory], &[S::NoMemory]),
     ];
 
     #[test]
@@ -342,6 +376,7 @@ mod tests {
         let calm = Circumstances {
             obstacles: Obstacles::default(),
             mapped: Mapped::YES,
+            protected: false,
             beyond: false,
             whole: true,
             errors: &none,

@@ -31,7 +31,7 @@ mod size;
 
 use mkwrite_model::case::{CELLS_MAX, Case, Effect, Geometry, Operation, Range};
 use mkwrite_model::exec::{ACTORS_MAX, TaskId};
-use mkwrite_model::kernel::{Stamp, Status};
+use mkwrite_model::kernel::{InodeId, Stamp, Status};
 
 use cell::{Cell, Why};
 pub use errors::Obstacles;
@@ -129,6 +129,10 @@ struct Pending {
     errors: AtCall,
     /// A write that the call itself began found no space.
     own: bool,
+    /// Since the call, another call may have taken pages out of the page cache.
+    detached: bool,
+    /// Since the call, its mapping may have been read-only.
+    protected: bool,
 }
 
 impl Pending {
@@ -182,8 +186,8 @@ impl Default for History {
 }
 
 impl History {
-    /// Begins the history of a case: its file, and its callers' address spaces.
-    pub fn begin(&mut self, case: &Case) {
+    /// Begins the history of a file of a case: what it holds, and its callers' address spaces.
+    pub fn begin(&mut self, case: &Case, file: InodeId) {
         let geometry = case.geometry;
         self.geometry = geometry;
         self.mms = [0; CALLERS];
@@ -196,7 +200,7 @@ impl History {
         for cell in 0..geometry.file_cells() {
             let hole = geometry.is_hole(cell / geometry.block_cells());
             let content =
-                if hole || cell >= geometry.size { Stamp::ZERO } else { Stamp::initial(cell) };
+                if hole || cell >= geometry.size { Stamp::ZERO } else { file.content(cell) };
             self.cells[usize::from(cell)].begin(content);
         }
         (self.pending, self.readers) = ([Pending::default(); CALLERS], [0; CELLS_MAX]);
@@ -257,14 +261,24 @@ impl History {
             mapped: self.mappings.of(mm),
             errors: self.errors.now(),
             own: false,
+            detached: false,
+            protected: self.is_protecting(mm),
         };
+        self.detach(caller, operation.effect());
+        if operation.effect() == Effect::Protects {
+            for (pending, of) in self.pending.iter_mut().zip(self.mms) {
+                pending.protected |= of == mm;
+            }
+        }
         match operation.effect() {
-            Effect::Stores(cells) => {
+            Effect::Stores(cells) | Effect::Pins(cells) => {
                 for cell in cells.clip(Range::new(0, self.size.most())).iter() {
                     self.add(caller, cell, Stamp::new(caller, slot, cell));
                 }
             }
-            Effect::Writes(cells) | Effect::Copies { to: cells, .. } => {
+            Effect::Writes(cells)
+            | Effect::Copies { to: cells, .. }
+            | Effect::WritesMapped { to: cells, .. } => {
                 self.size.call_extend(caller, cells.end);
                 self.size_changed();
                 for cell in cells.iter() {
@@ -303,6 +317,23 @@ impl History {
         }
     }
 
+    /// Some call makes the mapping of this address space read-only for a while.
+    fn is_protecting(&self, mm: u8) -> bool {
+        let calls = self.pending.iter().zip(self.mms).filter(|(_, of)| *of == mm);
+        calls.into_iter().any(|(pending, _)| pending.operation.effect() == Effect::Protects)
+    }
+
+    /// A call begins: what a device writes meanwhile may go with its page, by this call or by another
+    /// one that runs.
+    fn detach(&mut self, caller: TaskId, effect: Effect) {
+        if effect.detaches() {
+            self.pending.iter_mut().for_each(|pending| pending.detached = true);
+        } else if let Effect::Pins(_) = effect {
+            let others = self.pending.iter().any(|pending| pending.operation.effect().detaches());
+            self.pending[caller.index()].detached = others;
+        }
+    }
+
     fn add(&mut self, caller: TaskId, cell: u8, value: Stamp) {
         self.add_if(caller, cell, value, true);
     }
@@ -325,7 +356,7 @@ impl History {
             let p = &mut self.pending[caller];
             let (before, slot) = (p.most, p.slot);
             (p.least, p.most) = (p.least.min(least), p.most.max(most));
-            if let Effect::Stores(cells) = p.operation.effect() {
+            if let Some(cells) = p.operation.effect().stores() {
                 for cell in cells.clip(Range::new(before, most)).iter() {
                     let task = TaskId(caller as u8);
                     self.add(task, cell, Stamp::new(task, slot, cell));
@@ -346,10 +377,11 @@ impl History {
         self.check_status(caller, &pending, outcome);
         let done = |cells: Range| Range::new(cells.start, cells.start + outcome.done);
         match pending.operation.effect() {
-            Effect::Stores(cells) => {
+            effect @ (Effect::Stores(cells) | Effect::Pins(cells)) => {
+                let stays = !pending.detached || matches!(effect, Effect::Stores(_));
                 for cell in cells.iter() {
                     let took_place = done(cells).contains(cell);
-                    let certain = cell < pending.least;
+                    let certain = stays && cell < pending.least;
                     let value = Stamp::new(caller, slot, cell);
                     self.settle(caller, cell, value, took_place, certain);
                 }
@@ -358,11 +390,15 @@ impl History {
                 self.check_values(caller, pending, done(cells), outcome);
             }
             Effect::Reads(cells) => self.check_read(caller, pending, cells, outcome),
-            Effect::Writes(cells) => self.written(caller, pending, cells, outcome),
-            Effect::Copies { from, to } => {
-                let most = from.iter().len().min(to.iter().len()) as u8;
-                let from = Range::new(from.start, from.start + most);
-                self.check_read(caller, pending, from, outcome);
+            Effect::Writes(cells) | Effect::WritesMapped { to: cells, .. } => {
+                self.written(caller, pending, cells, outcome);
+            }
+            Effect::Copies { from, to, other } => {
+                if !other {
+                    let most = from.iter().len().min(to.iter().len()) as u8;
+                    let from = Range::new(from.start, from.start + most);
+                    self.check_read(caller, pending, from, outcome);
+                }
                 self.written(caller, pending, to, outcome);
             }
             Effect::Extends(cells) => self.extended(caller, pending, cells, outcome),
@@ -380,12 +416,18 @@ impl History {
                 }
             }
             Effect::Resizes(size) => {
-                self.size.return_set(caller);
+                let took_place = outcome.status == Status::Ok;
+                match took_place {
+                    true => self.size.return_set(caller),
+                    false => self.size.fail_set(caller),
+                }
                 self.size_changed();
                 for cell in size..self.geometry.file_cells() {
-                    self.settle(caller, cell, Stamp::ZERO, true, true);
+                    self.settle(caller, cell, Stamp::ZERO, took_place, true);
                 }
-                self.check_exposed(pending, outcome);
+                if took_place {
+                    self.check_exposed(pending, outcome);
+                }
             }
             Effect::Syncs { .. } if outcome.status == Status::Ok => {
                 for cell in 0..pending.least {
@@ -401,6 +443,23 @@ impl History {
             }
             _ => {}
         }
+        self.forget(caller, pending);
+    }
+
+    /// `caller`'s call on another file has returned, which has read `cells` of this one: as many as
+    /// it says, and all of them below the end unless it failed.
+    pub fn returned_copy(&mut self, caller: TaskId, cells: Range, outcome: &Observed<'_>) {
+        let pending = self.pending[caller.index()];
+        if outcome.status == Status::Ok {
+            self.check_read(caller, pending, cells, outcome);
+        } else {
+            let done = Range::new(cells.start, cells.start + outcome.done);
+            self.check_values(caller, pending, done, outcome);
+        }
+        self.forget(caller, pending);
+    }
+
+    fn forget(&mut self, caller: TaskId, pending: Pending) {
         self.pending[caller.index()] = Pending::default();
         for cell in pending.reads(self.geometry.file_cells()).iter() {
             self.cells[usize::from(cell)].forget_reader(1 << caller.index());
@@ -480,10 +539,22 @@ impl History {
         let (g, effect) = (self.geometry, pending.operation.effect());
         let page_start = |cell: u8| g.page_of(cell) * g.cells;
         let cells = match effect {
-            Effect::Stores(cells) | Effect::Loads(cells) | Effect::Writes(cells) => cells,
+            Effect::Stores(cells)
+            | Effect::Loads(cells)
+            | Effect::Pins(cells)
+            | Effect::Writes(cells)
+            | Effect::WritesMapped { to: cells, .. } => cells,
             _ => Range::default(),
         };
         let reached = cells.start + outcome.done;
+        // The last cell that it touched through the mapping.
+        let touched = match effect {
+            Effect::WritesMapped { from, to } => {
+                let end = to.end.min(page_start(reached) + g.cells);
+                from.start + (end - to.start) - 1
+            }
+            _ => reached,
+        };
         let through_mapping = effect.is_through_mapping();
         if through_mapping && outcome.done > 0 && pending.most <= page_start(reached - 1) {
             self.flaw(Flaw::Sigbus, reached - 1, Stamp::ZERO); // went through beyond the end
@@ -491,14 +562,18 @@ impl History {
         let circumstances = Circumstances {
             obstacles: pending.obstacles,
             mapped: pending.mapped,
-            beyond: pending.least <= page_start(reached),
+            protected: pending.protected,
+            beyond: pending.least <= page_start(touched),
             whole: reached >= cells.end,
             errors: &self.errors,
             errors_at_call: pending.errors,
             own: pending.own,
         };
         if !circumstances.allows(effect, outcome.status) {
-            let flaw = if outcome.status == Status::Sigbus { Flaw::Sigbus } else { Flaw::NotDue };
+            // A fault that ends a system call is told by EFAULT.
+            let faulted = outcome.status == Status::Fault && effect.stores().is_some();
+            let is_sigbus = outcome.status == Status::Sigbus || faulted;
+            let flaw = if is_sigbus { Flaw::Sigbus } else { Flaw::NotDue };
             self.flaw(flaw, reached.min(g.file_cells() - 1), Stamp::ZERO);
         }
         if pending.is_sync() && matches!(outcome.status, Status::Io | Status::NoSpace) {

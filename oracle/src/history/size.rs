@@ -117,6 +117,19 @@ impl Size {
         self.finish(caller, None);
     }
 
+    /// A truncate has failed: the size is what it was.
+    pub(super) fn fail_set(&mut self, caller: TaskId) {
+        for n in 0..std::mem::take(&mut self.len) {
+            let mut e = self.entries[usize::from(n)];
+            if e.complete || e.caller != caller.0 {
+                e.setters &= !(1 << caller.index());
+                self.entries[usize::from(self.len)] = e;
+                self.len += 1;
+            }
+        }
+        self.bound();
+    }
+
     /// A write ends; it has written up to `end`, or nothing if that is 0.
     pub(super) fn return_extend(&mut self, caller: TaskId, end: u8) {
         self.raising[caller.index()] = 0;

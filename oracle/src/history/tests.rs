@@ -19,7 +19,7 @@ impl Script {
     fn new(size: u8) -> Script {
         let mut history = History::default();
         let geometry = Geometry { pages: 2, cells: 2, blocks: 1, size, ..Geometry::default() };
-        history.begin(&Case { geometry, ..Case::default() });
+        history.begin(&Case { geometry, ..Case::default() }, InodeId::default());
         Script { history, durable_size: None }
     }
 
@@ -484,4 +484,59 @@ fn a_refused_punch_changes_nothing_and_one_that_failed_may_have() {
             assert_eq!(found, flaws, "{status:?}, then {value:?}");
         }
     }
+}
+
+/// What a device writes while a page may be taken out of the page cache can go with the page, and
+/// what was there before comes back; otherwise it is a store like any other.
+#[test]
+fn what_a_device_writes_is_certain_unless_its_page_may_have_gone() {
+    let removals = [
+        (None, &[Flaw::Stale][..]),
+        (Some(Operation::Invalidate(Range::new(0, 1))), &[Flaw::Stale]),
+        (Some(Operation::Invalidate2(Range::new(0, 1))), &[]),
+        (Some(Operation::Punch(Range::new(2, 4))), &[]),
+    ];
+    for (removal, flaws) in removals {
+        let mut s = Script::new(4);
+        s.call(A, 0, Operation::Pin(CELL0));
+        if let Some(removal) = removal {
+            s.call(B, 0, removal);
+            assert_eq!(s.ok(B, 0), []);
+        }
+        assert_eq!(s.ok(A, 1), []);
+        s.call(B, 1, Operation::Load(CELL0));
+        assert_eq!(s.ret(B, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
+        s.call(B, 2, Operation::Load(CELL0));
+        assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::initial(0)], &[]), flaws, "{removal:?}");
+    }
+}
+
+/// A store may be refused while the mapping of its address space is read-only, and no longer.
+#[test]
+fn a_store_is_refused_only_while_the_mapping_is_read_only() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Mprotect);
+    s.call(B, 0, Operation::Store(CELL0));
+    assert_eq!(s.ok(A, 0), []);
+    assert_eq!(s.ret(B, Status::Segv, 0, &[], &[]), []);
+    s.call(B, 1, Operation::Store(CELL0));
+    assert_eq!(s.ret(B, Status::Segv, 0, &[], &[]), [Flaw::NotDue]);
+}
+
+/// A truncate that has failed has set nothing: the old size and what was there are the only ones.
+#[test]
+fn a_truncate_that_fails_leaves_size_and_content() {
+    let mut s = Script::new(4);
+    s.call(A, 0, Operation::Truncate(1));
+    assert_eq!((s.history.size.least(), s.history.size.most()), (1, 4), "under way");
+    assert_eq!(s.ret(A, Status::NoMemory, 0, &[], &[]), [Flaw::NotDue], "there is memory");
+    assert_eq!((s.history.size.least(), s.history.size.most()), (4, 4));
+    let lost = [Stamp::initial(0), Stamp::ZERO];
+    s.call(A, 1, Operation::Read(Range::new(0, 2)));
+    assert_eq!(s.ret(A, Status::Ok, 2, &lost, &[]), [Flaw::Stale]);
+    s.call(A, 2, Operation::Truncate(1));
+    s.history.met(A, Obstacles { no_memory: true, ..Obstacles::default() });
+    assert_eq!(s.ret(A, Status::NoMemory, 0, &[], &[]), []);
+    s.call(A, 3, Operation::Read(Range::new(2, 4)));
+    assert_eq!(s.ret(A, Status::Ok, 2, &[Stamp::initial(2), Stamp::initial(3)], &[]), []);
 }

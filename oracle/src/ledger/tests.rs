@@ -29,6 +29,7 @@ fn breach(rule: &str, operation: &'static str, cells: u64) -> Breach {
         task: TaskId(0),
         slot: 0,
         step: 0,
+        file: 0,
         page: None,
         cell: None,
         cells,

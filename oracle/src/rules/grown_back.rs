@@ -32,7 +32,7 @@ impl Check for GrownBack {
     fn event<F: Filesystem>(cx: &mut Cx<'_, F>, event: Event) {
         if let Event::SizeWritten { from, to, .. } = event
             && to > from
-            && matches!(cx.actor_effect(), None | Some(Effect::Stores(_) | Effect::Loads(_)))
+            && cx.actor_effect().is_none_or(Effect::is_through_mapping)
             && (is_truncating_to(cx.k, from) || is_stale(cx, to))
         {
             let what = match cx.actor_effect() {
@@ -46,7 +46,7 @@ impl Check for GrownBack {
 
 /// A reply tells a size that the file at the server no longer has.
 fn is_stale<F: Filesystem>(cx: &Cx<'_, F>, size: u8) -> bool {
-    cx.actor_effect().is_none() && cx.k.server.attributes().size < size
+    cx.actor_effect().is_none() && cx.k.server().attributes().size < size
 }
 
 /// A truncate to this size holds the inode lock.

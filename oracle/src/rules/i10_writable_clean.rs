@@ -1,4 +1,5 @@
-//! I10: an unlocked page of a tracked mapping that some pte maps writable is PG_dirty.
+//! I10: an unlocked page of a tracked mapping that some pte maps writable, or did when a TLB entry was
+//! made that has not been flushed yet, is PG_dirty.
 //!
 //! Windows: before the patch, and where there is no page_mkwrite, the fault installs its pte first
 //! and calls set_page_dirty later without the page lock; until then that fault is excused.
@@ -27,7 +28,7 @@ impl Check for WritableClean {
     }
 
     fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
-        let broken = !k.is_dirty(page) && k.ptes_of(page).any(|pte| pte.is_writable());
+        let broken = !k.is_dirty(page) && k.lets_stores_through(page);
         broken.then_some("a pte is writable, the page is clean and unlocked")
     }
 

@@ -31,7 +31,7 @@ impl Check for StablePages {
     }
 
     fn page<F: Filesystem>(k: &Kernel<F>, page: Frame) -> Option<&'static str> {
-        let broken = k.is_writeback(page) && k.ptes_of(page).any(|pte| pte.is_writable());
+        let broken = k.is_writeback(page) && k.lets_stores_through(page);
         broken.then_some("writable under writeback")
     }
 }

@@ -218,7 +218,7 @@ macro_rules! rules {
             let k = cx.k;
             $(if cx.applies(Rule::$variant) {
                 cx.rule = Rule::$variant;
-                for page in k.frames_in_use() {
+                for page in Frame::all(k.frames_of_file()) {
                     if let Some(what) = $module::$variant::quiescent(k, page) {
                         let cells = cx.cells_of(page, $module::$variant::cells(k, page));
                         let excused = cells & $module::$variant::excused_cells(cx.marks);

@@ -43,7 +43,7 @@ impl Check for SizeChange {
             None if by_server => {}
             // The reply to a punch tells the server's size, and no more than that may come of it.
             Some(Effect::Discards(_))
-                if by_server && (to < from || to <= cx.k.server.attributes().size) => {}
+                if by_server && (to < from || to <= cx.k.server().attributes().size) => {}
             Some(Effect::Discards(_)) if by_server => {
                 cx.size_breach(from.min(to), "i_size raised by one who may not");
             }
