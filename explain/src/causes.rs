@@ -6,7 +6,7 @@
 //! first*. Of the others each finding follows from the one that comes first which breaks before it
 //! where it shows and not where it does not. What nearly always breaks in the same step is one
 //! cause; so are findings that come first and break the same rule in the same words on one
-//! filesystem. Across pairs the case of a cause is run on the others: another version of the
+//! filesystem, and a store that is missing in one case, whoever notices it. Across pairs the case of a cause is run on the others: another version of the
 //! filesystem, or code that several share. And two causes are one if isolation finds the same two
 //! steps for both: both go away when these are exchanged. The finding that stands for a cause is
 //! the smallest that comes first, on a pair without remedies if there is one. `mkwrite causes`
@@ -59,6 +59,9 @@ pub struct Cause {
 /// Fewer may each have a defect of their own that costs the same.
 const SHARED: usize = 3;
 
+/// A store is missing: fsync notices it, or a reader, or who looks at the store in the end.
+const MISSING: [Rule; 3] = [Rule::NotDurable, Rule::Stale, Rule::Lost];
+
 /// Kinds of findings that are walked from at the most; each walk takes some milliseconds. Of more,
 /// only their own cases say what they follow from.
 const WALKS: usize = 150;
@@ -90,7 +93,7 @@ struct Folding<'a, F: Filesystem> {
     /// The targets that have new findings, and these by kind.
     targets: Vec<(Target<F>, BTreeMap<Kind, usize>)>,
     /// For each new finding, what its own case breaks, by step.
-    breaks: Vec<Vec<Kind>>,
+    breaks: Vec<Vec<Breach>>,
     /// Of each kind the finding that was walked from, and what came of it.
     walks: BTreeMap<Key, (usize, Company)>,
     /// For each finding another of its cause, or itself if it is the first.
@@ -111,7 +114,7 @@ impl<'a, F: Filesystem> Folding<'a, F> {
         for (n, Finding { target, case, .. }) in findings.iter().enumerate() {
             let mut breaks = Vec::new();
             if folding.is_new(n) {
-                breaks = folding.run(*target, case).iter().map(kind).collect();
+                breaks = folding.run(*target, case);
                 let known = folding.targets.iter().position(|(known, _)| known == target);
                 let known = known.unwrap_or_else(|| {
                     folding.targets.push((*target, BTreeMap::new()));
@@ -162,7 +165,7 @@ impl<'a, F: Filesystem> Folding<'a, F> {
     fn rank(&self, n: usize) -> (bool, bool, bool, Size, usize) {
         let Finding { target, signature, case, .. } = &self.findings[n];
         let follows = matches!(signature.expected, Expected::Consequence(_))
-            || self.is_new(n) && self.breaks[n].first() != Some(&self.kind(n));
+            || self.is_new(n) && self.breaks[n].first().map(kind) != Some(self.kind(n));
         let comes_first = self.walks.get(&self.key(n)).is_none_or(|(_, it)| it.comes_first());
         (!comes_first, follows, !target.remedies.is_empty(), Size::of(case), n)
     }
@@ -227,11 +230,21 @@ impl<'a, F: Filesystem> Folding<'a, F> {
                 if company.comes_first() {
                     let what = (key.0, key.1.0, self.findings[*n].breach.what);
                     joined.push((*n, *first));
+                    let store = self.same_store(*n);
+                    joined.extend(store.filter_map(|kind| Some((*n, *own.get(&kind)?))));
                     joined.push((*n, *seen.entry(what).or_insert(*n)));
                 }
             }
         }
         joined.into_iter().for_each(|(n, other)| self.join(n, other));
+    }
+
+    /// If a finding is about a store that is missing: who else notices it, in its own case.
+    fn same_store(&self, n: usize) -> impl Iterator<Item = Kind> {
+        let missing = || self.breaks[n].iter().filter(|breach| MISSING.contains(&breach.rule));
+        let own = missing().find(|breach| kind(breach) == self.kind(n));
+        let cells = own.map_or(0, |breach| breach.cells);
+        missing().filter(move |breach| breach.cells & cells != 0).map(kind)
     }
 
     /// Joins each finding that does not come first with what it follows from.
@@ -247,8 +260,10 @@ impl<'a, F: Filesystem> Folding<'a, F> {
                     .walks
                     .iter()
                     .filter(|((of, _), (_, other))| *of == family && other.comes_first());
-                let score =
-                    |kind: Kind| Some((self.breaks[*n].contains(&kind), company.follows(kind)?));
+                let score = |of: Kind| {
+                    let is_there = self.breaks[*n].iter().any(|breach| kind(breach) == of);
+                    Some((is_there, company.follows(of)?))
+                };
                 let best = firsts
                     .filter_map(|((_, kind), (at, _))| Some((score(*kind)?, *kind, *at)))
                     .max_by_key(|(score, ..)| *score);

@@ -4,9 +4,9 @@
 use mkwrite_explain::causes::{Finding, fold};
 use mkwrite_impls::Builtin;
 use mkwrite_model::implementation::{Filesystem, Pair};
-use mkwrite_model::plant::Plant;
+use mkwrite_model::plant::{Plant, Plants};
 use mkwrite_oracle::Ledger;
-use mkwrite_search::plants::found;
+use mkwrite_search::plants::{due_to, found};
 
 fn natural(name: &str) -> Pair<Builtin> {
     Pair::natural(Builtin::by_name(name).unwrap())
@@ -33,6 +33,45 @@ fn one_bug_is_one_cause_however_many_rules_it_breaks() {
             causes.iter().map(|cause| shown[cause.root].signature.rule.id()).collect();
         assert_eq!(roots, [root], "{plant}");
         assert_eq!(causes[0].findings.len(), shown.len());
+    }
+}
+
+#[test]
+fn one_bug_that_shows_at_many_steps_is_at_most_three_causes() {
+    let ledger = Ledger::own();
+    for (plant, least) in
+        [("count-leaves-out", 8), ("blocks-stay-mapped", 20), ("writeback-never-ends", 5)]
+    {
+        let shown = shown(&ledger, plant, &["block@2.6.30"]);
+        assert!(shown.len() >= least, "{plant}: {}", shown.len());
+        let causes = fold(&ledger, &shown);
+        assert!(causes.len() <= 3, "{plant}: {causes:?}");
+    }
+}
+
+/// Each was one row of both before findings were folded by what they follow from: a smallest case
+/// of the one bug happens to need what the other breaks.
+#[test]
+fn two_bugs_on_one_pair_are_told_apart() {
+    let ledger = Ledger::own();
+    for names in [
+        ["mapping-left-behind", "time-under-lock"],
+        ["no-tail-zero", "no-partial-zero"],
+        ["cut-skips-wait", "size-without-lock"],
+        ["reclaims-writeback", "end-io-sleeps"],
+    ] {
+        let plants = names.map(|name| Plant::from_name(name).unwrap());
+        let shown = found(&ledger, &plants, &[natural("block@2.6.30")], (1, 2000));
+        let alone = |n: &usize, plant: Plant| due_to(&ledger, &shown[*n]) == Plants::from(plant);
+        let causes = fold(&ledger, &shown);
+        for plant in plants {
+            let own = causes.iter().filter(|cause| cause.findings.iter().any(|n| alone(n, plant)));
+            assert_ne!(own.count(), 0, "{names:?}: {} shows alone", plant.name());
+        }
+        let is_of_both = |findings: &[usize]| {
+            plants.iter().all(|plant| findings.iter().any(|n| alone(n, *plant)))
+        };
+        assert!(!causes.iter().any(|cause| is_of_both(&cause.findings)), "{names:?}: {causes:?}");
     }
 }
 
