@@ -97,7 +97,7 @@ impl Generator {
         if one_in(r, THEMED_ONE_IN) {
             theme::begin(case, r, hot);
         }
-        if has_later && one_in(later, 4) {
+        if has_later && one_in(later, 2) {
             theme::begin_later(case, later, hot);
         }
         case.schedule = Schedule::Seed { seed: r.random(), overrides: Vec::new() };

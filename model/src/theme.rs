@@ -29,7 +29,7 @@ const THEMES: &[(Theme, u32)] = &[(cut, 6), (beside, 8), (shortage, 2), (holes, 
 
 /// Those of cases that have later kinds of operations: about space that is reserved, mappings that
 /// go stale, pinned pages, and ptes that change.
-const LATER: &[(Theme, u32)] = &[(remapped, 2), (released, 1), (pinned, 4), (late, 2)];
+const LATER: &[(Theme, u32)] = &[(remapped, 6), (released, 3), (pinned, 5), (late, 2)];
 
 /// Puts a theme about this page in front of a case.
 pub(crate) fn begin(case: &mut Case, r: &mut Random, page: u8) {
@@ -233,7 +233,7 @@ fn pinned(stage: &mut Stage<'_>) -> Parts {
         _ => vec![stage.flush()],
     };
     // Once the page is mapped most of a pin is the device.
-    [vec![Op::Pin(all), Op::Pin(all), Op::Pin(all), Op::Fsync], others]
+    [vec![Op::Pin(all), Op::Pin(all), Op::Fsync], others]
 }
 
 /// Two threads store to the page; one takes its pte away or changes it, while the other goes on

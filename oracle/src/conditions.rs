@@ -589,7 +589,7 @@ impl Marks {
     /// A CPU has stored to these cells, of one page.
     fn stored_by_stale<F: Filesystem>(&mut self, k: &Kernel<F>, cells: Range) {
         for moved in [false, true] {
-            if stale(k, k.geometry().page_of(cells.start), moved) {
+            if k.is_stale(k.geometry().page_of(cells.start), moved) {
                 self.stored_stale[usize::from(moved)] |= cells.bits();
             }
         }
@@ -731,7 +731,7 @@ impl Marks {
 
     fn flushed_late<F: Filesystem>(&self, k: &Kernel<F>, about: Subject, moved: bool) -> bool {
         let g = k.geometry();
-        let now = |page: &u8| about.hits(file_cells(g, *page, u8::MAX)) && stale(k, *page, moved);
+        let now = |page: &u8| about.hits(file_cells(g, *page, u8::MAX)) && k.is_stale(*page, moved);
         about.hits(self.stored_stale[usize::from(moved)]) || (0..g.pages).any(|page| now(&page))
     }
 
@@ -746,11 +746,6 @@ impl Marks {
     fn dirtied_in_truncate<F: Filesystem>(&self, _: &Kernel<F>, _: Subject) -> bool {
         self.truncates.dirtied
     }
-}
-
-/// Some CPU goes by a pte of this page of the file that was taken, or moved.
-fn stale<F: Filesystem>(k: &Kernel<F>, index: u8, moved: bool) -> bool {
-    k.slot(index).is_some_and(|page| k.is_stale(page, moved))
 }
 
 /// What lay beyond i_size, in the last page.

@@ -183,8 +183,16 @@ struct Hunt {
 /// Cases in which a rule must find its bug.
 const CASES: u64 = 15_000;
 /// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
-const RARE: &[Plant] =
-    &[Plant::StaleWriteMap, Plant::TowriteLost, Plant::PinUncounted, Plant::ReleaseTakesAll];
+/// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
+const RARE: &[Plant] = &[
+    Plant::StaleWriteMap,
+    Plant::TowriteLost,
+    Plant::PinUncounted,
+    Plant::ReleaseTakesAll,
+    Plant::SizeBeforeLock,
+    Plant::PinDirtiedEarly,
+    Plant::ReclaimsPinned,
+];
 /// Cases after which it is said that no other rule has seen the bug.
 const ALONE: u64 = 2000;
 

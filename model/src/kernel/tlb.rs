@@ -37,6 +37,11 @@ impl Tlb {
     pub(super) fn reset(&self) {
         self.stale.set(0);
     }
+
+    #[inline]
+    fn has(&self, index: u8) -> bool {
+        self.stale.get() >> index & 1 != 0
+    }
 }
 
 impl<F: Filesystem> Kernel<F> {
@@ -93,16 +98,15 @@ impl<F: Filesystem> Kernel<F> {
     #[inline]
     pub(crate) fn translation(&self, mm: Mm, index: u8) -> (Pte, bool) {
         let tlb = self.tlb(mm);
-        let is_stale = tlb.stale.get() >> index & 1 != 0;
+        let is_stale = tlb.has(index);
         let pte =
             if is_stale { tlb.entries[usize::from(index)].get() } else { self.pte(mm, index) };
         (pte, is_stale)
     }
 
-    /// Some CPU still goes by a pte of the page that was moved, or taken away.
-    pub fn is_stale(&self, page: Frame, moved: bool) -> bool {
-        let stale = |mm: Mm| self.has_stale(mm) && self.tlb(mm).moved.get() == moved;
-        Mm::all().any(|mm| stale(mm) && self.stale_pages(mm).any(|of| of == page))
+    /// Some CPU still goes by a pte of page `index` of the file that was moved, or taken away.
+    pub fn is_stale(&self, index: u8, moved: bool) -> bool {
+        Mm::all().map(|mm| self.tlb(mm)).any(|tlb| tlb.has(index) && tlb.moved.get() == moved)
     }
 
     /// Stores to the page can tell nobody: a pte is writable, or was, and some CPU still goes by

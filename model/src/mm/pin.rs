@@ -26,14 +26,14 @@ use crate::remedy::Remedy;
 
 points! {
     330 PinFollow "pin.follow_page"    "get_user_pages: take the pte lock; pin the page if the pte is writable, else fault";
-    331 PinDevice "pin.device"         "the device is at work; the fourth time it writes to the pinned page";
+    331 PinDevice "pin.device"         "the device is at work; the eighth time it writes to the pinned page";
     332 PinLock   "pin.lock_page"      "set_page_dirty_lock: lock the page";
     333 PinDirty  "pin.set_page_dirty" "set_page_dirty_lock: set_page_dirty";
     334 PinPut    "pin.put_page"       "unlock_page, drop the pin";
 }
 
 /// How long a device takes: what comes in between is rarely as short as one step.
-const DEVICE_STEPS: usize = 4;
+const DEVICE_STEPS: usize = 8;
 
 /// The device writes to a range of cells of the mapping: one page at a time.
 pub(crate) async fn pin<F: Filesystem>(k: &Kernel<F>, slot: u8, mm: Mm, cells: Range) -> Status {
