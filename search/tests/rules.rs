@@ -183,7 +183,6 @@ struct Hunt {
 /// Cases in which a rule must find its bug.
 const CASES: u64 = 15_000;
 /// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
-/// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
 const RARE: &[Plant] = &[
     Plant::StaleWriteMap,
     Plant::TowriteLost,
