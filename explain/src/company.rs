@@ -91,7 +91,7 @@ impl Company {
                 mutate(&mut next, &mut r);
             }
             let Some(before) = company.count(own, &breaks(&next)) else { continue };
-            if step / LEG % 2 == 0 || least.is_none_or(|least| before <= least) {
+            if (step / LEG).is_multiple_of(2) || least.is_none_or(|least| before <= least) {
                 (at, least) = (next, Some(before));
             }
         }

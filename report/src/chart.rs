@@ -122,7 +122,7 @@ pub(crate) enum Item {
 }
 
 /// Steps of a run that a page draws at the most; a step of the largest case takes some 10 KB.
-const DRAWN_MAX: usize = 300;
+pub(crate) const DRAWN_MAX: usize = 300;
 
 /// One run, ready to be drawn.
 pub(crate) struct Chart<'a> {

@@ -2,7 +2,7 @@
 //! made here, and can be read without scripts and on paper; the script only adds the step's
 //! details, the keyboard, and folding. What is drawn, and which steps are folded, `chart` says.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use mkwrite_explain::explain::Explanation;
@@ -24,6 +24,7 @@ const POLICY: &str =
 /// The page of an explanation: one file, no network.
 pub fn page(e: &Explanation) -> String {
     let charts = charts(e);
+    let drawn = charts[0].drawn();
     let data = embedded(&charts, e.main.map(|breach| breach.step));
     let sentence = if e.main.is_some() { "What happened" } else { "What was run" };
     html! {
@@ -48,12 +49,12 @@ pub fn page(e: &Explanation) -> String {
                     div {
                         h2 { (sentence) }
                         @if e.story.is_empty() { p { "All rules held, in every step of this run." } }
-                        ol.story { @for sentence in &e.story { li { (prose(sentence)) } } }
+                        ol.story { @for sentence in &e.story { li { (prose(sentence, &drawn)) } } }
                     }
                     @if !e.hints.is_empty() {
                         div.hints {
                             h2 { "What is known, and what closes it" }
-                            ul { @for hint in &e.hints { li { (prose(hint)) } } }
+                            ul { @for hint in &e.hints { li { (prose(hint, &drawn)) } } }
                         }
                     }
                 }
@@ -100,8 +101,9 @@ fn headline(e: &Explanation) -> Markup {
     }
 }
 
-/// A sentence with its points as code and its steps as links into the failing run.
-fn prose(text: &str) -> Markup {
+/// A sentence with its points as code and its steps as links into the failing run, of which these
+/// are drawn.
+fn prose(text: &str, drawn: &Range<usize>) -> Markup {
     let words: Vec<&str> = text.split(' ').collect();
     html! {
         @for (n, word) in words.iter().enumerate() {
@@ -114,7 +116,7 @@ fn prose(text: &str) -> Markup {
                 (head) code { (core) } (tail)
             } @else if let Some(name) = core.strip_prefix('`').and_then(|name| name.strip_suffix('`')) {
                 (head) code { (name) } (tail)
-            } @else if n > 0 && words[n - 1] == "step" && core.parse::<u32>().is_ok() {
+            } @else if n > 0 && words[n - 1] == "step" && core.parse().is_ok_and(|n| drawn.contains(&n)) {
                 (head) a href={ "#failing-" (core) } { (core) } (tail)
             } @else {
                 (word)
@@ -498,7 +500,10 @@ pub(crate) mod tests {
         let last = e.timeline.steps.last().unwrap().clone();
         let count = e.timeline.steps.len() as u32;
         e.timeline.steps.extend((count..2000).map(|step| Moment { step, ..last.clone() }));
+        e.story.extend(["first in step 1, then".to_owned(), "A stands in step 1900.".to_owned()]);
         let page = page(&e);
+        assert!(page.contains(r##"in step <a href="#failing-1">1</a>,"##));
+        assert!(page.contains("in step 1900.") && !page.contains("#failing-1900"));
         assert_eq!(page.matches(r#"<li class="step"#).count(), 300);
         assert!(page.contains("1700 steps after these are not drawn"));
         let data = data(&page);

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use mkwrite_explain::explain::Explanation;
 use textwrap::{Options, WordSplitter};
 
-use crate::chart::{Chart, Column, ColumnKind, Flag, Item, charts, hue, hue_of};
+use crate::chart::{Chart, Column, ColumnKind, DRAWN_MAX, Flag, Item, charts, hue, hue_of};
 use crate::palette::{
     BACK, BAD, BAD_BACK, BAND, BAND_EDGE, CACHED, CAPTION, DIRTY, INK, PTE, RECORD, RULE, SOFT,
     TASKS, WRITEBACK,
@@ -152,7 +152,9 @@ fn shown(e: &Explanation, chart: &Chart) -> std::ops::Range<usize> {
         chart.window.map_or((breach.saturating_sub(WHOLE_STEPS_MAX / 2), breach), |w| {
             (w.from, w.to.max(breach))
         });
-    from.min(breach).saturating_sub(MARGIN_STEPS)..(to + MARGIN_STEPS).min(steps)
+    // A page draws no more of a long run either.
+    let end = (to + MARGIN_STEPS).min(steps);
+    from.min(breach).saturating_sub(MARGIN_STEPS).max(end.saturating_sub(DRAWN_MAX))..end
 }
 
 /// The rows of these steps, before they have a place.
@@ -390,7 +392,11 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use mkwrite_explain::timeline::Moment;
+    use mkwrite_oracle::judge::Breach;
+
     use super::*;
+    use crate::chart::Window;
     use crate::html::tests::explained;
 
     #[test]
@@ -416,6 +422,24 @@ mod tests {
         assert!(picture.contains("&lt;&amp;; long"));
         assert!(!picture.contains(&"long ".repeat(40)));
         assert_eq!(picture.matches("long").count(), 100);
+    }
+
+    #[test]
+    fn of_a_long_run_no_more_is_shown_than_on_a_page() {
+        let mut e = explained("known/unlocked-return/race-nfs-unstable.mkw");
+        e.isolation = None;
+        let last = e.timeline.steps.last().unwrap().clone();
+        let count = e.timeline.steps.len() as u32;
+        e.timeline.steps.extend((count..2000).map(|step| Moment { step, ..last.clone() }));
+        let breach = e.main.unwrap().step as usize;
+        let near = shown(&e, &charts(&e)[0]);
+        assert_eq!(near, breach - WHOLE_STEPS_MAX / 2 - MARGIN_STEPS..breach + MARGIN_STEPS);
+        e.main = Some(Breach { step: 1500, ..e.main.unwrap() });
+        let window = Some(Window { from: 10, to: 20, first: 12, second: 20 });
+        let mut chart = charts(&e).swap_remove(0);
+        chart.window = window;
+        let far = shown(&e, &chart);
+        assert_eq!(far, 1500 + MARGIN_STEPS - DRAWN_MAX..1500 + MARGIN_STEPS);
     }
 
     #[test]

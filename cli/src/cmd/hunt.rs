@@ -1,7 +1,8 @@
 //! `mkwrite hunt`: the main job. Arbitrary cases on many pairs until the time is up.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -113,7 +114,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Files of cases that one hunt writes at the most.
+/// Files of cases that a hunt writes of what the ledger expects, at the most: each cause has its
+/// share. What is NEW has all of its cases.
 const FILES_MAX: usize = 500;
 /// Seconds of a hunt without --seconds and --cases.
 const DEFAULT_SECONDS: u64 = 20;
@@ -132,7 +134,7 @@ pub(crate) fn run<F: Filesystem>(args: &Args) -> Result<Exit> {
     if !args.json {
         announce(&plan, jobs);
     }
-    let saver = Saver { args, plan: &plan, files: AtomicUsize::new(0), failed: Mutex::new(None) };
+    let saver = Saver { args, plan: &plan, files: Mutex::default(), failed: Mutex::new(None) };
     let start = Instant::now();
     let outcome = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&progress, &interrupted, seconds, args.cases, start));
@@ -356,8 +358,8 @@ struct Saved<F> {
 struct Saver<'a, F> {
     args: &'a Args,
     plan: &'a Plan<F>,
-    /// How many files were written.
-    files: AtomicUsize,
+    /// How many findings there were of each entry of the ledger.
+    files: Mutex<BTreeMap<usize, usize>>,
     /// The first error of a file.
     failed: Mutex<Option<anyhow::Error>>,
 }
@@ -388,9 +390,14 @@ impl<F: Filesystem> Saver<'_, F> {
 
 impl<F: Filesystem> hunt::Save for Saver<'_, F> {
     fn found(&self, key: &FindingKey, found: &Found) {
-        if self.files.fetch_add(1, Ordering::Relaxed) < FILES_MAX
-            || key.signature.expected == Expected::No
-        {
+        let is_room = |entry| {
+            let mut files = self.files.lock().expect("nothing panics while it is held");
+            let all: usize = files.values().sum();
+            let written = files.entry(entry).or_default();
+            *written += 1;
+            all < FILES_MAX || *written == 1
+        };
+        if entry(key).is_none_or(is_room) {
             let case = hunt::recorded(self.plan, key, found);
             let document = document(self.args, self.plan, key, found, case, false);
             self.save(&file(self.args, self.plan, key), document.to_string().as_bytes());
@@ -410,29 +417,61 @@ fn file<F: Filesystem>(args: &Args, plan: &Plan<F>, key: &FindingKey) -> PathBuf
     args.out.join(Name::of(&plan.ledger, plan.targets[key.target], &key.signature).file())
 }
 
-/// Writes a case for each signature: shrunk, with its schedule by named points, under a name that
-/// depends on the signature alone.
+/// The entry of the ledger that a finding counts for.
+fn entry(key: &FindingKey) -> Option<usize> {
+    match key.signature.expected {
+        Expected::Root(entry) | Expected::Consequence(entry) => Some(entry),
+        Expected::No => None,
+    }
+}
+
+/// Which findings have their case saved: all that are new, and of each entry as many as there is room
+/// for, those of different pairs before others of the same.
+fn kept<'a>(all: impl Iterator<Item = &'a FindingKey>) -> BTreeSet<FindingKey> {
+    let (mut kept, mut expected, mut of_pair) =
+        (BTreeSet::new(), BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, usize>::new());
+    for key in all {
+        let Some(entry) = entry(key) else {
+            kept.insert(*key);
+            continue;
+        };
+        let nth = of_pair.entry((entry, key.target)).or_default();
+        expected.entry(entry).or_default().push((*nth, *key));
+        *nth += 1;
+    }
+    let files = |share: &usize| expected.values().map(|all| all.len().min(*share)).sum::<usize>();
+    let share = (1..=FILES_MAX).rev().find(|share| files(share) <= FILES_MAX).unwrap_or(1);
+    for mut of_entry in expected.into_values() {
+        of_entry.sort_unstable();
+        kept.extend(of_entry.into_iter().take(share).map(|(_, key)| key));
+    }
+    kept
+}
+
+/// Writes a case for each signature that has one: shrunk, with its schedule by named points, under a
+/// name that depends on the signature alone.
 fn save<F: Filesystem>(saver: &Saver<'_, F>, outcome: &Hunted, jobs: usize) -> Vec<Saved<F>> {
-    // What is new first: the number of files is bounded.
+    // What is new first: a kill may come at any time.
     let mut all: Vec<(&FindingKey, &Found)> = outcome.found.iter().collect();
     all.sort_by_key(|(key, _)| (key.signature.expected != Expected::No, **key));
+    let kept = kept(outcome.found.keys());
     let mut findings =
-        each(jobs, all.len(), |n| save_one(saver, all[n].0, all[n].1, n < FILES_MAX));
+        each(jobs, all.len(), |n| save_one(saver, all[n].0, all[n].1, kept.contains(all[n].0)));
     findings.sort_by_key(|finding| finding.key);
     findings
 }
 
-/// Writes the case of a finding, if there is room for what the ledger expects or it is new.
+/// Writes the case of a finding, if it is one of those that are kept.
 fn save_one<F: Filesystem>(
     saver: &Saver<'_, F>,
     key: &FindingKey,
     found: &Found,
-    is_room: bool,
+    is_kept: bool,
 ) -> Saved<F> {
     let Saver { args, plan, .. } = saver;
     let path = file(args, plan, key);
     let (mut case, mut file) = (found.case.clone(), None);
-    if is_room || key.signature.expected == Expected::No {
+    if is_kept {
         case = match args.raw {
             true => hunt::recorded(plan, key, found),
             false => hunt::reproduce(plan, key, found),
@@ -442,7 +481,7 @@ fn save_one<F: Filesystem>(
         // As it was found it may be there.
         file = (is_saved || path.is_file()).then_some(path);
     } else {
-        // It was among the first, and others are before it in the order.
+        // It was among the first that were found, and is not among those that are kept.
         let _ = std::fs::remove_file(&path);
     }
     Saved { key: *key, found: found.clone(), target: plan.targets[key.target], case, file }
@@ -645,13 +684,58 @@ fn print<F: Filesystem>(args: &Args, results: &Results<'_, F>) {
     if outcome.undecided > 0 {
         note(format!("{} had a cell that could not be judged", count(outcome.undecided, "run")));
     }
-    if all.len() > FILES_MAX {
-        note(anyhow!("only {FILES_MAX} cases were saved; narrow the hunt with --impl or --rule"));
+    let kept = kept(all.iter().map(|finding| &finding.key)).len();
+    if all.len() > kept {
+        note(format!(
+            "{} of expected causes with many others are counted, and their cases are not saved: what \
+             is expected has {FILES_MAX} files, and each cause its share, first one for each pair",
+            count(all.len() - kept, "finding")
+        ));
     }
     if !all.is_empty() {
         prose(format!(
             "{DIM}hunt --all lists every finding, with its case; replay CASE --trace shows every \
              step{DIM:#}"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mkwrite_oracle::ledger::Signature;
+
+    use super::*;
+
+    fn keys(expected: Expected, targets: usize, points: usize) -> Vec<FindingKey> {
+        let point = |n: usize| Some(Point::ALL[n]);
+        let key = |target, n| {
+            let signature = Signature { expected, rule: Rule::Lost, point: point(n) };
+            FindingKey { target, signature }
+        };
+        (0..targets).flat_map(|target| (0..points).map(move |n| key(target, n))).collect()
+    }
+
+    #[test]
+    fn each_cause_has_its_share_of_the_files_and_what_is_new_has_all() {
+        let of = |kept: &BTreeSet<FindingKey>, expected: Expected| -> Vec<usize> {
+            let own = kept.iter().filter(|key| key.signature.expected == expected);
+            own.map(|key| key.target).collect()
+        };
+        let (small, large) = (keys(Expected::Root(0), 3, 4), keys(Expected::Root(1), 10, 60));
+        let (other, new) = (keys(Expected::Root(2), 1, 400), keys(Expected::No, 10, 60));
+        let all = [&small[..], &large, &other, &new].concat();
+        let kept = kept(all.iter());
+        assert_eq!(of(&kept, Expected::Root(0)).len(), 12);
+        let of_large = of(&kept, Expected::Root(1));
+        assert_eq!((of_large.len(), of(&kept, Expected::Root(2)).len()), (244, 244));
+        // 24 for each of 10 pairs, and one more for four of them.
+        assert!((0..10).all(|n| of_large.iter().filter(|target| **target == n).count() >= 24));
+        assert_eq!(of(&kept, Expected::No).len(), 600);
+    }
+
+    #[test]
+    fn few_findings_have_all_their_cases() {
+        let few = keys(Expected::Root(0), 5, 90);
+        assert_eq!(kept(few.iter()).len(), 450);
     }
 }
