@@ -722,7 +722,7 @@ mod tests {
             own.map(|key| key.target).collect()
         };
         let (small, large) = (keys(Expected::Root(0), 3, 4), keys(Expected::Root(1), 10, 60));
-        let (other, new) = (keys(Expected::Root(2), 1, 400), keys(Expected::No, 10, 60));
+        let (other, new) = (keys(Expected::Root(2), 4, 100), keys(Expected::No, 10, 60));
         let all = [&small[..], &large, &other, &new].concat();
         let kept = kept(all.iter());
         assert_eq!(of(&kept, Expected::Root(0)).len(), 12);
