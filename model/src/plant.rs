@@ -147,7 +147,6 @@ plants! {
     ReleaseSaysYes      "release-says-yes"      "block@2.6.30"  "releasepage says that the private data is gone, also if it is not";
     FsyncNoInodeLock    "fsync-no-inode-lock"   "block@2.6.30"  "fsync does not take the inode lock";
     PinDirtiedEarly     "pin-dirtied-early"     "block@2.6.30"  "a driver marks a pinned page dirty before its device has written to it, and not after [pinned-pages]";
-    PinUncounted        "pin-uncounted"         "block@2.6.30"  "remove_mapping does not mind the reference of whoever has pinned the page [pinned-pages]";
     ReclaimsPinned      "reclaims-pinned"       "ext4@6.12"     "reclaim takes the private data of a page that is pinned for a device (before d824ec2a1546) [pinned-pages]";
     MkcleanNoFlush      "mkclean-no-flush"      "block@2.6.30"  "page_mkclean does not flush the TLBs of other CPUs [tlb-flush]";
     UnmapNoFlush        "unmap-no-flush"        "block@2.6.30"  "truncate and invalidate unmap pages and do not flush the TLBs of other CPUs [tlb-flush]";

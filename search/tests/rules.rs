@@ -77,7 +77,6 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::FsyncNoInodeLock, Rule::CalledLocked),
     (Plant::PunchKeepsPages, Rule::Stale),
     (Plant::PinDirtiedEarly, Rule::Untracked),
-    (Plant::PinUncounted, Rule::Lost),
     (Plant::ReclaimsPinned, Rule::DirtyWithoutRecord),
     (Plant::MkcleanNoFlush, Rule::MkcleanComplete),
     (Plant::UnmapNoFlush, Rule::FreedInUse),
@@ -178,13 +177,8 @@ struct Hunt {
 /// Cases in which a rule must find its bug.
 const CASES: u64 = 15_000;
 /// Bugs that take some 5,000 cases in the middle, so that now and then so many are not enough.
-const RARE: &[Plant] = &[
-    Plant::StaleWriteMap,
-    Plant::SizeBeforeLock,
-    Plant::PinDirtiedEarly,
-    Plant::PinUncounted,
-    Plant::ReclaimsPinned,
-];
+const RARE: &[Plant] =
+    &[Plant::StaleWriteMap, Plant::SizeBeforeLock, Plant::PinDirtiedEarly, Plant::ReclaimsPinned];
 /// Cases after which it is said that no other rule has seen the bug.
 const ALONE: u64 = 2000;
 
