@@ -150,7 +150,6 @@ plants! {
     ShortReadShrinks    "short-read-shrinks"    "fuse@6.12"     "a READ that was short lowers i_size, also if the file has changed since it was sent [fuse-short-read]";
     PunchNoFlush        "punch-no-flush"        "fuse@6.12"     "a punch on FUSE neither writes the range back first nor waits for requests in flight ('fuse: wait for writeback in fuse_file_fallocate()', 2013) [fuse-fallocate]";
     PinDirtiedEarly     "pin-dirtied-early"     "block@2.6.30"  "a driver marks a pinned page dirty before its device has written to it, and not after [pinned-pages]";
-    PinUncounted        "pin-uncounted"         "block@2.6.30"  "remove_mapping does not mind the reference of whoever has pinned the page [pinned-pages]";
     ReclaimsPinned      "reclaims-pinned"       "ext4@6.12"     "reclaim takes the private data of a page that is pinned for a device (before d824ec2a1546) [pinned-pages]";
     MkcleanNoFlush      "mkclean-no-flush"      "block@2.6.30"  "page_mkclean does not flush the TLBs of other CPUs [tlb-flush]";
     UnmapNoFlush        "unmap-no-flush"        "block@2.6.30"  "truncate and invalidate unmap pages and do not flush the TLBs of other CPUs [tlb-flush]";

@@ -80,7 +80,6 @@ const OTHERS: &[(Plant, Rule)] = &[
     (Plant::ShortReadShrinks, Rule::SizeChange),
     (Plant::PunchNoFlush, Rule::Exposed),
     (Plant::PinDirtiedEarly, Rule::Untracked),
-    (Plant::PinUncounted, Rule::Lost),
     (Plant::ReclaimsPinned, Rule::DirtyWithoutRecord),
     (Plant::MkcleanNoFlush, Rule::MkcleanComplete),
     (Plant::UnmapNoFlush, Rule::FreedInUse),
@@ -186,7 +185,6 @@ const CASES: u64 = 15_000;
 const RARE: &[Plant] = &[
     Plant::StaleWriteMap,
     Plant::TowriteLost,
-    Plant::PinUncounted,
     Plant::ReleaseTakesAll,
     Plant::SizeBeforeLock,
     Plant::PinDirtiedEarly,

@@ -70,8 +70,7 @@ async fn invalidate_complete_page<F: Filesystem>(k: &Kernel<F>, page: Frame) {
 /// are frozen before PG_dirty is tested, so nobody can dirty the page and let go of it in between.
 pub(super) fn remove_mapping<F: Filesystem>(k: &Kernel<F>, page: Frame) {
     k.tree_lock();
-    let unused = k.in_mapping(page)
-        && (k.refcount(page) == 2 || k.is_pinned(page) && k.reaches_plant(Plant::PinUncounted));
+    let unused = k.in_mapping(page) && k.refcount(page) == 2;
     if unused && k.reaches_plant(Plant::CountLeavesOut) {
         return;
     }
