@@ -76,7 +76,8 @@ impl Generator {
             case.geometry.second = later.random_range(0..case.geometry.mms);
         }
         let g = case.geometry;
-        let weights = swarm(r, has_later.then_some(&mut *later));
+        let mut weights = swarm(r, has_later.then_some(&mut *later));
+        leave_out_impossible(&mut weights, g);
         let hot = r.random_range(0..g.pages);
         let actors = pick(r, &[(1, 8), (2, 48), (3, 32), (4, 12)]);
         case.actors.resize_with(usize::from(actors), Actor::default);
@@ -125,24 +126,38 @@ const LATER: u64 = 0x200;
 fn swarm(r: &mut Random, mut later: Option<&mut Random>) -> [(u8, u32); WEIGHTS.len()] {
     std::array::from_fn(|i| {
         let (code, weight) = WEIGHTS[i];
-        let stream = match &mut later {
-            _ if code <= IN_STREAM => &mut *r,
-            Some(later) => later,
+        let factor = match &mut later {
+            _ if code <= IN_STREAM => match r.random_range(0..4) {
+                0 => 0,
+                1..3 => 1,
+                _ => 3,
+            },
+            // There are many, and what needs one of them needs it often.
+            Some(later) => match later.random_range(0..4) {
+                0..2 => 0,
+                2 => 1,
+                _ => 3,
+            },
             None => return (code, 0),
-        };
-        let factor = match stream.random_range(0..4) {
-            0 => 0,
-            1..3 => 1,
-            _ => 3,
         };
         // Something must store, or nothing is ever at stake.
         (code, weight * if code == 1 { factor.max(1) } else { factor })
     })
 }
 
+/// Where there is no second file nothing is copied from it.
+fn leave_out_impossible(weights: &mut [(u8, u32)], g: Geometry) {
+    let copy = Operation::CopyOther(Range::default(), Range::default()).kind().code;
+    if g.second == 0 {
+        weights.iter_mut().filter(|(code, _)| *code == copy).for_each(|(_, weight)| *weight = 0);
+    }
+}
+
 /// An operation of a kind that the weights draw.
 pub(crate) fn any_operation(r: &mut Random, g: Geometry, hot: u8) -> Operation {
-    let code = pick(r, &WEIGHTS);
+    let mut weights = WEIGHTS;
+    leave_out_impossible(&mut weights, g);
+    let code = pick(r, &weights);
     operation(r, code, g, hot)
 }
 

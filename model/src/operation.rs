@@ -417,17 +417,17 @@ operations! {
         "fallocate" "fallocate(2): allocate a range, extends the file; EOPNOTSUPP likewise";
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
-    21 WriteMapped(from: Cells, to: Cells) 8 compared
+    21 WriteMapped(from: Cells, to: Cells) 6 compared
         WritesMapped { from, to: as_long_as(from, to) },
         filemap::write(k, slot, as_long_as(from, to), Source::Mapping(mm)),
         "write_mapped" "write(2) from a buffer that lies in the actor's mapping of the same file, as long as the shorter of both";
-    23 Pin(cells: Cells) 14 compared Pins(cells), pin::pin(k, slot, mm, cells),
+    23 Pin(cells: Cells) 8 compared Pins(cells), pin::pin(k, slot, mm, cells),
         "pin" "a device writes to the actor's mapping by pinned pages, which are made dirty late (direct read(2) of another file)";
-    24 Mremap() 6 compared Moves, mremap::mremap(k, mm),
+    24 Mremap() 4 compared Moves, mremap::mremap(k, mm),
         "mremap" "mremap(2): move the actor's mapping to another address";
-    25 Mprotect() 6 compared Protects, mprotect::mprotect(k, mm),
+    25 Mprotect() 4 compared Protects, mprotect::mprotect(k, mm),
         "mprotect" "mprotect(2): make the actor's mapping read-only, and writable again";
-    28 CopyOther(from: Cells, to: Cells) 24 compared Copies { from, to, other: true },
+    28 CopyOther(from: Cells, to: Cells) 8 compared Copies { from, to, other: true },
         filemap::write(k, slot, to, Source::File(from)),
         "copy_other" "copy_file_range(2) from the other file of the case, which must have two";
 }

@@ -94,6 +94,7 @@ const OTHERS: &[(Plant, Rule)] = &[
 /// by nobody else.
 const SEEN_TOO: &[(Rule, Rule)] = &[
     (Rule::MkwriteLock, Rule::LockLeak),
+    (Rule::Errno, Rule::Sigbus), // a pin that may not have the page
     (Rule::LockLeak, Rule::LockOrder),
     (Rule::ReferenceLeak, Rule::NotFreeable),
     (Rule::FreedInUse, Rule::ReferenceLeak),
@@ -186,6 +187,7 @@ const RARE: &[Plant] = &[
     Plant::StaleWriteMap,
     Plant::TowriteLost,
     Plant::ReleaseTakesAll,
+    Plant::SpaceReleasedUnlocked,
     Plant::SizeBeforeLock,
     Plant::PinDirtiedEarly,
     Plant::ReclaimsPinned,

@@ -505,8 +505,6 @@ fn what_a_device_writes_is_certain_unless_its_page_may_have_gone() {
         }
         assert_eq!(s.ok(A, 1), []);
         s.call(B, 1, Operation::Load(CELL0));
-        assert_eq!(s.ret(B, Status::Ok, 1, &[stamp(A, 0, 0)], &[]), []);
-        s.call(B, 2, Operation::Load(CELL0));
         assert_eq!(s.ret(B, Status::Ok, 1, &[Stamp::initial(0)], &[]), flaws, "{removal:?}");
     }
 }
