@@ -2,7 +2,7 @@
 //!
 //! A finding is folded into another because it follows from it, and not because both break in one
 //! case. From the smallest case of each kind of finding, on each filesystem, a walk
-//! ([`crate::company`]) looks at cases near it. A kind that breaks where nothing broke before *comes
+//! (`company.rs`) looks at cases near it. A kind that breaks where nothing broke before *comes
 //! first*. Of the others each finding follows from the one that comes first which breaks before it
 //! where it shows and not where it does not. What nearly always breaks in the same step is one
 //! cause; so are findings that come first and break the same rule in the same words on one
