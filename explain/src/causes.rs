@@ -1,13 +1,13 @@
 //! Folds findings into causes: one defect breaks many rules, at many points, on many pairs.
 //!
 //! A finding is folded into another because it follows from it, and not because both break in one
-//! case. From the smallest case of each kind of finding, on each filesystem, a walk
-//! (`company.rs`) looks at cases near it. A kind that breaks where nothing broke before *comes
-//! first*. Of the others each finding follows from the one that comes first which breaks before it
-//! where it shows and not where it does not. What nearly always breaks in the same step is one
-//! cause; so are findings that come first and break the same rule in the same words on one
-//! filesystem, and a store that is missing in one case, whoever notices it. Across pairs the case of a cause is run on the others: another version of the
-//! filesystem, or code that several share. And two causes are one if isolation finds the same two
+//! case. From the smallest case of each kind of finding, on each filesystem, a walk (`company.rs`)
+//! looks at cases near it. A kind that breaks where nothing broke before *comes first*. Of the
+//! others each finding follows from the one that comes first which breaks before it where it shows
+//! and not where it does not. What nearly always breaks in the same step is one cause; so are
+//! findings that come first and break the same rule in the same words on one filesystem, and a store
+//! that is missing in one case, whoever notices it. Across pairs the case of a cause is run on the
+//! others: another version of the filesystem, or code that several share. And two causes are one if isolation finds the same two
 //! steps for both: both go away when these are exchanged. The finding that stands for a cause is
 //! the smallest that comes first, on a pair without remedies if there is one. `mkwrite causes`
 //! measures it (docs/causes.md).
