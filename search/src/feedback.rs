@@ -398,7 +398,7 @@ mod tests {
     fn every_signal_gives_features_of_its_own() {
         for &signal in Signal::ALL {
             let signals = Signals::of(&[signal]);
-            let all: std::collections::BTreeSet<u16> = (0..60)
+            let all: std::collections::BTreeSet<u16> = (0..120)
                 .flat_map(|index| (0..4).flat_map(move |n| features(signals, index, n)))
                 .collect();
             assert!(all.len() >= 5, "{} gives {} features", signal.name(), all.len());
