@@ -59,8 +59,9 @@ pub struct Cause {
 /// Fewer may each have a defect of their own that costs the same.
 const SHARED: usize = 3;
 
-/// A store is missing: fsync notices it, or a reader, or who looks at the store in the end.
-const MISSING: [Rule; 3] = [Rule::NotDurable, Rule::Stale, Rule::Lost];
+/// A store is missing: fsync notices it, or a reader, or who looks at the store in the end or while
+/// nothing runs.
+const MISSING: [Rule; 4] = [Rule::NotDurable, Rule::Stale, Rule::Lost, Rule::Untracked];
 
 /// Kinds of findings that are walked from at the most; each walk takes some milliseconds. Of more,
 /// only their own cases say what they follow from.
