@@ -104,7 +104,10 @@ impl<F: Filesystem> Kernel<F> {
         // Both sites count requests.
         let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
         let request = Request { stable: request.stable || stable, fails, ..request };
-        let (file, index) = (self.host(request.page).id(), self.index_of(&request));
+        // A copy is of the file at hand: its frame may hold a page of the other one by now.
+        let is_copy = request.copy_of.is_some();
+        let file = if is_copy { self.file_id() } else { self.host(request.page).id() };
+        let index = self.index_of(&request);
         let request = Request { file, ..request };
         let slot = std::iter::once(usize::from(file.number() * self.geometry().pages + index))
             .chain(0..IO_MAX)
