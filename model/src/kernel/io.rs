@@ -25,7 +25,7 @@ const _: () = assert!(PAGES_MAX <= IO_MAX, "there are as many I/O tasks as pages
 pub struct Request {
     /// The page under writeback.
     pub page: Frame,
-    /// The file that it belongs to.
+    /// The file whose task has sent it.
     pub file: InodeId,
     /// The page's index, of a request that carries a copy: another page may be in the frame by now.
     pub copy_of: Option<u8>,
@@ -103,12 +103,10 @@ impl<F: Filesystem> Kernel<F> {
     pub fn submit(&self, request: Request) {
         // Both sites count requests.
         let (stable, fails) = (self.is_hit(Site::Stable), self.is_hit(Site::Eio));
-        let request = Request { stable: request.stable || stable, fails, ..request };
-        // A copy is of the file at hand: its frame may hold a page of the other one by now.
-        let is_copy = request.copy_of.is_some();
-        let file = if is_copy { self.file_id() } else { self.host(request.page).id() };
-        let index = self.index_of(&request);
-        let request = Request { file, ..request };
+        // Not that of the page: another one may be in the frame of a copy by now.
+        let (file, index) = (self.file_id(), self.index_of(&request));
+        let stable = request.stable || stable;
+        let request = Request { file, stable, fails, ..request };
         let slot = std::iter::once(usize::from(file.number() * self.geometry().pages + index))
             .chain(0..IO_MAX)
             .find(|slot| self.requests[*slot].get().is_none())
