@@ -7,10 +7,10 @@
 //! and not where it does not. What nearly always breaks in the same step is one cause; so are
 //! findings that come first and break the same rule in the same words on one filesystem, and a store
 //! that is missing in one case, whoever notices it. Across pairs the case of a cause is run on the
-//! others: another version of the filesystem, or code that several share. And two causes are one if isolation finds the same two
-//! steps for both: both go away when these are exchanged. The finding that stands for a cause is
-//! the smallest that comes first, on a pair without remedies if there is one. `mkwrite causes`
-//! measures it (docs/causes.md).
+//! others: another version of the filesystem, or code that several share. And two causes are one if
+//! isolation finds the same two steps for both: both go away when these are exchanged. The finding
+//! that stands for a cause is the smallest that comes first, on a pair without remedies if there is
+//! one. `mkwrite causes` measures it (docs/causes.md).
 //!
 //! What the ledger expects is folded by its entry; that is known before.
 //!

@@ -323,10 +323,7 @@ impl<F: Filesystem> Observer<F> for Timeline {
 
 fn state<F: Filesystem>(k: &Kernel<F>, file: u8) -> State {
     let shown = k.files().nth(file.into()).unwrap_or_default();
-    let own = k.work_on(shown);
-    let state = state_of_file(k);
-    k.work_on(own);
-    state
+    k.in_file(shown, || state_of_file(k))
 }
 
 /// The state of the file that the running task works on, and what is nobody's or all files'.

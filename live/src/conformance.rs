@@ -194,11 +194,7 @@ impl Report {
 fn settle(case: &mut Case, blocks: u8) {
     case.actors.truncate(1);
     (case.geometry.mms, case.geometry.free, case.faults) = (1, AMPLE, Faults::default());
-    case.geometry.second = 0;
-    case.geometry.cells = case.geometry.cells.max(blocks);
-    if case.geometry.blocks != blocks {
-        case.geometry.set_blocks(blocks);
-    }
+    case.geometry.settle_for_kernel(blocks);
     case.fix_up();
 }
 

@@ -90,11 +90,7 @@ impl Hunter {
         let free =
             if self.place.full { case.geometry.free.min(case.geometry.size % 3) } else { AMPLE };
         (case.geometry.free, case.faults) = (free, Faults::default());
-        case.geometry.second = 0;
-        case.geometry.cells = case.geometry.cells.max(self.place.blocks);
-        if case.geometry.blocks != self.place.blocks {
-            case.geometry.set_blocks(self.place.blocks);
-        }
+        case.geometry.settle_for_kernel(self.place.blocks);
         case.fix_up();
     }
 

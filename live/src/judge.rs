@@ -249,7 +249,7 @@ fn judge_words(
             }
         }
     };
-    history.begin(case, InodeId::default());
+    history.begin(case, InodeId::FIRST);
     // That the space ran out is seen from outside by nobody: where it may, it excuses.
     history
         .set_obstacles(Obstacles { no_space: case.geometry.free != AMPLE, ..Obstacles::default() });

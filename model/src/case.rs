@@ -70,6 +70,12 @@ impl Range {
         Range::new(self.start.max(other.start), self.end.min(other.end))
     }
 
+    /// As much of it, from its start, as is no longer than `other`.
+    pub const fn no_longer_than(self, other: Range) -> Range {
+        let most = self.start.saturating_add(other.end.saturating_sub(other.start));
+        Range::new(self.start, if self.end < most { self.end } else { most })
+    }
+
     /// Its members, one bit each.
     pub const fn bits(self) -> u64 {
         if self.is_empty() { 0 } else { (u64::MAX >> (64 - (self.end - self.start))) << self.start }

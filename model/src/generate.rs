@@ -126,19 +126,16 @@ const LATER: u64 = 0x200;
 fn swarm(r: &mut Random, mut later: Option<&mut Random>) -> [(u8, u32); WEIGHTS.len()] {
     std::array::from_fn(|i| {
         let (code, weight) = WEIGHTS[i];
-        let factor = match &mut later {
-            _ if code <= IN_STREAM => match r.random_range(0..4) {
-                0 => 0,
-                1..3 => 1,
-                _ => 3,
-            },
-            // There are many, and what needs one of them needs it often.
-            Some(later) => match later.random_range(0..4) {
-                0..2 => 0,
-                2 => 1,
-                _ => 3,
-            },
+        // There are many later ones, and what needs one of them needs it often.
+        let (stream, off) = match &mut later {
+            _ if code <= IN_STREAM => (&mut *r, 1),
+            Some(later) => (&mut **later, 2),
             None => return (code, 0),
+        };
+        let factor = match stream.random_range(0..4) {
+            quarter if quarter < off => 0,
+            3 => 3,
+            _ => 1,
         };
         // Something must store, or nothing is ever at stake.
         (code, weight * if code == 1 { factor.max(1) } else { factor })

@@ -354,6 +354,14 @@ impl Geometry {
         }
     }
 
+    /// The nearest shape that a filesystem of a real kernel has, with so many blocks per page: there
+    /// a case has one file.
+    pub fn settle_for_kernel(&mut self, blocks: u8) {
+        self.second = 0;
+        self.cells = self.cells.max(blocks);
+        self.set_blocks(blocks);
+    }
+
     /// The page of a cell.
     pub const fn page_of(self, cell: u8) -> u8 {
         cell / self.cells

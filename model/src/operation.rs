@@ -225,10 +225,7 @@ impl Effect {
     /// The cells of the other file that it reads.
     pub fn reads_other(self) -> Option<Range> {
         match self {
-            Effect::Copies { from, to, other: true } => {
-                let most = from.start.saturating_add(to.end - to.start);
-                Some(Range::new(from.start, from.end.min(most)))
-            }
+            Effect::Copies { from, to, other: true } => Some(from.no_longer_than(to)),
             _ => None,
         }
     }
@@ -418,8 +415,8 @@ operations! {
     20 Freeze() 8 free Freezes, freeze(k),
         "freeze" "freeze the filesystem and thaw it (FIFREEZE, FITHAW); EOPNOTSUPP where it cannot be";
     21 WriteMapped(from: Cells, to: Cells) 6 compared
-        WritesMapped { from, to: as_long_as(from, to) },
-        filemap::write(k, slot, as_long_as(from, to), Source::Mapping(mm)),
+        WritesMapped { from, to: to.no_longer_than(from) },
+        filemap::write(k, slot, to.no_longer_than(from), Source::Mapping(mm)),
         "write_mapped" "write(2) from a buffer that lies in the actor's mapping of the same file, as long as the shorter of both";
     23 Pin(cells: Cells) 8 compared Pins(cells), pin::pin(k, slot, mm, cells),
         "pin" "a device writes to the actor's mapping by pinned pages, which are made dirty late (direct read(2) of another file)";
@@ -436,11 +433,6 @@ operations! {
 async fn integrity<F: Filesystem>(k: &Kernel<F>, pages: Range) -> Status {
     k.fs().writepages(k, pages, WbSync::Integrity).await;
     Status::Ok
-}
-
-/// The second range, not longer than the first.
-fn as_long_as(from: Range, to: Range) -> Range {
-    Range::new(to.start, to.end.min(to.start.saturating_add(from.end.saturating_sub(from.start))))
 }
 
 fn two(ranges: &[Range]) -> Operands {

@@ -123,7 +123,7 @@ pub fn line<F: Filesystem>(k: &Kernel<F>, step: Step) -> String {
 /// A page in one line.
 pub fn describe<F: Filesystem>(k: &Kernel<F>, page: Frame) -> String {
     let index = k.index(page);
-    let file = if k.host(page).id() == InodeId::default() { "" } else { "file 1 " };
+    let file = if k.host(page).id() == InodeId::FIRST { "" } else { "file 1 " };
     let mut s = format!("{file}page {index} frame {}", page.0);
     if k.is_free(page) {
         s.push_str(" free");

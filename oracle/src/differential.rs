@@ -108,14 +108,13 @@ impl Summary {
         if self.comparable {
             (self.ended, self.breached) = (end == End::Done, breached);
             (self.size, self.blocks) = ([0; INODES], [0; INODES]);
-            let own = k.file_id();
             for (n, file) in k.files().enumerate() {
-                k.work_on(file);
-                let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits();
-                self.size[n] = k.i_size();
-                self.blocks[n] = k.fs().allocated(k) & below_eof as u32;
+                k.in_file(file, || {
+                    let below_eof = Range::new(0, k.geometry().blocks_of(k.i_size())).bits();
+                    self.size[n] = k.i_size();
+                    self.blocks[n] = k.fs().allocated(k) & below_eof as u32;
+                });
             }
-            k.work_on(own);
         }
     }
 

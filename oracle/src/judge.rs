@@ -303,7 +303,7 @@ impl Default for Judge {
     fn default() -> Self {
         Judge {
             has_two: false,
-            file: InodeId::default(),
+            file: InodeId::FIRST,
             now: OfFile::default(),
             other: Box::default(),
             applicable: 0,
@@ -553,7 +553,7 @@ impl<F: Filesystem> Observer<F> for Judge {
         self.applicable = rules::applicable(&target) & self.enabled;
         self.pages.begin();
         self.has_two = case.geometry.second != 0;
-        self.turn_to(k, InodeId::default());
+        self.turn_to(k, InodeId::FIRST);
         self.each_file(k, |judge| {
             let file = judge.file;
             let OfFile { history, marks, passes } = &mut judge.now;

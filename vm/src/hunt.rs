@@ -156,11 +156,7 @@ fn settle(case: &mut Case, fs: &GuestFilesystem) {
         actor.operations.retain(|operation| *operation != Operation::Empty);
     }
     case.actors.retain(|actor| !actor.operations.is_empty());
-    case.geometry.second = 0;
-    case.geometry.cells = case.geometry.cells.max(fs.blocks);
-    if case.geometry.blocks != fs.blocks {
-        case.geometry.set_blocks(fs.blocks);
-    }
+    case.geometry.settle_for_kernel(fs.blocks);
     case.fix_up();
 }
 

@@ -20,8 +20,7 @@ impl<F: Filesystem> Kernel<F> {
 
     /// The running task holds invalidate_lock exclusively.
     fn is_invalidate_locked_by_us(&self) -> bool {
-        let lock = object::INVALIDATE + self.file_id().number();
-        self.tasks.holder(lock) == Some(self.tasks.current())
+        self.tasks.holder(self.object_of_file(object::INVALIDATE)) == Some(self.tasks.current())
     }
 
     fn lacks(&self, call: Call, page: Option<Frame>, lack: Lack) {

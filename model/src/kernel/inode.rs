@@ -226,6 +226,14 @@ impl<F: Filesystem> Kernel<F> {
         self.file.replace(file)
     }
 
+    /// Does this while the running task works on that file.
+    pub fn in_file<T>(&self, file: InodeId, work: impl FnOnce() -> T) -> T {
+        let own = self.work_on(file);
+        let done = work();
+        self.work_on(own);
+        done
+    }
+
     /// This task runs now.
     #[inline]
     pub(crate) fn resume(&self, task: TaskId) {

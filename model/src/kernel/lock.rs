@@ -207,45 +207,42 @@ impl<F: Filesystem> Kernel<F> {
         self.unhold(Class::Pte);
     }
 
+    /// The object of this kind of the file that the running task works on.
+    #[inline]
+    pub(super) fn object_of_file(&self, first: u8) -> u8 {
+        first + self.file_id().number()
+    }
+
     /// i_mmap_lock: no vma of the file comes or goes, rmap can walk them.
     pub async fn i_mmap_lock(&self, at: Point) {
-        self.take(at, object::I_MMAP + self.file_id().number(), Mode::Exclusive, Class::IMmap)
-            .await;
+        self.take(at, self.object_of_file(object::I_MMAP), Mode::Exclusive, Class::IMmap).await;
     }
 
     /// Releases i_mmap_lock.
     pub fn i_mmap_unlock(&self) {
-        self.tasks.release(object::I_MMAP + self.file_id().number());
+        self.tasks.release(self.object_of_file(object::I_MMAP));
         self.unhold(Class::IMmap);
-    }
-
-    fn inode_object(&self) -> u8 {
-        object::INODE + self.file_id().number()
     }
 
     /// i_mutex.
     pub async fn inode_lock(&self, at: Point) {
-        self.take(at, self.inode_object(), Mode::Exclusive, Class::Inode).await;
+        self.take(at, self.object_of_file(object::INODE), Mode::Exclusive, Class::Inode).await;
     }
 
     /// Releases i_mutex.
     pub fn inode_unlock(&self) {
-        self.tasks.release(self.inode_object());
+        self.tasks.release(self.object_of_file(object::INODE));
         self.unhold(Class::Inode);
     }
 
     /// The task that holds i_mutex.
     pub fn inode_lock_owner(&self) -> Option<TaskId> {
-        self.tasks.holder(self.inode_object())
+        self.tasks.holder(self.object_of_file(object::INODE))
     }
 
     /// The running task holds i_mutex.
     pub fn is_inode_locked_by_us(&self) -> bool {
         self.inode_lock_owner() == Some(self.tasks.current())
-    }
-
-    fn invalidate_object(&self) -> u8 {
-        object::INVALIDATE + self.file_id().number()
     }
 
     /// filemap_invalidate_lock: nothing is read into the page cache until it is released. An era
@@ -254,7 +251,8 @@ impl<F: Filesystem> Kernel<F> {
         if !self.facts().invalidate_lock {
             return;
         }
-        self.take(at, self.invalidate_object(), Mode::Exclusive, Class::Invalidate).await;
+        self.take(at, self.object_of_file(object::INVALIDATE), Mode::Exclusive, Class::Invalidate)
+            .await;
     }
 
     /// filemap_invalidate_unlock.
@@ -262,7 +260,7 @@ impl<F: Filesystem> Kernel<F> {
         if !self.facts().invalidate_lock {
             return;
         }
-        self.tasks.release(self.invalidate_object());
+        self.tasks.release(self.object_of_file(object::INVALIDATE));
         self.unhold(Class::Invalidate);
     }
 
@@ -271,7 +269,8 @@ impl<F: Filesystem> Kernel<F> {
         if !self.facts().invalidate_lock {
             return;
         }
-        self.take(at, self.invalidate_object(), Mode::Shared, Class::Invalidate).await;
+        self.take(at, self.object_of_file(object::INVALIDATE), Mode::Shared, Class::Invalidate)
+            .await;
     }
 
     /// filemap_invalidate_unlock_shared.
@@ -279,7 +278,7 @@ impl<F: Filesystem> Kernel<F> {
         if !self.facts().invalidate_lock {
             return;
         }
-        self.tasks.release_shared(self.invalidate_object());
+        self.tasks.release_shared(self.object_of_file(object::INVALIDATE));
         self.unhold(Class::Invalidate);
     }
 
@@ -337,11 +336,6 @@ impl<F: Filesystem> Kernel<F> {
         self.tasks.release(object::FREEZE_WRITE);
         self.unhold(Class::FreezeFault);
         self.unhold(Class::FreezeWrite);
-    }
-
-    /// The object of this kind of the file that the running task works on.
-    fn object_of_file(&self, first: u8) -> u8 {
-        first + self.file_id().number()
     }
 
     /// The filesystem's flush lock (NFS_INO_FLUSHING).

@@ -100,7 +100,7 @@ impl<F: Filesystem> Default for Kernel<F> {
             frames: std::array::from_fn(|_| Page::default()),
             free: Cell::new(u32::MAX),
             inodes: Inode::all(),
-            file: Cell::new(InodeId::default()),
+            file: Cell::new(InodeId::FIRST),
             clock: Cell::new(0),
             mms: Default::default(),
             requests: [const { Cell::new(None) }; IO_MAX],
@@ -120,7 +120,7 @@ impl<F: Filesystem> Kernel<F> {
     pub(crate) fn reset(&self, case: &Case, target: Target<F>) {
         let Target { pair, plants, remedies } = target;
         self.tasks.reset();
-        self.file.set(InodeId::default());
+        self.file.set(InodeId::FIRST);
         self.pair.set(Some(pair));
         self.plants.set(plants);
         self.remedies.set(remedies);
@@ -148,9 +148,7 @@ impl<F: Filesystem> Kernel<F> {
         self.misused.set(false);
         self.begin_step();
         for file in self.files() {
-            let before = self.work_on(file);
-            pair.implementation.mount(self);
-            self.work_on(before);
+            self.in_file(file, || pair.implementation.mount(self));
         }
         self.begin_step();
     }
@@ -304,12 +302,12 @@ impl<F: Filesystem> Kernel<F> {
 
     /// A scheduling point whose next step reads or writes i_size.
     pub fn at_size(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::SIZE + self.file_id().number())
+        self.tasks.point(point.number(), self.object_of_file(object::SIZE))
     }
 
     /// A scheduling point whose next step looks the whole tree over.
     pub fn at_tree(&self, point: Point) -> Step<'_, { object::COUNT }> {
-        self.tasks.point(point.number(), object::TREE + self.file_id().number())
+        self.tasks.point(point.number(), self.object_of_file(object::TREE))
     }
 
     /// Notes a fact of this step.

@@ -135,7 +135,7 @@ impl<P: Copy + Default> Default for Page<P> {
         Page {
             flags: Cell::new(0),
             index: Cell::new(0),
-            inode: Cell::new(InodeId::default()),
+            inode: Cell::new(InodeId::FIRST),
             refcount: Cell::new(0),
             mapcount: Cell::new(0),
             transient: Cell::new(0),

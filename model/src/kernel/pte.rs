@@ -67,7 +67,7 @@ impl Default for AddressSpace {
     fn default() -> Self {
         AddressSpace {
             mapped: Cell::new(false),
-            file: Cell::new(InodeId::default()),
+            file: Cell::new(InodeId::FIRST),
             writable: Cell::new(true),
             users: Cell::new(0),
             tlb: Tlb::default(),
@@ -88,7 +88,8 @@ impl AddressSpace {
 }
 
 impl<F: Filesystem> Kernel<F> {
-    fn space(&self, mm: Mm) -> &AddressSpace {
+    #[inline]
+    pub(super) fn space(&self, mm: Mm) -> &AddressSpace {
         &self.mms[usize::from(mm.0)]
     }
 
@@ -140,32 +141,32 @@ impl<F: Filesystem> Kernel<F> {
     /// The pte of page `index` of the file.
     #[inline]
     pub fn pte(&self, mm: Mm, index: u8) -> Pte {
-        self.mms[usize::from(mm.0)].ptes[usize::from(index)].get()
+        self.space(mm).ptes[usize::from(index)].get()
     }
 
     fn set_pte(&self, mm: Mm, index: u8, pte: Pte) {
-        self.mms[usize::from(mm.0)].ptes[usize::from(index)].set(pte);
+        self.space(mm).ptes[usize::from(index)].set(pte);
     }
 
     /// The file of the vma of this address space, if there is one.
     pub fn file_of(&self, mm: Mm) -> InodeId {
-        self.mms[usize::from(mm.0)].file.get()
+        self.space(mm).file.get()
     }
 
     /// The file is mapped in this address space.
     pub fn is_file_mapped(&self, mm: Mm) -> bool {
-        self.mms[usize::from(mm.0)].mapped.get()
+        self.space(mm).mapped.get()
     }
 
     /// The address space has a vma of this inode: it is in its i_mmap.
     pub(crate) fn maps(&self, mm: Mm, inode: &Inode<F::Inode>) -> bool {
-        let space = &self.mms[usize::from(mm.0)];
+        let space = self.space(mm);
         space.mapped.get() && space.file.get() == inode.id()
     }
 
     /// The vma is inserted, or removed.
     pub(crate) fn set_file_mapped(&self, mm: Mm, mapped: bool) {
-        self.mms[usize::from(mm.0)].mapped.set(mapped);
+        self.space(mm).mapped.set(mapped);
     }
 
     /// The ptes that map `page`.

@@ -39,8 +39,8 @@ pub(crate) struct Pipe {
 
 impl TaskState {
     pub(super) fn reset(&self) {
-        self.file.set(InodeId::default());
-        self.home.set(InodeId::default());
+        self.file.set(InodeId::FIRST);
+        self.home.set(InodeId::FIRST);
         self.held.set(0);
         self.page_locks.set(0);
         self.references.set(0);

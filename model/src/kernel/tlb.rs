@@ -46,7 +46,7 @@ impl Tlb {
 
 impl<F: Filesystem> Kernel<F> {
     fn tlb(&self, mm: Mm) -> &Tlb {
-        &self.mms[usize::from(mm.0)].tlb
+        &self.space(mm).tlb
     }
 
     /// The pte of page `index` is about to change, and no CPU is told.

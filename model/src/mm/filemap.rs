@@ -375,8 +375,7 @@ async fn read_to_copy<F: Filesystem>(k: &Kernel<F>, from: Range, to: Range) -> R
         k.work_on(own.other());
     }
     k.at_size(P::CopyCheck).await;
-    let end = from.end.min(from.start.saturating_add(to.end - to.start));
-    let from = from.clip(Range::new(0, end.min(k.i_size())));
+    let from = from.no_longer_than(to).clip(Range::new(0, k.i_size()));
     let mut cells = Range::new(to.start, to.start);
     if from.is_empty() {
         k.work_on(own);

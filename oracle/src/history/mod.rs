@@ -396,9 +396,7 @@ impl History {
             }
             Effect::Copies { from, to, other } => {
                 if !other {
-                    let most = from.iter().len().min(to.iter().len()) as u8;
-                    let from = Range::new(from.start, from.start + most);
-                    self.check_read(caller, pending, from, outcome);
+                    self.check_read(caller, pending, from.no_longer_than(to), outcome);
                 }
                 self.written(caller, pending, to, outcome);
             }

@@ -89,7 +89,7 @@ pub fn compare(bytes: &[u8]) -> Result<(), String> {
 fn history(size: u8) -> History {
     let mut history = History::default();
     let geometry = Geometry { pages: 1, cells: 1, blocks: 1, size, ..Geometry::default() };
-    history.begin(&Case { geometry, ..Case::default() }, InodeId::default());
+    history.begin(&Case { geometry, ..Case::default() }, InodeId::FIRST);
     history
 }
 

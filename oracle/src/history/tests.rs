@@ -19,7 +19,7 @@ impl Script {
     fn new(size: u8) -> Script {
         let mut history = History::default();
         let geometry = Geometry { pages: 2, cells: 2, blocks: 1, size, ..Geometry::default() };
-        history.begin(&Case { geometry, ..Case::default() }, InodeId::default());
+        history.begin(&Case { geometry, ..Case::default() }, InodeId::FIRST);
         Script { history, durable_size: None }
     }
 
