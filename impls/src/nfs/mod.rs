@@ -163,7 +163,9 @@ impl Nfs {
         let found = request(k, page)?;
         k.record_lock(page);
         if self >= Nfs::V6_12 {
-            k.attach(page, WriteRequest { clean: false, ..found });
+            // One that waited for a COMMIT is of a page that became dirty without an update.
+            let dirtied = if found.clean { k.clock() } else { found.dirtied };
+            k.attach(page, WriteRequest { clean: false, dirtied, ..found });
         }
         if self < Nfs::V3_0 {
             k.bug_on(

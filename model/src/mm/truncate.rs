@@ -15,7 +15,7 @@ use crate::case::{PAGES_MAX, Range};
 use crate::era::TruncateOrder;
 use crate::implementation::Filesystem;
 use crate::kernel::page::PRIVATE;
-use crate::kernel::{Call, Event, Extent, Frame, Kernel, Status};
+use crate::kernel::{Call, Event, Extent, Frame, Kernel, Pte, Status};
 use crate::plant::Plant;
 use crate::point::{Point as P, points};
 use crate::remedy::Remedy;
@@ -314,7 +314,9 @@ async fn truncate_partial_page<F: Filesystem>(k: &Kernel<F>, index: u8, cells: R
         }
         k.at_page(P::TruncateZero, page).await;
         let punches = k.task().operation().effect().discards().is_some();
-        if punches && k.is_writably_mapped(page) {
+        // A dirty pte that mprotect has made read-only becomes writable again without a word.
+        let stores = |pte: Pte| pte.is_writable() || pte.is_dirty();
+        if punches && k.ptes_of(page).any(stores) {
             k.event(Event::PartPunched { page, cells });
         }
         if !k.reaches_plant(Plant::NoPartialZero) {
