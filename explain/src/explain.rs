@@ -6,7 +6,7 @@ use mkwrite_model::bit_set::ones;
 use mkwrite_model::case::{AMPLE, Case, Operation, Site};
 use mkwrite_model::exec::CLOSER;
 use mkwrite_model::implementation::{Convention, Filesystem, Pair};
-use mkwrite_model::kernel::Stamp;
+use mkwrite_model::kernel::{InodeId, Stamp};
 use mkwrite_model::schedule::SchedulerKind;
 use mkwrite_model::text::Document;
 
@@ -84,7 +84,12 @@ pub fn explain<F: Filesystem>(
 ) -> Explanation {
     let case = &document.case;
     runner.compare_with(compared(document).ok().flatten());
-    let mut timeline = watch(runner, target, case, 0);
+    // Nobody may do anything with the first file.
+    let shown = case
+        .operations()
+        .next()
+        .map_or(0, |(task, ..)| InodeId::of(case.geometry, case.actors[task.index()].mm).number());
+    let mut timeline = watch(runner, target, case, shown);
     let breaches: Vec<_> = ledger.judged(target, &runner.judge).collect();
     let wanted = breaches
         .iter()
@@ -94,7 +99,7 @@ pub fn explain<F: Filesystem>(
         document.expects.iter().find_map(|expect| breaches.iter().find(|(b, _)| shows(expect, b)));
     let main = wanted.or(new).or(named).or(breaches.first()).copied();
     if let Some((Breach { file, .. }, _)) = main
-        && file != 0
+        && file != shown
     {
         timeline = watch(runner, target, case, file);
     }
